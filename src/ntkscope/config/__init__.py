@@ -1,0 +1,24 @@
+"""Configuration: typed sections, sweeps, the runs they expand to, and their identities.
+
+`load_config` turns what the user wrote into a `Config`; `expand` turns an experiment of it into
+`Cell`s, each a `RunSpec` (and its twin's) at one point of the sweep.
+"""
+
+from ntkscope.config.experiments import Cell, expand, runs_of
+from ntkscope.config.load import load_config, load_files
+from ntkscope.config.runs import DatasetSpec, KernelSpec, RunSpec, Task
+from ntkscope.config.sections import Config, Experiment
+
+__all__ = [
+    "Cell",
+    "Config",
+    "DatasetSpec",
+    "Experiment",
+    "KernelSpec",
+    "RunSpec",
+    "Task",
+    "expand",
+    "load_config",
+    "load_files",
+    "runs_of",
+]

@@ -1,0 +1,176 @@
+"""Runs and kernels by identity: exactly the fields that change a number, nothing cosmetic."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ntkscope.identity import digest
+
+# Raise a stage's number when a change of its code must not meet stores made before it.
+_FORMAT = {"run": 1, "kernel": 1}
+
+
+class Spec(BaseModel):
+    """Frozen, hashable, JSON-able."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetSpec(Spec):
+    """A prepared dataset: name and how many images of it are kept (None: all)."""
+
+    name: str
+    train_samples: int | None = None
+    test_samples: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Name of the store: the dataset's, with its limits if it has any."""
+        limits = (("train", self.train_samples), ("test", self.test_samples))
+        return "-".join([self.name, *(f"{split}{n}" for split, n in limits if n is not None)])
+
+
+class Task(Spec):
+    """A distribution over labelled images.
+
+    Attributes:
+        steps: training steps.
+        classes: the dataset's classes whose images occur.
+        labels: the label given to each of `classes`.
+        weights: probability of each of `classes`; None: every image equally likely.
+        weights_end: the same at the task's last step (linear in between); None: constant.
+    """
+
+    steps: int
+    classes: tuple[int, ...]
+    labels: tuple[int, ...]
+    weights: tuple[float, ...] | None = None
+    weights_end: tuple[float, ...] | None = None
+
+
+class ModelSpec(Spec):
+    """An architecture and its parametrisation."""
+
+    kind: Literal["mlp", "cnn", "myrtle5", "myrtle7", "myrtle10"]
+    depth: int
+    width: int
+    activation: Literal["relu", "tanh", "gelu", "erf"] = "relu"
+    bias: bool = True
+    parametrisation: Literal["standard", "ntk"] = "standard"
+    weight_std: float | None = None
+    bias_std: float | None = None
+
+
+class OptimizerSpec(Spec):
+    """Optimiser; `learning_rate` is the one used, after any scaling with width."""
+
+    kind: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+
+
+class SnapshotSpec(Spec):
+    """Snapshot schedule (see training.schedule)."""
+
+    around_boundary: int = 20
+    log_spaced: int = 10
+
+
+class RunSpec(Spec):
+    """One training configuration over a stream. Equal specs are trained once.
+
+    A run stores its last task only and continues its `parent`, the run over the tasks before:
+    runs that share their first tasks (a run and its twin, say) share that training.
+    `continues` says that a boundary follows the last task, so that its end is kept densely.
+    """
+
+    dataset: DatasetSpec
+    tasks: tuple[Task, ...]
+    continues: bool = False
+    model: ModelSpec
+    optimizer: OptimizerSpec
+    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    batch_size: int = 64
+    sampling: Literal["epochs", "independent"] = "epochs"
+    seeds: tuple[int, ...]
+    snapshots: SnapshotSpec = SnapshotSpec()
+    precision: Literal["float32", "float64"] = "float32"
+    evaluation_samples: int = 200
+
+    @property
+    def id(self) -> str:
+        """A readable prefix and 12 hex digits of the identity: `mlp-w256-lr0.1-t2-3f2a9c41d0ab`."""
+        model = self.model
+        scaling = "-ntk" if model.parametrisation == "ntk" else ""
+        rate = f"lr{self.optimizer.learning_rate:.3g}"
+        code = digest({"format": _FORMAT["run"], **self.model_dump(mode="json")})
+        return f"{model.kind}-w{model.width}{scaling}-{rate}-t{len(self.tasks)}-{code}"
+
+    @property
+    def parent(self) -> RunSpec | None:
+        """The run over all tasks but the last, or None for a run of one task."""
+        if len(self.tasks) == 1:
+            return None
+        return self.model_copy(update={"tasks": self.tasks[:-1], "continues": True})
+
+    @property
+    def lineage(self) -> tuple[RunSpec, ...]:
+        """From the run of the first task to this one: a store each."""
+        return ((*self.parent.lineage, self) if self.parent else (self,))
+
+    @property
+    def boundaries(self) -> tuple[int, ...]:
+        """Steps at which one task ends and the next begins."""
+        ends, step = [], 0
+        for task in self.tasks[:-1]:
+            step += task.steps
+            ends.append(step)
+        return tuple(ends)
+
+    @property
+    def start(self) -> int:
+        """Step at which the last task begins."""
+        return sum(task.steps for task in self.tasks[:-1])
+
+    @property
+    def twin(self) -> RunSpec:
+        """The same run without the shift: every task is the first, with its own number of steps."""
+        first = self.tasks[0]
+        weights = {"classes": first.classes, "labels": first.labels, "weights": first.weights}
+        tasks = (first, *(Task(steps=t.steps, **weights) for t in self.tasks[1:]))  # type: ignore[arg-type]
+        return self.model_copy(update={"tasks": tasks})
+
+
+class KernelSpec(Spec):
+    """Which kernel, on which probe. The probe's task is resolved, so it is the same for a twin.
+
+    Attributes:
+        kind: trace, full or pseudo.
+        by_layer: whether layer NTKs are kept.
+        precision: dtype of the arithmetic.
+        samples, seed: number of probe images and the seed of their choice.
+        classes: the dataset's classes they are from; labels: the label of each.
+    """
+
+    kind: Literal["trace", "full", "pseudo"] = "trace"
+    by_layer: bool = True
+    precision: Literal["float32", "float64"] = "float32"
+    samples: int
+    seed: int = 0
+    classes: tuple[int, ...]
+    labels: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        """A readable prefix and 12 hex digits: `trace-n100-8d1f0a6b2c3e`."""
+        code = digest({"format": _FORMAT["kernel"], **self.model_dump(mode="json")})
+        return f"{self.kind}-n{self.samples}-{code}"
+
+
+def spec_params(spec: Spec) -> dict[str, Any]:
+    """A spec as plain JSON values: what a rule carries in its params."""
+    return spec.model_dump(mode="json")

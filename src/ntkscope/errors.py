@@ -1,0 +1,42 @@
+"""The one exception type that users see: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class NtkscopeError(Exception):
+    """An error a user can act on.
+
+    Args:
+        what: what is wrong, one sentence.
+        where: the file, key, store or argument it concerns.
+        remedy: what to do about it, one sentence.
+    """
+
+    def __init__(self, what: str, *, where: object = None, remedy: str | None = None) -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        lines = [what]
+        if where is not None:
+            lines.append(f"  where: {where}")
+        if remedy is not None:
+            lines.append(f"  to do: {remedy}")
+        super().__init__("\n".join(lines))
+
+
+class ConfigError(NtkscopeError):
+    """The configuration says something that cannot be run."""
+
+
+class DataError(NtkscopeError):
+    """A source of images is missing, truncated or not what it claims to be."""
+
+
+class StoreError(NtkscopeError):
+    """A store between two stages is missing, incomplete, damaged or of another kind."""
+
+
+class ModelError(NtkscopeError):
+    """A network for which an exact kernel cannot be given as asked."""
+
+
+class BusyError(NtkscopeError):
+    """Another living process writes the same output."""

@@ -1,0 +1,55 @@
+"""NetCDF-4 tables of metrics and fits: written beside their place, then moved there at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ntkscope.errors import StoreError
+
+
+def write_netcdf(data: xr.Dataset, path: str | Path, kind: str, record: dict[str, Any]) -> None:
+    """Write a dataset with its provenance; each variable is checksummed (HDF5 Fletcher-32).
+
+    Args:
+        data: dims named, variables with units and long names.
+        path: the file; it appears only when whole.
+        kind: what it holds; checked when it is read.
+        record: provenance, kept as JSON in the attribute `provenance`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = data.assign_attrs(kind=kind, provenance=json.dumps(record))
+    checked = {
+        name: {"fletcher32": True}
+        for name, variable in data.variables.items()
+        if variable.ndim and variable.dtype.kind in "fiu" and variable.size
+    }
+    partial = path.with_name(f".{path.name}.partial")
+    data.to_netcdf(partial, engine="h5netcdf", encoding=checked)
+    os.replace(partial, path)
+
+
+def read_netcdf(path: str | Path, kind: str) -> xr.Dataset:
+    """Read a whole table into memory.
+
+    Raises:
+        StoreError: no such file, unreadable, damaged, or of another kind.
+    """
+    remedy = "delete it and run its rule again"
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as data:
+            loaded = data.load()
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"the table cannot be read: {error}", where=path, remedy=remedy) from None
+    if loaded.attrs.get("kind") != kind:
+        raise StoreError(
+            f"this is a table of {loaded.attrs.get('kind')!r}, not of {kind!r}",
+            where=path,
+            remedy=remedy,
+        )
+    return loaded
