@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from ntkscope.errors import BusyError, StoreError
+from ntkscope.errors import BusyError
 from ntkscope.identity import digest
 
 STALE_SECONDS = 600.0
@@ -131,20 +131,14 @@ class Workplace:
             return False
 
     def _forget_others(self) -> None:
-        known = self.load("identity")
-        if known is not None and known.decode() != self.identity:
-            for entry in self.folder.iterdir():
-                if entry != self._lock:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-            known = None
-        if known is None:
-            if self.store.exists():
-                raise StoreError(
-                    "a store of unknown origin is in this workplace",
-                    where=self.store,
-                    remedy="delete the folder",
-                )
-            self.save("identity", self.identity.encode())
+        """Throw away what a job of another identity left; its identity last, so that a kill between is safe."""
+        known = self.folder / "identity"
+        if known.exists() and known.read_text() == self.identity:
+            return
+        for entry in self.folder.iterdir():
+            if entry not in (self._lock, known):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self.save("identity", self.identity.encode())
 
 
 def _me() -> dict[str, Any]:
