@@ -60,6 +60,11 @@ class Workplace:
         """The store being built."""
         return self.folder / "store.zarr"
 
+    def clear_store(self) -> None:
+        """Remove a store begun by a job that was killed before its first checkpoint."""
+        if self.store.exists():
+            shutil.rmtree(self.store)
+
     def finish(self, output: str | Path) -> None:
         """Move the store to its declared output and remove the workplace."""
         self.beat()

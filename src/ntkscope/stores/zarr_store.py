@@ -54,6 +54,7 @@ class ZarrStore:
         coords: dict[str, tuple[tuple[str, ...], Any]],
         mask: tuple[str, ...],
         attrs: dict[str, Any],
+        groups: tuple[str, ...] = (),
     ) -> ZarrStore:
         """Create the store with all its arrays, coordinates and an empty completion mask.
 
@@ -64,6 +65,7 @@ class ZarrStore:
             coords: name → (dims, values), written now.
             mask: dims of the completion mask; a part is done when its element is true.
             attrs: provenance and description, JSON-able.
+            groups: groups that exist even if nothing is ever added to them.
         """
         root = zarr.open_group(str(path), mode="w-", zarr_format=3)
         sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.shape, strict=True)}
@@ -74,8 +76,9 @@ class ZarrStore:
             _create(root, name, Array(dims, data.shape, data.dtype, attrs={"role": "coordinate"}))
             _array(root, name)[...] = data
         _create(root, MASK, Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool)))
-        names = [name for name, _ in coords.items()]
-        root.attrs.update({"kind": kind, "format": FORMAT, "coordinates": " ".join(names), **attrs})
+        for group in groups:
+            root.require_group(group)
+        root.attrs.update({"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs})
         return cls(root, path)
 
     @classmethod
@@ -86,6 +89,13 @@ class ZarrStore:
     def write(self, name: str, index: Any, values: Any) -> None:
         """Write whole chunks of one array."""
         _array(self.group, name)[index] = values
+
+    def add(self, name: str, array: Array, values: Any) -> None:
+        """Create and write an array that was not there when the store was allocated."""
+        if name in self.group:
+            del self.group[name]
+        _create(self.group, name, array)
+        self.write(name, ..., values)
 
     def read(self, name: str) -> np.ndarray:
         """All of one array."""

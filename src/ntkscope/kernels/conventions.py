@@ -1,0 +1,34 @@
+"""What each kind of kernel is, in one place. f is the network's output, K their number, J = ∂f/∂θ.
+
+Three conventions of "the" N×N kernel are in use: the mean over outputs (neural-tangents' default,
+ours), their sum (K times as large), and the kernel of the summed outputs, the pseudo-NTK
+(Mohamadi et al. 2023, "A fast, well-founded approximation to the empirical neural tangent kernel").
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+KINDS = {
+    "trace": "Θ[n,m] = (1/K) Σ_k ⟨∂f_k(x_n)/∂θ, ∂f_k(x_m)/∂θ⟩: mean over the K outputs",
+    "full": "Θ[n,k,m,l] = ⟨∂f_k(x_n)/∂θ, ∂f_l(x_m)/∂θ⟩",
+    "pseudo": "Θ[n,m] = ⟨∂g(x_n)/∂θ, ∂g(x_m)/∂θ⟩ of g = Σ_k f_k / √K",
+}
+
+
+def normalisation(kind: str) -> str:
+    """The definition of a kind of kernel, for a store's attributes."""
+    return KINDS[kind]
+
+
+def cotangents(kind: str, outputs: int, like: Tensor) -> Tensor:
+    """The vectors [R, K] that are propagated back: R = K unit vectors, or one for the pseudo-NTK."""
+    if kind == "pseudo":
+        return torch.full((1, outputs), outputs**-0.5, dtype=like.dtype, device=like.device)
+    return torch.eye(outputs, dtype=like.dtype, device=like.device)
+
+
+def mirror(kernel: Tensor) -> Tensor:
+    """Copy the upper triangle of […, N, N] onto the lower: exactly symmetric, not merely to rounding."""
+    return kernel.triu() + kernel.triu(1).mT

@@ -1,0 +1,51 @@
+"""Initial parameters, drawn for each seed by itself: a seed's network is the same in any company."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ntkscope.models.architecture import Architecture, Conv, Dense
+
+_STREAM = 1  # keeps these draws apart from those of data/sampling.py for the same seed
+
+
+def parameter_shapes(layers: Architecture) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every parameter, in the order of the layers."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in layers:
+        if isinstance(layer, Dense | Conv):
+            kernel = (layer.size, layer.size) if isinstance(layer, Conv) else ()
+            shapes[f"{layer.name}.weight"] = (layer.outputs, layer.inputs, *kernel)
+            if layer.bias:
+                shapes[f"{layer.name}.bias"] = (layer.outputs,)
+    return shapes
+
+
+def initial_parameters(layers: Architecture, seed: int) -> dict[str, Tensor]:
+    """Float32 parameters of one network on the CPU.
+
+    Standard parametrisation: U(±1/√fan_in) for weights and biases, PyTorch's default (Kaiming
+    uniform with a = √5). NTK parametrisation: unit normal weights, zero biases.
+    """
+    state = int(np.random.SeedSequence([seed, _STREAM]).generate_state(1, np.uint64)[0])
+    generator = torch.Generator().manual_seed(state % 2**63)
+    shapes, drawn = parameter_shapes(layers), {}
+    for layer in layers:
+        if not isinstance(layer, Dense | Conv):
+            continue
+        for name in (n for n in shapes if n.rpartition(".")[0] == layer.name):
+            drawn[name] = _draw(layer, shapes[name], name.endswith("bias"), generator)
+    return drawn
+
+
+def _draw(
+    layer: Dense | Conv, shape: tuple[int, ...], is_bias: bool, generator: torch.Generator
+) -> Tensor:
+    if layer.ntk:
+        return torch.zeros(shape) if is_bias else torch.randn(shape, generator=generator)
+    bound = 1 / math.sqrt(layer.fan_in)
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)

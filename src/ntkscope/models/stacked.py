@@ -1,0 +1,101 @@
+"""Many networks of one architecture (a run's seeds) as one: every parameter has a leading model axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ntkscope.models.activations import ACTIVATIONS
+from ntkscope.models.architecture import (
+    Activation,
+    Architecture,
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+)
+
+
+class StackedNetwork(nn.Module):
+    """M networks trained or evaluated at once: dense layers by batched products, convolutions by groups.
+
+    Args:
+        layers: the architecture.
+        parameters: name → [M, …], names as in `build_network`.
+    """
+
+    def __init__(self, layers: Architecture, parameters: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.layers = layers
+        self.models = next(iter(parameters.values())).shape[0]
+        self._tensors = nn.ParameterDict(
+            {_key(name): nn.Parameter(value) for name, value in parameters.items()}
+        )
+
+    def parameter(self, name: str) -> nn.Parameter | None:
+        """A stacked parameter [M, …] by its name in the plain network, or None if there is none."""
+        key = _key(name)
+        return self._tensors[key] if key in self._tensors else None
+
+    def parameter_dict(self) -> dict[str, nn.Parameter]:
+        """All stacked parameters by their names in the plain network."""
+        return {key.replace("/", "."): value for key, value in self._tensors.items()}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [M, B, channel, y, x] (each network its own) to logits [M, B, K]."""
+        for layer in self.layers:
+            x = self._apply(layer, x)
+        return x
+
+    def _apply(self, layer: Layer, x: Tensor) -> Tensor:
+        match layer:
+            case Dense():
+                return self._dense(layer, x)
+            case Conv():
+                return self._conv(layer, x)
+            case Activation():
+                return ACTIVATIONS[layer.kind](x)
+            case AvgPool():
+                return self._per_image(x, lambda image: F.avg_pool2d(image, layer.size))
+            case GlobalAvgPool():
+                return x.mean((-2, -1), keepdim=True)
+            case Flatten():
+                return x.flatten(2)
+
+    def _dense(self, layer: Dense, x: Tensor) -> Tensor:
+        weight, bias = self._tensors[f"{layer.name}/weight"], self.parameter(f"{layer.name}.bias")
+        if bias is None:
+            return torch.bmm(x, weight.mT) * layer.weight_scale
+        return torch.baddbmm(
+            bias.unsqueeze(1), x, weight.mT, beta=layer.bias_scale, alpha=layer.weight_scale
+        )
+
+    def _conv(self, layer: Conv, x: Tensor) -> Tensor:
+        weight, bias = self._tensors[f"{layer.name}/weight"], self.parameter(f"{layer.name}.bias")
+        if layer.weight_scale != 1.0:
+            weight = weight * layer.weight_scale
+        if bias is not None and layer.bias_scale != 1.0:
+            bias = bias * layer.bias_scale
+        models, batch = x.shape[:2]
+        grouped = x.transpose(0, 1).reshape(batch, -1, *x.shape[3:])
+        flat_bias = None if bias is None else bias.flatten()
+        out = F.conv2d(
+            grouped, weight.flatten(0, 1), flat_bias, padding=layer.size // 2, groups=models
+        )
+        return out.unflatten(1, (models, layer.outputs)).transpose(0, 1)
+
+    @staticmethod
+    def _per_image(x: Tensor, function: object) -> Tensor:
+        assert callable(function)
+        pooled: Tensor = function(x.flatten(0, 1))
+        return pooled.unflatten(0, tuple(x.shape[:2]))
+
+
+def _key(name: str) -> str:
+    """Parameter names hold dots, which torch does not allow in a `ParameterDict`."""
+    return name.replace(".", "/")

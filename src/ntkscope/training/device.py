@@ -1,0 +1,56 @@
+"""Where tensors live and how strictly the arithmetic is repeatable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ntkscope.errors import NtkscopeError
+
+
+def choose_device(wish: str) -> torch.device:
+    """`auto` is cuda, else mps, else cpu.
+
+    Raises:
+        NtkscopeError: a device asked for by name that is not there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wish == "auto":
+        return torch.device(next(name for name, found in there.items() if found))
+    if not there[wish]:
+        raise NtkscopeError(
+            f"this machine has no {wish} device that torch can use",
+            where="resources.device",
+            remedy="use device: auto, or install torch's build for your device",
+        )
+    return torch.device(wish)
+
+
+@contextmanager
+def repeatable(threads: int) -> Iterator[None]:
+    """Deterministic algorithms, full float32 products, a fixed number of threads; undone at the end."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_num_threads(),
+        torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.benchmark,
+    )
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.set_num_threads(before[1])
+        torch.set_float32_matmul_precision(before[2])
+        torch.backends.cudnn.benchmark = before[3]
