@@ -1,4 +1,4 @@
-"""The configuration a user writes, one model a section. A list where one value is expected is a sweep.
+"""The configuration a user writes, one model a section. A list for one value is a sweep.
 
 These models check each value by itself; `experiments.expand` checks what values mean together.
 """
@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 
 T = TypeVar("T")
 
@@ -16,12 +24,54 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-Sweep = Annotated[list[T], BeforeValidator(_as_list), Field(min_length=1)]
+def _distinct(values: list[T]) -> list[T]:
+    """The list as it is, if no value occurs twice in it."""
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise PydanticCustomError("repeated", "{value} occurs twice", {"value": value})
+    return values
+
+
+class _OneOrMany:
+    """Tells the JSON schema of a sweep what its validator does: one value will do for a list."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        array = {**handler(core_schema), "uniqueItems": True}
+        return {"anyOf": [array["items"], array]}
+
+
+Distinct = Annotated[
+    list[T],
+    AfterValidator(_distinct),
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+]
+"""A list of at least one value, none twice."""
+
+Sweep = Annotated[
+    list[T],
+    BeforeValidator(_as_list),
+    AfterValidator(_distinct),
+    Field(min_length=1),
+    _OneOrMany(),
+]
 """One value, or a list of values to sweep over."""
+
+NAME = r"^[a-z][a-z0-9_]*$"
+Name = Annotated[str, Field(pattern=NAME)]
+"""A name that is part of a file's: lower-case letters, digits and _, a letter first."""
 
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+Activation = Literal["relu", "tanh", "gelu", "erf"]
+_ACTIVATION = "Nonlinearity after every layer but the readout."
+_BIAS = "Whether layers have biases."
+_KIND = "Which of the sections of this place it is."
+_ORDER = "Seed of the order in which classes are used; null: 0, 1, 2, …"
 
 
 class Section(BaseModel):
@@ -37,9 +87,11 @@ class Dataset(Section):
         "digits", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet100", "cifar5m"
     ] = Field("digits", description="Which images.")
     root: str | None = Field(
-        None, description="Folder that holds the dataset's files; null: the usual places."
+        None,
+        description="Folder that holds the dataset's files, absolute or from the working folder "
+        "(cosmetic); null: the usual places.",
     )
-    download: bool = Field(False, description="Whether missing files may be downloaded.")
+    download: bool = Field(False, description="Whether missing files may be downloaded (cosmetic).")
     class_list: str | None = Field(
         None, description="imagenet100 only: a text file of 100 class folder names, one a line."
     )
@@ -54,32 +106,32 @@ class Dataset(Section):
 class MLP(Section):
     """Fully connected network."""
 
-    kind: Literal["mlp"]
+    kind: Literal["mlp"] = Field(description=_KIND)
     depth: Sweep[Positive] = Field([2], description="Hidden layers.")
     width: Sweep[Positive] = Field([256], description="Units in each hidden layer.")
-    activation: Sweep[Literal["relu", "tanh", "gelu", "erf"]] = Field(["relu"])
-    bias: Sweep[bool] = Field([True])
+    activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
+    bias: Sweep[bool] = Field([True], description=_BIAS)
 
 
 class CNN(Section):
     """`depth` blocks of [3×3 convolution, activation, 2×2 average pool], then a linear readout."""
 
-    kind: Literal["cnn"]
+    kind: Literal["cnn"] = Field(description=_KIND)
     depth: Sweep[Positive] = Field([2], description="Convolution blocks.")
     width: Sweep[Positive] = Field(
         [32], description="Channels of the first block; each next block doubles them."
     )
-    activation: Sweep[Literal["relu", "tanh", "gelu", "erf"]] = Field(["relu"])
-    bias: Sweep[bool] = Field([True])
+    activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
+    bias: Sweep[bool] = Field([True], description=_BIAS)
 
 
 class Myrtle(Section):
     """Myrtle network of 5, 7 or 10 layers, global average pooling, linear readout."""
 
-    kind: Literal["myrtle5", "myrtle7", "myrtle10"]
+    kind: Literal["myrtle5", "myrtle7", "myrtle10"] = Field(description=_KIND)
     width: Sweep[Positive] = Field([64], description="Channels of every convolution.")
-    activation: Sweep[Literal["relu", "tanh", "gelu", "erf"]] = Field(["relu"])
-    bias: Sweep[bool] = Field([True])
+    activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
+    bias: Sweep[bool] = Field([True], description=_BIAS)
 
 
 Model = Annotated[MLP | CNN | Myrtle, Field(discriminator="kind")]
@@ -90,9 +142,12 @@ class Regime(Section):
 
     parametrisation: Literal["standard", "ntk"] = Field(
         "standard",
-        description="standard: PyTorch's defaults; ntk: unit normal parameters, 1/sqrt(fan_in) in the forward pass.",
+        description="standard: PyTorch's default; ntk: unit normal parameters, "
+        "1/√fan_in in the forward pass.",
     )
-    learning_rate: Sweep[PositiveFloat] = Field([0.1])
+    learning_rate: Sweep[PositiveFloat] = Field(
+        [0.1], description="Step size of the optimiser, before `scaling`."
+    )
     scaling: Literal["fixed", "inverse_width"] = Field(
         "fixed", description="inverse_width: the learning rate used is learning_rate / width."
     )
@@ -112,18 +167,16 @@ class _Stream(Section):
 class ClassSplit(_Stream):
     """Each task has classes that no task before it had."""
 
-    kind: Literal["class_split"]
-    tasks: Sweep[Positive] = Field([2])
-    classes_per_task: Sweep[Positive] = Field([5])
-    order_seed: Sweep[Natural | None] = Field(
-        [None], description="Seed of the order of classes; null: 0, 1, 2, …"
-    )
+    kind: Literal["class_split"] = Field(description=_KIND)
+    tasks: Sweep[Positive] = Field([2], description="Number of tasks.")
+    classes_per_task: Sweep[Positive] = Field([5], description="Classes of each task, all new.")
+    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
 
 
 class Overlap(_Stream):
     """Two tasks that share some of their classes."""
 
-    kind: Literal["overlap"]
+    kind: Literal["overlap"] = Field(description=_KIND)
     classes: Sweep[Positive] = Field([5], description="Classes of the first task.")
     new_classes: Sweep[Natural] = Field(
         [5], description="Classes of the second task that the first lacks."
@@ -131,66 +184,75 @@ class Overlap(_Stream):
     protocol: Sweep[Literal["swap", "add"]] = Field(
         ["swap"], description="swap: new classes replace old ones; add: they join them."
     )
-    order_seed: Sweep[Natural | None] = Field([None])
+    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
 
 
 class Frequency(_Stream):
-    """Fixed classes whose frequencies shift: D_α = (1−α) D̃0 + α D̃1 (half the classes rare in each)."""
+    """Fixed classes whose frequencies shift: D_α = (1−α) D̃0 + α D̃1, other classes rare in each."""
 
-    kind: Literal["frequency"]
-    classes: Sweep[Positive] = Field([10])
+    kind: Literal["frequency"] = Field(description=_KIND)
+    classes: Sweep[Positive] = Field(
+        [10], description="Classes of both tasks; half of them are rare in each."
+    )
     epsilon: Sweep[Annotated[float, Field(ge=0, le=1)]] = Field(
         [0.1], description="Frequency of a rare class relative to a common one."
     )
     alpha: Sweep[Literal["stepped", "ramped"]] = Field(
-        ["stepped"], description="stepped: α jumps 0→1 at the boundary; ramped: linearly over task 2."
+        ["stepped"],
+        description="stepped: α jumps 0→1 at the boundary; ramped: linearly over task 2.",
     )
-    order_seed: Sweep[Natural | None] = Field([None])
+    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
 
 
 class Relabel(_Stream):
     """The second and later tasks change labels, or inputs under the old labels."""
 
-    kind: Literal["relabel"]
-    tasks: Sweep[Positive] = Field([2])
+    kind: Literal["relabel"] = Field(description=_KIND)
+    tasks: Sweep[Positive] = Field([2], description="Number of tasks.")
     classes: Sweep[Positive] = Field([5], description="Classes of each task.")
     change: Sweep[Literal["shift", "permute", "inputs"]] = Field(
         ["shift"],
-        description="shift: same inputs, labels + classes·task; permute: same inputs, labels permuted; "
-        "inputs: new classes under the old labels.",
+        description="shift: same inputs, labels + classes·task; "
+        "permute: same inputs, labels permuted; inputs: new classes under the old labels.",
     )
-    order_seed: Sweep[Natural | None] = Field([None])
+    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
 
 
 class Single(_Stream):
     """One task only."""
 
-    kind: Literal["single"]
-    classes: Sweep[Positive] = Field([10])
-    order_seed: Sweep[Natural | None] = Field([None])
+    kind: Literal["single"] = Field(description=_KIND)
+    classes: Sweep[Positive] = Field([10], description="Classes of the task.")
+    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
 
 
-Stream = Annotated[
-    ClassSplit | Overlap | Frequency | Relabel | Single, Field(discriminator="kind")
-]
+Stream = Annotated[ClassSplit | Overlap | Frequency | Relabel | Single, Field(discriminator="kind")]
 
 
 class Training(Section):
     """How a task is learnt."""
 
-    optimizer: Sweep[Literal["sgd", "adam"]] = Field(["sgd"])
-    momentum: Sweep[Annotated[float, Field(ge=0, lt=1)]] = Field([0.0], description="sgd only.")
-    weight_decay: Sweep[Annotated[float, Field(ge=0)]] = Field([0.0])
+    optimizer: Sweep[Literal["sgd", "adam"]] = Field(["sgd"], description="Optimiser.")
+    momentum: Sweep[Annotated[float, Field(ge=0, lt=1)]] = Field(
+        [0.0], description="Heavy-ball momentum; sgd only."
+    )
+    weight_decay: Sweep[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        [0.0], description="L2 penalty, added to the gradient as weight_decay · parameter."
+    )
     schedule: Sweep[Literal["constant", "linear", "cosine"]] = Field(
         ["constant"], description="Learning rate over a task's steps; starts again at each task."
     )
-    loss: Sweep[Literal["cross_entropy", "mse"]] = Field(["cross_entropy"])
-    batch_size: Sweep[Positive] = Field([64])
+    loss: Sweep[Literal["cross_entropy", "mse"]] = Field(
+        ["cross_entropy"], description="What is minimised; mse is on one-hot targets."
+    )
+    batch_size: Sweep[Positive] = Field([64], description="Images of a training step.")
     sampling: Sweep[Literal["epochs", "independent"]] = Field(
         ["epochs"],
         description="epochs: a seeded permutation an epoch; independent: each image drawn afresh.",
     )
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Literal["float32", "float64"] = Field(
+        "float32", description="dtype of parameters and arithmetic."
+    )
     evaluation_samples: Positive = Field(
         200, description="Test images of each task behind the log's loss and accuracy."
     )
@@ -199,51 +261,76 @@ class Training(Section):
 class Snapshots(Section):
     """At which steps the parameters are kept."""
 
-    around_boundary: Natural = Field(20, description="Every step, so many before and after.")
-    log_spaced: Natural = Field(10, description="Log-spaced steps of each task elsewhere.")
+    around_boundary: Natural = Field(
+        20, description="Every step, so many before and after each boundary."
+    )
+    log_spaced: Natural = Field(
+        10,
+        description="So many more steps of each task, log-spaced; more than it has steps: all.",
+    )
 
 
 class Probe(Section):
-    """The fixed inputs on which kernels are evaluated: training images of one task, class-balanced."""
+    """The fixed inputs on which kernels are evaluated: images of one task, class-balanced."""
 
-    samples: Annotated[int, Field(ge=4)] = Field(100)
+    samples: Annotated[int, Field(ge=4)] = Field(
+        100, description="Images N; a kernel has N × N entries (full: NK × NK)."
+    )
     task: Positive = Field(1, description="Number of the task, from 1, whose images are used.")
-    seed: Natural = 0
+    seed: Natural = Field(0, description="Seed of the choice of images.")
 
 
 class Kernel(Section):
     """Which kernel is taken of each snapshot."""
 
-    kind: Literal["trace", "full", "pseudo"] = "trace"
+    kind: Literal["trace", "full", "pseudo"] = Field(
+        "trace",
+        description="trace: mean over outputs; full: every pair of outputs; "
+        "pseudo: of the summed logits / √K.",
+    )
     by_layer: bool = Field(True, description="Keep the layer NTKs too (kind trace).")
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Literal["float32", "float64"] = Field(
+        "float32", description="dtype of the kernel's arithmetic."
+    )
 
 
 class Fits(Section):
     """How runs are held against their twins."""
 
     window: Positive = Field(20, description="Steps after the boundary for the deflection.")
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        0.95, description="Level of every interval over seeds."
+    )
 
 
 class FigureStyle(Section):
     """Cosmetic: changes the drawing only."""
 
-    width_mm: Annotated[float, Field(ge=80, le=400)] = Field(180.0)
-    palette: str = Field("viridis", description="A matplotlib or seaborn sequential palette.")
-    font_size: Annotated[float, Field(ge=5, le=14)] = Field(7.0, description="Points.")
-    dpi: Annotated[int, Field(ge=72, le=1200)] = Field(300, description="Of the PNG.")
+    width_mm: Annotated[float, Field(ge=80, le=400)] = Field(
+        180.0, description="Width of the page's drawing, in millimetres."
+    )
+    palette: Literal[
+        "viridis", "cividis", "plasma", "inferno", "magma", "mako", "rocket", "crest", "flare"
+    ] = Field("viridis", description="Colours of the widths; all are safe for the colour-blind.")
+    font_size: Annotated[float, Field(ge=5, le=14)] = Field(
+        7.0, description="Size of the text, in points."
+    )
+    dpi: Annotated[int, Field(ge=72, le=1200)] = Field(
+        300, description="Resolution of the PNG, in dots an inch."
+    )
 
 
 class Resources(Section):
     """What a training or kernel job asks for."""
 
-    threads: Positive = Field(1, description="CPU threads.")
-    mem_mb: Positive = Field(3000)
-    runtime_minutes: Positive = Field(60)
+    threads: Positive = Field(1, description="CPU threads of a job.")
+    mem_mb: Positive = Field(3000, description="Memory asked for a job, in MB.")
+    runtime_minutes: Positive = Field(60, description="Time asked for a job, in minutes.")
     gpu: Natural = Field(0, description="GPUs asked of the cluster for a job (0 or 1).")
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where tensors live; auto: a GPU if there is one."
+    )
+    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         30.0, description="Seconds between checkpoints of a running job."
     )
     keep_snapshots: bool = Field(
@@ -255,31 +342,36 @@ class Experiment(Section):
     """A sweep of runs, its analysis and its figure (which has the experiment's name)."""
 
     analysis: Literal["reactivation"] = Field(description="What is computed and drawn.")
-    model: Model
-    regimes: Annotated[list[str], Field(min_length=1)] = Field(
-        description="Names of sections under `regimes`."
+    model: Model = Field(description="The network.")
+    regimes: Distinct[str] = Field(description="Names of sections under `regimes`.")
+    stream: Stream = Field(description="The stream of tasks.")
+    training: Training = Field(Training(), description="How a task is learnt.")
+    snapshots: Snapshots = Field(Snapshots(), description="When parameters are kept.")
+    probe: Probe = Field(Probe(), description="The inputs on which kernels are evaluated.")
+    kernel: Kernel = Field(Kernel(), description="Which kernel is taken.")
+    fits: Fits = Field(Fits(), description="How runs are held against their twins.")
+    figure: FigureStyle = Field(FigureStyle(), description="Looks of the figure (cosmetic).")
+    twin: bool = Field(
+        True, description="Train each run's twin: the same stream without the shift."
     )
-    stream: Stream
-    training: Training = Training()
-    snapshots: Snapshots = Snapshots()
-    probe: Probe = Probe()
-    kernel: Kernel = Kernel()
-    fits: Fits = Fits()
-    figure: FigureStyle = FigureStyle()
-    twin: bool = Field(True, description="Train each run's twin: the same stream without the shift.")
 
 
 class Config(Section):
     """The whole configuration."""
 
-    preset: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = Field(
+    preset: Name = Field(
         "digits",
-        description="Name of this configuration. Presets other than `digits` draw into figures/{preset}/.",
+        description="Name of this configuration; one other than `digits` draws into "
+        "figures/{preset}/.",
     )
-    dataset: Dataset = Dataset()
-    seeds: Annotated[list[Natural], Field(min_length=1)] = Field(
+    dataset: Dataset = Field(Dataset(), description="Where the images come from.")
+    seeds: Distinct[Natural] = Field(
         [0, 1, 2, 3, 4], description="One network each; five or more for an interval."
     )
-    regimes: dict[str, Regime]
-    experiments: dict[str, Experiment]
-    resources: Resources = Resources()
+    regimes: dict[Name, Regime] = Field(
+        min_length=1, description="Learning regimes, by the names experiments call them."
+    )
+    experiments: dict[Name, Experiment] = Field(
+        min_length=1, description="Experiments by name; a figure has its experiment's name."
+    )
+    resources: Resources = Field(Resources(), description="What a job asks for (cosmetic).")
