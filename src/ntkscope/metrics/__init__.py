@@ -1,0 +1,47 @@
+"""How kernels move: size, distance, velocity and alignment, measured along a run's stream.
+
+Functions of kernels as arrays (`cka`, `spectrum`, `velocity`, `alignment`) for use by hand, and
+`measure_kernels`, which takes a run's stores to one table of metrics.
+"""
+
+from ntkscope.metrics.alignment import alignment, label_kernel
+from ntkscope.metrics.centring import centre, normalise, u_centre
+from ntkscope.metrics.cka import (
+    cka,
+    cka_distance,
+    cosine_similarity,
+    debiased_cka,
+    debiased_cka_distance,
+    kernel_distance,
+)
+from ntkscope.metrics.measure import measure_kernels
+from ntkscope.metrics.spectrum import (
+    Spectrum,
+    effective_rank,
+    participation_ratio,
+    spectral_norm,
+    spectrum,
+)
+from ntkscope.metrics.velocity import later_snapshot, velocity
+
+__all__ = [
+    "Spectrum",
+    "alignment",
+    "centre",
+    "cka",
+    "cka_distance",
+    "cosine_similarity",
+    "debiased_cka",
+    "debiased_cka_distance",
+    "effective_rank",
+    "kernel_distance",
+    "label_kernel",
+    "later_snapshot",
+    "measure_kernels",
+    "normalise",
+    "participation_ratio",
+    "spectral_norm",
+    "spectrum",
+    "u_centre",
+    "velocity",
+]

@@ -1,0 +1,112 @@
+"""Three ways to read a kernel as a direction: centred, debiased (U-centred) and uncentred.
+
+A similarity of kernels is the cosine between their directions, so each similarity of `cka` is one
+map of this module followed by one inner product.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Centring = Literal["centred", "debiased", "uncentred"]
+
+FLOAT32_TOLERANCE = 8.0 * float(np.finfo(np.float32).eps)
+"""What centring leaves of a constant kernel that was computed in float32, relative to its norm."""
+
+
+def centre(kernel: NDArray[Any], outputs: int = 1) -> FloatArray:
+    """Doubly centred kernel HKH, with H = (I_N − 11ᵀ/N) ⊗ I_K: the mean over samples is removed.
+
+    For a full NTK each output is centred by itself, so that Θ ⊗ I_K becomes (HΘH) ⊗ I_K.
+
+    Args:
+        kernel: (…, N·K, N·K), output index fastest.
+        outputs: K; 1 for a trace, pseudo or layer NTK.
+
+    Returns:
+        (…, N·K, N·K), float64.
+    """
+    *batch, size, _ = kernel.shape
+    samples = size // outputs
+    blocks = np.asarray(kernel, np.float64).reshape(*batch, samples, outputs, samples, outputs)
+    rows = blocks.mean(axis=-4, keepdims=True)
+    columns = blocks.mean(axis=-2, keepdims=True)
+    centred = blocks - rows - columns + rows.mean(axis=-2, keepdims=True)
+    return np.asarray(centred.reshape(kernel.shape))
+
+
+def u_centre(kernel: NDArray[Any]) -> FloatArray:
+    """U-centred kernel: zero diagonal, and every row and column sums to zero.
+
+    The inner product of two U-centred kernels over N(N−3) is the unbiased HSIC of Song et al.
+    2012 (J. Mach. Learn. Res. 13, eq. 5); the map is that of Székely & Rizzo 2014 (Ann. Stat. 42,
+    eq. 2.3). It is what makes debiased CKA the cosine of two matrices.
+
+    Args:
+        kernel: (…, N, N).
+
+    Returns:
+        (…, N, N), float64.
+
+    Raises:
+        ValueError: fewer than 4 samples, for which the estimator does not exist.
+    """
+    size = kernel.shape[-1]
+    if size < 4:
+        raise ValueError(f"debiased CKA needs at least 4 samples, not {size}")
+    diagonal = np.eye(size, dtype=bool)
+    hollow = np.where(diagonal, 0.0, kernel)
+    rows = hollow.sum(axis=-1, keepdims=True) / (size - 2)
+    columns = hollow.sum(axis=-2, keepdims=True) / (size - 2)
+    total = rows.sum(axis=-2, keepdims=True) / (size - 1)
+    return np.where(diagonal, 0.0, hollow - rows - columns + total)
+
+
+def normalise(
+    kernel: NDArray[Any],
+    centring: Centring = "centred",
+    outputs: int = 1,
+    tolerance: float = FLOAT32_TOLERANCE,
+) -> FloatArray:
+    """Centred kernel of Frobenius norm 1; all NaN where it has no direction.
+
+    Args:
+        kernel: (…, N·K, N·K).
+        centring: `debiased` is defined for K = 1 only.
+        outputs: K.
+        tolerance: a kernel has no direction where centring leaves at most this share of its norm
+            (a constant kernel, up to rounding), or where it is zero or not finite.
+
+    Returns:
+        (…, N·K, N·K), float64.
+
+    Raises:
+        ValueError: debiased, but K > 1 or N < 4.
+    """
+    largest = np.abs(kernel).max(axis=(-2, -1), keepdims=True).astype(np.float64)
+    usable = np.isfinite(largest) & (largest > 0)
+    # Scaled by its largest element, a kernel of any size can be squared without overflow.
+    scaled = np.where(usable, kernel, 0.0) / np.where(usable, largest, 1.0)
+    centred = _apply(centring, scaled, outputs)
+    size = frobenius(centred)[..., None, None]
+    defined = usable & (size > tolerance * frobenius(scaled)[..., None, None])
+    return np.where(defined, centred / np.where(defined, size, 1.0), np.nan)
+
+
+def frobenius(matrix: FloatArray) -> FloatArray:
+    """Frobenius norm over the last two axes."""
+    return np.asarray(np.sqrt(np.einsum("...ij,...ij->...", matrix, matrix)))
+
+
+def _apply(centring: Centring, kernel: FloatArray, outputs: int) -> FloatArray:
+    if centring == "centred":
+        return centre(kernel, outputs)
+    if centring == "uncentred":
+        return kernel
+    if outputs != 1:
+        raise ValueError(f"debiased CKA is defined for one output a sample, not {outputs}")
+    return u_centre(kernel)

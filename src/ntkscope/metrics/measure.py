@@ -1,0 +1,138 @@
+"""Metrics of one run's stream: from kernels and training log to one NetCDF table.
+
+A table of kind `metrics` has dims (seed, snapshot[, layer][, seen]) with coords `seed`, `step`,
+`task`, `layer`, `seen`, attributes `boundaries` (steps) and `dt` (steps), and the variables that
+`variables` describes: spectral_norm, trace, effective_rank, participation_ratio;
+distance_from_start, distance_from_boundary, velocity, alignment, and these four with `_debiased`
+(not for a full NTK, whose rows are not independent samples) and `_uncentred`; layer_spectral_norm,
+layer_trace, layer_velocity, layer_distance_from_start, layer_alignment; loss, accuracy;
+diverged_step, dead_step.
+
+Metrics of a full NTK are of its (N·K, N·K) matrix, centred over samples for each output; its
+alignment is with YYᵀ ⊗ I_K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ntkscope.errors import StoreError
+from ntkscope.logs import progress
+from ntkscope.metrics.failures import blank, earliest, first_step
+from ntkscope.metrics.followers import Curves, Follower, LayerKernels, WholeKernel
+from ntkscope.metrics.lineage import Lineage, open_lineage
+from ntkscope.metrics.training_log import read_log
+from ntkscope.metrics.variables import attributes
+from ntkscope.stores import write_netcdf
+
+BLOCK_BYTES = 1_000_000_000
+"""As many seeds are measured together as fit in here, but at least one."""
+
+_KEPT_ATTRS = ("kernel", "normalisation", "probe_digest", "precision")
+
+
+def measure_kernels(
+    kernels: Sequence[Path],
+    snapshots: Sequence[Path],
+    output: Path,
+    *,
+    boundaries: Sequence[int],
+    dt: int,
+    record: dict[str, Any],
+) -> None:
+    """Measure a run's kernels along its whole stream and write the table.
+
+    A seed is NaN from the step on at which it diverged, and in every CKA of a dead kernel.
+
+    Args:
+        kernels: kernel stores of the lineage, from the first task on.
+        snapshots: its snapshot stores (for the training log), in the same order.
+        output: the NetCDF file.
+        boundaries: steps at which one task ends and the next begins.
+        dt: steps behind a velocity.
+        record: provenance.
+
+    Raises:
+        StoreError: a store is missing, incomplete or damaged; the stores are not of one stream,
+            probe and kernel; or no snapshot is at a boundary.
+    """
+    lineage = open_lineage(kernels)
+    edges = np.asarray(boundaries, np.int64)
+    if not np.isin(edges, lineage.steps).all():
+        raise StoreError(
+            f"there is no kernel at boundary {np.setdiff1d(edges, lineage.steps).tolist()}",
+            where=kernels[-1],
+            remedy="delete the run and its kernels and make them again",
+        )
+    log = read_log(snapshots, lineage.steps, lineage.seeds)
+    curves = _measure(lineage, edges, dt)
+    data = _assemble(lineage, curves, log)
+    facts = {key: lineage.stores[0].attrs.get(key, "") for key in _KEPT_ATTRS}
+    facts.update(boundaries=edges, dt=dt, samples=len(lineage.labels))
+    write_netcdf(data.assign_attrs(facts), output, "metrics", record)
+
+
+def _measure(lineage: Lineage, boundaries: NDArray[np.int64], dt: int) -> Curves:
+    """All curves of kernels, (seed, snapshot[, layer]), by blocks of seeds that fit in memory."""
+    blocks = [_measure_block(lineage, seeds, boundaries, dt) for seeds in _seed_blocks(lineage)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _seed_blocks(lineage: Lineage) -> Iterator[slice]:
+    """One seed needs about 8 M² (16 + 7 layers) bytes, M the rows of a kernel."""
+    one_seed = 8 * lineage.size**2 * (16 + 7 * len(lineage.layers))
+    count = max(1, BLOCK_BYTES // one_seed)
+    for first in range(0, len(lineage.seeds), count):
+        yield slice(first, first + count)
+
+
+def _measure_block(
+    lineage: Lineage, seeds: slice, boundaries: NDArray[np.int64], dt: int
+) -> Curves:
+    count = len(lineage.seeds[seeds])
+    followers: list[Follower] = [WholeKernel(lineage, count, boundaries, dt)]
+    if lineage.layers:
+        followers.append(LayerKernels(lineage, count, boundaries, dt))
+    snapshots = range(len(lineage.steps))
+    for index in progress(snapshots, len(snapshots), "snapshots measured"):
+        for follower in followers:
+            follower.visit(index, lineage.read(follower.array, index, seeds))
+    curves = {name: curve for each in followers for name, curve in each.curves().items()}
+    return {name: np.moveaxis(curve, 0, 1) for name, curve in curves.items()}
+
+
+def _assemble(lineage: Lineage, curves: Curves, log: xr.Dataset) -> xr.Dataset:
+    """The table: curves blanked where a seed diverged, with their meanings."""
+    steps = lineage.steps
+    diverged = earliest(log["diverged_step"].values, first_step(curves.pop("diverged"), steps))
+    dead = first_step(blank(curves.pop("dead"), diverged, steps) == 1, steps)
+    curves |= {name: log[name].values for name in ("loss", "accuracy")}
+    variables: dict[str, Any] = {
+        name: (_dims(name), blank(curve, diverged, steps), attributes(name))
+        for name, curve in curves.items()
+    }
+    for name, first in (("diverged_step", diverged), ("dead_step", dead)):
+        variables[name] = (("seed",), first, attributes(name))
+    return xr.Dataset(variables, _coords(lineage, log))
+
+
+def _dims(name: str) -> tuple[str, ...]:
+    if name in ("loss", "accuracy"):
+        return ("seed", "snapshot", "seen")
+    return ("seed", "snapshot", "layer") if name.startswith("layer_") else ("seed", "snapshot")
+
+
+def _coords(lineage: Lineage, log: xr.Dataset) -> dict[str, Any]:
+    coords: dict[str, Any] = {
+        "seed": lineage.seeds,
+        "step": ("snapshot", lineage.steps, {"long_name": "training step", "units": "step"}),
+        "task": ("snapshot", lineage.tasks, {"long_name": "task, from 1"}),
+        "seen": ("seen", log["seen"].values, {"long_name": "task of the test images, from 1"}),
+    }
+    return coords | ({"layer": lineage.layers} if lineage.layers else {})

@@ -1,0 +1,78 @@
+"""Spectral summaries against their definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from ntkscope.metrics import effective_rank, participation_ratio, spectral_norm, spectrum
+from ntkscope.metrics.spectrum import DENSE_LIMIT, LANCZOS_FROM
+
+
+def test_effective_rank_is_exp_of_the_entropy_by_loops() -> None:
+    values = [3.0, 1.0, 0.5, 0.0, -1e-9]
+    total = sum(v for v in values if v > 0)
+    entropy = -sum(v / total * np.log(v / total) for v in values if v > 0)
+    np.testing.assert_allclose(effective_rank(np.asarray(values)), np.exp(entropy), rtol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1, 5, 40])
+def test_identity_has_full_rank_and_a_constant_kernel_rank_1(size: int) -> None:
+    for kernel, rank in ((np.eye(size), size), (np.full((size, size), 2.0), 1)):
+        found = spectrum(kernel)
+        np.testing.assert_allclose(found.effective_rank, rank, rtol=1e-10)
+        np.testing.assert_allclose(found.participation_ratio, rank, rtol=1e-12)
+
+
+def test_spectrum_of_a_batch_is_that_of_each(kernels: Callable[..., np.ndarray]) -> None:
+    batch = kernels(2, 3, 9)
+    found = spectrum(batch)
+    for i in np.ndindex(2, 3):
+        values = np.linalg.svd(batch[i], compute_uv=False)
+        np.testing.assert_allclose(found.spectral_norm[i], values[0], rtol=1e-12)
+        np.testing.assert_allclose(found.trace[i], values.sum(), rtol=1e-12)
+        ratio = values.sum() ** 2 / (values**2).sum()
+        np.testing.assert_allclose(found.participation_ratio[i], ratio, rtol=1e-12)
+        np.testing.assert_allclose(found.effective_rank[i], effective_rank(values), rtol=1e-12)
+
+
+def test_lanczos_and_lapack_agree_and_lanczos_is_reproducible(
+    kernels: Callable[..., np.ndarray],
+) -> None:
+    size = LANCZOS_FROM
+    batch = np.stack([kernels(size, features=300), np.eye(size), np.zeros((size, size))])
+    dense = np.linalg.eigvalsh(batch)[:, -1]
+    np.testing.assert_allclose(spectral_norm(batch), dense, rtol=1e-12)
+    np.testing.assert_array_equal(spectral_norm(batch), spectral_norm(batch))
+
+
+def test_above_the_dense_limit_only_the_entropy_is_missing(
+    monkeypatch: pytest.MonkeyPatch, kernels: Callable[..., np.ndarray]
+) -> None:
+    import sys
+
+    small = kernels(30)
+    dense = spectrum(small)
+    assert DENSE_LIMIT > 30
+    monkeypatch.setattr(sys.modules["ntkscope.metrics.spectrum"], "DENSE_LIMIT", 20)
+    found = spectrum(small)
+    np.testing.assert_allclose(found.spectral_norm, dense.spectral_norm, rtol=1e-12)
+    assert np.isnan(found.effective_rank)
+    assert np.isfinite(found.participation_ratio)
+
+
+def test_a_kernel_that_is_not_finite_is_nan_and_the_others_are_not() -> None:
+    batch = np.stack([np.eye(4), np.full((4, 4), np.inf)])
+    for values in spectrum(batch):
+        assert np.isfinite(values[0])
+        assert np.isnan(values[1])
+    assert np.isnan(spectral_norm(batch)[1])
+
+
+def test_a_zero_kernel_has_norm_0_and_no_rank() -> None:
+    found = spectrum(np.zeros((4, 4)))
+    assert found.spectral_norm == 0
+    assert np.isnan(found.effective_rank)
+    assert np.isnan(participation_ratio(np.zeros((4, 4))))
