@@ -1,0 +1,106 @@
+"""CIFAR-10 and CIFAR-100: 60,000 colour images of 32×32 pixels each, in the "python version".
+
+That version is what torchvision downloads and most machines have, but its batches are pickles,
+and unpickling runs what a file says. Two barriers therefore stand before it. The bytes that are
+unpickled are the very bytes whose MD5 was found to be the published one (not a file that is read
+again after the check), and the unpickler knows NumPy's array constructors and nothing else, so
+that a pickle can name no other code.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ntkscope.config.sections import Dataset
+from ntkscope.data.sources.base import Images, Split, in_memory
+from ntkscope.data.sources.files import download, find, holder, places, read, verified
+from ntkscope.errors import DataError
+
+_CITATION = (
+    "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical report, "
+    "University of Toronto, 2009"
+)
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
+def open_cifar10(dataset: Dataset) -> Images:
+    """50,000 training and 10,000 test images of 10 classes.
+
+    Raises:
+        DataError: a file is missing or not the published one.
+    """
+    from torchvision.datasets import CIFAR10
+
+    return _open(dataset, CIFAR10, label="labels")
+
+
+def open_cifar100(dataset: Dataset) -> Images:
+    """50,000 training and 10,000 test images of 100 (fine) classes.
+
+    Raises:
+        DataError: a file is missing or not the published one.
+    """
+    from torchvision.datasets import CIFAR100
+
+    return _open(dataset, CIFAR100, label="fine_labels")
+
+
+def _open(dataset: Dataset, published: Any, label: str) -> Images:
+    """Open what torchvision's class `published` describes: names and MD5s of its files."""
+    base, own = places(dataset)
+    folders = [place / published.base_folder for place in (base, own)] + [base, own]
+    meta = (published.meta["filename"], published.meta["md5"])
+    names = [name for name, _ in (*published.train_list, *published.test_list, meta)]
+    if dataset.download and holder(folders, names) is None:
+        archive = (published.filename, published.tgz_md5)
+        download(published.url, base, *archive, unpack=True)
+    remedy = (
+        f"set dataset.download: true, or get {published.filename} from the official page of CIFAR "
+        f"and unpack it in {base}"
+    )
+    folder = find(folders, names, remedy)
+    classes = read_batch(folder / meta[0], meta[1], remedy)
+    return Images(
+        train=_split(folder, published.train_list, label, remedy),
+        test=_split(folder, published.test_list, label, remedy),
+        classes=tuple(classes[published.meta["key"]]),
+        files=tuple(str(folder / name) for name in names),
+        licence="none stated by the authors",
+        citation=_CITATION,
+    )
+
+
+def _split(folder: Path, files: list[list[str]], label: str, remedy: str) -> Split:
+    batches = [read_batch(folder / name, md5, remedy) for name, md5 in files]
+    planes = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+    labels = np.concatenate([batch[label] for batch in batches])
+    return in_memory(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels)
+
+
+def read_batch(file: Path, md5: str, remedy: str) -> Any:
+    """Verify a pickle of containers, numbers, strings and NumPy arrays, then unpickle it.
+
+    Raises:
+        DataError: missing or not the published file; or the pickle names anything else.
+    """
+    content = verified(read(file, remedy), md5, file, remedy)
+    try:
+        return _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+    except (pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
+        raise DataError(f"the pickle is refused: {error}", where=file, remedy=remedy) from None
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no batch of CIFAR does")
+        return _ALLOWED[module, name]

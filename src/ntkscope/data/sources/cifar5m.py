@@ -1,0 +1,136 @@
+"""CIFAR-5m: 6,002,688 synthetic CIFAR-10-like images of 32×32 pixels, in six NumPy files.
+
+Each part is an .npz of 1,000,448 images: X uint8 [n, 32, 32, 3] and Y, the class [n], 0 to 9 in
+CIFAR-10's order. Parts 0 to 4 are the training split and part 5, "the 6th million", is the test
+split, as in the loader of the dataset's authors. Images are mapped, never all in memory.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ntkscope.config.sections import Dataset
+from ntkscope.data.sources.base import Images, Split
+from ntkscope.data.sources.files import find, holder, places
+from ntkscope.errors import DataError
+
+_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+_TRAIN, _TEST = range(5), range(5, 6)
+_SHAPE = (32, 32, 3)
+_REMEDY = (
+    "get part0.npz to part5.npz from gs://gresearch/cifar5m (18 GB), the place named on the "
+    "dataset's official page"
+)
+
+
+def open_cifar5m(dataset: Dataset) -> Images:
+    """5,002,240 training and 1,000,448 test images.
+
+    The parts are named part0.npz to part5.npz, or cifar5m_part0.npz and so on.
+
+    Raises:
+        DataError: a part is missing, truncated, compressed, or holds other arrays.
+    """
+    folders, names = places(dataset), [f"part{i}.npz" for i in range(6)]
+    prefixed = [f"cifar5m_{name}" for name in names]
+    if holder(folders, names) is None and holder(folders, prefixed) is not None:
+        names = prefixed
+    folder = find(folders, names, _REMEDY)
+    parts = [folder / name for name in names]
+    return Images(
+        train=_split([parts[i] for i in _TRAIN]),
+        test=_split([parts[i] for i in _TEST]),
+        classes=_CLASSES,
+        files=tuple(map(str, parts)),
+        licence="none stated by the authors",
+        citation="P. Nakkiran, B. Neyshabur, H. Sedghi: The Deep Bootstrap Framework: Good Online "
+        "Learners are Good Offline Generalizers. ICLR 2021, arXiv:2010.08127",
+    )
+
+
+def _split(files: Sequence[Path]) -> Split:
+    parts = [open_part(file) for file in files]
+    images, labels = [part[0] for part in parts], np.concatenate([part[1] for part in parts])
+    ends = np.cumsum([len(part) for part in images])
+
+    def read(index: np.ndarray) -> np.ndarray:
+        """Ascending indices into all parts, cut where a part ends."""
+        cuts = np.searchsorted(index, ends[:-1])
+        begins = np.concatenate([[0], ends[:-1]])
+        shares = zip(images, np.split(index, cuts), begins, strict=True)
+        return np.concatenate([part[share - begin] for part, share, begin in shares])
+
+    return Split(labels, read)
+
+
+def open_part(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """X of one part, mapped, and its Y as int64.
+
+    Both are read once, in order, so that the archive's CRC-32 of each is verified.
+
+    Raises:
+        DataError: truncated or damaged, compressed, or with other arrays.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+            if damaged is not None:
+                raise zipfile.BadZipFile(f"wrong CRC-32 of {damaged}")
+            images = _map(file, archive.getinfo("X.npy"))
+            with archive.open("Y.npy") as member:
+                labels = np.lib.format.read_array(member, allow_pickle=False)
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise _wrong(file, f"truncated or damaged: {error}") from None
+    if images.dtype != np.uint8 or images.shape[1:] != _SHAPE:
+        raise _wrong(file, f"X is {images.dtype} {images.shape}, not uint8 (n, 32, 32, 3)")
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise _wrong(file, f"Y is {labels.dtype} {labels.shape}, not int64 ({len(images)},)")
+    if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(_CLASSES):
+        raise _wrong(file, f"Y has labels out of 0 to {len(_CLASSES) - 1}, or none")
+    return images, labels.astype(np.int64)
+
+
+def _map(file: Path, member: zipfile.ZipInfo) -> np.ndarray:
+    """Map an array that lies uncompressed in an archive; np.load maps no archive's members.
+
+    A local header of a ZIP file has 30 bytes, the last four being the lengths of the name and of
+    the extra field, which follow it; then comes the member, a .npy file.
+    """
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError("X is compressed and cannot be mapped; save it again with numpy.savez")
+    with file.open("rb") as stream:
+        stream.seek(member.header_offset + 26)
+        stream.seek(sum(struct.unpack("<HH", stream.read(4))), 1)
+        shape, fortran, dtype = _npy_header(stream)
+        offset = stream.tell()
+    if dtype.hasobject:
+        raise ValueError("X holds Python objects")
+    return np.memmap(file, dtype, "r", offset, shape, "F" if fortran else "C")
+
+
+def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    return np.lib.format.read_array_header_2_0(stream)
+
+
+def _wrong(file: Path, what: str) -> DataError:
+    return DataError(f"this is no part of CIFAR-5m: {what}", where=file, remedy=_REMEDY)

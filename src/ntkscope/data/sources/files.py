@@ -1,0 +1,93 @@
+"""Finding, downloading and verifying the files of a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from http.client import HTTPException
+from pathlib import Path
+
+from ntkscope.config.sections import Dataset
+from ntkscope.errors import DataError
+
+
+def places(dataset: Dataset) -> tuple[Path, Path]:
+    """The folder of datasets and the one of this dataset in it.
+
+    The first is `dataset.root`, or `data` in the working directory. Files may lie in either.
+    """
+    base = Path(dataset.root).expanduser() if dataset.root else Path("data")
+    return base, base / dataset.name
+
+
+def holder(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
+    """The first folder that holds every one of the named files, or None."""
+    for folder in folders:
+        if all((folder / name).is_file() for name in names):
+            return folder
+    return None
+
+
+def find(folders: Sequence[Path], names: Sequence[str], remedy: str) -> Path:
+    """The first folder that holds every one of the named files.
+
+    Raises:
+        DataError: no folder does; names what the fullest of them lacks.
+    """
+    found = holder(folders, names)
+    if found is not None:
+        return found
+    fullest = max(folders, key=lambda folder: sum((folder / n).is_file() for n in names))
+    missing = [name for name in names if not (fullest / name).is_file()]
+    searched = f"{fullest} (searched: {', '.join(map(str, folders))})"
+    raise DataError(f"missing: {', '.join(missing)}", where=searched, remedy=remedy)
+
+
+def read(file: Path, remedy: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"the file cannot be read: {error.strerror}", where=file, remedy=remedy
+        ) from None
+
+
+def verified(content: bytes, md5: str, file: Path, remedy: str) -> bytes:
+    """The content of a file, once it is found to be what the dataset's authors published.
+
+    Raises:
+        DataError: its MD5 is not `md5`.
+    """
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise DataError(
+            f"the file is truncated or not the published one: its {len(content)} bytes have the "
+            f"MD5 {found}, not {md5}",
+            where=file,
+            remedy=f"delete it; then {remedy}",
+        )
+    return content
+
+
+def download(url: str, folder: Path, name: str, md5: str, *, unpack: bool = False) -> None:
+    """Download a file with torchvision, which verifies its MD5, unless it is there already.
+
+    Raises:
+        DataError: it could not be had, or is not the published one.
+    """
+    from torchvision.datasets.utils import download_and_extract_archive, download_url
+
+    fetch = download_and_extract_archive if unpack else download_url
+    try:
+        fetch(url, str(folder), filename=name, md5=md5)
+    except (OSError, RuntimeError, HTTPException) as error:
+        raise DataError(
+            f"{name} could not be downloaded: {error}",
+            where=url,
+            remedy=f"try again, or put the file into {folder} by hand",
+        ) from None

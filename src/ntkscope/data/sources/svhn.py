@@ -1,0 +1,62 @@
+"""SVHN: 99,289 colour images of house-number digits, 32×32 pixels, as two MATLAB files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from ntkscope.config.sections import Dataset
+from ntkscope.data.sources.base import Images, Split, in_memory
+from ntkscope.data.sources.files import download, find, holder, places, read, verified
+from ntkscope.errors import DataError
+
+
+def open_svhn(dataset: Dataset) -> Images:
+    """73,257 training and 26,032 test images (format 2, cropped digits; without `extra`).
+
+    Raises:
+        DataError: a file is missing or not the published one.
+    """
+    from torchvision.datasets import SVHN
+
+    base, own = places(dataset)
+    published = [SVHN.split_list[split] for split in ("train", "test")]
+    names = [name for _, name, _ in published]
+    if dataset.download and holder((base, own), names) is None:
+        for url, name, md5 in published:
+            download(url, base, name, md5)
+    remedy = (
+        "set dataset.download: true, or put train_32x32.mat and test_32x32.mat of the official "
+        f"page into {base}"
+    )
+    folder = find((base, own), names, remedy)
+    train, test = (read_mat(folder / name, md5, remedy) for _, name, md5 in published)
+    return Images(
+        train=train,
+        test=test,
+        classes=tuple("0123456789"),
+        files=tuple(str(folder / name) for name in names),
+        licence="for non-commercial use only",
+        citation="Y. Netzer, T. Wang, A. Coates, A. Bissacco, B. Wu, A. Y. Ng: Reading Digits in "
+        "Natural Images with Unsupervised Feature Learning. NIPS Workshop on Deep Learning and "
+        "Unsupervised Feature Learning, 2011",
+    )
+
+
+def read_mat(file: Path, md5: str, remedy: str) -> Split:
+    """One split: X is uint8 [y, x, channel, n]; y is [n, 1], in which the digit 0 is labelled 10.
+
+    Raises:
+        DataError: missing, not the published file, or without these arrays.
+    """
+    from scipy.io import loadmat
+
+    content = verified(read(file, remedy), md5, file, remedy)
+    try:
+        arrays = loadmat(io.BytesIO(content), variable_names=("X", "y"))
+        images, labels = np.moveaxis(arrays["X"], -1, 0), arrays["y"].ravel().astype(np.int64)
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"this is not SVHN's format: {error}", where=file, remedy=remedy) from None
+    return in_memory(np.ascontiguousarray(images), np.where(labels == 10, 0, labels))
