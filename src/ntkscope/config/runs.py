@@ -77,7 +77,7 @@ class SnapshotSpec(Spec):
     """Snapshot schedule (see training.schedule)."""
 
     around_boundary: int = 20
-    log_spaced: int = 10
+    log_spaced: int = 14
 
 
 class RunSpec(Spec):

@@ -50,7 +50,10 @@ def empirical_ntk(
         layers = {name: mirror(kernel) for name, kernel in layers.items()}
     if kind == "full":
         samples = (len(x1), len(x1 if x2 is None else x2))
-        layers = {n: k.view(samples[0], -1, samples[1], k.shape[1] // samples[1]) for n, k in layers.items()}
+        layers = {
+            n: k.view(samples[0], -1, samples[1], k.shape[1] // samples[1])
+            for n, k in layers.items()
+        }
     return layers if by_layer else torch.stack(list(layers.values())).sum(0)
 
 
@@ -73,7 +76,9 @@ def _refuse(model: nn.Module) -> None:
             )
         if isinstance(module, _DROPOUTS) and module.p > 0:
             raise ModelError(
-                "active dropout makes the kernel random", where=name, remedy="call model.eval() first"
+                "active dropout makes the kernel random",
+                where=name,
+                remedy="call model.eval() first",
             )
 
 

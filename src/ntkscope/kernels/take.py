@@ -65,15 +65,19 @@ def take_kernels(
     with Workplace(state, identity) as place, repeatable(threads):
         images = load_images(images_path)
         probe = choose_probe(images.train_labels, kernel)
-        layers = architecture(run.model, images.shape, images.classes)
+        layers = architecture(run.model, images.train.shape[1:], len(images.classes))
         record = provenance(
             run=run.id, kernel=kernel.model_dump(mode="json"), device=str(chosen), threads=threads
         )
         if place.store.exists():
             store = ZarrStore.resume(place.store, "kernels")
         else:
-            store = _allocate(run, kernel, layers, images.classes, probe, snapshots, place.store, record)
-        inputs = to_inputs(images, images.train_images[probe.index], chosen, getattr(torch, kernel.precision))
+            store = _allocate(
+                run, kernel, layers, len(images.classes), probe, snapshots, place.store, record
+            )
+        inputs = to_inputs(
+            images, images.train[probe.index], chosen, getattr(torch, kernel.precision)
+        )
         parameters = read_store(snapshots_path, "snapshots", group="parameters")
         _take(run, kernel, layers, parameters, inputs, store, place)
         record["wall_seconds"] = time.monotonic() - began
@@ -122,7 +126,7 @@ def _allocate(
             chunks=(seeds, 1, len(names), *shape),
             attrs={"long_name": f"layers' {kernel.kind} NTK; they sum to the whole"},
         )
-        coords["layer"] = (("layer",), np.array(names))
+        coords["layer"] = (("layer",), names)
     attrs = {
         "run": run.id,
         "kernel": kernel.kind,
@@ -155,7 +159,9 @@ def _take(
             str(name): torch.from_numpy(values[:, block].values).to(inputs).flatten(0, 1)
             for name, values in parameters.items()
         }
-        found = torch.stack(list(stacked_ntk(layers, stacked, inputs, kind=kernel.kind).values()), 1)
+        found = torch.stack(
+            list(stacked_ntk(layers, stacked, inputs, kind=kernel.kind).values()), 1
+        )
         _write(store, found, block, len(run.seeds), len(inputs))
         store.done(block)
         place.beat()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from ntkscope.models.architecture import (
     GlobalAvgPool,
     Layer,
 )
+from ntkscope.models.batched_linear import batched_linear
 
 
 class StackedNetwork(nn.Module):
@@ -69,11 +69,7 @@ class StackedNetwork(nn.Module):
 
     def _dense(self, layer: Dense, x: Tensor) -> Tensor:
         weight, bias = self._tensors[f"{layer.name}/weight"], self.parameter(f"{layer.name}.bias")
-        if bias is None:
-            return torch.bmm(x, weight.mT) * layer.weight_scale
-        return torch.baddbmm(
-            bias.unsqueeze(1), x, weight.mT, beta=layer.bias_scale, alpha=layer.weight_scale
-        )
+        return batched_linear(x, weight, bias, layer.weight_scale, layer.bias_scale)
 
     def _conv(self, layer: Conv, x: Tensor) -> Tensor:
         weight, bias = self._tensors[f"{layer.name}/weight"], self.parameter(f"{layer.name}.bias")

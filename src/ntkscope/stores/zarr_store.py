@@ -73,12 +73,16 @@ class ZarrStore:
             _create(root, name, array)
         for name, (dims, values) in coords.items():
             data = np.asarray(values)
-            _create(root, name, Array(dims, data.shape, data.dtype, attrs={"role": "coordinate"}))
+            if data.dtype.kind == "U":
+                data = data.astype(np.dtypes.StringDType())  # type: ignore[attr-defined]
+            _create(root, name, Array(dims, data.shape, data.dtype))
             _array(root, name)[...] = data
         _create(root, MASK, Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool)))
         for group in groups:
             root.require_group(group)
-        root.attrs.update({"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs})
+        root.attrs.update(
+            {"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs}
+        )
         return cls(root, path)
 
     @classmethod
@@ -134,7 +138,12 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
         )
     data = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
     coords = [c for c in str(root.attrs["coordinates"]).split() if c in data]
-    return data.set_coords(coords).drop_vars(MASK, errors="ignore")
+    texts = {
+        c: (data[c].dims, np.array(data[c].values.tolist(), dtype=str))
+        for c in coords
+        if data[c].dtype.kind == "T"
+    }
+    return data.assign(texts).set_coords(coords).drop_vars(MASK, errors="ignore")
 
 
 def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
@@ -147,7 +156,9 @@ def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
         ) from None
     found, version = root.attrs.get("kind"), root.attrs.get("format")
     if found != kind:
-        raise StoreError(f"this is a store of {found!r}, not of {kind!r}", where=path, remedy=remedy)
+        raise StoreError(
+            f"this is a store of {found!r}, not of {kind!r}", where=path, remedy=remedy
+        )
     if version != FORMAT:
         raise StoreError(
             f"this store has format {version}, this version of ntkscope reads {FORMAT}",

@@ -30,7 +30,7 @@ def evaluation_sets(
         there = np.flatnonzero(labels >= 0)
         generator = np.random.default_rng(np.random.SeedSequence([0, _STREAM]))
         chosen = np.sort(generator.permutation(there)[: run.evaluation_samples])
-        inputs = to_inputs(images, images.test_images[chosen], device, dtype)
+        inputs = to_inputs(images, images.test[chosen], device, dtype)
         sets.append((inputs, torch.from_numpy(labels[chosen]).to(device)))
     return sets
 

@@ -53,7 +53,9 @@ class TrainingState:
         tensors = {f"parameters/{n}": t.contiguous() for n, t in self.parameters().items()}
         tensors |= {f"optimizer/{n}": t.contiguous() for n, t in self.optimizer_tensors().items()}
         about = {"step": self.step, "diverged_step": self.diverged_step.tolist()}
-        tensors["about"] = torch.frombuffer(bytearray(json.dumps(about).encode()), dtype=torch.uint8)
+        tensors["about"] = torch.frombuffer(
+            bytearray(json.dumps(about).encode()), dtype=torch.uint8
+        )
         return save(tensors)
 
 

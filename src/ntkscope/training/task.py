@@ -61,11 +61,16 @@ def train_task(
     """
     began = time.monotonic()
     chosen = choose_device(device)
-    identity = {"run": run.model_dump(mode="json"), "stage": stage, "threads": threads, "device": chosen.type}
+    identity = {
+        "run": run.model_dump(mode="json"),
+        "stage": stage,
+        "threads": threads,
+        "device": chosen.type,
+    }
     with Workplace(state, identity) as place, repeatable(threads):
         images = load_images(images_path)
-        layers = architecture(run.model, images.shape, images.classes)
-        sizes = stack_sizes(layers, images.shape, run.batch_size, len(run.seeds), chosen)
+        layers = architecture(run.model, images.train.shape[1:], len(images.classes))
+        sizes = stack_sizes(layers, images.train.shape[1:], run.batch_size, len(run.seeds))
         record = provenance(
             run=run.model_dump(mode="json"), device=str(chosen), threads=threads, stacks=sizes
         )
@@ -146,9 +151,14 @@ def _allocate(
     logged = ("seed", "snapshot", "seen")
     about = {"units": "nat" if run.loss == "cross_entropy" else "1"}
     arrays = {
-        "loss": Array(logged, (seeds, snapshots, seen), "f8", attrs={"long_name": run.loss, **about}),
+        "loss": Array(
+            logged, (seeds, snapshots, seen), "f8", attrs={"long_name": run.loss, **about}
+        ),
         "accuracy": Array(
-            logged, (seeds, snapshots, seen), "f8", attrs={"long_name": "test accuracy", "units": "1"}
+            logged,
+            (seeds, snapshots, seen),
+            "f8",
+            attrs={"long_name": "test accuracy", "units": "1"},
         ),
         "diverged_step": Array(("seed",), (seeds,), "i8", attrs={"units": "step; -1: none"}),
     }
@@ -214,7 +224,7 @@ class _Batches:
     ) -> None:
         self.images, self.dtype = images, dtype
         task, number = run.tasks[-1], len(run.tasks) - 1
-        pixels = np.ascontiguousarray(np.moveaxis(images.train_images, -1, 1))
+        pixels = np.ascontiguousarray(np.moveaxis(images.train, -1, 1))
         self.pixels = torch.from_numpy(pixels).to(device)
         self.labels = torch.from_numpy(task_labels(images.train_labels, task)).to(device)
         drawn = [
@@ -255,7 +265,9 @@ def _keep(
     """Write one snapshot and its log line, and note which seeds are no longer finite."""
     parameters = training.parameters()
     for name, values in parameters.items():
-        store.write(f"parameters/{name}", (slice(None), slice(number, number + 1)), values[:, None].numpy())
+        store.write(
+            f"parameters/{name}", (slice(None), slice(number, number + 1)), values[:, None].numpy()
+        )
     loss, accuracy = evaluate(training.stacks, sets, run.loss)
     finite = np.isfinite(loss).all(axis=1)
     for values in parameters.values():
@@ -275,4 +287,8 @@ def _keep_optimizer(training: TrainingState, store: ZarrStore) -> None:
     for name, values in training.optimizer_tensors().items():
         key = name.replace("/", "|")
         dims = ("seed", *(f"{key}_{axis}" for axis in range(values.ndim - 1)))
-        store.add(f"optimizer/{key}", Array(dims, tuple(values.shape), values.numpy().dtype), values.numpy())
+        store.add(
+            f"optimizer/{key}",
+            Array(dims, tuple(values.shape), values.numpy().dtype),
+            values.numpy(),
+        )

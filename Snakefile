@@ -1,0 +1,23 @@
+# ntkscope: the door. `snakemake --cores 8 figures/reactivation.pdf`
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/kernels.smk"
+include: "rules/metrics.smk"
+include: "rules/fits.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    """Every figure of this configuration, as PDF and PNG."""
+    default_target: True
+    input:
+        [figure_file(name, kind) for name in CONFIG.experiments for kind in ("pdf", "png")],

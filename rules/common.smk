@@ -1,0 +1,62 @@
+# Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
+from snakemake.exceptions import WorkflowError
+
+from ntkscope.config import expand, load_config, runs_of
+from ntkscope.errors import NtkscopeError
+from ntkscope.identity import stage_digest
+
+try:
+    CONFIG = load_config(config, workflow.configfiles)
+except NtkscopeError as error:
+    raise WorkflowError(str(error)) from None
+
+CELLS = {name: expand(CONFIG, name) for name in CONFIG.experiments}
+RUNS = runs_of(CONFIG)
+KERNELS = {cell.kernel.id: cell.kernel for cells in CELLS.values() for cell in cells}
+
+# The default preset has the short paths; others never overwrite it. Runs are shared by all.
+PRESET = "" if CONFIG.preset == "digits" else f"{CONFIG.preset}/"
+EXPERIMENTS = f"results/{PRESET}experiments"
+FIGURES = f"figures/{PRESET}".rstrip("/")
+
+
+wildcard_constraints:
+    dataset=r"[^/]+",
+    run=r"[^/]+-[0-9a-f]{12}",
+    kernel=r"[^/]+-[0-9a-f]{12}",
+    experiment="|".join(CONFIG.experiments),
+
+
+def images_of(run):
+    """The store of a run's images."""
+    return f"results/data/{run.dataset.id}.zarr"
+
+
+def snapshots_of(run):
+    """The store of a run's snapshots: those of its last task."""
+    return f"results/runs/{run.id}/snapshots.zarr"
+
+
+def kernels_of(run, kernel):
+    """The store of a kernel of a run's snapshots."""
+    return f"results/runs/{run.id}/kernels-{kernel.id}.zarr"
+
+
+def metrics_of(run, kernel):
+    """The table of a run's metrics, over all its tasks."""
+    return f"results/runs/{run.id}/metrics-{kernel.id}.nc"
+
+
+def figure_file(experiment, kind):
+    """Where an experiment's figure is drawn."""
+    return f"{FIGURES}/{experiment}.{kind}"
+
+
+def run_at(wildcards):
+    """The run that a wildcard names."""
+    return RUNS[wildcards.run]
+
+
+def plain(spec):
+    """A spec as the plain values that params can hold."""
+    return spec.model_dump(mode="json")

@@ -1,0 +1,72 @@
+# metrics: kernels of all tasks of a run → results/runs/{run}/metrics-{kernel}.nc
+#          metrics of all runs of an experiment → …/experiments/{experiment}/metrics.nc
+
+
+def metrics_of_experiment(wildcards):
+    """The metrics of every run and twin of an experiment, each once."""
+    cells = CELLS[wildcards.experiment]
+    runs = [(run, cell.kernel) for cell in cells for run in (cell.run, cell.twin) if run]
+    return list(dict.fromkeys(metrics_of(run, kernel) for run, kernel in runs))
+
+
+def cells_of_experiment(wildcards, input):
+    """The sweep: axes of each cell and the places of its run and twin among the inputs."""
+    place = {file: number for number, file in enumerate(input.metrics)}
+    return [
+        {
+            "axes": cell.axes,
+            "run": place[metrics_of(cell.run, cell.kernel)],
+            "twin": place[metrics_of(cell.twin, cell.kernel)] if cell.twin else None,
+        }
+        for cell in CELLS[wildcards.experiment]
+    ]
+
+
+rule measure_kernels:
+    """Norm, distance, velocity and alignment of a run's kernels, over all its tasks."""
+    input:
+        kernels=lambda wildcards: [
+            kernels_of(run, KERNELS[wildcards.kernel]) for run in run_at(wildcards).lineage
+        ],
+        snapshots=lambda wildcards: [snapshots_of(run) for run in run_at(wildcards).lineage],
+    output:
+        "results/runs/{run}/metrics-{kernel}.nc",
+    log:
+        "logs/measure_kernels/{run}/{kernel}.log",
+    benchmark:
+        "results/benchmarks/measure_kernels/{run}/{kernel}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        boundaries=lambda wildcards: list(run_at(wildcards).boundaries),
+        dt=1,
+        stage=stage_digest("metrics"),
+    script:
+        "../scripts/measure_kernels.py"
+
+
+rule collect_metrics:
+    """Put the metrics of all runs of an experiment into one dataset over the sweep's axes."""
+    input:
+        metrics=metrics_of_experiment,
+    output:
+        f"{EXPERIMENTS}/{{experiment}}/metrics.nc",
+    log:
+        f"logs/collect_metrics/{PRESET}{{experiment}}.log",
+    benchmark:
+        f"results/benchmarks/collect_metrics/{PRESET}{{experiment}}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        cells=cells_of_experiment,
+        stage=stage_digest("fits"),
+    script:
+        "../scripts/collect_metrics.py"

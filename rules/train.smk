@@ -1,0 +1,36 @@
+# train: images, the parent's snapshots → results/runs/{run}/snapshots.zarr (parameters and log)
+#
+# A run's store holds its last task; its parent's holds the one before. Runs that begin with the
+# same tasks (a run and its twin) share that training.
+
+
+def snapshots_output(path):
+    """The declared output, deleted after use where the configuration says so."""
+    return directory(path) if CONFIG.resources.keep_snapshots else temp(directory(path))
+
+
+rule train_task:
+    """Train all seeds of a run on its last task, going on from its parent's end."""
+    input:
+        images=lambda wildcards: images_of(run_at(wildcards)),
+        parent=lambda wildcards: [snapshots_of(run) for run in run_at(wildcards).lineage[-2:-1]],
+    output:
+        snapshots_output("results/runs/{run}/snapshots.zarr"),
+    log:
+        "logs/train_task/{run}.log",
+    benchmark:
+        "results/benchmarks/train_task/{run}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: CONFIG.resources.threads
+    resources:
+        mem_mb=CONFIG.resources.mem_mb,
+        runtime=CONFIG.resources.runtime_minutes,
+        gpu=CONFIG.resources.gpu,
+    params:
+        run=lambda wildcards: plain(run_at(wildcards)),
+        state="results/.state/runs/{run}/train",
+        stage=stage_digest("training"),
+    script:
+        "../scripts/train_task.py"

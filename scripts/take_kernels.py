@@ -1,0 +1,23 @@
+"""Rule take_kernels: see ntkscope.kernels.take_kernels."""
+
+from pathlib import Path
+
+from ntkscope.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from ntkscope.config import KernelSpec, RunSpec
+    from ntkscope.config.sections import Resources
+    from ntkscope.kernels import take_kernels
+
+    settings = Resources.model_validate(snakemake.config.get("resources", {}))
+    take_kernels(
+        RunSpec.model_validate(snakemake.params.run),
+        KernelSpec.model_validate(snakemake.params.kernel),
+        Path(snakemake.input.images),
+        Path(snakemake.input.snapshots),
+        Path(snakemake.output[0]),
+        state=Path(snakemake.params.state),
+        stage=snakemake.params.stage,
+        device=settings.device,
+        threads=snakemake.threads,
+    )

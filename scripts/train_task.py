@@ -1,0 +1,23 @@
+"""Rule train_task: see ntkscope.training.train_task."""
+
+from pathlib import Path
+
+from ntkscope.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from ntkscope.config import RunSpec
+    from ntkscope.config.sections import Resources
+    from ntkscope.training import train_task
+
+    settings = Resources.model_validate(snakemake.config.get("resources", {}))
+    train_task(
+        RunSpec.model_validate(snakemake.params.run),
+        Path(snakemake.input.images),
+        Path(snakemake.input.parent[0]) if snakemake.input.parent else None,
+        Path(snakemake.output[0]),
+        state=Path(snakemake.params.state),
+        stage=snakemake.params.stage,
+        device=settings.device,
+        threads=snakemake.threads,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
