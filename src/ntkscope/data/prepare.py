@@ -16,7 +16,7 @@ from ntkscope.config.runs import DatasetSpec
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources import Images, open_source
 from ntkscope.data.subset import balanced_subset
-from ntkscope.errors import StoreError
+from ntkscope.errors import DataError, StoreError
 from ntkscope.logs import progress
 from ntkscope.provenance import provenance
 from ntkscope.stores import Array, Workplace, ZarrStore, read_store
@@ -145,6 +145,9 @@ def _describe(data: xr.Dataset, white: int) -> dict[str, Any]:
     sha256 is of all image bytes, then all label bytes (little-endian int64), in order. Mean and
     std (population) are of the training images / white, one for each channel: from histograms,
     so that sums are exact integers.
+
+    Raises:
+        DataError: a channel is the same in all training images.
     """
     border = int((data["split"] == 0).sum())
     checksum = hashlib.sha256()
@@ -156,6 +159,13 @@ def _describe(data: xr.Dataset, white: int) -> dict[str, Any]:
     checksum.update(data["label"].values.astype("<i8").tobytes())
     moments = [_moments(channel, white) for channel in counts]
     mean, std = (list(column) for column in zip(*moments, strict=True))
+    if min(std) == 0:
+        raise DataError(
+            f"a channel has one value in all training images (std {std}), so they cannot be "
+            "normalised",
+            where="the source's images",
+            remedy="get the dataset's files again",
+        )
     return {"sha256": checksum.hexdigest(), "white": white, "mean": mean, "std": std}
 
 
