@@ -89,7 +89,7 @@ class Dataset(Section):
     root: str | None = Field(
         None,
         description="Folder that holds the dataset's files, absolute or from the working folder "
-        "(cosmetic); null: the usual places.",
+        "(cosmetic); null: data.",
     )
     download: bool = Field(False, description="Whether missing files may be downloaded (cosmetic).")
     class_list: str | None = Field(
@@ -326,7 +326,9 @@ class Resources(Section):
     threads: Positive = Field(1, description="CPU threads of a job.")
     mem_mb: Positive = Field(3000, description="Memory asked for a job, in MB.")
     runtime_minutes: Positive = Field(60, description="Time asked for a job, in minutes.")
-    gpu: Natural = Field(0, description="GPUs asked of the cluster for a job (0 or 1).")
+    gpu: Annotated[int, Field(ge=0, le=1)] = Field(
+        0, description="GPUs asked of the cluster for a job (0 or 1)."
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where tensors live; auto: a GPU if there is one."
     )

@@ -1,0 +1,80 @@
+"""What one value means beside another: checks across sections, before any run is expanded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ntkscope.config.datasets import DATASETS
+from ntkscope.config.mistakes import Mistake
+from ntkscope.config.nearest import did_you_mean
+from ntkscope.config.sections import Config
+
+
+def mistakes_across(config: Config) -> list[Mistake]:
+    """The mistakes of a configuration each of whose values is allowed by itself."""
+    return [*_dataset(config), *_places(config), *_regimes(config), *_experiments(config)]
+
+
+def _dataset(config: Config) -> Iterator[Mistake]:
+    dataset, classes = config.dataset, DATASETS[config.dataset.name].classes
+    if dataset.class_list is not None and dataset.name != "imagenet100":
+        yield Mistake(
+            ("dataset", "class_list"),
+            f"{dataset.class_list!r} is a list of classes of imagenet100, "
+            f"and dataset.name is {dataset.name}",
+            remedy="remove class_list, or set dataset.name: imagenet100",
+        )
+    for key in ("train_samples", "test_samples"):
+        samples = getattr(dataset, key)
+        if samples is not None and samples < classes:
+            yield Mistake(
+                ("dataset", key),
+                f"{samples} images cannot hold one of each of the {classes} classes "
+                f"of {dataset.name}",
+                allowed=f"a whole number ≥ {classes}, or null",
+            )
+
+
+def _places(config: Config) -> Iterator[Mistake]:
+    dataset = config.dataset
+    if dataset.root is not None and not dataset.download and not _there(dataset.root).is_dir():
+        yield Mistake(
+            ("dataset", "root"),
+            f"there is no folder {dataset.root!r} (seen from {Path.cwd()})",
+            remedy="name the folder that holds the dataset's files, or set download: true",
+        )
+    if dataset.class_list is not None and not _there(dataset.class_list).is_file():
+        yield Mistake(
+            ("dataset", "class_list"),
+            f"there is no file {dataset.class_list!r} (seen from {Path.cwd()})",
+            remedy="name a text file of 100 class folder names, one a line",
+        )
+
+
+def _there(path: str) -> Path:
+    return Path(path).expanduser()
+
+
+def _regimes(config: Config) -> Iterator[Mistake]:
+    for name, regime in config.regimes.items():
+        for key in ("weight_std", "bias_std"):
+            if regime.parametrisation == "standard" and key in regime.model_fields_set:
+                yield Mistake(
+                    ("regimes", name, key),
+                    f"{getattr(regime, key)} has no meaning for parametrisation: standard, "
+                    "which starts as PyTorch does",
+                    remedy=f"remove {key}, or set parametrisation: ntk",
+                )
+
+
+def _experiments(config: Config) -> Iterator[Mistake]:
+    for name, experiment in config.experiments.items():
+        for position, regime in enumerate(experiment.regimes):
+            if regime not in config.regimes:
+                yield Mistake(
+                    ("experiments", name, "regimes", position),
+                    f"there is no regime {regime!r}{did_you_mean(regime, config.regimes)}",
+                    allowed=", ".join(config.regimes),
+                    remedy=f"name one of these, or add a section regimes.{regime}",
+                )
