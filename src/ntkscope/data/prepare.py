@@ -44,7 +44,7 @@ def prepare_data(
         spec: how many are kept, class-balanced.
         output: the store to be made.
         state: folder for the work in progress.
-        identity: all that the result depends on, JSON-able; the source itself is added to it.
+        identity: all that the result depends on, JSON-able; the source's state is added to it.
 
     Raises:
         DataError: a file is missing, truncated or wrong, or there are too few images.
@@ -53,8 +53,7 @@ def prepare_data(
     started = time.monotonic()
     source = open_source(dataset)
     kept = (_kept(source, 0, spec.train_samples), _kept(source, 1, spec.test_samples))
-    whole_identity = {"asked": identity, "dataset": dataset.model_dump(mode="json")}
-    with Workplace(state, whole_identity) as place:
+    with Workplace(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
         store = _begin(place, source, kept)
         _fill(store, place, source, kept)
         facts = _describe(read_store(place.store, "images"), source.white)
@@ -76,6 +75,19 @@ def _kept(source: Images, number: int, samples: int | None) -> np.ndarray:
     classes, setting = range(len(source.classes)), f"dataset.{name}_samples"
     chosen = balanced_subset(split.labels, classes, samples, [_SEED, number], setting)
     return np.sort(np.concatenate(chosen))
+
+
+def _fingerprint(dataset: Dataset, source: Images, kept: Kept) -> dict[str, Any]:
+    """What must not have changed for a job to go on with an earlier one's work."""
+    checksum = hashlib.sha256()
+    for index, split in zip(kept, (source.train, source.test), strict=True):
+        checksum.update(index.astype("<i8").tobytes() + split.labels.astype("<i8").tobytes())
+    stats = {file: Path(file).stat() for file in source.files if Path(file).is_file()}
+    return {
+        "dataset": dataset.model_dump(mode="json"),
+        "labels": checksum.hexdigest(),
+        "files": {file: [stat.st_size, stat.st_mtime_ns] for file, stat in stats.items()},
+    }
 
 
 def _begin(place: Workplace, source: Images, kept: Kept) -> ZarrStore:

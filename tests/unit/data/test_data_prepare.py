@@ -105,12 +105,15 @@ def test_more_images_than_there_are_is_refused(tmp_path: Path, split: str) -> No
         make(tmp_path, **{split: 1500})
 
 
-def test_constant_images_are_refused(tmp_path: Path) -> None:
-    files.cifar5m_files(tmp_path)
+def test_constant_images_are_refused_and_replaced_files_read_anew(tmp_path: Path) -> None:
+    dataset = Dataset(name="cifar5m", root=str(tmp_path))
+    data = files.cifar5m_files(tmp_path, each=2)
     for part in range(5):
         np.savez(tmp_path / f"part{part}.npz", X=np.zeros((2, 32, 32, 3), np.uint8), Y=[0, 1])
     with pytest.raises(DataError, match="cannot be normalised"):
-        make(tmp_path, dataset=Dataset(name="cifar5m", root=str(tmp_path)))
+        make(tmp_path, dataset=dataset)
+    files.cifar5m_files(tmp_path, each=2)
+    np.testing.assert_array_equal(load_images(make(tmp_path, dataset=dataset)).train, data.train)
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
