@@ -74,7 +74,12 @@ def measure_kernels(
     curves = _measure(lineage, edges, dt)
     data = _assemble(lineage, curves, log)
     facts = {key: lineage.stores[0].attrs.get(key, "") for key in _KEPT_ATTRS}
-    facts.update(boundaries=edges, dt=dt, samples=len(lineage.labels))
+    facts.update(
+        boundaries=edges,
+        dt=dt,
+        samples=len(lineage.labels),
+        loss=log["loss"].attrs.get("long_name", ""),
+    )
     write_netcdf(data.assign_attrs(facts), output, "metrics", record)
 
 

@@ -1,0 +1,23 @@
+"""Rule collect_metrics: see ntkscope.fits.collect_metrics."""
+
+from pathlib import Path
+
+from ntkscope.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from ntkscope.fits import collect_metrics
+    from ntkscope.provenance import provenance
+
+    files = snakemake.input.metrics
+    cells = [
+        cell
+        | {arm: None if cell[arm] is None else Path(files[cell[arm]]) for arm in ("run", "twin")}
+        for cell in snakemake.params.cells
+    ]
+    collect_metrics(
+        cells,
+        Path(snakemake.output[0]),
+        record=provenance(
+            **snakemake.params.get("record", {}), **dict(snakemake.wildcards.items())
+        ),
+    )

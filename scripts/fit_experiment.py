@@ -1,0 +1,20 @@
+"""Rule fit_experiment: see ntkscope.fits.fit_experiment."""
+
+from pathlib import Path
+
+from ntkscope.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from ntkscope.fits import fit_experiment
+    from ntkscope.provenance import provenance
+
+    fit_experiment(
+        Path(snakemake.input.metrics),
+        Path(snakemake.output.fits),
+        Path(snakemake.output.table),
+        window=snakemake.params.window,
+        confidence=snakemake.params.confidence,
+        record=provenance(
+            **snakemake.params.get("record", {}), **dict(snakemake.wildcards.items())
+        ),
+    )

@@ -1,0 +1,20 @@
+"""Rule measure_kernels: see ntkscope.metrics.measure_kernels."""
+
+from pathlib import Path
+
+from ntkscope.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from ntkscope.metrics import measure_kernels
+    from ntkscope.provenance import provenance
+
+    measure_kernels(
+        [Path(file) for file in snakemake.input.kernels],
+        [Path(file) for file in snakemake.input.snapshots],
+        Path(snakemake.output[0]),
+        boundaries=snakemake.params.boundaries,
+        dt=snakemake.params.dt,
+        record=provenance(
+            **snakemake.params.get("record", {}), **dict(snakemake.wildcards.items())
+        ),
+    )

@@ -1,0 +1,32 @@
+"""Runs held against their twins: effects of a boundary with intervals, and how they scale.
+
+`collect_metrics` lays the metrics of a sweep side by side; `fit_experiment` makes the tables that
+figures and papers are drawn from.
+"""
+
+from ntkscope.fits.collect import collect_metrics
+from ntkscope.fits.paired import Evidence, Interval, against_zero, t_interval
+from ntkscope.fits.power_law import Contrast, PowerLaw, compare, fit_power_law
+from ntkscope.fits.reactivation import QUANTITIES, Quantity, Span
+from ntkscope.fits.rows import as_rows
+from ntkscope.fits.seed_values import seed_values
+from ntkscope.fits.tables import fit, fit_experiment
+
+__all__ = [
+    "QUANTITIES",
+    "Contrast",
+    "Evidence",
+    "Interval",
+    "PowerLaw",
+    "Quantity",
+    "Span",
+    "against_zero",
+    "as_rows",
+    "collect_metrics",
+    "compare",
+    "fit",
+    "fit_experiment",
+    "fit_power_law",
+    "seed_values",
+    "t_interval",
+]

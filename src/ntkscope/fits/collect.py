@@ -1,0 +1,174 @@
+"""The metrics of an experiment's runs and their twins, side by side in one table.
+
+A table of kind `experiment` has the sweep's axes as dimensions, in the order of the configuration,
+then `arm` (shift, twin), `seed`, `snapshot` and, where a variable has them, `layer` or `seen`.
+Its variables are those of the metrics tables, and:
+
+* `present` (axes…, arm): whether there is such a run. Elsewhere floats are NaN, steps −1.
+* `step` and `task`: coordinates of `snapshot` where all cells share their steps, else variables
+  (axes…, snapshot), padded with −1 and 0.
+* `boundary_step` (axes…, boundary): padded with −1.
+
+The attribute `axes` lists the sweep's dimensions, separated by spaces. An axis whose name is also a
+metric's (`loss`) has `_axis` after it. `axes` says how their values are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ntkscope.errors import StoreError
+from ntkscope.fits.axes import Cell, Index, axes_of, coordinate, place_of
+from ntkscope.stores import read_netcdf, write_netcdf
+
+ARMS = ("shift", "twin")
+
+_MUST_AGREE = ("dt", "kernel", "normalisation")
+_PADDING = {"step": -1, "task": 0, "boundary_step": -1, "diverged_step": -1, "dead_step": -1}
+_REMEDY = "delete the metrics of these runs and run their rule again"
+
+
+def collect_metrics(cells: Sequence[Cell], output: Path, record: dict[str, Any]) -> None:
+    """Write the metrics of all cells of a sweep as one table.
+
+    Args:
+        cells: for each point of the sweep, `axes` (key → value), `run` (path of its metrics) and
+            `twin` (path of its twin's, or None).
+        output: the NetCDF file.
+        record: provenance.
+
+    Raises:
+        StoreError: a table is missing or damaged, or two of them cannot be compared: other seeds,
+            another dt or kernel, or a twin with other steps than its run.
+    """
+    tables = _read_tables(cells)
+    axes = axes_of(cells)
+    collected = _lay_out(cells, axes, tables)
+    names = {name: f"{name}_axis" if name in collected else name for name in axes}
+    data = xr.Dataset(
+        {name: _renamed(variable, names) for name, variable in collected.items()},
+        {names[name]: coordinate(values) for name, values in axes.items()} | _coords(tables),
+    )
+    first = next(iter(tables.values()))
+    kept = {key: value for key, value in first.attrs.items() if key in (*_MUST_AGREE, "samples")}
+    data = _share_steps(data).assign_attrs(kept, axes=" ".join(names.values()))
+    write_netcdf(data, output, "experiment", record)
+
+
+def _read_tables(cells: Sequence[Cell]) -> dict[str, xr.Dataset]:
+    """Each metrics table once, all of the same dims, by path."""
+    paths = dict.fromkeys(str(c[arm]) for c in cells for arm in ("run", "twin") if c[arm])
+    tables = {path: read_netcdf(path, "metrics") for path in paths}
+    first = next(iter(tables.values()))
+    for path, table in tables.items():
+        _check_comparable(first, table, path)
+    for cell in cells:
+        if cell["twin"]:
+            _check_twin(tables[str(cell["run"])], tables[str(cell["twin"])], cell["twin"])
+    return _of_one_shape(tables)
+
+
+def _check_comparable(first: xr.Dataset, table: xr.Dataset, path: str) -> None:
+    differing = [key for key in _MUST_AGREE if first.attrs.get(key) != table.attrs.get(key)]
+    if not np.array_equal(first["seed"].values, table["seed"].values):
+        differing.append("seed")
+    if differing:
+        raise StoreError(
+            f"metrics of other {', '.join(differing)} cannot be compared",
+            where=path,
+            remedy=_REMEDY,
+        )
+
+
+def _check_twin(run: xr.Dataset, twin: xr.Dataset, path: Any) -> None:
+    same_steps = np.array_equal(run["step"].values, twin["step"].values)
+    if not same_steps or not np.array_equal(_boundaries(run), _boundaries(twin)):
+        raise StoreError("a twin has other steps than its run", where=path, remedy=_REMEDY)
+
+
+def _boundaries(table: xr.Dataset) -> NDArray[np.int64]:
+    return np.atleast_1d(np.asarray(table.attrs["boundaries"], np.int64))
+
+
+def _of_one_shape(tables: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """The tables padded to the longest stream, and to all layers and tasks seen."""
+    layers = list(
+        dict.fromkeys(n for t in tables.values() for n in t.get("layer", xr.DataArray([])).values)
+    )
+    longest = {
+        "snapshot": np.arange(max(table.sizes["snapshot"] for table in tables.values())),
+        "seen": np.arange(1, 1 + max(table.sizes["seen"] for table in tables.values())),
+        "boundary": np.arange(1, 1 + max(len(_boundaries(table)) for table in tables.values())),
+    } | ({"layer": np.asarray(layers)} if layers else {})
+    return {path: _padded(table, longest) for path, table in tables.items()}
+
+
+def _padded(table: xr.Dataset, indexes: dict[str, NDArray[Any]]) -> xr.Dataset:
+    edges = _boundaries(table)
+    whole = table.reset_coords(["step", "task"]).assign(boundary_step=("boundary", edges))
+    own = {"snapshot": np.arange(table.sizes["snapshot"]), "boundary": np.arange(1, len(edges) + 1)}
+    fill = {name: _PADDING.get(str(name), np.nan) for name in whole.data_vars}
+    known = {name: index for name, index in indexes.items() if name in whole.dims}
+    return whole.assign_coords(own).reindex(known, fill_value=fill)
+
+
+def _lay_out(
+    cells: Sequence[Cell], axes: dict[str, list[Any]], tables: dict[str, xr.Dataset]
+) -> dict[str, xr.Variable]:
+    """Every variable over the sweep's axes, filled cell by cell."""
+    shape = tuple(len(values) for values in axes.values())
+    laid = {"present": xr.Variable((*axes, "arm"), np.zeros((*shape, len(ARMS)), bool))}
+    for table in tables.values():
+        for name, variable in table.data_vars.items():
+            if name not in laid:
+                laid[str(name)] = _empty(str(name), variable.variable, axes, shape)
+    for cell in cells:
+        place = place_of(cell, axes)
+        for arm, path in enumerate((cell["run"], cell["twin"])):
+            if path:
+                _fill(laid, tables[str(path)], place, arm)
+    return laid
+
+
+def _empty(name: str, like: xr.Variable, axes: Mapping[str, Any], shape: Index) -> xr.Variable:
+    """A variable over the axes, and over both arms unless the arms share it."""
+    padding = _PADDING.get(name, np.nan)
+    arms = () if name in ("step", "task", "boundary_step") else (len(ARMS),)
+    dims = (*axes, *(("arm",) if arms else ()), *like.dims)
+    values = np.full((*shape, *arms, *like.shape), padding, like.dtype)
+    return xr.Variable(dims, values, like.attrs)
+
+
+def _fill(laid: dict[str, xr.Variable], table: xr.Dataset, place: Index, arm: int) -> None:
+    for name, variable in table.data_vars.items():
+        target = laid[str(name)]
+        target.values[(*place, arm) if "arm" in target.dims else place] = variable.values
+    laid["present"].values[(*place, arm)] = True
+
+
+def _renamed(variable: xr.Variable, names: Mapping[str, str]) -> xr.Variable:
+    return variable._replace(dims=tuple(names.get(str(dim), str(dim)) for dim in variable.dims))
+
+
+def _coords(tables: dict[str, xr.Dataset]) -> dict[str, Any]:
+    first = next(iter(tables.values()))
+    names = [name for name in ("seed", "boundary", "layer", "seen") if name in first.coords]
+    return {"arm": np.asarray(ARMS)} | {name: first[name].variable for name in names}
+
+
+def _share_steps(data: xr.Dataset) -> xr.Dataset:
+    """`step` and `task` as coordinates of the snapshots where no two cells differ in them."""
+    shared = {}
+    for name in ("step", "task"):
+        rows = data[name].values.reshape(-1, data.sizes["snapshot"])
+        rows = rows[data["present"].values.any(axis=-1).ravel()]
+        if not (rows == rows[0]).all():
+            return data
+        shared[name] = ("snapshot", rows[0], data[name].attrs)
+    return data.drop_vars(list(shared)).assign_coords(shared)

@@ -1,0 +1,102 @@
+"""How the effects of a boundary scale with width, regime by regime."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ntkscope.fits.paired import FloatArray, Interval
+from ntkscope.fits.power_law import PowerLaw, compare, fit_power_law
+
+LAWS = ("spike", "spike_over_baseline", "norm_drop", "checkmark", "distance")
+"""Quantities with a size, so that a power law of the width is asked of them."""
+
+_LOGARITHMS = ("spike", "spike_over_baseline")
+
+
+def width_exponents(values: xr.Dataset, confidence: float) -> xr.Dataset:
+    """Exponents of width, over all axes but `width`; empty where there is no such axis.
+
+    The y of `spike` and `spike_over_baseline` is the ratio itself, not its log.
+
+    Args:
+        values: as from `seed_values`.
+        confidence: such as 0.95.
+
+    Returns:
+        `exponent`, `exponent_low`, `exponent_high`, the same of `curvature` and of
+        `exponent_cluster` (pooled, errors clustered by seed), `exponent_n`, `exponent_nonpositive`,
+        `exponent_incomplete`, `exponent_reason`: (axes…, boundary, law); `exponent_per_seed` with a
+        last axis seed; and of the difference between any two regimes, `exponent_difference`,
+        `…_low`, `…_high`, `…_n`, `…_p_t`, `…_effect_dz`: (contrast, other axes…, boundary, law).
+    """
+    if "width" not in values.dims:
+        return xr.Dataset()
+    sizes = values["per_seed"].sel(quantity=list(LAWS)).rename(quantity="law")
+    logs = np.isin(sizes["law"], _LOGARITHMS)
+    sizes = sizes.transpose(..., "law", "seed", "width")
+    y = sizes.values.copy()
+    y[..., logs, :, :] = np.exp(y[..., logs, :, :])
+    outer = sizes.shape[:-2]
+    width = np.asarray(values["width"].values, np.float64)
+    laws = [fit_power_law(width, y[place], confidence) for place in np.ndindex(outer)]
+    dims = tuple(str(dim) for dim in sizes.dims[:-2])
+    found = xr.Dataset(
+        {name: (dims, each.reshape(outer)) for name, each in _columns(laws).items()},
+        {"law": list(LAWS), "seed": values["seed"].variable},
+    )
+    slopes = np.asarray([law.per_seed for law in laws]).reshape(sizes.shape[:-1])
+    found["exponent_per_seed"] = ((*dims, "seed"), slopes)
+    return found.merge(_contrasts(values, found["exponent_per_seed"], confidence))
+
+
+def _columns(laws: list[PowerLaw]) -> dict[str, np.ndarray[Any, Any]]:
+    intervals = {
+        "exponent": [law.exponent for law in laws],
+        "curvature": [law.curvature for law in laws],
+        "exponent_cluster": [law.cluster for law in laws],
+    }
+    columns = {name: each for key, found in intervals.items() for name, each in _ends(key, found)}
+    return columns | {
+        "exponent_n": np.asarray([int(law.exponent.n) for law in laws]),
+        "exponent_nonpositive": np.asarray([law.nonpositive for law in laws]),
+        "exponent_incomplete": np.asarray([law.incomplete for law in laws]),
+        "exponent_reason": np.asarray([law.reason for law in laws]),
+    }
+
+
+def _ends(name: str, intervals: list[Interval]) -> list[tuple[str, FloatArray]]:
+    return [
+        (name, np.asarray([float(each.estimate) for each in intervals])),
+        (f"{name}_low", np.asarray([float(each.low) for each in intervals])),
+        (f"{name}_high", np.asarray([float(each.high) for each in intervals])),
+    ]
+
+
+def _contrasts(values: xr.Dataset, slopes: xr.DataArray, confidence: float) -> xr.Dataset:
+    """Differences between the exponents of every two regimes."""
+    if "regime" not in slopes.dims or slopes.sizes["regime"] < 2:
+        return xr.Dataset()
+    by_regime = slopes.transpose("regime", ..., "seed")
+    pairs = list(itertools.combinations(range(by_regime.sizes["regime"]), 2))
+    shape = (len(pairs), *by_regime.shape[1:-1])
+    found = [
+        compare(by_regime.values[first][place], by_regime.values[second][place], confidence)
+        for first, second in pairs
+        for place in np.ndindex(shape[1:])
+    ]
+    columns = dict(_ends("exponent_difference", [each.difference for each in found])) | {
+        "exponent_difference_n": np.asarray([int(each.difference.n) for each in found]),
+        "exponent_difference_p_t": np.asarray([each.p_t for each in found]),
+        "exponent_difference_effect_dz": np.asarray([each.effect_dz for each in found]),
+    }
+    names = [str(name) for name in values["regime"].values]
+    labels = [f"{names[first]} - {names[second]}" for first, second in pairs]
+    dims = ("contrast", *(str(dim) for dim in by_regime.dims[1:-1]))
+    return xr.Dataset(
+        {name: (dims, each.reshape(shape)) for name, each in columns.items()},
+        {"contrast": labels},
+    )

@@ -1,0 +1,115 @@
+"""Fits as rows for a reader: one a point of the sweep, boundary and quantity; then exponents."""
+
+from __future__ import annotations
+
+import pandas as pd
+import xarray as xr
+
+COLUMNS = [
+    "boundary",
+    "boundary_step",
+    "quantity",
+    "units",
+    "estimate",
+    "low",
+    "high",
+    "confidence",
+    "n",
+    "left_out",
+    "undefined",
+    "p_wilcoxon",
+    "p_sign",
+    "p_t",
+    "effect_dz",
+    "effect_rank_biserial",
+    "note",
+]
+"""After a column for each axis of the sweep."""
+
+_EFFECTS = [
+    "estimate",
+    "low",
+    "high",
+    "n",
+    "left_out",
+    "undefined",
+    "p_wilcoxon",
+    "p_sign",
+    "effect_dz",
+    "effect_rank_biserial",
+    "boundary_step",
+]
+
+
+def as_rows(fits: xr.Dataset) -> pd.DataFrame:
+    """The table of a paper: columns are the sweep's axes, then `COLUMNS`.
+
+    Exponent rows have the width empty and a quantity such as `exponent of norm_drop`; rows of
+    differences have both regimes in `regime`.
+
+    Args:
+        fits: as from `tables.fit`.
+    """
+    axes = str(fits.attrs["axes"]).split()
+    parts = [_effects(fits, axes)]
+    if "exponent" in fits:
+        parts.append(_exponents(fits, axes))
+    if "exponent_difference" in fits:
+        parts.append(_differences(fits, axes))
+    rows = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    rows["confidence"] = float(fits.attrs["confidence"])
+    whole = ["boundary_step", *(a for a in axes if fits[a].dtype.kind in "iu")]
+    return rows.reindex(columns=[*axes, *COLUMNS]).astype(dict.fromkeys(whole, "Int64"))
+
+
+def _effects(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
+    """Rows of quantities, at points and boundaries that there are."""
+    flags = {
+        "has_run": fits["present"].sel(arm="shift", drop=True),
+        "has_twin": fits["present"].sel(arm="twin", drop=True),
+    }
+    rows = _frame(fits[_EFFECTS].assign(flags), [*axes, "boundary", "quantity"])
+    rows["note"] = ""
+    rows.loc[rows["quantity_paired"] & ~rows["has_twin"], "note"] = "no twin"
+    rows = rows[rows["has_run"] & (rows["boundary_step"] >= 0)]
+    return rows.rename(columns={"quantity_units": "units"})
+
+
+def _exponents(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
+    """Rows of exponents, at points of the other axes where there is any run."""
+    others = [axis for axis in axes if axis != "width"]
+    ends = ["", "_low", "_high"]
+    names = [f"{stem}{end}" for stem in ("exponent", "curvature") for end in ends]
+    names += [f"exponent_{count}" for count in ("n", "nonpositive", "incomplete", "reason")]
+    there = fits["present"].sel(arm="shift", drop=True).any("width")
+    rows = _frame(fits[names].assign(has_run=there), [*others, "boundary", "law"])
+    curved = (rows["curvature_low"] > 0) | (rows["curvature_high"] < 0)
+    rows["note"] = rows["exponent_reason"].where(~curved, "not a pure power law: it is curved")
+    rows["quantity"] = "exponent of " + rows["law"]
+    rows["units"] = "1"
+    return rows[rows["has_run"]].rename(
+        columns={
+            "exponent": "estimate",
+            "exponent_low": "low",
+            "exponent_high": "high",
+            "exponent_n": "n",
+            "exponent_incomplete": "left_out",
+            "exponent_nonpositive": "undefined",
+        }
+    )
+
+
+def _differences(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
+    """Rows of differences between the exponents of two regimes that both have one."""
+    stem = "exponent_difference"
+    names = {stem: "estimate", f"{stem}_low": "low", f"{stem}_high": "high", f"{stem}_n": "n"}
+    names |= {f"{stem}_p_t": "p_t", f"{stem}_effect_dz": "effect_dz"}
+    others = [axis for axis in axes if axis not in ("width", "regime")]
+    rows = _frame(fits[list(names)], ["contrast", *others, "boundary", "law"])
+    rows["quantity"] = "difference of exponents of " + rows["law"]
+    rows["units"], rows["note"] = "1", ""
+    return rows[rows[f"{stem}_n"] > 0].rename(columns=names | {"contrast": "regime"})
+
+
+def _frame(data: xr.Dataset, dims: list[str]) -> pd.DataFrame:
+    return data.to_dataframe(dim_order=dims).reset_index()

@@ -1,0 +1,99 @@
+"""Every quantity of every cell, boundary and seed of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ntkscope.fits.paired import FloatArray
+from ntkscope.fits.reactivation import QUANTITIES, Span, arm_quantities, deflection
+
+_CURVES = ("velocity", "spectral_norm", "distance_from_boundary", "alignment")
+_PAIRED = np.asarray([quantity.paired for quantity in QUANTITIES.values()])
+
+
+def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
+    """The values that intervals and tests are made of.
+
+    Args:
+        data: a table of kind `experiment` (`collect`).
+        window: steps that count as just before and just after a boundary.
+
+    Returns:
+        `per_seed` (axes…, boundary, quantity, seed), with the twin's taken off where the quantity
+        is paired; `per_arm` (axes…, boundary, quantity, arm, seed), by itself; `left_out`
+        (axes…, boundary, seed), whether a seed or its twin diverged or died by the end of the
+        task after the boundary, and so is NaN in both; `boundary_step` (axes…, boundary);
+        `present` (axes…, arm).
+    """
+    axes = str(data.attrs["axes"]).split()
+    outer = tuple(data.sizes[axis] for axis in (*axes, "boundary"))
+    arms, seeds = data.sizes["arm"], data.sizes["seed"]
+    per_arm = np.full((*outer, len(QUANTITIES), arms, seeds), np.nan)
+    bends = np.full((*outer, seeds), np.nan)
+    left_out = np.zeros((*outer, seeds), bool)
+    for place in np.ndindex(*outer[:-1]):
+        cell = data.isel(dict(zip(axes, place, strict=True)))
+        for number, span in enumerate(_spans(cell, window)):
+            here = (*place, number)
+            per_arm[here], bends[here] = _values(cell, span)
+            left_out[here] = _failed(cell, span)
+    per_seed = np.where(
+        _PAIRED[:, None], per_arm[..., 0, :] - per_arm[..., 1, :], per_arm[..., 0, :]
+    )
+    per_seed[..., list(QUANTITIES).index("deflection"), :] = bends
+    dims = (*axes, "boundary")
+    return xr.Dataset(
+        {
+            "per_seed": (
+                (*dims, "quantity", "seed"),
+                np.where(left_out[..., None, :], np.nan, per_seed),
+            ),
+            "per_arm": (
+                (*dims, "quantity", "arm", "seed"),
+                np.where(left_out[..., None, None, :], np.nan, per_arm),
+            ),
+            "left_out": ((*dims, "seed"), left_out),
+            "boundary_step": data["boundary_step"].variable,
+            "present": data["present"].variable,
+        },
+        {name: data[name].variable for name in (*dims, "arm", "seed")}
+        | {"quantity": list(QUANTITIES)},
+    )
+
+
+def _spans(cell: xr.Dataset, window: int) -> Iterator[Span]:
+    """The span around each boundary of one cell; none where the cell has no run."""
+    steps = _steps(cell)
+    edges = [int(edge) for edge in cell["boundary_step"].values if edge >= 0]
+    if not cell["present"].values[0]:
+        return
+    for edge, end in zip(edges, [*edges[1:], int(steps[-1])], strict=True):
+        yield Span(steps, edge, end, window, int(cell.attrs["dt"]), ends_stream=edge == edges[-1])
+
+
+def _steps(cell: xr.Dataset) -> NDArray[np.int64]:
+    steps = np.asarray(cell["step"].values)
+    return steps[steps >= 0]
+
+
+def _values(cell: xr.Dataset, span: Span) -> tuple[FloatArray, FloatArray]:
+    """(quantity, arm, seed) of each arm by itself, and the deflection, (seed,)."""
+    count = len(span.steps)
+    curves = {name: np.asarray(cell[name].values)[..., :count] for name in _CURVES}
+    found = arm_quantities(curves, span)
+    shift, twin = curves["alignment"]
+    nothing = np.full_like(found["spike"], np.nan)
+    return (
+        np.stack([found.get(name, nothing) for name in QUANTITIES]),
+        deflection(shift, twin, span),
+    )
+
+
+def _failed(cell: xr.Dataset, span: Span) -> NDArray[np.bool_]:
+    """Seeds (seed,) that, in either arm, diverged or died by the end of the span."""
+    firsts = np.stack([cell["diverged_step"].values, cell["dead_step"].values])
+    return np.asarray(((firsts >= 0) & (firsts <= span.end)).any(axis=(0, 1)))
