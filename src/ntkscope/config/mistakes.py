@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ntkscope.config.allowed import Node, choices, keys_of, kinds_of, node_at, walk, words
 from ntkscope.config.nearest import did_you_mean, nearest
 from ntkscope.config.origins import MISSING, Key, Origins, value_at
-from ntkscope.config.schema import Node, choices, keys_of, kinds_of, node_at, walk, words
 from ntkscope.config.sections import Experiment
 
 _NO_POINT = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")

@@ -70,7 +70,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Activation = Literal["relu", "tanh", "gelu", "erf"]
 _ACTIVATION = "Nonlinearity after every layer but the readout."
 _BIAS = "Whether layers have biases."
-_KIND = "Which of the sections of this place it is."
+_KIND = "Chooses this section."
 _ORDER = "Seed of the order in which classes are used; null: 0, 1, 2, …"
 
 
@@ -152,7 +152,8 @@ class Regime(Section):
         "fixed", description="inverse_width: the learning rate used is learning_rate / width."
     )
     weight_std: PositiveFloat = Field(
-        2.0**0.5, description="ntk parametrisation only: W_std of all layers but the readout (1)."
+        2.0**0.5,
+        description="ntk parametrisation only: W_std of all layers but the readout (1); √2.",
     )
     bias_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.1, description="ntk parametrisation only: scale of the biases, which start at 0."
@@ -237,13 +238,14 @@ class Training(Section):
         [0.0], description="Heavy-ball momentum; sgd only."
     )
     weight_decay: Sweep[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        [0.0], description="L2 penalty, added to the gradient as weight_decay · parameter."
+        [0.0], description="L2 penalty: weight_decay · parameter is added to the gradient."
     )
     schedule: Sweep[Literal["constant", "linear", "cosine"]] = Field(
         ["constant"], description="Learning rate over a task's steps; starts again at each task."
     )
     loss: Sweep[Literal["cross_entropy", "mse"]] = Field(
-        ["cross_entropy"], description="What is minimised; mse is on one-hot targets."
+        ["cross_entropy"],
+        description="What is minimised; mse: half the squared distance to one-hot targets.",
     )
     batch_size: Sweep[Positive] = Field([64], description="Images of a training step.")
     sampling: Sweep[Literal["epochs", "independent"]] = Field(
@@ -327,7 +329,7 @@ class Resources(Section):
     mem_mb: Positive = Field(3000, description="Memory asked for a job, in MB.")
     runtime_minutes: Positive = Field(60, description="Time asked for a job, in minutes.")
     gpu: Annotated[int, Field(ge=0, le=1)] = Field(
-        0, description="GPUs asked of the cluster for a job (0 or 1)."
+        0, description="GPUs asked of the cluster for a job."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where tensors live; auto: a GPU if there is one."

@@ -1,0 +1,158 @@
+"""What the schema of the configuration says of a key, as data and in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from ntkscope.config.sections import NAME, Config
+
+Node = dict[str, Any]
+Key = tuple[str | int, ...]
+
+_NAME_WORDS = "lower-case letters, digits and _, a letter first"
+_BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+
+@cache
+def schema() -> Node:
+    """The JSON schema of `Config` (do not change the dict)."""
+    made = Config.model_json_schema()
+    for definition in (made, *made["$defs"].values()):
+        for field in definition["properties"].values():
+            if "patternProperties" in field:
+                field["additionalProperties"] = False
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def resolve(node: Node) -> Node:
+    """The definition a node refers to, or the node itself."""
+    if "$ref" in node:
+        found: Node = schema()["$defs"][node["$ref"].rsplit("/", 1)[1]]
+        return found
+    return node
+
+
+def members(node: Node, value: Any = None) -> list[Node]:
+    """The sections a node allows: of alternatives the one of `value`'s kind, or all of them."""
+    node = resolve(node)
+    if "discriminator" not in node:
+        return [node] if "properties" in node else []
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    mapping = node["discriminator"]["mapping"]
+    if isinstance(kind, str) and kind in mapping:
+        return [resolve({"$ref": mapping[kind]})]
+    return [resolve(option) for option in node["oneOf"]]
+
+
+def keys_of(node: Node, value: Any = None) -> list[str]:
+    """The keys of a section, each once."""
+    return list(dict.fromkeys(key for m in members(node, value) for key in m["properties"]))
+
+
+def kinds_of(node: Node) -> list[str]:
+    """The kinds a section of alternatives can be of; empty for any other."""
+    if "discriminator" not in resolve(node):
+        return []
+    kinds = (member["properties"]["kind"] for member in members(node))
+    return [kind for node in kinds for kind in choices(node)]
+
+
+def choices(node: Node) -> list[Any]:
+    """The values of a key that has few (those of one value of a sweep); empty for any other."""
+    node = resolve(node)
+    if "anyOf" in node:
+        return choices(node["anyOf"][0])
+    return list(node.get("enum", [node["const"]] if "const" in node else []))
+
+
+def node_at(key: Sequence[str | int], values: Any) -> Node | None:
+    """What the schema says of a key, or None for a key it does not know.
+
+    Args:
+        key: the path of the key.
+        values: the configuration: its `kind`s tell which of several sections is meant.
+    """
+    node: Node | None = schema()
+    for part in key:
+        node = None if node is None else _child(node, part, values)
+        values = _inside(values, part)
+    return node
+
+
+def _child(node: Node, part: str | int, value: Any) -> Node | None:
+    node = resolve(node)
+    if isinstance(part, int):
+        arrays = [option for option in (node, *node.get("anyOf", ())) if "items" in option]
+        found: Node | None = arrays[0]["items"] if arrays else None
+        return found
+    if "patternProperties" in node:
+        return next(iter(node["patternProperties"].values()), None)
+    for member in members(node, value):
+        if part in member["properties"]:
+            found = member["properties"][part]
+            return found
+    return None
+
+
+def _inside(values: Any, part: str | int) -> Any:
+    try:
+        return values[part]
+    except (TypeError, KeyError, IndexError):
+        return None
+
+
+def words(node: Node) -> str:
+    """What a value may be, in plain words: `a whole number ≥ 1, or null`."""
+    node = resolve(node)
+    if "anyOf" in node:
+        first, second = node["anyOf"]
+        if second.get("type") == "array":
+            return f"{words(first)}, or a list of such, none twice (a sweep)"
+        return f"{words(first)}, or null"
+    if kinds := kinds_of(node):
+        return f"a section with a kind: {_either(kinds)}"
+    if "properties" in node:
+        return f"a section with any of the keys {', '.join(node['properties'])}"
+    if "patternProperties" in node:
+        return f"at least one section under a name of its own: {_NAME_WORDS}"
+    return _either(choices(node)) or _plain_words(node)
+
+
+def _plain_words(node: Node) -> str:
+    match node["type"]:
+        case "array":
+            return f"a list of at least one value, none twice; each {words(node['items'])}"
+        case "boolean":
+            return "true or false"
+        case "integer":
+            return f"a whole number {_bounds(node)}".strip()
+        case "number":
+            return f"a number {_bounds(node)}".strip()
+        case "string" if node.get("pattern") == NAME:
+            return f"a name: {_NAME_WORDS}"
+    return "text"
+
+
+def _either(values: Sequence[str]) -> str:
+    *most, last = values or [""]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _bounds(node: Node) -> str:
+    if "minimum" in node and "maximum" in node:
+        return f"from {node['minimum']:g} to {node['maximum']:g}"
+    return " and ".join(f"{sign} {node[key]:g}" for key, sign in _BOUNDS.items() if key in node)
+
+
+def walk(node: Node | None = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every key of the configuration as a path, `*` standing for a name that the user chooses."""
+    node = resolve(schema() if node is None else node)
+    if "patternProperties" in node:
+        for inner in node["patternProperties"].values():
+            yield from walk(inner, (*path, "*"))
+    for member in members(node):
+        for key, inner in member["properties"].items():
+            yield (*path, key)
+            yield from walk(inner, (*path, key))
