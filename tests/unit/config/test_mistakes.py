@@ -1,10 +1,17 @@
-"""Broken configurations: a change of config/config.yaml, and what its one message must name."""
+"""Each kind of broken configuration gives one message of file, line, key, value and the allowed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import pytest
+import yaml
+
+from ntkscope.config import load_config, load_files
+from ntkscope.errors import ConfigError
 
 REACTIVATION = ("experiments", "reactivation")
 REMOVED = object()
@@ -164,3 +171,29 @@ BROKEN = [
         ("model", "cnn halves the image 4 times", "8 pixels", "larger images"),
     ),
 ]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
+def test_message_names_file_key_value_and_what_is_allowed(
+    broken: Broken, values: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(broken.apply(values), sort_keys=False), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_files(file)
+    message = str(caught.value)
+    assert [words for words in (*broken.named, f"{file}, line ") if words not in message] == []
+    assert message.count("where: ") == 1 or broken.name == "class list"
+
+
+def test_all_mistakes_are_told_at_once(values: dict[str, Any]) -> None:
+    values["seeds"], values["dataset"]["name"] = [], "mnist"
+    with pytest.raises(ConfigError, match=r"(?s)2 mistakes.*dataset\.name.*seeds"):
+        load_config(values)
+
+
+def test_a_missing_key_that_is_misspelt_is_one_mistake(values: dict[str, Any]) -> None:
+    experiment = values["experiments"]["reactivation"]
+    experiment["modle"] = experiment.pop("model")
+    with pytest.raises(ConfigError, match=r"a mistake\n.*modle.*did you mean 'model'"):
+        load_config(values)

@@ -1,0 +1,137 @@
+"""Presets load alone and over the default; what a change reruns is what the README says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ntkscope.config import Config, expand, load_config, load_files, runs_of
+
+ROOT = Path(__file__).parents[3]
+PRESETS = sorted(ROOT.glob("config/*.yaml"))
+EXPERIMENT = ("experiments", "reactivation")
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+def test_a_preset_is_the_same_alone_and_over_the_default(preset: Path, file: str) -> None:
+    alone, merged = load_files(preset), load_files(file, preset)
+    assert merged == alone
+    cells = expand(alone, "reactivation")
+    widths = alone.experiments["reactivation"].model.width
+    assert len(cells) == 3 * len(widths)
+    assert all(cell.twin is not None and cell.twin.parent == cell.run.parent for cell in cells)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+def test_a_preset_is_named_as_its_file(preset: Path) -> None:
+    name = "digits" if preset.stem == "config" else preset.stem
+    assert load_files(preset).preset == name
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+def test_lazy_is_feature_at_width_128(preset: Path) -> None:
+    cells = expand(load_files(preset), "reactivation")
+    runs = {(cell.axes["regime"], cell.axes["width"]): cell.run.id for cell in cells}
+    assert runs["lazy", 128] == runs["feature", 128]
+
+
+def ids(config: Config) -> tuple[set[str], set[str]]:
+    """All runs and all kernels."""
+    cells = expand(config, "reactivation")
+    return set(runs_of(config)), {cell.kernel.id for cell in cells}
+
+
+def changed(values: dict[str, Any], path: tuple[str, ...], value: Any) -> Config:
+    section = values
+    for part in path[:-1]:
+        section = section.setdefault(part, {})
+    section[path[-1]] = value
+    return load_config(values)
+
+
+COSMETIC = [
+    (("preset",), "other"),
+    (("dataset", "root"), "."),
+    (("dataset", "download"), True),
+    (("regimes", "lazy", "label"), "other"),
+    (("resources", "gpu"), 1),
+    (("resources", "keep_snapshots"), False),
+    ((*EXPERIMENT, "figure", "palette"), "mako"),
+    ((*EXPERIMENT, "fits", "window"), 10),
+]
+KERNELS = [
+    ((*EXPERIMENT, "probe", "samples"), 50),
+    ((*EXPERIMENT, "probe", "seed"), 1),
+    ((*EXPERIMENT, "probe", "task"), 2),
+    ((*EXPERIMENT, "kernel", "kind"), "pseudo"),
+    ((*EXPERIMENT, "kernel", "precision"), "float64"),
+]
+ALL_RUNS = [
+    (("dataset", "train_samples"), 1000),
+    (("seeds",), [0, 1]),
+    ((*EXPERIMENT, "model", "depth"), 3),
+    ((*EXPERIMENT, "stream", "steps"), 100),
+    ((*EXPERIMENT, "training", "batch_size"), 32),
+    ((*EXPERIMENT, "training", "evaluation_samples"), 100),
+    ((*EXPERIMENT, "snapshots", "log_spaced"), 5),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), COSMETIC)
+def test_a_cosmetic_change_reruns_nothing(
+    path: tuple[str, ...], value: Any, values: dict[str, Any]
+) -> None:
+    before = ids(load_config(values))
+    assert ids(changed(values, path, value)) == before
+
+
+@pytest.mark.parametrize(("path", "value"), KERNELS)
+def test_a_change_of_probe_or_kernel_trains_nothing(
+    path: tuple[str, ...], value: Any, values: dict[str, Any]
+) -> None:
+    runs, kernels = ids(load_config(values))
+    runs_now, kernels_now = ids(changed(values, path, value))
+    assert (runs_now, kernels_now & kernels) == (runs, set())
+
+
+@pytest.mark.parametrize(("path", "value"), ALL_RUNS)
+def test_a_change_of_training_makes_other_runs(
+    path: tuple[str, ...], value: Any, values: dict[str, Any]
+) -> None:
+    runs, _ = ids(load_config(values))
+    assert ids(changed(values, path, value))[0] & runs == set()
+
+
+def test_a_value_more_in_a_sweep_keeps_all_runs(values: dict[str, Any]) -> None:
+    runs, _ = ids(load_config(values))
+    path = (*EXPERIMENT, "model", "width")
+    assert ids(changed(values, path, [64, 128, 256, 512, 1024, 2048]))[0] > runs
+
+
+def test_examples_of_the_readme_load(values: dict[str, Any]) -> None:
+    text = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in text.split("```yaml\n")[1:]]
+    assert len(blocks) == 7
+    for block in blocks:
+        example = yaml.safe_load(block)
+        example = example.get("experiments", {"reactivation": example})["reactivation"]
+        config = {**values, "experiments": {"reactivation": {**_experiment(values), **example}}}
+        if "kind" in example.get("model", {"kind": 0}):
+            load_config(config)
+
+
+def _experiment(values: dict[str, Any]) -> dict[str, Any]:
+    experiment: dict[str, Any] = values["experiments"]["reactivation"]
+    return experiment
+
+
+def test_the_configuration_is_light_to_import() -> None:
+    heavy = "torch", "matplotlib", "pandas", "xarray", "zarr", "scipy"
+    code = f"import sys, ntkscope.config; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
