@@ -17,7 +17,5 @@ with job_log(snakemake.log[0]):
     collect_metrics(
         cells,
         Path(snakemake.output[0]),
-        record=provenance(
-            **snakemake.params.get("record", {}), **dict(snakemake.wildcards.items())
-        ),
+        record=provenance(**dict(snakemake.wildcards.items()), **dict(snakemake.params.items())),
     )

@@ -14,7 +14,5 @@ with job_log(snakemake.log[0]):
         Path(snakemake.output.table),
         window=snakemake.params.window,
         confidence=snakemake.params.confidence,
-        record=provenance(
-            **snakemake.params.get("record", {}), **dict(snakemake.wildcards.items())
-        ),
+        record=provenance(**dict(snakemake.wildcards.items()), **dict(snakemake.params.items())),
     )

@@ -14,7 +14,5 @@ with job_log(snakemake.log[0]):
         Path(snakemake.output[0]),
         boundaries=snakemake.params.boundaries,
         dt=snakemake.params.dt,
-        record=provenance(
-            **snakemake.params.get("record", {}), **dict(snakemake.wildcards.items())
-        ),
+        record=provenance(**dict(snakemake.wildcards.items()), **dict(snakemake.params.items())),
     )

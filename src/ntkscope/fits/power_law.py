@@ -121,6 +121,7 @@ def clustered(log_x: FloatArray, log_y: FloatArray, confidence: float) -> Interv
     seeds, points = log_y.shape
     design = np.column_stack([np.ones(seeds * points), np.tile(log_x, seeds)])
     groups = {"groups": np.repeat(np.arange(seeds), points)}
-    fit = OLS(log_y.ravel(), design).fit(cov_type="cluster", cov_kwds=groups, use_t=True)
-    low, high = fit.conf_int(alpha=1 - confidence)[1]
+    with np.errstate(invalid="ignore"):  # a variance of 0 may come out as -1e-30: NaN, rightly
+        fit = OLS(log_y.ravel(), design).fit(cov_type="cluster", cov_kwds=groups, use_t=True)
+        low, high = fit.conf_int(alpha=1 - confidence)[1]
     return Interval(np.asarray(fit.params[1]), np.asarray(low), np.asarray(high), np.asarray(seeds))

@@ -71,7 +71,7 @@ def _spans(cell: xr.Dataset, window: int) -> Iterator[Span]:
     edges = [int(edge) for edge in cell["boundary_step"].values if edge >= 0]
     if not cell["present"].values[0]:
         return
-    for edge, end in zip(edges, [*edges[1:], int(steps[-1])], strict=True):
+    for edge, end in zip(edges, [*edges, int(steps[-1])][1:], strict=True):
         yield Span(steps, edge, end, window, int(cell.attrs["dt"]), ends_stream=edge == edges[-1])
 
 

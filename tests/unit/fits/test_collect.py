@@ -1,0 +1,138 @@
+"""A sweep laid out as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ntkscope.errors import StoreError
+from ntkscope.fits import collect_metrics
+from ntkscope.fits.axes import coordinate
+from ntkscope.stores import read_netcdf
+
+Table = Callable[..., xr.Dataset]
+
+
+@pytest.fixture
+def collected(tmp_path: Path, table: Table) -> Callable[..., xr.Dataset]:
+    """Collects cells given as (axes, settings of the run, settings of the twin or None)."""
+
+    def collect(*cells: tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]) -> xr.Dataset:
+        made = []
+        for number, (axes, run, twin) in enumerate(cells):
+            paths = {"run": tmp_path / f"run{number}.nc", "twin": tmp_path / f"twin{number}.nc"}
+            table(paths["run"], **run)
+            if twin is not None:
+                table(paths["twin"], **twin)
+            made.append({"axes": axes, **paths, **({"twin": None} if twin is None else {})})
+        collect_metrics(made, tmp_path / "all.nc", {"a": 1})
+        return read_netcdf(tmp_path / "all.nc", "experiment")
+
+    return collect
+
+
+def cell(regime: str, width: int, **values: Any) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    return {"regime": regime, "width": width}, {"trace": values["run"]}, values.get("twin")
+
+
+def test_every_run_is_found_at_its_axes(collected: Callable[..., xr.Dataset]) -> None:
+    data = collected(
+        cell("lazy", 64, run=1, twin={"trace": 2}),
+        cell("lazy", 32, run=3, twin={"trace": 4}),
+        cell("feature", 64, run=5, twin={"trace": 6}),
+        cell("feature", 32, run=7, twin={"trace": 8}),
+    )
+    assert data["trace"].dims == ("regime", "width", "arm", "seed", "snapshot")
+    assert data["regime"].values.tolist() == ["lazy", "feature"]
+    assert data["width"].values.tolist() == [64, 32]
+    assert data["trace"].sel(regime="feature", width=64, arm="twin").values.max() == 6
+    assert data["step"].dims == ("snapshot",)
+    assert data["boundary_step"].sel(regime="lazy", width=32).values.tolist() == [20]
+    assert data.attrs["axes"] == "regime width"
+    assert data["present"].values.all()
+
+
+def test_a_missing_twin_and_a_missing_cell_are_nan(collected: Callable[..., xr.Dataset]) -> None:
+    data = collected(
+        cell("lazy", 64, run=1, twin={"trace": 2}),
+        cell("feature", 32, run=7),
+    )
+    present = data["present"].stack(cell=("regime", "width")).transpose("cell", "arm")
+    assert present.values.tolist() == [[True, True], [False, False], [False, False], [True, False]]
+    assert np.isnan(data["trace"].sel(regime="feature", arm="twin")).all()
+    assert (data["diverged_step"] == -1).all()
+
+
+def test_other_lengths_layers_and_tasks_are_padded(collected: Callable[..., xr.Dataset]) -> None:
+    longer = {"steps": np.arange(0, 61, 2), "boundaries": (20, 40), "layers": ("a", "b", "out")}
+    data = collected(
+        ({"depth": 1}, {"layers": ("a", "out")}, None),
+        ({"depth": 2}, longer, longer),
+    )
+    assert data["step"].dims == ("depth", "snapshot")
+    assert data["step"].sel(depth=2).values[-11:].tolist() == [*[60], *[-1] * 10]
+    assert data["task"].sel(depth=2).values[-10:].tolist() == [0] * 10
+    assert data["boundary_step"].values.tolist() == [[20, -1], [20, 40]]
+    assert data["layer"].values.tolist() == ["a", "out", "b"]
+    assert np.isnan(data["layer_trace"].sel(depth=1, layer="b")).all()
+    assert data.sizes["seen"] == 3
+
+
+def test_an_axis_named_like_a_metric_is_renamed(collected: Callable[..., xr.Dataset]) -> None:
+    data = collected(({"loss": "mse"}, {}, None), ({"loss": "cross_entropy"}, {}, None))
+    assert data.attrs["axes"] == "loss_axis"
+    assert data["loss"].dims[0] == "loss_axis"
+
+
+def test_an_axis_that_one_cell_lacks(collected: Callable[..., xr.Dataset]) -> None:
+    data = collected(({"regime": "a", "learning_rate": 0.1}, {}, None), ({"regime": "b"}, {}, None))
+    np.testing.assert_array_equal(data["learning_rate"], [0.1, np.nan])
+
+
+def test_runs_that_two_cells_share_are_read_once(tmp_path: Path, table: Table) -> None:
+    table(tmp_path / "twin.nc", trace=3)
+    cells = []
+    for width in (1, 2):
+        table(tmp_path / f"{width}.nc")
+        run, twin = tmp_path / f"{width}.nc", tmp_path / "twin.nc"
+        cells.append({"axes": {"width": width}, "run": run, "twin": twin})
+    collect_metrics(cells, tmp_path / "all.nc", {})
+    data = read_netcdf(tmp_path / "all.nc", "experiment")
+    assert (data["trace"].sel(arm="twin") == 3).all()
+
+
+@pytest.mark.parametrize(
+    ("run", "twin", "word"),
+    [
+        ({"dt": 2}, None, "dt"),
+        ({"seeds": 3}, None, "seed"),
+        ({}, {"steps": np.arange(0, 30)}, "steps"),
+        ({}, {"boundaries": (10,)}, "steps"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    run: dict[str, Any], twin: Any, word: str, collected: Callable[..., xr.Dataset]
+) -> None:
+    with pytest.raises(StoreError, match=word):
+        collected(({"width": 1}, {}, None), ({"width": 2}, run, twin))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([64, 128], [64, 128]),
+        ([0.1, 1], [0.1, 1.0]),
+        ([True, False], ["true", "false"]),
+        (["relu", None], ["relu", "null"]),
+        ([None], ["null"]),
+    ],
+)
+def test_coordinates_of_axes(values: list[Any], expected: list[Any]) -> None:
+    found = coordinate(values)
+    assert found.tolist() == expected
+    assert found.dtype == np.asarray(expected).dtype
