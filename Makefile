@@ -1,0 +1,91 @@
+# make figures/reactivation.pdf, and all that keeps the project in order. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= all
+WORKERS ?= 2
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+FAST := not slow and not cluster and not gpu
+SNAKEFILES := Snakefile rules
+CHECKED := src tests scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help environment test test-slow test-gpu lint format schema lock report clean FORCE
+.PRECIOUS: figures/%.pdf figures/%.png
+
+# Run a command and show what it says only if it fails.
+quietly = said=$$($(1) 2>&1) || { printf '%s\n' "$$said"; exit 1; }
+
+help: ## list these targets
+	@echo "make figures/NAME.pdf         draw a figure of the default configuration"
+	@echo "make figures/PRESET/NAME.pdf  draw a figure of config/PRESET.yaml"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' Makefile
+	@echo "variables: CORES=$(CORES) PYTHON=$(PYTHON) VENV=$(VENV) WORKERS=$(WORKERS)"
+
+# Snakemake knows what is out of date, so it is always asked.
+figures/%.pdf figures/%.png: $(STAMP) FORCE
+	$(BIN)/snakemake --cores $(CORES) $(if $(findstring /,$*),--configfile config/$(*D).yaml) $@
+
+environment: $(STAMP) ## make .venv with exactly the locked versions
+
+# The stamp is written last: an interrupted installation is done again.
+$(STAMP): requirements.lock pyproject.toml | $(BIN)/python
+	@rm -f $@
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "ntkscope needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)"; \
+	  echo "  to do: install one, then: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments: its venv module is missing"; \
+	  echo "  to do: on Debian or Ubuntu, apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+test: $(STAMP) ## the fast tests
+	@$(BIN)/pytest -q -n $(WORKERS) -m "$(FAST)"
+
+test-slow: $(STAMP) ## the slow tests: real runs of the workflow
+	@$(BIN)/pytest -q -m "slow and not cluster and not gpu"
+
+test-gpu: $(STAMP) ## the tests that need a GPU
+	@$(BIN)/pytest -q -m gpu
+
+lint: $(STAMP) ## every check that runs no test
+	@$(call quietly,$(BIN)/ruff check $(CHECKED))
+	@$(call quietly,$(BIN)/ruff format --check $(CHECKED))
+	@$(call quietly,$(BIN)/snakefmt --check $(SNAKEFILES))
+	@$(call quietly,$(BIN)/mypy)
+	@$(call quietly,$(BIN)/lint-imports --no-logo)
+	@$(call quietly,$(BIN)/snakemake --lint)
+	@echo "lint: nothing to mend"
+
+format: $(STAMP) ## format all sources
+	@$(BIN)/ruff check --quiet --fix --exit-zero $(CHECKED)
+	@$(BIN)/ruff format --quiet $(CHECKED)
+	@$(call quietly,$(BIN)/snakefmt $(SNAKEFILES))
+
+schema: $(STAMP) ## write workflow/config.schema.json and the tables of config/README.md
+	$(BIN)/python -m ntkscope.config.schema
+
+# Keeps the versions of the lock that still fit; `make lock UPGRADE=--upgrade` takes the newest.
+lock: ## pin all dependencies in requirements.lock
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv && \
+	"$$folder/bin/uv" pip compile --quiet pyproject.toml --extra slurm --extra dev --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --annotation-style line $(UPGRADE) -o requirements.lock
+
+report: $(STAMP) ## draw all figures and write results/report.html
+	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --report results/report.html
+
+clean: ## remove caches; results, figures and the environment stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+FORCE:

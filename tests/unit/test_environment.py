@@ -1,0 +1,145 @@
+"""pyproject.toml, requirements.lock, environment.yml and the Makefile say the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+PINS = [
+    (canonicalize_name(name), Version(version))
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.MULTILINE)
+]
+WANTED = [
+    *PROJECT["dependencies"],
+    *(wanted for extra in PROJECT["optional-dependencies"].values() for wanted in extra),
+    *PYPROJECT["build-system"]["requires"],  # as the lock serves --no-build-isolation
+]
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+def test_every_dependency_is_locked_at_a_version_that_fits(wanted: str) -> None:
+    requirement = Requirement(wanted)
+    pinned = [version for name, version in PINS if name == canonicalize_name(requirement.name)]
+    assert pinned, f"run make lock: {wanted} is not in requirements.lock"
+    assert [version for version in pinned if version not in requirement.specifier] == []
+
+
+def test_every_locked_package_has_hashes_and_no_address() -> None:
+    entries = re.split(r"^(?=\S)", LOCK, flags=re.MULTILINE)
+    assert [entry for entry in entries if "==" in entry and "--hash=sha256:" not in entry] == []
+    assert "://" not in LOCK
+
+
+def test_conda_has_the_locked_versions_and_a_python_that_fits() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    *plain, pip = environment["dependencies"]
+    assert pip == {"pip": ["-r requirements.lock"]}
+    (python,) = [entry.removeprefix("python=") for entry in plain if entry.startswith("python=")]
+    assert Version(python) in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_tools_are_set_to_the_oldest_python() -> None:
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == oldest
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    assert f"--python-version {oldest} " in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["title"], citation["version"]) == (PROJECT["name"], PROJECT["version"])
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_documented_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`make ([a-z-]+)[` ]", text)) - targets == set()
+
+
+def test_ci_can_be_run() -> None:
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+PYTHON = """#!/bin/sh
+# A python that is quick to install: pip does what the file `pip` beside the Makefile says.
+case "$*" in
+  *version_info*) exit {old} ;;
+  *ensurepip,*) exit {bare} ;;
+  --version) echo Python 3.9.1 ;;
+  "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+  "-m pip install"*) echo "$*" >> calls; exit $(cat pip) ;;
+esac
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "pip").write_text("0", encoding="utf-8")
+    return tmp_path
+
+
+def install(project: Path, *, old: int = 0, bare: int = 0) -> subprocess.CompletedProcess[str]:
+    """`make environment` with a stand-in for Python."""
+    python = project / "python3"
+    python.write_text(PYTHON.format(old=old, bare=bare), encoding="utf-8")
+    python.chmod(0o755)
+    command = ["make", "-C", str(project), "environment", f"PYTHON={python}", "VENV=.venv"]
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=plain)
+
+
+def calls(project: Path) -> int:
+    return len((project / "calls").read_text(encoding="utf-8").splitlines())
+
+
+def test_the_environment_is_made_once_and_again_when_the_lock_changes(project: Path) -> None:
+    assert install(project).returncode == 0
+    assert calls(project) == 2
+    install(project)
+    assert calls(project) == 2
+    later = (project / ".venv/.installed").stat().st_mtime + 10
+    os.utime(project / "requirements.lock", (later, later))
+    install(project)
+    assert calls(project) == 4
+
+
+def test_a_failed_installation_is_done_again(project: Path) -> None:
+    (project / "pip").write_text("1", encoding="utf-8")
+    assert install(project).returncode != 0
+    assert not (project / ".venv/.installed").exists()
+    (project / "pip").write_text("0", encoding="utf-8")
+    assert install(project).returncode == 0
+    assert (project / ".venv/.installed").exists()
+
+
+def test_an_old_python_is_refused(project: Path) -> None:
+    done = install(project, old=1)
+    assert done.returncode != 0
+    assert "needs Python 3.11 or newer" in done.stdout
+    assert "Python 3.9.1" in done.stdout
+    assert not (project / ".venv").exists()
+
+
+def test_a_python_without_venv_is_explained(project: Path) -> None:
+    done = install(project, bare=1)
+    assert done.returncode != 0
+    assert "apt install python3-venv" in done.stdout
