@@ -14,8 +14,9 @@ DIGEST_LENGTH = 12
 
 STAGES = ("data", "training", "kernels", "metrics", "fits", "figures")
 
-# Shared ground whose code changes what a stage computes (not merely how it reports or stores it).
-_SHARED = {"training": ("models",), "kernels": ("models",)}
+# What else changes the numbers of a stage: shared ground that computes, and the earlier stages that
+# it calls (which are run again anyway when they change; but a half-done job must not go on).
+_ALSO = {"training": ("models", "data"), "kernels": ("models", "data", "training")}
 
 
 def digest(value: Any, length: int = DIGEST_LENGTH) -> str:
@@ -37,7 +38,7 @@ def stage_digest(stage: str) -> str:
     """
     if stage not in STAGES:
         raise ValueError(f"no stage {stage!r}: one of {', '.join(STAGES)}")
-    return sources_digest(Path(__file__).parent / part for part in (stage, *_SHARED.get(stage, ())))
+    return sources_digest(Path(__file__).parent / part for part in (stage, *_ALSO.get(stage, ())))
 
 
 def sources_digest(folders: Iterable[Path]) -> str:

@@ -17,7 +17,7 @@ _PACKAGES = ("ntkscope", "torch", "numpy", "scipy", "xarray", "zarr", "statsmode
 def provenance(**facts: Any) -> dict[str, Any]:
     """A JSON-able record for a store's attributes: `facts` (config, seeds, device, …) and the rest.
 
-    Wall time is added by `finished` when the work is done.
+    Jobs add `wall_seconds` when they end (of the last try alone, where a job was resumed).
     """
     return {
         "versions": {"python": platform.python_version(), **_versions()},

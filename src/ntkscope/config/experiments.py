@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ntkscope.config.datasets import DATASETS
@@ -19,6 +20,7 @@ from ntkscope.config.runs import (
 from ntkscope.config.sections import Config, Experiment, Regime, Section
 from ntkscope.config.streams import Point, tasks_of
 from ntkscope.errors import ConfigError
+from ntkscope.identity import digest
 
 _MYRTLE_POOLINGS = 3
 _DEPTH = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
@@ -113,6 +115,7 @@ def _cell(
     run = RunSpec(
         dataset=DatasetSpec(
             name=config.dataset.name,
+            class_list=_file_digest(config.dataset.class_list),
             train_samples=config.dataset.train_samples,
             test_samples=config.dataset.test_samples,
         ),
@@ -238,6 +241,14 @@ def _images_available(config: Config, classes: int) -> int | None:
         limit = config.dataset.train_samples // facts.classes
         per_class = limit if per_class is None else min(limit, per_class)
     return None if per_class is None else classes * per_class
+
+
+def _file_digest(file: str | None) -> str | None:
+    """Digest of a file that decides what the data are; of its name where it is not there yet."""
+    if file is None:
+        return None
+    path = Path(file)
+    return digest(path.read_text(encoding="utf-8").split() if path.exists() else file)
 
 
 def _say(point: Point) -> str:

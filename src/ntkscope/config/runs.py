@@ -19,16 +19,24 @@ class Spec(BaseModel):
 
 
 class DatasetSpec(Spec):
-    """A prepared dataset: name and how many images of it are kept (None: all)."""
+    """A prepared dataset: name and how many images of it are kept (None: all).
+
+    `class_list` is the digest of the file that chooses imagenet100's classes.
+    """
 
     name: str
+    class_list: str | None = None
     train_samples: int | None = None
     test_samples: int | None = None
 
     @property
     def id(self) -> str:
         """Name of the store: the dataset's, with its limits if it has any."""
-        limits = (("train", self.train_samples), ("test", self.test_samples))
+        limits = (
+            ("classes", self.class_list),
+            ("train", self.train_samples),
+            ("test", self.test_samples),
+        )
         return "-".join([self.name, *(f"{split}{n}" for split, n in limits if n is not None)])
 
 
@@ -120,7 +128,7 @@ class RunSpec(Spec):
     @property
     def lineage(self) -> tuple[RunSpec, ...]:
         """From the run of the first task to this one: a store each."""
-        return ((*self.parent.lineage, self) if self.parent else (self,))
+        return (*self.parent.lineage, self) if self.parent else (self,)
 
     @property
     def boundaries(self) -> tuple[int, ...]:

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from ntkscope.errors import StoreError
-from ntkscope.stores import read_store
+from ntkscope.stores import ZarrStore
 
 _REMEDY = "delete it and run the rule prepare_data again"
-_DIMS = ("sample", "y", "x", "channel")
 
 
 @dataclass(frozen=True)
@@ -44,41 +42,32 @@ def load_images(path: str | Path) -> LoadedImages:
     Raises:
         StoreError: missing, incomplete, damaged, of another kind, or not as `prepare_data` writes.
     """
-    data = read_store(path, "images")
-    _check_layout(data, path)
-    image, label, split = (_values(data, name, path) for name in ("image", "label", "split"))
+    store = ZarrStore.open(Path(path), "images")
+    image, label, split = (store.read(name) for name in ("image", "label", "split"))
+    _check_layout({"image": image, "label": label, "split": split}, path)
     border = int(np.count_nonzero(split == 0))
-    attrs = _attributes(data, path)
+    attrs = _attributes(dict(store.group.attrs), image.shape[3], path)
     _check_content(label, split, len(attrs["classes"]), path)
     return LoadedImages(image[:border], label[:border], image[border:], label[border:], **attrs)
 
 
-def _check_layout(data: xr.Dataset, path: str | Path) -> None:
-    expected = {"image": (_DIMS, np.uint8), "label": (_DIMS[:1], np.int64)}
-    for name, (dims, dtype) in {**expected, "split": (_DIMS[:1], np.uint8)}.items():
-        if name not in data.variables:
-            raise StoreError(f"the store has no array {name!r}", where=path, remedy=_REMEDY)
-        found = data[name]
-        if found.dims != dims or found.dtype != dtype:
+def _check_layout(arrays: dict[str, np.ndarray], path: str | Path) -> None:
+    samples = len(arrays["label"])
+    for name, dtype, ndim in (("image", "uint8", 4), ("label", "int64", 1), ("split", "uint8", 1)):
+        found = arrays[name]
+        if found.dtype != dtype or found.ndim != ndim or len(found) != samples:
             raise StoreError(
-                f"{name} is {found.dtype} {found.dims}, not {np.dtype(dtype)} {dims}",
+                f"{name} is {found.dtype} {found.shape}, not {dtype} with {ndim} dimensions, "
+                f"the first of {samples} samples",
                 where=path,
                 remedy=_REMEDY,
             )
 
 
-def _values(data: xr.Dataset, name: str, path: str | Path) -> np.ndarray:
+def _attributes(attrs: dict[str, Any], channels: int, path: str | Path) -> dict[str, Any]:
     try:
-        return np.asarray(data[name].values)
-    except (ValueError, RuntimeError, OSError) as error:
-        raise StoreError(f"{name} is damaged: {error}", where=path, remedy=_REMEDY) from None
-
-
-def _attributes(data: xr.Dataset, path: str | Path) -> dict[str, Any]:
-    channels = data.sizes["channel"]
-    try:
-        mean, std = (np.asarray(data.attrs[key], dtype=np.float64) for key in ("mean", "std"))
-        white, classes = int(data.attrs["white"]), tuple(map(str, data.attrs["classes"]))
+        mean, std = (np.asarray(attrs[key], dtype=np.float64) for key in ("mean", "std"))
+        white, classes = int(attrs["white"]), tuple(map(str, attrs["classes"]))
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"an attribute is missing or not as expected: {error}", where=path, remedy=_REMEDY

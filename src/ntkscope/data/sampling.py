@@ -1,4 +1,4 @@
-"""Which images a network sees at which step: a function of (seed, task, step) alone, so it can resume."""
+"""Which images a network sees at which step: a function of (seed, task, step) alone."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 from torch import Tensor
 
 from ntkscope.config.runs import KernelSpec, RunSpec
@@ -19,7 +18,7 @@ from ntkscope.kernels.stacked import stacked_ntk
 from ntkscope.logs import progress
 from ntkscope.models import Architecture, architecture, parameter_shapes
 from ntkscope.provenance import provenance
-from ntkscope.stores import Array, Workplace, ZarrStore, read_store
+from ntkscope.stores import Array, Workplace, ZarrStore
 from ntkscope.training.device import choose_device, repeatable
 from ntkscope.training.inputs import to_inputs
 
@@ -53,14 +52,14 @@ def take_kernels(
     """
     began = time.monotonic()
     chosen = choose_device(device)
-    snapshots = read_store(snapshots_path, "snapshots")
+    snapshots = ZarrStore.open(snapshots_path, "snapshots")
     identity = {
         "run": run.id,
         "kernel": kernel.model_dump(mode="json"),
         "stage": stage,
         "threads": threads,
         "device": chosen.type,
-        "trained": str(snapshots.attrs.get("provenance")),
+        "trained": str(snapshots.group.attrs.get("provenance")),
     }
     with Workplace(state, identity) as place, repeatable(threads):
         images = load_images(images_path)
@@ -78,8 +77,7 @@ def take_kernels(
         inputs = to_inputs(
             images, images.train[probe.index], chosen, getattr(torch, kernel.precision)
         )
-        parameters = read_store(snapshots_path, "snapshots", group="parameters")
-        _take(run, kernel, layers, parameters, inputs, store, place)
+        _take(run, kernel, layers, snapshots, inputs, store, place)
         record["wall_seconds"] = time.monotonic() - began
         store.describe(provenance=record)
         place.finish(output)
@@ -91,11 +89,12 @@ def _allocate(
     layers: Architecture,
     outputs: int,
     probe: Probe,
-    snapshots: xr.Dataset,
+    snapshots: ZarrStore,
     path: Path,
     record: dict[str, Any],
 ) -> ZarrStore:
-    seeds, count, samples = len(run.seeds), snapshots.sizes["snapshot"], len(probe.index)
+    steps = snapshots.read("step")
+    seeds, count, samples = len(run.seeds), len(steps), len(probe.index)
     names = list(dict.fromkeys(name.rpartition(".")[0] for name in parameter_shapes(layers)))
     pair: tuple[tuple[str, int], ...] = (("sample", samples), ("sample2", samples))
     if kernel.kind == "full":
@@ -112,9 +111,9 @@ def _allocate(
         )
     }
     coords: dict[str, tuple[tuple[str, ...], Any]] = {
-        "seed": (("seed",), snapshots["seed"].values),
-        "step": (("snapshot",), snapshots["step"].values),
-        "task": (("snapshot",), snapshots["task"].values),
+        "seed": (("seed",), snapshots.read("seed")),
+        "step": (("snapshot",), steps),
+        "task": (("snapshot",), snapshots.read("task")),
         "image": (("sample",), probe.index),
         "label": (("sample",), probe.label),
     }
@@ -144,7 +143,7 @@ def _take(
     run: RunSpec,
     kernel: KernelSpec,
     layers: Architecture,
-    parameters: xr.Dataset,
+    snapshots: ZarrStore,
     inputs: Tensor,
     store: ZarrStore,
     place: Workplace,
@@ -156,8 +155,10 @@ def _take(
     for start in progress(starts, len(starts), f"{run.id} {kernel.id}"):
         block = slice(start, min(start + size, len(done)))
         stacked = {
-            str(name): torch.from_numpy(values[:, block].values).to(inputs).flatten(0, 1)
-            for name, values in parameters.items()
+            name: torch.from_numpy(snapshots.read(f"parameters/{name}", (slice(None), block)))
+            .to(inputs)
+            .flatten(0, 1)
+            for name in parameter_shapes(layers)
         }
         found = torch.stack(
             list(stacked_ntk(layers, stacked, inputs, kind=kernel.kind).values()), 1

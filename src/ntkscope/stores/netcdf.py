@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from ntkscope.errors import StoreError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def write_netcdf(data: xr.Dataset, path: str | Path, kind: str, record: dict[str, Any]) -> None:
@@ -40,6 +41,8 @@ def read_netcdf(path: str | Path, kind: str) -> xr.Dataset:
     Raises:
         StoreError: no such file, unreadable, damaged, or of another kind.
     """
+    import xarray as xr  # 0.4 s, not needed by jobs that train
+
     remedy = "delete it and run its rule again"
     try:
         with xr.open_dataset(path, engine="h5netcdf") as data:

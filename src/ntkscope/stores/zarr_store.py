@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from ntkscope.errors import StoreError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 FORMAT = 1
 MASK = "complete"
@@ -90,6 +94,23 @@ class ZarrStore:
         """Open a partly written store to go on with it."""
         return cls(_open(path, kind, mode="r+"), path)
 
+    @classmethod
+    def open(cls, path: Path, kind: str) -> ZarrStore:
+        """Open a complete store to read it without xarray.
+
+        Raises:
+            StoreError: no store, another kind or format, or parts of it never written.
+        """
+        store = cls(_open(path, kind, mode="r"), path)
+        mask = store.mask
+        if not mask.all():
+            raise StoreError(
+                f"the store is incomplete: {int(mask.sum())} of {mask.size} parts were written",
+                where=path,
+                remedy="delete it and run its rule again",
+            )
+        return store
+
     def write(self, name: str, index: Any, values: Any) -> None:
         """Write whole chunks of one array."""
         _array(self.group, name)[index] = values
@@ -101,9 +122,27 @@ class ZarrStore:
         _create(self.group, name, array)
         self.write(name, ..., values)
 
-    def read(self, name: str) -> np.ndarray:
-        """All of one array."""
-        return np.asarray(_array(self.group, name)[...])
+    def read(self, name: str, index: Any = ...) -> np.ndarray:
+        """One array, or a part of it. A damaged chunk raises: every chunk has a CRC32C.
+
+        Raises:
+            StoreError: no such array, or a damaged one.
+        """
+        try:
+            return np.asarray(_array(self.group, name)[index])
+        except (KeyError, ValueError) as error:
+            raise StoreError(
+                f"array {name!r} cannot be read: {error}",
+                where=self.path,
+                remedy="delete the store and run its rule again",
+            ) from None
+
+    def names(self, group: str) -> list[str]:
+        """Names of the arrays in a group."""
+        found = self.group[group]
+        assert isinstance(found, zarr.Group)
+        with _no_word_of_foreign_files():
+            return sorted(name for name, _ in found.arrays())
 
     def done(self, index: Any) -> None:
         """Mark a part as complete, after its data is written."""
@@ -127,23 +166,26 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
     Raises:
         StoreError: no store, another kind or format, or parts of it never written.
     """
-    path = Path(path)
-    root = _open(path, kind, mode="r")
-    mask = np.asarray(_array(root, MASK)[...])
-    if not mask.all():
-        raise StoreError(
-            f"the store is incomplete: {int(mask.sum())} of {mask.size} parts were written",
-            where=path,
-            remedy="delete it and run its rule again",
-        )
-    data = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
-    coords = [c for c in str(root.attrs["coordinates"]).split() if c in data]
+    import xarray as xr  # 0.4 s, not needed by jobs that train
+
+    store = ZarrStore.open(Path(path), kind)
+    with _no_word_of_foreign_files():
+        data = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
+    coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
     texts = {
         c: (data[c].dims, np.array(data[c].values.tolist(), dtype=str))
         for c in coords
         if data[c].dtype.kind == "T"
     }
     return data.assign(texts).set_coords(coords).drop_vars(MASK, errors="ignore")
+
+
+@contextmanager
+def _no_word_of_foreign_files() -> Iterator[None]:
+    """Snakemake leaves a time stamp inside directories that it made; zarr warns of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is not recognized as a component.*")
+        yield
 
 
 def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
@@ -186,14 +228,3 @@ def _array(root: zarr.Group, name: str) -> zarr.Array:
     found = root[name]
     assert isinstance(found, zarr.Array)
     return found
-
-
-def check_dims(data: xr.Dataset, path: str | Path, dims: Sequence[str]) -> None:
-    """Refuse a dataset that lacks a dimension its reader needs."""
-    missing = [dim for dim in dims if dim not in data.dims]
-    if missing:
-        raise StoreError(
-            f"the store has no dimension {', '.join(missing)} (it has {', '.join(map(str, data.dims))})",
-            where=path,
-            remedy="delete it and run its rule again",
-        )

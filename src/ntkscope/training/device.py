@@ -38,19 +38,23 @@ def repeatable(threads: int) -> Iterator[None]:
     """Deterministic algorithms, full float32 products, a fixed number of threads; undone at the end."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = (
-        torch.are_deterministic_algorithms_enabled(),
+        torch.get_deterministic_debug_mode(),
         torch.get_num_threads(),
         torch.get_float32_matmul_precision(),
         torch.backends.cudnn.benchmark,
+        torch.utils.deterministic.fill_uninitialized_memory,
     )
-    torch.use_deterministic_algorithms(True)
+    # Not use_deterministic_algorithms, which sets the same flag but imports torch's compiler (2 s).
+    torch.set_deterministic_debug_mode("error")
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.benchmark = False
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        torch.set_deterministic_debug_mode(before[0])
         torch.set_num_threads(before[1])
         torch.set_float32_matmul_precision(before[2])
         torch.backends.cudnn.benchmark = before[3]
+        torch.utils.deterministic.fill_uninitialized_memory = before[4]

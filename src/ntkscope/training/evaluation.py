@@ -17,14 +17,14 @@ _STREAM = 3  # keeps this choice apart from the draws of training for the same s
 
 
 def evaluation_sets(
-    run: RunSpec, images: LoadedImages, device: torch.device, dtype: torch.dtype
+    run: RunSpec, images: LoadedImages, device: torch.device
 ) -> list[tuple[Tensor, Tensor]]:
     """For each task of the run: test inputs [n, channel, y, x] and labels [n], n ≤ evaluation_samples.
 
     The same images for every seed and run of a dataset. Class frequencies of a task are not
     followed: its classes are shown as the test set has them.
     """
-    sets = []
+    dtype, sets = getattr(torch, run.precision), []
     for task in run.tasks:
         labels = task_labels(images.test_labels, task)
         there = np.flatnonzero(labels >= 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from ntkscope.errors import StoreError
 from ntkscope.logs import log, progress
 from ntkscope.models import Architecture, architecture, initial_parameters, parameter_shapes
 from ntkscope.provenance import provenance
-from ntkscope.stores import Array, Workplace, ZarrStore, read_store
+from ntkscope.stores import Array, Workplace, ZarrStore
 from ntkscope.training.device import choose_device, repeatable
 from ntkscope.training.evaluation import evaluate, evaluation_sets
 from ntkscope.training.inputs import normalise
 from ntkscope.training.losses import per_network_loss
-from ntkscope.training.schedule import learning_rate_factor, snapshot_steps
+from ntkscope.training.recorder import Recorder, allocate_snapshots
+from ntkscope.training.schedule import learning_rate_factor
 from ntkscope.training.stacking import stack_sizes
 from ntkscope.training.state import TrainingState, new_state, state_from_bytes
 
@@ -61,24 +61,18 @@ def train_task(
     """
     began = time.monotonic()
     chosen = choose_device(device)
-    identity = {
-        "run": run.model_dump(mode="json"),
-        "stage": stage,
-        "threads": threads,
-        "device": chosen.type,
-    }
+    spec = run.model_dump(mode="json")
+    identity = {"run": spec, "stage": stage, "threads": threads, "device": chosen.type}
     with Workplace(state, identity) as place, repeatable(threads):
         images = load_images(images_path)
-        layers = architecture(run.model, images.train.shape[1:], len(images.classes))
-        sizes = stack_sizes(layers, images.train.shape[1:], run.batch_size, len(run.seeds))
-        record = provenance(
-            run=run.model_dump(mode="json"), device=str(chosen), threads=threads, stacks=sizes
-        )
+        shape = images.train.shape[1:]
+        layers = architecture(run.model, shape, len(images.classes))
+        sizes = stack_sizes(layers, shape, run.batch_size, len(run.seeds))
+        record = provenance(run=spec, device=str(chosen), threads=threads, stacks=sizes)
         training, store = _start(run, layers, sizes, chosen, parent, place, record)
-        _train(run, images, training, store, place, chosen, checkpoint_seconds)
-        store.write("diverged_step", ..., training.diverged_step)
-        record["wall_seconds"] = time.monotonic() - began
-        store.describe(provenance=record)
+        recorder = Recorder(run, store, parameter_shapes(layers))
+        _train(run, images, training, recorder, place, chosen, checkpoint_seconds)
+        _finish(training, store, {**record, "wall_seconds": time.monotonic() - began})
         place.finish(output)
 
 
@@ -99,8 +93,7 @@ def _start(
         return training, ZarrStore.resume(place.store, "snapshots")
     training = _beginning(run, layers, sizes, device, parent)
     place.clear_store()
-    store = _allocate(run, layers, training, place.store, record)
-    return training, store
+    return training, allocate_snapshots(run, parameter_shapes(layers), place.store, record)
 
 
 def _beginning(
@@ -110,78 +103,31 @@ def _beginning(
     device: torch.device,
     parent: Path | None,
 ) -> TrainingState:
-    dtype = getattr(torch, run.precision)
     if parent is None:
         drawn = [initial_parameters(layers, seed) for seed in run.seeds]
+        dtype = getattr(torch, run.precision)
         stacked = {n: torch.stack([d[n] for d in drawn]).to(dtype) for n in drawn[0]}
         return new_state(layers, stacked, run.optimizer, sizes, device)
-    log_of_parent = read_store(parent, "snapshots")
-    if int(log_of_parent["step"][-1]) != run.start:
+    before = ZarrStore.open(parent, "snapshots")
+    end = int(before.read("step")[-1])
+    if end != run.start:
         raise StoreError(
-            f"these snapshots end at step {int(log_of_parent['step'][-1])}, but the task begins "
-            f"at step {run.start}",
+            f"these snapshots end at step {end}, but the task begins at step {run.start}",
             where=parent,
             remedy="delete the store and run its rule again",
         )
-    parameters = read_store(parent, "snapshots", group="parameters")
-    optimizer = read_store(parent, "snapshots", group="optimizer")
+    names = parameter_shapes(layers)
+    last = {n: torch.from_numpy(before.read(f"parameters/{n}", (slice(None), -1))) for n in names}
+    slots = {n: torch.from_numpy(before.read(f"optimizer/{n}")) for n in before.names("optimizer")}
     return new_state(
         layers,
-        {str(n): torch.from_numpy(v.isel(snapshot=-1).values) for n, v in parameters.items()},
+        last,
         run.optimizer,
         sizes,
         device,
         step=run.start,
-        optimizer_tensors={
-            str(n).replace("|", "/"): torch.from_numpy(v.values) for n, v in optimizer.items()
-        },
-        diverged_step=log_of_parent["diverged_step"].values.copy(),
-    )
-
-
-def _allocate(
-    run: RunSpec,
-    layers: Architecture,
-    training: TrainingState,
-    path: Path,
-    record: dict[str, Any],
-) -> ZarrStore:
-    steps = snapshot_steps(run)
-    seeds, snapshots, seen = len(run.seeds), len(steps), len(run.tasks)
-    logged = ("seed", "snapshot", "seen")
-    about = {"units": "nat" if run.loss == "cross_entropy" else "1"}
-    arrays = {
-        "loss": Array(
-            logged, (seeds, snapshots, seen), "f8", attrs={"long_name": run.loss, **about}
-        ),
-        "accuracy": Array(
-            logged,
-            (seeds, snapshots, seen),
-            "f8",
-            attrs={"long_name": "test accuracy", "units": "1"},
-        ),
-        "diverged_step": Array(("seed",), (seeds,), "i8", attrs={"units": "step; -1: none"}),
-    }
-    for name, shape in parameter_shapes(layers).items():
-        dims = ("seed", "snapshot", *(f"{name}_{axis}" for axis in range(len(shape))))
-        arrays[f"parameters/{name}"] = Array(
-            dims, (seeds, snapshots, *shape), run.precision, chunks=(seeds, 1, *shape)
-        )
-    coords = {
-        "seed": (("seed",), np.array(run.seeds, dtype=np.int64)),
-        "step": (("snapshot",), steps),
-        "task": (("snapshot",), np.full(snapshots, seen, dtype=np.int64)),
-        "seen": (("seen",), np.arange(1, seen + 1)),
-    }
-    attrs = {"run": run.id, "boundaries": list(run.boundaries), "provenance": record}
-    return ZarrStore.allocate(
-        path,
-        "snapshots",
-        arrays,
-        coords=coords,
-        mask=("snapshot",),
-        attrs=attrs,
-        groups=("optimizer",),
+        optimizer_tensors=slots,
+        diverged_step=before.read("diverged_step"),
     )
 
 
@@ -189,40 +135,38 @@ def _train(
     run: RunSpec,
     images: LoadedImages,
     training: TrainingState,
-    store: ZarrStore,
+    recorder: Recorder,
     place: Workplace,
     device: torch.device,
     checkpoint_seconds: float,
 ) -> None:
-    dtype = getattr(torch, run.precision)
-    batches = _Batches(run, images, device, dtype)
-    sets = evaluation_sets(run, images, device, dtype)
-    steps = snapshot_steps(run)
-    kept = {int(step): number for number, step in enumerate(steps)}
-    if training.step in kept:
-        _keep(run, training, store, kept[training.step], sets)
-    end, last_checkpoint = run.start + run.tasks[-1].steps, time.monotonic()
-    todo = range(training.step, end)
-    for step in progress(todo, run.tasks[-1].steps, run.id, done=training.step - run.start):
-        factor = learning_rate_factor(run.optimizer.schedule, step - run.start, run.tasks[-1].steps)
-        _update(run, training, batches, step - run.start, factor)
-        training.step = step + 1
-        if training.step in kept:
-            _keep(run, training, store, kept[training.step], sets)
-        if time.monotonic() - last_checkpoint >= checkpoint_seconds and training.step < end:
+    batches = _Batches(run, images, device)
+    sets = evaluation_sets(run, images, device)
+    steps = run.tasks[-1].steps
+    if training.step == 0:
+        _record(run, training, recorder, sets)
+    last_checkpoint = time.monotonic()
+    first = training.step - run.start
+    for step in progress(range(first, steps), steps, run.id, done=first):
+        _update(
+            run, training, batches(step), learning_rate_factor(run.optimizer.schedule, step, steps)
+        )
+        training.step += 1
+        if recorder.wants(training.step):
+            _record(run, training, recorder, sets)
+        if time.monotonic() - last_checkpoint >= checkpoint_seconds and step + 1 < steps:
+            recorder.flush()
             place.beat()
             place.save(CHECKPOINT, training.to_bytes())
             last_checkpoint = time.monotonic()
-    _keep_optimizer(training, store)
+    recorder.flush()
 
 
 class _Batches:
     """The batches of a task: pixels stay uint8 on the device and are normalised as they are used."""
 
-    def __init__(
-        self, run: RunSpec, images: LoadedImages, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        self.images, self.dtype = images, dtype
+    def __init__(self, run: RunSpec, images: LoadedImages, device: torch.device) -> None:
+        self.images, self.dtype = images, getattr(torch, run.precision)
         task, number = run.tasks[-1], len(run.tasks) - 1
         pixels = np.ascontiguousarray(np.moveaxis(images.train, -1, 1))
         self.pixels = torch.from_numpy(pixels).to(device)
@@ -240,34 +184,24 @@ class _Batches:
 
 
 def _update(
-    run: RunSpec, training: TrainingState, batches: _Batches, step: int, factor: float
+    run: RunSpec, training: TrainingState, batch: tuple[Tensor, Tensor], factor: float
 ) -> None:
     """One step of every seed. Their losses are summed: no network's gradient sees another."""
-    inputs, labels = batches(step)
+    inputs, labels = batch
     start = 0
     for stack, optimizer in zip(training.stacks, training.optimizers, strict=True):
         mine = slice(start, start + stack.models)
         start += stack.models
-        for group in optimizer.param_groups:
-            group["lr"] = run.optimizer.learning_rate * factor
-        optimizer.zero_grad(set_to_none=True)
-        per_network_loss(run.loss, stack(inputs[mine]), labels[mine]).sum().backward()
-        optimizer.step()
+        optimizer.clear()
+        per_network_loss(run.loss, stack(inputs[mine]), labels[mine]).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step(factor)
 
 
-def _keep(
-    run: RunSpec,
-    training: TrainingState,
-    store: ZarrStore,
-    number: int,
-    sets: list[tuple[Tensor, Tensor]],
+def _record(
+    run: RunSpec, training: TrainingState, recorder: Recorder, sets: list[tuple[Tensor, Tensor]]
 ) -> None:
-    """Write one snapshot and its log line, and note which seeds are no longer finite."""
-    parameters = training.parameters()
-    for name, values in parameters.items():
-        store.write(
-            f"parameters/{name}", (slice(None), slice(number, number + 1)), values[:, None].numpy()
-        )
+    """Keep one snapshot with its log, and note which seeds are no longer finite."""
+    parameters = {name: value.clone() for name, value in training.parameters().items()}
     loss, accuracy = evaluate(training.stacks, sets, run.loss)
     finite = np.isfinite(loss).all(axis=1)
     for values in parameters.values():
@@ -277,18 +211,14 @@ def _keep(
     training.diverged_step[newly] = training.step
     for seed in np.flatnonzero(newly):
         log.warning("seed %d diverged at step %d", run.seeds[seed], training.step)
-    store.write("loss", (slice(None), number), loss)
-    store.write("accuracy", (slice(None), number), accuracy)
-    store.done(number)
+    recorder.add(training.step, parameters, loss, accuracy)
 
 
-def _keep_optimizer(training: TrainingState, store: ZarrStore) -> None:
-    """The optimiser's tensors at the end, for the next task. `/` separates groups in Zarr, so `|`."""
+def _finish(training: TrainingState, store: ZarrStore, record: dict[str, Any]) -> None:
+    """What is known at the end only: divergence, the optimiser for the next task, the time taken."""
+    store.write("diverged_step", ..., training.diverged_step)
     for name, values in training.optimizer_tensors().items():
-        key = name.replace("/", "|")
-        dims = ("seed", *(f"{key}_{axis}" for axis in range(values.ndim - 1)))
-        store.add(
-            f"optimizer/{key}",
-            Array(dims, tuple(values.shape), values.numpy().dtype),
-            values.numpy(),
-        )
+        dims = ("seed", *(f"{name}_{axis}" for axis in range(values.ndim - 1)))
+        array = Array(dims, tuple(values.shape), values.numpy().dtype)
+        store.add(f"optimizer/{name}", array, values.numpy())
+    store.describe(provenance=record)
