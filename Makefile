@@ -33,8 +33,9 @@ environment: $(STAMP) ## make .venv with exactly the locked versions
 $(STAMP): requirements.lock pyproject.toml | $(BIN)/python
 	@rm -f $@
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@echo "installing what requirements.lock says into $(VENV): some minutes, the first time"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(BIN)/python:
