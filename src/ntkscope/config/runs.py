@@ -149,7 +149,7 @@ class RunSpec(Spec):
         """The same run without the shift: every task is the first, with its own number of steps."""
         first = self.tasks[0]
         weights = {"classes": first.classes, "labels": first.labels, "weights": first.weights}
-        tasks = (first, *(Task(steps=t.steps, **weights) for t in self.tasks[1:]))  # type: ignore[arg-type]
+        tasks = (first, *(Task(steps=t.steps, **weights) for t in self.tasks[1:]))
         return self.model_copy(update={"tasks": tasks})
 
 

@@ -98,7 +98,8 @@ class _Backward:
 
     def __init__(self, parameters: Parameters, records: list[_Record], starts: Tensor) -> None:
         self.parameters, self.records, self.starts = parameters, records, starts
-        self.depth, self.current = len(records) - 1, None
+        self.depth = len(records) - 1
+        self.current: Tensor | None = None
 
     def at(self, depth: int) -> Tensor:
         """g of layer `depth`: [M, N, R, outputs], R cotangents (N is 1 at the readout: the same for all)."""

@@ -73,8 +73,7 @@ def _jacobian(
             y: Tensor = functional_call(model, {**rest, **p}, (sample.unsqueeze(0),))
             return y.squeeze(0)
 
-        _, pull = vjp(outputs, own)
-        gradients = pull(start)[0]
+        gradients = vjp(outputs, own)[1](start)[0]
         return torch.cat([gradients[n].flatten() for n in own])
 
     per_sample = vmap(vmap(of_one, (0, None)), (None, 0), chunk_size=1)

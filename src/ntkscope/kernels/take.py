@@ -163,17 +163,20 @@ def _take(
         found = torch.stack(
             list(stacked_ntk(layers, stacked, inputs, kind=kernel.kind).values()), 1
         )
-        _write(store, found, block, len(run.seeds), len(inputs))
+        _write(store, found, block, len(run.seeds), len(inputs), kernel.kind)
         store.done(block)
         place.beat()
 
 
-def _write(store: ZarrStore, found: Tensor, block: slice, seeds: int, samples: int) -> None:
+def _write(
+    store: ZarrStore, found: Tensor, block: slice, seeds: int, samples: int, kind: str
+) -> None:
     """`found` [S·B, layer, N(·K), N(·K)] into the arrays of the store."""
     by_layer = found.unflatten(0, (seeds, -1)).cpu()
     whole = by_layer.sum(2)
-    shape = store.group["ntk"].shape[2:]
-    store.write("ntk", (slice(None), block), whole.reshape(*whole.shape[:2], *shape).numpy())
+    if kind == "full":
+        whole = whole.unflatten(-1, (samples, -1)).unflatten(-3, (samples, -1))
+    store.write("ntk", (slice(None), block), whole.numpy())
     if "layer_ntk" in store.group:
         store.write("layer_ntk", (slice(None), block), by_layer.numpy())
 

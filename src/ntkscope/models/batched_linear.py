@@ -56,5 +56,5 @@ def batched_linear(
     Returns:
         [M, B, outputs]; differentiable once.
     """
-    out: Tensor = _BatchedLinear.apply(x, weight, bias, (weight_scale, bias_scale))  # type: ignore[no-untyped-call]
+    out: Tensor = _BatchedLinear.apply(x, weight, bias, (weight_scale, bias_scale))
     return out

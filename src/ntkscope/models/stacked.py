@@ -49,10 +49,10 @@ class StackedNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images [M, B, channel, y, x] (each network its own) to logits [M, B, K]."""
         for layer in self.layers:
-            x = self._apply(layer, x)
+            x = self._layer(layer, x)
         return x
 
-    def _apply(self, layer: Layer, x: Tensor) -> Tensor:
+    def _layer(self, layer: Layer, x: Tensor) -> Tensor:
         match layer:
             case Dense():
                 return self._dense(layer, x)
@@ -61,7 +61,8 @@ class StackedNetwork(nn.Module):
             case Activation():
                 return ACTIVATIONS[layer.kind](x)
             case AvgPool():
-                return self._per_image(x, lambda image: F.avg_pool2d(image, layer.size))
+                pooled = F.avg_pool2d(x.flatten(0, 1), layer.size)
+                return pooled.unflatten(0, x.shape[:2])
             case GlobalAvgPool():
                 return x.mean((-2, -1), keepdim=True)
             case Flatten():
@@ -73,23 +74,12 @@ class StackedNetwork(nn.Module):
 
     def _conv(self, layer: Conv, x: Tensor) -> Tensor:
         weight, bias = self._tensors[f"{layer.name}/weight"], self.parameter(f"{layer.name}.bias")
-        if layer.weight_scale != 1.0:
-            weight = weight * layer.weight_scale
-        if bias is not None and layer.bias_scale != 1.0:
-            bias = bias * layer.bias_scale
         models, batch = x.shape[:2]
         grouped = x.transpose(0, 1).reshape(batch, -1, *x.shape[3:])
-        flat_bias = None if bias is None else bias.flatten()
-        out = F.conv2d(
-            grouped, weight.flatten(0, 1), flat_bias, padding=layer.size // 2, groups=models
-        )
+        kernels = weight.flatten(0, 1) * layer.weight_scale
+        offsets = None if bias is None else bias.flatten() * layer.bias_scale
+        out = F.conv2d(grouped, kernels, offsets, padding=layer.size // 2, groups=models)
         return out.unflatten(1, (models, layer.outputs)).transpose(0, 1)
-
-    @staticmethod
-    def _per_image(x: Tensor, function: object) -> Tensor:
-        assert callable(function)
-        pooled: Tensor = function(x.flatten(0, 1))
-        return pooled.unflatten(0, tuple(x.shape[:2]))
 
 
 def _key(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ class ZarrStore:
         kind: str,
         arrays: dict[str, Array],
         *,
-        coords: dict[str, tuple[tuple[str, ...], Any]],
+        coords: Mapping[str, tuple[tuple[str, ...], Any]],
         mask: tuple[str, ...],
         attrs: dict[str, Any],
         groups: tuple[str, ...] = (),
@@ -78,7 +78,7 @@ class ZarrStore:
         for name, (dims, values) in coords.items():
             data = np.asarray(values)
             if data.dtype.kind == "U":
-                data = data.astype(np.dtypes.StringDType())  # type: ignore[attr-defined]
+                data = data.astype(np.dtypes.StringDType())
             _create(root, name, Array(dims, data.shape, data.dtype))
             _array(root, name)[...] = data
         _create(root, MASK, Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool)))
@@ -224,7 +224,7 @@ def _create(root: zarr.Group, name: str, array: Array) -> None:
     )
 
 
-def _array(root: zarr.Group, name: str) -> zarr.Array:
+def _array(root: zarr.Group, name: str) -> zarr.Array[Any]:
     found = root[name]
     assert isinstance(found, zarr.Array)
     return found

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch.utils import deterministic
 
 from ntkscope.errors import NtkscopeError
 
@@ -42,11 +43,11 @@ def repeatable(threads: int) -> Iterator[None]:
         torch.get_num_threads(),
         torch.get_float32_matmul_precision(),
         torch.backends.cudnn.benchmark,
-        torch.utils.deterministic.fill_uninitialized_memory,
+        deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
     )
     # Not use_deterministic_algorithms, which sets the same flag but imports torch's compiler (2 s).
     torch.set_deterministic_debug_mode("error")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.benchmark = False
@@ -57,4 +58,4 @@ def repeatable(threads: int) -> Iterator[None]:
         torch.set_num_threads(before[1])
         torch.set_float32_matmul_precision(before[2])
         torch.backends.cudnn.benchmark = before[3]
-        torch.utils.deterministic.fill_uninitialized_memory = before[4]
+        deterministic.fill_uninitialized_memory = before[4]  # type: ignore[attr-defined]

@@ -193,7 +193,7 @@ def _update(
         mine = slice(start, start + stack.models)
         start += stack.models
         optimizer.clear()
-        per_network_loss(run.loss, stack(inputs[mine]), labels[mine]).sum().backward()  # type: ignore[no-untyped-call]
+        per_network_loss(run.loss, stack(inputs[mine]), labels[mine]).sum().backward()
         optimizer.step(factor)
 
 
