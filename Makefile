@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FAST := not slow and not cluster and not gpu
 SNAKEFILES := Snakefile rules
-CHECKED := src tests scripts
+CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
 .PHONY: help environment test test-slow test-gpu lint format schema lock report clean FORCE

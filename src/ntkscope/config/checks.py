@@ -44,10 +44,11 @@ def _places(config: Config) -> Iterator[Mistake]:
             f"there is no folder {dataset.root!r} (seen from {Path.cwd()})",
             remedy="name the folder that holds the dataset's files, or set download: true",
         )
-    if dataset.class_list is not None and not _there(dataset.class_list).is_file():
+    listed = dataset.class_list if dataset.name == "imagenet100" else None
+    if listed is not None and not _there(listed).is_file():
         yield Mistake(
             ("dataset", "class_list"),
-            f"there is no file {dataset.class_list!r} (seen from {Path.cwd()})",
+            f"there is no file {listed!r} (seen from {Path.cwd()})",
             remedy="name a text file of 100 class folder names, one a line",
         )
 

@@ -126,18 +126,24 @@ def _siblings(key: Key, values: Any) -> list[str]:
 def _unknown(key: Key, values: Any, origins: Origins) -> Mistake:
     word, known = str(key[-1]), _siblings(key, values)
     allowed = f"the keys {', '.join(known)}"
-    kind = (*key[:-1], "kind")
-    if (merged := _merged_from_another(key, kind, values, origins)) is not None:
+    if (merged := _merged_from_another(key, values, origins)) is not None:
         return merged
+    name, colon, value = word.partition(":")
+    if colon and nearest(name, known):
+        remedy = f"write a space after the colon: {nearest(name, known)}: {value}"
+        return Mistake(key, "there is no such key", allowed, remedy)
     if nearest(word, known) is None and (elsewhere := _elsewhere(word, key)):
         return Mistake(key, f"there is no such key here; {word!r} belongs to {elsewhere}", allowed)
     return Mistake(key, f"there is no such key{did_you_mean(word, known)}", allowed)
 
 
-def _merged_from_another(key: Key, kind: Key, values: Any, origins: Origins) -> Mistake | None:
+def _merged_from_another(key: Key, values: Any, origins: Origins) -> Mistake | None:
     """A section of one kind over the same section of another kind keeps the other's keys."""
+    kind = (*key[:-1], "kind")
+    if key[-1] not in keys_of(node_at(key[:-1], values) or {}) or not origins.documents:
+        return None
     here, other = origins.files(key, values), origins.files(kind, values)
-    if value_at(kind, values) is MISSING or not origins.documents or here == other:
+    if here == other:
         return None
     text = (
         f"kind: {value_at(kind, values)} ({other[0]}) has no such key, but {here[0]}, with which "

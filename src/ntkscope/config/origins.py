@@ -77,6 +77,7 @@ def read_document(file: str | Path) -> Document:
     Raises:
         ConfigError: no such file, or not YAML, or not a mapping, or a key that occurs twice.
     """
+    file = _short(Path(file))
     text = _text(file)
     try:
         root, values = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
@@ -97,9 +98,15 @@ def read_document(file: str | Path) -> Document:
     return Document(str(file), values, root)
 
 
-def _text(file: str | Path) -> str:
+def _short(file: Path) -> Path:
+    """The path from the working folder, for a file below it."""
+    below = file.is_absolute() and file.is_relative_to(Path.cwd())
+    return file.relative_to(Path.cwd()) if below else file
+
+
+def _text(file: Path) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(
             f"the configuration cannot be read: {error.strerror}",

@@ -142,6 +142,11 @@ BROKEN = [
     Broken("CIFAR-10", {"dataset.name": "CIFAR-10"}, ("did you mean 'cifar10'", "svhn")),
     Broken("root", {"dataset.root": "/no/such"}, ("dataset.root", "'/no/such'", "download: true")),
     Broken("class list", {"dataset.class_list": "a.txt"}, ("class_list", "'a.txt'", "imagenet100")),
+    Broken(
+        "no class list",
+        {"dataset": {"name": "imagenet100", "class_list": "a.txt"}},
+        ("class_list", "no file 'a.txt'", "100 class folder names"),
+    ),
     Broken("few images", {"dataset.train_samples": 5}, ("train_samples", "5", "whole number ≥ 10")),
     Broken("palette", {".figure.palette": "virids"}, ("palette", '"virids"', "'viridis'", "mako")),
     Broken("confidence", {".fits.confidence": 95}, ("confidence", "95", "> 0.5 and < 1")),
@@ -183,7 +188,7 @@ def test_message_names_file_key_value_and_what_is_allowed(
         load_files(file)
     message = str(caught.value)
     assert [words for words in (*broken.named, f"{file}, line ") if words not in message] == []
-    assert message.count("where: ") == 1 or broken.name == "class list"
+    assert message.count("where: ") == 1
 
 
 def test_all_mistakes_are_told_at_once(values: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ def given(entries: list[str], values: dict[str, Any], file: str) -> Config:
         ("seeds=[0, 1, x]", 'seeds[2]: "x"'),
         ("sedes=[0]", "did you mean 'seeds'"),
         ("dataset={name: mnist}", "did you mean 'fashion_mnist'"),
+        ("dataset={name:mnist}", "write a space after the colon: name: mnist"),
         ("regimes={lazy: {learning_rate: 1e-3}}", "write 1.0e-3"),
         ("experiments={reactivaton: {twin: no}}", "did you mean experiments.reactivation"),
     ],
@@ -78,6 +79,15 @@ def test_a_kind_merged_over_another_is_explained(tmp_path: Path, file: str) -> N
     mine.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"(?s)depth.*merged key by key.*--replace-workflow"):
         load_files(file, mine)
+
+
+def test_a_file_below_the_working_folder_is_named_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("seeds: []", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"where: mine\.yaml, line 1"):
+        load_files(tmp_path / "mine.yaml")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def keys(values: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 WHOLE = whole()
 KEYS = keys(WHOLE)
+KEYS_BESIDE = {path: keys_of(node_at(path[:-1], WHOLE) or {}) for path in KEYS}
 
 
 @st.composite
@@ -82,9 +83,6 @@ def test_a_misspelt_key_is_refused_and_the_right_one_suggested(data: st.DataObje
         load_config(values)
     assert f"did you mean {path[-1]!r}?" in str(caught.value)
     assert word in str(caught.value)
-
-
-KEYS_BESIDE = {path: keys_of(node_at(path[:-1], WHOLE) or {}) for path in KEYS}
 
 
 @pytest.mark.parametrize("name", ["feature", "lazy", "ntk"])
