@@ -15,6 +15,7 @@ metric's (`loss`) has `_axis` after it. `axes` says how their values are written
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def collect_metrics(cells: Sequence[Cell], output: Path, record: dict[str, Any])
         StoreError: a table is missing or damaged, or two of them cannot be compared: other seeds,
             another dt or kernel, or a twin with other steps than its run.
     """
+    began = time.monotonic()
     tables = _read_tables(cells)
     axes = axes_of(cells)
     collected = _lay_out(cells, axes, tables)
@@ -58,6 +60,7 @@ def collect_metrics(cells: Sequence[Cell], output: Path, record: dict[str, Any])
     first = next(iter(tables.values()))
     kept = {key: value for key, value in first.attrs.items() if key in (*_MUST_AGREE, "samples")}
     data = _share_steps(data).assign_attrs(kept, axes=" ".join(names.values()))
+    record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(data, output, "experiment", record)
 
 

@@ -28,10 +28,11 @@ def width_exponents(values: xr.Dataset, confidence: float) -> xr.Dataset:
 
     Returns:
         `exponent`, `exponent_low`, `exponent_high`, the same of `curvature` and of
-        `exponent_cluster` (pooled, errors clustered by seed), `exponent_n`, `exponent_nonpositive`,
-        `exponent_incomplete`, `exponent_reason`: (axes…, boundary, law); `exponent_per_seed` with a
-        last axis seed; and of the difference between any two regimes, `exponent_difference`,
-        `…_low`, `…_high`, `…_n`, `…_p_t`, `…_effect_dz`: (contrast, other axes…, boundary, law).
+        `exponent_cluster` (pooled, errors clustered by seed), `curved`, `exponent_n`,
+        `exponent_nonpositive`, `exponent_incomplete`, `exponent_reason`: (axes…, boundary, law);
+        `exponent_per_seed` with a last axis seed; and of the difference between any two regimes,
+        `exponent_difference`, `…_low`, `…_high`, `…_n`, `…_p_t`, `…_effect_dz`, `…_curved`:
+        (contrast, other axes…, boundary, law).
     """
     if "width" not in values.dims:
         return xr.Dataset()
@@ -46,11 +47,12 @@ def width_exponents(values: xr.Dataset, confidence: float) -> xr.Dataset:
     dims = tuple(str(dim) for dim in sizes.dims[:-2])
     found = xr.Dataset(
         {name: (dims, each.reshape(outer)) for name, each in _columns(laws).items()},
-        {"law": list(LAWS), "seed": values["seed"].variable},
+        {"law": list(LAWS)} | {name: values[name].variable for name in (*dims[:-1], "seed")},
     )
     slopes = np.asarray([law.per_seed for law in laws]).reshape(sizes.shape[:-1])
     found["exponent_per_seed"] = ((*dims, "seed"), slopes)
-    return found.merge(_contrasts(values, found["exponent_per_seed"], confidence))
+    found["curved"] = (found["curvature_low"] > 0) | (found["curvature_high"] < 0)
+    return found.merge(_contrasts(found, confidence))
 
 
 def _columns(laws: list[PowerLaw]) -> dict[str, np.ndarray[Any, Any]]:
@@ -76,27 +78,28 @@ def _ends(name: str, intervals: list[Interval]) -> list[tuple[str, FloatArray]]:
     ]
 
 
-def _contrasts(values: xr.Dataset, slopes: xr.DataArray, confidence: float) -> xr.Dataset:
+def _contrasts(laws: xr.Dataset, confidence: float) -> xr.Dataset:
     """Differences between the exponents of every two regimes."""
-    if "regime" not in slopes.dims or slopes.sizes["regime"] < 2:
+    if laws.sizes.get("regime", 0) < 2:
         return xr.Dataset()
-    by_regime = slopes.transpose("regime", ..., "seed")
-    pairs = list(itertools.combinations(range(by_regime.sizes["regime"]), 2))
-    shape = (len(pairs), *by_regime.shape[1:-1])
+    slopes = laws["exponent_per_seed"].transpose("regime", ..., "seed")
+    curved = laws["curved"].transpose("regime", ...).values
+    pairs = list(itertools.combinations(range(len(curved)), 2))
     found = [
-        compare(by_regime.values[first][place], by_regime.values[second][place], confidence)
+        compare(slopes.values[(first, *place)], slopes.values[(second, *place)], confidence)
         for first, second in pairs
-        for place in np.ndindex(shape[1:])
+        for place in np.ndindex(curved.shape[1:])
     ]
     columns = dict(_ends("exponent_difference", [each.difference for each in found])) | {
         "exponent_difference_n": np.asarray([int(each.difference.n) for each in found]),
         "exponent_difference_p_t": np.asarray([each.p_t for each in found]),
         "exponent_difference_effect_dz": np.asarray([each.effect_dz for each in found]),
+        "exponent_difference_curved": np.stack([curved[a] | curved[b] for a, b in pairs]),
     }
-    names = [str(name) for name in values["regime"].values]
-    labels = [f"{names[first]} - {names[second]}" for first, second in pairs]
-    dims = ("contrast", *(str(dim) for dim in by_regime.dims[1:-1]))
+    shape = (len(pairs), *curved.shape[1:])
+    dims = ("contrast", *(str(dim) for dim in slopes.dims[1:-1]))
+    names = [str(name) for name in laws["regime"].values]
     return xr.Dataset(
         {name: (dims, each.reshape(shape)) for name, each in columns.items()},
-        {"contrast": labels},
+        {"contrast": [f"{names[first]} - {names[second]}" for first, second in pairs]},
     )

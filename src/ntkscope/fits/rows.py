@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -39,6 +40,9 @@ _EFFECTS = [
     "effect_rank_biserial",
     "boundary_step",
 ]
+
+
+_CURVED = "not a pure power law: it is curved"
 
 
 def as_rows(fits: xr.Dataset) -> pd.DataFrame:
@@ -79,12 +83,11 @@ def _exponents(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
     """Rows of exponents, at points of the other axes where there is any run."""
     others = [axis for axis in axes if axis != "width"]
     ends = ["", "_low", "_high"]
-    names = [f"{stem}{end}" for stem in ("exponent", "curvature") for end in ends]
+    names = ["curved", *(f"exponent{end}" for end in ends)]
     names += [f"exponent_{count}" for count in ("n", "nonpositive", "incomplete", "reason")]
     there = fits["present"].sel(arm="shift", drop=True).any("width")
     rows = _frame(fits[names].assign(has_run=there), [*others, "boundary", "law"])
-    curved = (rows["curvature_low"] > 0) | (rows["curvature_high"] < 0)
-    rows["note"] = rows["exponent_reason"].where(~curved, "not a pure power law: it is curved")
+    rows["note"] = rows["exponent_reason"].where(~rows["curved"], _CURVED)
     rows["quantity"] = "exponent of " + rows["law"]
     rows["units"] = "1"
     return rows[rows["has_run"]].rename(
@@ -105,9 +108,10 @@ def _differences(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
     names = {stem: "estimate", f"{stem}_low": "low", f"{stem}_high": "high", f"{stem}_n": "n"}
     names |= {f"{stem}_p_t": "p_t", f"{stem}_effect_dz": "effect_dz"}
     others = [axis for axis in axes if axis not in ("width", "regime")]
-    rows = _frame(fits[list(names)], ["contrast", *others, "boundary", "law"])
+    rows = _frame(fits[[*names, f"{stem}_curved"]], ["contrast", *others, "boundary", "law"])
     rows["quantity"] = "difference of exponents of " + rows["law"]
-    rows["units"], rows["note"] = "1", ""
+    rows["units"] = "1"
+    rows["note"] = np.where(rows[f"{stem}_curved"], _CURVED, "")
     return rows[rows[f"{stem}_n"] > 0].rename(columns=names | {"contrast": "regime"})
 
 

@@ -9,6 +9,7 @@ exponents of width (`exponents`). `reactivation.QUANTITIES` defines the quantiti
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ _MEANINGS = {
     "exponent_per_seed": "slope of log y on log width of each seed",
     "curvature": "c of log y = a + b log width + c (log width)^2; where its interval leaves out 0, "
     "this is not a pure power law",
+    "curved": "whether the interval of the curvature leaves out 0",
     "exponent_difference": "difference of the exponents of two regimes, paired by seed",
+    "exponent_difference_curved": "whether either law is curved",
     "exponent_difference_p_t": "paired t test of the difference, two-sided",
     "exponent_difference_effect_dz": "Cohen's d_z of the difference",
 }
@@ -74,9 +77,11 @@ def fit_experiment(
     Raises:
         StoreError: the table of metrics is missing, damaged or of another kind.
     """
+    began = time.monotonic()
     data = read_netcdf(metrics, "experiment")
     fits = fit(data, window, confidence)
     rows = as_rows(fits)
+    record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(fits, output_nc, "fits", record)
     table_csv.parent.mkdir(parents=True, exist_ok=True)
     partial = table_csv.with_name(f".{table_csv.name}.partial")

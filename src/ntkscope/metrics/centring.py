@@ -35,7 +35,9 @@ def centre(kernel: NDArray[Any], outputs: int = 1) -> FloatArray:
     blocks = np.asarray(kernel, np.float64).reshape(*batch, samples, outputs, samples, outputs)
     rows = blocks.mean(axis=-4, keepdims=True)
     columns = blocks.mean(axis=-2, keepdims=True)
-    centred = blocks - rows - columns + rows.mean(axis=-2, keepdims=True)
+    centred = blocks - rows
+    centred -= columns
+    centred += rows.mean(axis=-2, keepdims=True)
     return np.asarray(centred.reshape(kernel.shape))
 
 
@@ -58,12 +60,16 @@ def u_centre(kernel: NDArray[Any]) -> FloatArray:
     size = kernel.shape[-1]
     if size < 4:
         raise ValueError(f"debiased CKA needs at least 4 samples, not {size}")
-    diagonal = np.eye(size, dtype=bool)
-    hollow = np.where(diagonal, 0.0, kernel)
-    rows = hollow.sum(axis=-1, keepdims=True) / (size - 2)
-    columns = hollow.sum(axis=-2, keepdims=True) / (size - 2)
-    total = rows.sum(axis=-2, keepdims=True) / (size - 1)
-    return np.where(diagonal, 0.0, hollow - rows - columns + total)
+    diagonal = np.arange(size)
+    centred = np.array(kernel, np.float64)
+    centred[..., diagonal, diagonal] = 0.0
+    rows = centred.sum(axis=-1, keepdims=True) / (size - 2)
+    columns = centred.sum(axis=-2, keepdims=True) / (size - 2)
+    centred -= rows
+    centred -= columns
+    centred += rows.sum(axis=-2, keepdims=True) / (size - 1)
+    centred[..., diagonal, diagonal] = 0.0
+    return centred
 
 
 def normalise(
@@ -87,14 +93,19 @@ def normalise(
     Raises:
         ValueError: debiased, but K > 1 or N < 4.
     """
-    largest = np.abs(kernel).max(axis=(-2, -1), keepdims=True).astype(np.float64)
+    kernel = np.asarray(kernel, np.float64)
+    largest = np.maximum(kernel.max(axis=(-2, -1)), -kernel.min(axis=(-2, -1)))
     usable = np.isfinite(largest) & (largest > 0)
     # Scaled by its largest element, a kernel of any size can be squared without overflow.
-    scaled = np.where(usable, kernel, 0.0) / np.where(usable, largest, 1.0)
-    centred = _apply(centring, scaled, outputs)
-    size = frobenius(centred)[..., None, None]
-    defined = usable & (size > tolerance * frobenius(scaled)[..., None, None])
-    return np.where(defined, centred / np.where(defined, size, 1.0), np.nan)
+    scaled = kernel / np.where(usable, largest, 1.0)[..., None, None]
+    scaled[~usable] = 0.0
+    before = frobenius(scaled)
+    direction = _apply(centring, scaled, outputs)
+    size = frobenius(direction)
+    defined = usable & (size > tolerance * before)
+    direction /= np.where(defined, size, 1.0)[..., None, None]
+    direction[~defined] = np.nan
+    return direction
 
 
 def frobenius(matrix: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ alignment is with YYᵀ ⊗ I_K.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def measure_kernels(
         StoreError: a store is missing, incomplete or damaged; the stores are not of one stream,
             probe and kernel; or no snapshot is at a boundary.
     """
+    began = time.monotonic()
     lineage = open_lineage(kernels)
     edges = np.asarray(boundaries, np.int64)
     if not np.isin(edges, lineage.steps).all():
@@ -80,6 +82,7 @@ def measure_kernels(
         samples=len(lineage.labels),
         loss=log["loss"].attrs.get("long_name", ""),
     )
+    record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(data.assign_attrs(facts), output, "metrics", record)
 
 

@@ -222,7 +222,7 @@ def test_made_again_the_tables_are_the_same(
     tmp_path: Path, fitted: Fitted, cells: list[dict[str, Any]]
 ) -> None:
     again, rows = fit(tmp_path, cells)
-    xr.testing.assert_identical(fitted[0], again)
+    xr.testing.assert_equal(fitted[0], again)
     pd.testing.assert_frame_equal(fitted[1], rows)
 
 
@@ -233,3 +233,17 @@ def test_every_variable_of_the_fits_says_what_it_is(
     assert "0.0625" in fits["p_wilcoxon"].attrs["long_name"]
     assert set(fits["quantity_meaning"].values) == {q.meaning for q in QUANTITIES.values()}
     assert (fits.attrs["window"], fits.attrs["confidence"]) == (5, 0.95)
+
+
+def test_a_curved_law_is_marked_wherever_its_exponent_is(
+    tmp_path: Path, cells: list[dict[str, Any]], table: Table
+) -> None:
+    for cell in cells[:3]:
+        size = 0.9 - 1e-5 * cell["axes"]["width"] ** 2 + 1e-3 * SEED_SHIFTS
+        cell["run"] = tmp_path / cell["run"].name
+        table(cell["run"], **curves(np.arange(0, 41), 9.0, size, 0.1))
+    fits, rows = fit(tmp_path, cells)
+    assert fits["curved"].sel(law="norm_drop", regime="lazy").all()
+    noted = rows[rows["note"].fillna("").str.contains("curved")]["quantity"].tolist()
+    assert "exponent of norm_drop" in noted
+    assert "difference of exponents of norm_drop" in noted
