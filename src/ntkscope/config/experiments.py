@@ -91,7 +91,7 @@ def _regimes(config: Config, name: str, experiment: Experiment) -> Iterator[Poin
             raise ConfigError(
                 f"there is no regime {regime!r}",
                 where=f"experiments.{name}.regimes",
-                remedy=f"use one of: {', '.join(config.regimes)}, or add a section regimes.{regime}",
+                remedy=f"use one of: {', '.join(config.regimes)}, or add regimes.{regime}",
             )
         section: Regime = config.regimes[regime]
         for point in _points(section):
@@ -181,7 +181,7 @@ def _optimizer(regime: Point, training: Point, width: int, where: str) -> Optimi
 def _sampling(training: Point, stream: Point, where: str) -> Any:
     if stream["kind"] == "frequency" and training["sampling"] == "epochs":
         raise ConfigError(
-            "a stream of class frequencies cannot be sampled by epochs, which show every image once",
+            "a stream of class frequencies cannot be sampled by epochs, which show each image once",
             where=f"{where}.training.sampling",
             remedy="set sampling: independent",
         )
@@ -218,7 +218,7 @@ def _kernel(config: Config, experiment: Experiment, run: RunSpec, where: str) ->
         )
     if probe.samples < len(task.classes):
         raise ConfigError(
-            f"a probe of {probe.samples} images cannot hold every one of {len(task.classes)} classes",
+            f"a probe of {probe.samples} images cannot hold all of {len(task.classes)} classes",
             where=f"{where}.probe.samples",
             remedy=f"use at least {len(task.classes)}",
         )

@@ -94,7 +94,7 @@ def _relabel(point: Point, order: list[int]) -> tuple[Task, ...]:
 
 
 def _permuted(classes: Sequence[int], task: int) -> list[int]:
-    """Labels of task `task` (0: the true ones): a seeded derangement, so that every label changes."""
+    """Labels of task `task` (0: the true ones): a seeded derangement: every label changes."""
     if task == 0:
         return list(classes)
     generator = np.random.default_rng([task, len(classes)])

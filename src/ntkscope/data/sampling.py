@@ -49,7 +49,7 @@ def task_labels(labels: np.ndarray, task: Task) -> np.ndarray:
     """The label that the task gives to each image, int64 [n]; −1 for images of other classes."""
     table = np.full(max(int(labels.max()), *task.classes) + 1, -1, dtype=np.int64)
     table[list(task.classes)] = task.labels
-    return table[labels]
+    return np.asarray(table[labels])
 
 
 def _epochs(
@@ -73,4 +73,4 @@ def _independent(
     which = (uniform[0][:, :, None] >= cumulative[:, None, :-1]).sum(-1)
     place = (uniform[1] * sizes[which]).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    return np.concatenate(members)[offsets[which] + place]
+    return np.asarray(np.concatenate(members)[offsets[which] + place])

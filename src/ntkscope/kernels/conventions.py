@@ -23,12 +23,12 @@ def normalisation(kind: str) -> str:
 
 
 def cotangents(kind: str, outputs: int, like: Tensor) -> Tensor:
-    """The vectors [R, K] that are propagated back: R = K unit vectors, or one for the pseudo-NTK."""
+    """The vectors [R, K] that are sent back: R = K unit vectors, or one for the pseudo-NTK."""
     if kind == "pseudo":
         return torch.full((1, outputs), outputs**-0.5, dtype=like.dtype, device=like.device)
     return torch.eye(outputs, dtype=like.dtype, device=like.device)
 
 
 def mirror(kernel: Tensor) -> Tensor:
-    """Copy the upper triangle of […, N, N] onto the lower: exactly symmetric, not merely to rounding."""
+    """Copy the upper triangle of […, N, N] onto the lower: symmetric exactly, not to rounding."""
     return kernel.triu() + kernel.triu(1).mT

@@ -1,9 +1,9 @@
 """Exact NTKs of dense networks from their layers, without a Jacobian in parameter space.
 
-A dense layer z = s·W a + c·b has ∂f_k(x_n)/∂W = s·g_k(x_n) a(x_n)ᵀ with g = ∂f/∂z, so that its part of
-the kernel is (s² ⟨a_n, a_m⟩ + c²) ⟨g_k(x_n), g_l(x_m)⟩ (Novak et al. 2022, "Fast finite width neural
-tangent kernel", §3). Below the readout the sum over outputs of the trace NTK is taken before
-anything of size K is made: Σ_k ⟨g_k, g_k'⟩ = (φ'_n ∘ q)·φ'_m with q = s² Σ_k W_k².
+A dense layer z = s·W a + c·b has ∂f_k(x_n)/∂W = s·g_k(x_n) a(x_n)ᵀ with g = ∂f/∂z, so its part of
+the kernel is (s² ⟨a_n, a_m⟩ + c²) ⟨g_k(x_n), g_l(x_m)⟩ (Novak et al. 2022, "Fast finite width
+neural tangent kernel", §3). Just below the readout the sum over outputs of the trace NTK is taken
+before anything of size K is made: Σ_k ⟨g_k, g_k'⟩ = (φ'_n ∘ q)·φ'_m with q = s² Σ_k W_k².
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ Parameters = Mapping[str, Tensor]
 
 @dataclass
 class _Record:
-    """What a layer saw in the forward pass: its input a [M, N, i], and φ' of the activation that
-    made it [M, N, i] (None for the network's input)."""
+    """What a layer saw in the forward pass.
+
+    Attributes:
+        layer: which layer.
+        inputs: a [M, N, i].
+        slope: φ' of the activation that made it [M, N, i]; None for the network's input.
+    """
 
     layer: Dense
     inputs: Tensor
@@ -47,12 +52,12 @@ def is_dense(layers: Architecture) -> bool:
 def dense_layer_ntks(
     layers: Architecture, parameters: Parameters, x1: Tensor, x2: Tensor | None, kind: str
 ) -> Iterator[tuple[str, Tensor]]:
-    """The NTK of each layer, from the readout down; their sum is the network's NTK.
+    """The NTK of each layer, from the readout down; they sum to the network's NTK.
 
     Args:
         layers: a dense architecture (`is_dense`).
         parameters: name → [M, …], M networks.
-        x1, x2: inputs [N, …], [N2, …] that all networks share; x2 None: x1, at half the work of two.
+        x1, x2: inputs [N, …], [N2, …] that all networks share; x2 None: x1.
         kind: trace, full or pseudo.
 
     Yields:
@@ -102,7 +107,7 @@ class _Backward:
         self.current: Tensor | None = None
 
     def at(self, depth: int) -> Tensor:
-        """g of layer `depth`: [M, N, R, outputs], R cotangents (N is 1 at the readout: the same for all)."""
+        """The g of layer `depth`: [M, N, R, outputs], R cotangents; asked from the top down."""
         if depth == len(self.records) - 1:
             samples = self.records[0].inputs.shape[1]
             return self.starts.expand(self.records[0].inputs.shape[0], samples, -1, -1)
@@ -120,7 +125,7 @@ class _Backward:
         return self.current
 
     def below_readout_gram(self, depth: int, other: _Backward) -> Tensor | None:
-        """The mean over outputs of ⟨g_k, g_k'⟩ where it is cheap: at the readout and just below it."""
+        """Mean over outputs of ⟨g_k, g_k'⟩ where it is cheap: at the readout and just below."""
         top = len(self.records) - 1
         if depth == top:
             return torch.ones((), dtype=self.starts.dtype, device=self.starts.device)

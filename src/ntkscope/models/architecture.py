@@ -1,4 +1,4 @@
-"""What a network is made of, as data: the finite network, its stack and its infinite limit read this."""
+"""What a network is made of, as data: the network, its stack and its infinite limit read this."""
 
 from __future__ import annotations
 

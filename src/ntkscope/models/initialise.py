@@ -1,4 +1,4 @@
-"""Initial parameters, drawn for each seed by itself: a seed's network is the same in any company."""
+"""Initial parameters, each seed's drawn by itself: its network is the same in any company."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class ScaledConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """[N, inputs, y, x] to [N, outputs, y, x]."""
         bias = None if self.bias is None else self.bias * self.bias_scale
-        return self._conv_forward(input, self.weight * self.weight_scale, bias)
+        return F.conv2d(input, self.weight * self.weight_scale, bias, padding=self.padding)
 
 
 class Elementwise(nn.Module):

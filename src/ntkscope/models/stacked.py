@@ -1,4 +1,4 @@
-"""Many networks of one architecture (a run's seeds) as one: every parameter has a leading model axis."""
+"""Many networks of one architecture (a run's seeds) as one, with a leading model axis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ntkscope.models.batched_linear import batched_linear
 
 
 class StackedNetwork(nn.Module):
-    """M networks trained or evaluated at once: dense layers by batched products, convolutions by groups.
+    """M networks at once: dense layers by batched products, convolutions by groups.
 
     Args:
         layers: the architecture.
@@ -39,8 +39,8 @@ class StackedNetwork(nn.Module):
 
     def parameter(self, name: str) -> nn.Parameter | None:
         """A stacked parameter [M, …] by its name in the plain network, or None if there is none."""
-        key = _key(name)
-        return self._tensors[key] if key in self._tensors else None
+        found: nn.Parameter | None = self._tensors.get(_key(name), None)
+        return found
 
     def parameter_dict(self) -> dict[str, nn.Parameter]:
         """All stacked parameters by their names in the plain network."""
@@ -55,18 +55,18 @@ class StackedNetwork(nn.Module):
     def _layer(self, layer: Layer, x: Tensor) -> Tensor:
         match layer:
             case Dense():
-                return self._dense(layer, x)
+                x = self._dense(layer, x)
             case Conv():
-                return self._conv(layer, x)
+                x = self._conv(layer, x)
             case Activation():
-                return ACTIVATIONS[layer.kind](x)
+                x = ACTIVATIONS[layer.kind](x)
             case AvgPool():
-                pooled = F.avg_pool2d(x.flatten(0, 1), layer.size)
-                return pooled.unflatten(0, x.shape[:2])
+                x = F.avg_pool2d(x.flatten(0, 1), layer.size).unflatten(0, x.shape[:2])
             case GlobalAvgPool():
-                return x.mean((-2, -1), keepdim=True)
+                x = x.mean((-2, -1), keepdim=True)
             case Flatten():
-                return x.flatten(2)
+                x = x.flatten(2)
+        return x
 
     def _dense(self, layer: Dense, x: Tensor) -> Tensor:
         weight, bias = self._tensors[f"{layer.name}/weight"], self.parameter(f"{layer.name}.bias")
@@ -79,7 +79,8 @@ class StackedNetwork(nn.Module):
         kernels = weight.flatten(0, 1) * layer.weight_scale
         offsets = None if bias is None else bias.flatten() * layer.bias_scale
         out = F.conv2d(grouped, kernels, offsets, padding=layer.size // 2, groups=models)
-        return out.unflatten(1, (models, layer.outputs)).transpose(0, 1)
+        per_model: Tensor = out.unflatten(1, (models, layer.outputs))
+        return per_model.transpose(0, 1)
 
 
 def _key(name: str) -> str:

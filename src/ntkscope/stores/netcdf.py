@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ def write_netcdf(data: xr.Dataset, path: str | Path, kind: str, record: dict[str
     }
     partial = path.with_name(f".{path.name}.partial")
     data.to_netcdf(partial, engine="h5netcdf", encoding=checked)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_netcdf(path: str | Path, kind: str) -> xr.Dataset:

@@ -72,7 +72,7 @@ class Workplace:
         output.parent.mkdir(parents=True, exist_ok=True)
         if output.exists():
             shutil.rmtree(output)
-        os.replace(self.store, output)
+        self.store.replace(output)
         shutil.rmtree(self.folder)
 
     def beat(self) -> None:
@@ -94,7 +94,7 @@ class Workplace:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, self.folder / name)
+        partial.replace(self.folder / name)
 
     def load(self, name: str) -> bytes | None:
         """A file saved before, or None."""
@@ -136,7 +136,7 @@ class Workplace:
             return False
 
     def _forget_others(self) -> None:
-        """Throw away what a job of another identity left; its identity last, so that a kill between is safe."""
+        """Throw away what a job of another identity left; its identity last, in case of a kill."""
         known = self.folder / "identity"
         if known.exists() and known.read_text() == self.identity:
             return

@@ -43,7 +43,7 @@ class Array:
 
 
 class ZarrStore:
-    """A store being written. Array names may hold a `/`: `parameters/hidden1.weight` is in a group."""
+    """A store being written or read. `parameters/hidden1.weight` is an array in a group."""
 
     def __init__(self, group: zarr.Group, path: Path) -> None:
         self.group, self.path = group, path
@@ -170,14 +170,15 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
 
     store = ZarrStore.open(Path(path), kind)
     with _no_word_of_foreign_files():
-        data = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
+        data: xr.Dataset = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
     coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
     texts = {
         c: (data[c].dims, np.array(data[c].values.tolist(), dtype=str))
         for c in coords
         if data[c].dtype.kind == "T"
     }
-    return data.assign(texts).set_coords(coords).drop_vars(MASK, errors="ignore")
+    data = data.assign(texts).set_coords(coords)
+    return data.drop_vars(MASK, errors="ignore")
 
 
 @contextmanager

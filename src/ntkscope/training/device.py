@@ -36,7 +36,7 @@ def choose_device(wish: str) -> torch.device:
 
 @contextmanager
 def repeatable(threads: int) -> Iterator[None]:
-    """Deterministic algorithms, full float32 products, a fixed number of threads; undone at the end."""
+    """Deterministic algorithms, full float32 products, fixed threads; undone at the end."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = (
         torch.get_deterministic_debug_mode(),

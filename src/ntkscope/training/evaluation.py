@@ -19,7 +19,7 @@ _STREAM = 3  # keeps this choice apart from the draws of training for the same s
 def evaluation_sets(
     run: RunSpec, images: LoadedImages, device: torch.device
 ) -> list[tuple[Tensor, Tensor]]:
-    """For each task of the run: test inputs [n, channel, y, x] and labels [n], n ≤ evaluation_samples.
+    """Test inputs [n, channel, y, x] and labels [n] of each task, n ≤ evaluation_samples.
 
     The same images for every seed and run of a dataset. Class frequencies of a task are not
     followed: its classes are shown as the test set has them.

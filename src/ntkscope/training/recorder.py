@@ -13,9 +13,7 @@ from ntkscope.config.runs import RunSpec
 from ntkscope.stores import Array, ZarrStore
 from ntkscope.training.schedule import snapshot_steps
 
-_BLOCK_BYTES = (
-    2**22
-)  # of one parameter's chunk: few files for small networks, no copies for large ones
+_BLOCK_BYTES = 2**22  # of a parameter's chunk: few files for small networks, no large buffers
 
 
 def allocate_snapshots(
@@ -62,7 +60,7 @@ def _block(run: RunSpec, shapes: dict[str, tuple[int, ...]]) -> int:
 
 
 class Recorder:
-    """Writes snapshots as whole blocks; `flush` before a checkpoint leaves nothing in memory alone."""
+    """Writes snapshots in whole blocks; after `flush` nothing is in memory alone."""
 
     def __init__(self, run: RunSpec, store: ZarrStore, shapes: dict[str, tuple[int, ...]]) -> None:
         self.store = store
@@ -78,7 +76,7 @@ class Recorder:
     def add(
         self, step: int, parameters: dict[str, Tensor], loss: np.ndarray, accuracy: np.ndarray
     ) -> None:
-        """One snapshot: name → [S, …] on the CPU, not changed afterwards; its log, each [S, seen]."""
+        """One snapshot: name → [S, …] on the CPU, not changed later; its log, each [S, seen]."""
         number = self.number[step]
         if not self._pending:
             self._first = number

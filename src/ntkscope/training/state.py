@@ -1,4 +1,4 @@
-"""All that training needs to go on: parameters, optimiser, step. Kept by safetensors, never pickled."""
+"""All that training needs to go on: parameters, optimiser, step. Kept by safetensors."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def new_state(
     optimizer_tensors: Named | None = None,
     diverged_step: np.ndarray | None = None,
 ) -> TrainingState:
-    """A state from stacked parameters [S, …] and, when going on, `slot|name` → the optimisers' tensors."""
+    """A state from parameters [S, …] and, when going on, the optimisers' `slot|name` → [S, …]."""
     stacks, optimizers, start = [], [], 0
     for size in sizes:
         mine = slice(start, start + size)

@@ -163,7 +163,7 @@ def _train(
 
 
 class _Batches:
-    """The batches of a task: pixels stay uint8 on the device and are normalised as they are used."""
+    """The batches of a task; pixels stay uint8 on the device, normalised as they are used."""
 
     def __init__(self, run: RunSpec, images: LoadedImages, device: torch.device) -> None:
         self.images, self.dtype = images, getattr(torch, run.precision)
@@ -215,7 +215,7 @@ def _record(
 
 
 def _finish(training: TrainingState, store: ZarrStore, record: dict[str, Any]) -> None:
-    """What is known at the end only: divergence, the optimiser for the next task, the time taken."""
+    """What is known at the end only: divergence, the optimiser's tensors, the time taken."""
     store.write("diverged_step", ..., training.diverged_step)
     for name, values in training.optimizer_tensors().items():
         dims = ("seed", *(f"{name}_{axis}" for axis in range(values.ndim - 1)))

@@ -1,0 +1,5 @@
+"""Figures: an experiment's metrics and fits drawn for a journal, the same to the byte each time."""
+
+from ntkscope.figures.draw import draw_figure
+
+__all__ = ["draw_figure"]

@@ -1,0 +1,51 @@
+"""Curves over training steps: a mean over seeds with its interval, the boundary wide open."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from ntkscope.fits.paired import t_interval
+
+FloatArray = NDArray[np.float64]
+
+
+def seed_band(
+    values: FloatArray, confidence: float, log: bool
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean and t interval over seeds of values (seed, snapshot); of their logs where `log`.
+
+    Seeds that are NaN at a snapshot are left out there.
+    """
+    data = np.log(np.where(values > 0, values, np.nan)) if log else values
+    interval = t_interval(np.moveaxis(data, 0, -1), confidence)
+    found = (interval.estimate, interval.low, interval.high)
+    return tuple(np.exp(each) for each in found) if log else found  # type: ignore[return-value]
+
+
+def draw_band(
+    axes: Axes, x: FloatArray, values: FloatArray, confidence: float, log: bool, colour: object
+) -> None:
+    """One line with its band; snapshots without a value are skipped, not bridged with NaN."""
+    middle, low, high = seed_band(values, confidence, log)
+    there = np.isfinite(middle)
+    axes.fill_between(x[there], low[there], high[there], color=colour, alpha=0.22, linewidth=0)
+    axes.plot(x[there], middle[there], color=colour, solid_capstyle="round")
+
+
+def boundary_scale(axes: Axes, before: int, after: int, linear: int) -> None:
+    """Steps from the boundary: linear within ±`linear`, logarithmic beyond, so both can be seen."""
+    axes.set_xscale("symlog", linthresh=linear, linscale=1.0)
+    axes.set_xlim(-before, after)
+    ticks = [-before, -linear, 0, linear, after]
+    middle = int(round(np.sqrt(linear * after), -1))
+    if linear * 2 < middle < after / 1.5:
+        ticks = [-before, -middle, -linear, 0, linear, middle, after]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda x, _: f"{x:.0f}".replace("-", "\N{MINUS SIGN}"))
+    )
+    axes.axvline(0, color="0.2", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=0)

@@ -1,0 +1,72 @@
+"""The look that all figures share, and files that are the same to the byte when made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from ntkscope.config.sections import FigureStyle
+
+MM = 1 / 25.4  # inch
+TWIN = "0.55"
+"""Grey of the runs without a shift."""
+
+# Okabe & Ito (2008): told apart by all readers, and by their markers in greyscale.
+REGIME_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+REGIME_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+@contextmanager
+def themed(style: FigureStyle) -> Iterator[None]:
+    """Seaborn's `ticks` theme at a journal's sizes, without a display."""
+    small = style.font_size - 1
+    settings: Any = {
+        "axes.labelsize": style.font_size,
+        "axes.titlesize": style.font_size,
+        "axes.linewidth": 0.6,
+        "axes.titlepad": 4,
+        "axes.labelpad": 2,
+        "font.size": style.font_size,
+        "font.family": "DejaVu Sans",
+        "legend.fontsize": small,
+        "legend.title_fontsize": small,
+        "lines.linewidth": 0.9,
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "ntkscope",
+        "xtick.labelsize": small,
+        "ytick.labelsize": small,
+        **{f"{axis}tick.{which}.width": 0.5 for axis in "xy" for which in ("major", "minor")},
+        **{f"{axis}tick.major.size": 2.5 for axis in "xy"},
+        **{f"{axis}tick.minor.size": 1.5 for axis in "xy"},
+        **{f"{axis}tick.major.pad": 2 for axis in "xy"},
+    }
+    backend = mpl.get_backend()
+    plt.switch_backend("agg")
+    try:
+        with sns.axes_style("ticks"), mpl.rc_context(settings):
+            yield
+    finally:
+        plt.close("all")
+        plt.switch_backend(backend)
+
+
+def width_colours(palette: str, count: int) -> list[tuple[float, float, float]]:
+    """Colours for `count` widths, dark to light, without the palest end of the palette."""
+    colours = sns.color_palette(palette, as_cmap=True)
+    return [colours(0.88 * i / max(count - 1, 1))[:3] for i in range(count)]
+
+
+def save(figure: Figure, pdf: Path, png: Path, dpi: int) -> None:
+    """Write both files, whole or not at all, without the time of day in them."""
+    for path, options in ((pdf, {"metadata": {"CreationDate": None}}), (png, {"dpi": dpi})):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".partial-{path.name}")
+        figure.savefig(partial, **options)
+        partial.replace(path)
