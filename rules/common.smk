@@ -60,3 +60,28 @@ def run_at(wildcards):
 def plain(spec):
     """A spec as the plain values that params can hold."""
     return spec.model_dump(mode="json")
+
+
+def snapshots_output(path):
+    """The declared output, deleted after use where the configuration says so."""
+    return directory(path) if CONFIG.resources.keep_snapshots else temp(directory(path))
+
+
+def metrics_of_experiment(wildcards):
+    """The metrics of every run and twin of an experiment, each once."""
+    cells = CELLS[wildcards.experiment]
+    runs = [(run, cell.kernel) for cell in cells for run in (cell.run, cell.twin) if run]
+    return list(dict.fromkeys(metrics_of(run, kernel) for run, kernel in runs))
+
+
+def cells_of_experiment(wildcards, input):
+    """The sweep: axes of each cell and the places of its run and twin among the inputs."""
+    place = {file: number for number, file in enumerate(input.metrics)}
+    return [
+        {
+            "axes": cell.axes,
+            "run": place[metrics_of(cell.run, cell.kernel)],
+            "twin": place[metrics_of(cell.twin, cell.kernel)] if cell.twin else None,
+        }
+        for cell in CELLS[wildcards.experiment]
+    ]

@@ -2,26 +2,6 @@
 #          metrics of all runs of an experiment → …/experiments/{experiment}/metrics.nc
 
 
-def metrics_of_experiment(wildcards):
-    """The metrics of every run and twin of an experiment, each once."""
-    cells = CELLS[wildcards.experiment]
-    runs = [(run, cell.kernel) for cell in cells for run in (cell.run, cell.twin) if run]
-    return list(dict.fromkeys(metrics_of(run, kernel) for run, kernel in runs))
-
-
-def cells_of_experiment(wildcards, input):
-    """The sweep: axes of each cell and the places of its run and twin among the inputs."""
-    place = {file: number for number, file in enumerate(input.metrics)}
-    return [
-        {
-            "axes": cell.axes,
-            "run": place[metrics_of(cell.run, cell.kernel)],
-            "twin": place[metrics_of(cell.twin, cell.kernel)] if cell.twin else None,
-        }
-        for cell in CELLS[wildcards.experiment]
-    ]
-
-
 rule measure_kernels:
     """Norm, distance, velocity and alignment of a run's kernels, over all its tasks."""
     input:

@@ -4,11 +4,6 @@
 # same tasks (a run and its twin) share that training.
 
 
-def snapshots_output(path):
-    """The declared output, deleted after use where the configuration says so."""
-    return directory(path) if CONFIG.resources.keep_snapshots else temp(directory(path))
-
-
 rule train_task:
     """Train all seeds of a run on its last task, going on from its parent's end."""
     input:
