@@ -11,7 +11,7 @@ SNAKEFILES := Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-slow test-gpu lint format schema lock report clean FORCE
+.PHONY: help environment test test-slow test-gpu lint format schema lock report timings clean FORCE
 .PRECIOUS: figures/%.pdf figures/%.png
 
 # Run a command and show what it says only if it fails.
@@ -84,6 +84,9 @@ lock: ## pin all dependencies in requirements.lock
 report: $(STAMP) ## draw all figures and write results/report.html
 	$(BIN)/snakemake --cores $(CORES)
 	$(BIN)/snakemake --report results/report.html
+
+timings: $(STAMP) ## where the time of the last run went, by rule
+	@$(BIN)/python -m ntkscope.timings
 
 clean: ## remove caches; results, figures and the environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -45,12 +45,16 @@ def test_every_locked_package_has_hashes_and_no_address() -> None:
     assert "://" not in LOCK
 
 
-def test_conda_has_the_locked_versions_and_a_python_that_fits() -> None:
+def test_conda_has_a_python_that_fits_and_the_locked_versions() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    *plain, pip = environment["dependencies"]
-    assert pip == {"pip": ["-r requirements.lock"]}
+    plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    assert plain == environment["dependencies"]  # Snakemake copies the file: no relative paths
     (python,) = [entry.removeprefix("python=") for entry in plain if entry.startswith("python=")]
     assert Version(python) in SpecifierSet(PROJECT["requires-python"])
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    script = (ROOT / "environment.post-deploy.sh").read_text(encoding="utf-8")
+    for words in re.findall(r"^python -m pip (install .+)$", script, re.MULTILINE):
+        assert words in makefile.replace("--quiet ", "")
 
 
 def test_tools_are_set_to_the_oldest_python() -> None:
