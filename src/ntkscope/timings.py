@@ -29,7 +29,7 @@ def read_benchmarks(folder: Path) -> pd.DataFrame:
 
 
 def summarise(jobs: pd.DataFrame) -> pd.DataFrame:
-    """A row a rule: jobs, wall and CPU seconds, share of all CPU time, memory of its largest job."""
+    """A row a rule: jobs, wall and CPU seconds, share of the CPU time, largest job (MB)."""
     rules = jobs.groupby("rule").agg(
         jobs=("s", "size"),
         wall_s=("s", "sum"),
