@@ -25,7 +25,7 @@ help: ## list these targets
 
 # Snakemake knows what is out of date, so it is always asked.
 figures/%.pdf figures/%.png: $(STAMP) FORCE
-	$(BIN)/snakemake --cores $(CORES) $(if $(findstring /,$*),--configfile config/$(*D).yaml) $@
+	$(BIN)/snakemake --cores $(CORES) $@ $(if $(findstring /,$*),--configfile config/$(*D).yaml)
 
 environment: $(STAMP) ## make .venv with exactly the locked versions
 

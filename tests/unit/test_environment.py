@@ -147,3 +147,12 @@ def test_a_python_without_venv_is_explained(project: Path) -> None:
     done = install(project, bare=1)
     assert done.returncode != 0
     assert "apt install python3-venv" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "file", ["README.md", "CONTRIBUTING.md", "config/README.md", "config/fashion.yaml", "Makefile"]
+)
+def test_targets_stand_before_configfile_which_takes_all_that_follows(file: str) -> None:
+    for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
+        _, option, rest = line.partition("--configfile ")
+        assert not option or not re.search(r"\s(\$@|figures/|results/)", rest), line
