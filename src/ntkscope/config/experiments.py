@@ -142,24 +142,26 @@ def _cell(
 
 def _check_analysis(experiment: Experiment, cells: list[Cell], where: str) -> None:
     """What the analysis `reactivation` can compare: runs with a boundary and a twin over widths."""
+    if experiment.analysis != "reactivation":
+        return
     if not cells[0].run.boundaries:
         raise ConfigError(
             "the analysis reactivation needs a boundary, but the stream has one task",
             where=f"{where}.stream",
-            remedy="use a stream of two tasks or more",
+            remedy="use a stream of two tasks or more, or analysis: table",
         )
     if not experiment.twin:
         raise ConfigError(
             "the analysis reactivation holds every run against its twin, but twin is false",
             where=f"{where}.twin",
-            remedy="set twin: true",
+            remedy="set twin: true, or analysis: table",
         )
     extra = [axis for axis in cells[0].axes if axis not in ("regime", "width")]
     if extra:
         raise ConfigError(
             f"the analysis reactivation sweeps regimes and widths, not {', '.join(extra)}",
             where=where,
-            remedy=f"give {extra[0]} one value, and make an experiment for each",
+            remedy=f"give {extra[0]} one value, or use analysis: table",
         )
 
 

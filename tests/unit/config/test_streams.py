@@ -1,12 +1,16 @@
 """What stream sections mean, and what makes two runs one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkscope.config import expand, load_files, runs_of
+from ntkscope.config import expand, load_config, load_files, runs_of
 from ntkscope.config.streams import tasks_of
+from ntkscope.errors import ConfigError
 
 
 def stream(kind, **keys):
@@ -99,3 +103,20 @@ def test_ids_are_stable():
     again = type(cell.run).model_validate_json(cell.run.model_dump_json())
     assert again == cell.run
     assert again.id == cell.run.id
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"stream": {"kind": "single"}}, "needs a boundary"),
+        ({"twin": False}, "twin is false"),
+        ({"training": {"batch_size": [32, 64]}}, "not batch_size"),
+    ],
+)
+def test_what_reactivation_cannot_compare_goes_into_a_table(change, says):
+    values = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8"))
+    values["experiments"]["reactivation"].update(change)
+    with pytest.raises(ConfigError, match=says):
+        load_config(values)
+    values["experiments"]["reactivation"]["analysis"] = "table"
+    assert load_config(values)
