@@ -9,6 +9,7 @@ try:
     CONFIG = load_config(config, workflow.configfiles)
 except NtkscopeError as error:
     raise WorkflowError(str(error)) from None
+config["resources"] = CONFIG.resources.model_dump()  # checked and typed, for the scripts
 
 CELLS = {name: expand(CONFIG, name) for name in CONFIG.experiments}
 RUNS = runs_of(CONFIG)

@@ -13,7 +13,7 @@ from tests.workflow.project import Project
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The tiny preset with everything made. Not to be changed: `project` is a copy."""
+    """The tiny preset with everything made, to be looked at: commands go to `project`, a copy."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     root, mark = shared / "finished", shared / "finished.said"

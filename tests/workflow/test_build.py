@@ -18,13 +18,13 @@ def sums(project: Project, *files: str) -> list[str]:
     return [hashlib.sha256((project.root / file).read_bytes()).hexdigest() for file in files]
 
 
-def test_every_output_is_made_by_the_jobs_that_were_expected(finished: Project) -> None:
-    rows = finished.snakemake("--summary").stdout.splitlines()
+def test_every_output_is_made_by_the_jobs_that_were_expected(project: Project) -> None:
+    rows = project.snakemake("--summary").stdout.splitlines()
     outputs = [row.split("\t") for row in rows if row.count("\t") == 5][1:]
     counts = {rule: sum(row[2] == rule for row in outputs) for rule in ALL_JOBS}
     assert counts == {**ALL_JOBS, "fit_experiment": 2, "draw": 2}  # two files each
     assert [row[0] for row in outputs if row[4:] != ["ok", "no update"]] == []
-    assert [row[0] for row in outputs if not (finished.root / row[0]).exists()] == []
+    assert [row[0] for row in outputs if not (project.root / row[0]).exists()] == []
 
 
 def test_figures_and_tables_are_what_they_claim(finished: Project) -> None:
@@ -47,9 +47,9 @@ def test_every_job_leaves_a_log_and_a_benchmark_and_no_state(finished: Project) 
     assert state == []
 
 
-def test_a_second_call_does_nothing_and_soon(finished: Project) -> None:
+def test_a_second_call_does_nothing_and_soon(project: Project) -> None:
     began = time.monotonic()
-    assert "Nothing to be done" in finished.build()
+    assert "Nothing to be done" in project.build()
     assert time.monotonic() - began < 15
 
 

@@ -70,6 +70,6 @@ def test_the_door_is_short() -> None:
     assert len((ROOT / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 40
 
 
-def test_snakemake_finds_nothing_to_lint(finished: Project) -> None:
-    done = finished.snakemake("--lint")
+def test_snakemake_finds_nothing_to_lint(project: Project) -> None:
+    done = project.snakemake("--lint")
     assert done.returncode == 0, done.stdout

@@ -1,0 +1,44 @@
+"""The tiny preset on a real SLURM through profiles/slurm: the same figure as here."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.project import ALL_JOBS, Project
+
+pytestmark = pytest.mark.cluster
+
+OPTIONS = (
+    "--workflow-profile",
+    "profiles/slurm",
+    "--slurm-status-command",
+    "squeue",
+    "--slurm-no-account",
+    "--slurm-init-seconds-before-status-checks",
+    "2",
+    "--latency-wait",
+    "5",
+)
+
+
+def test_every_job_is_slurms_and_the_figure_is_the_same(
+    finished: Project, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    project = Project(Project.make(tmp_path / "project", finished.config).root, cluster)
+    project.change("resources.gpu", 1)
+    project.build(*OPTIONS)
+    jobs = scontrol(project, "show", "jobs", "-o").splitlines()
+    of_rules = {rule: [job for job in jobs if f"rule_{rule}" in job] for rule in ALL_JOBS}
+    assert {rule: len(found) for rule, found in of_rules.items()} == ALL_JOBS
+    with_gpu = {rule for rule, found in of_rules.items() if all("gpu:1" in job for job in found)}
+    assert with_gpu == {"train_task", "take_kernels"}
+    figures = [(p.root / "figures/reactivation.pdf").read_bytes() for p in (project, finished)]
+    assert figures[0] == figures[1]
+
+
+def scontrol(project: Project, *arguments: str) -> str:
+    command = [f"{project.variables['PATH'].split(':')[0]}/scontrol", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
