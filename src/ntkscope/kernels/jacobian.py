@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
-from ntkscope.errors import ModelError
 from ntkscope.kernels.conventions import cotangents
+from ntkscope.kernels.refusals import count_outputs
 
 
 def jacobian_layer_ntks(
@@ -31,7 +31,7 @@ def jacobian_layer_ntks(
     Yields:
         Module name and kernel [N, N2], or [N·K, N2·K] (kind full).
     """
-    outputs = _outputs(model, x1)
+    outputs = count_outputs(model, x1)
     starts = cotangents(kind, outputs, x1 if x1.is_floating_point() else _some_parameter(model))
     for name, module in model.named_modules():
         own = {
@@ -43,19 +43,6 @@ def jacobian_layer_ntks(
             left = _jacobian(model, own, x1, starts, chunk)
             right = left if x2 is None else _jacobian(model, own, x2, starts, chunk)
             yield name, _gram(left, right, kind)
-
-
-def _outputs(model: nn.Module, x: Tensor) -> int:
-    with torch.no_grad():
-        y = model(x[:1])
-    if not isinstance(y, Tensor) or y.ndim != 2:
-        shape = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
-        raise ModelError(
-            f"the model's output for one sample has shape {shape}, not (1, K)",
-            where=type(model).__name__,
-            remedy="wrap it in a module that returns logits [N, K]",
-        )
-    return y.shape[1]
 
 
 def _some_parameter(model: nn.Module) -> Tensor:

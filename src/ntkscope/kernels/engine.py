@@ -1,0 +1,133 @@
+"""Exact NTKs of any torch module, layer by layer, by the cheapest way for each layer.
+
+One forward pass records what enters each layer, one backward pass a cotangent what flows back; of
+these two a layer's per-sample gradients are made of, and their Gram matrices added up (Novak et al.
+2022, "Fast finite width neural tangent kernel", §3). Only upper tiles are computed where both sides
+are the same samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from ntkscope.kernels.conventions import mirror
+from ntkscope.kernels.memory import Portions, portions
+from ntkscope.kernels.plan import Plan, make_plan, terms_of
+from ntkscope.kernels.strategies import elements_per_pair, gram
+from ntkscope.kernels.terms import Term, gather, part
+
+_TILE_ELEMENTS = 2**22  # of the largest temporary of a tile
+
+
+def layer_ntks(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None,
+    kind: str,
+    *,
+    by_layer: bool = True,
+    memory: int | str | None = None,
+    chunk: int | None = None,
+    force: str | None = None,
+) -> dict[str, Tensor]:
+    """The NTK of each module that has parameters of its own; their sum is the model's NTK.
+
+    Args:
+        model: maps [N, …] to [N, K], each sample by itself; in eval mode where that matters.
+        x1, x2: inputs [N, …], [N2, …]; x2 None: x1.
+        kind: trace, full or pseudo (`conventions.KINDS`).
+        by_layer: else one entry, "", of their sum.
+        memory: budget for what is kept of the samples and for the passes, in bytes or as text
+            ("2GB"), without the kernels themselves; samples that do not fit are passed again for
+            each block of those that are held. None: everything is held.
+        chunk: at most so many samples in one pass.
+        force: a strategy for all layers that allow it (`strategies.STRATEGIES`).
+
+    Returns:
+        Module name → [N, N2], or [N·K, N2·K] (kind full); exactly symmetric where x2 is None.
+
+    Raises:
+        ModelError: a model whose kernel is not defined, or memory too small.
+    """
+    n, m = len(x1), len(x1 if x2 is None else x2)
+    pairs, samples = (n * (n + 1) / 2, n) if x2 is None else (float(n * m), n + m)
+    plan = make_plan(model, x1, kind, pairs, samples, force)
+    split = portions(memory, n, plan.working_bytes, plan.term_bytes, chunk)
+    R = len(plan.starts)
+    shape = (R, n, R, m) if plan.full else (n, m)
+    keys = [layer.name for layer in plan.layers if layer.owns] if by_layer else [""]
+    found = {key: plan.starts.new_zeros(shape) for key in keys}
+    for left, right, at, same in _blocks(model, plan, x1, x2, split):
+        for name in list(left):
+            out = found[name if by_layer else ""]
+            strategy = plan.strategy(name)
+            _add(out, left[name], right[name], at, strategy, same)
+    return {key: _finished(plan, kind, value, x2 is None) for key, value in found.items()}
+
+
+def _finished(plan: Plan, kind: str, kernel: Tensor, symmetric: bool) -> Tensor:
+    """Mean over outputs (trace), rows in order (sample, output) (full), lower half filled in."""
+    if kind == "trace":
+        kernel /= len(plan.starts)
+    if plan.full:
+        kernel = kernel.permute(1, 0, 3, 2).flatten(2).flatten(0, 1)
+    return mirror(kernel) if symmetric else kernel
+
+
+def _blocks(
+    model: nn.Module, plan: Plan, x1: Tensor, x2: Tensor | None, split: Portions
+) -> Iterator[tuple[dict[str, Term], dict[str, Term], tuple[int, int], bool]]:
+    """Terms of held rows, terms of columns, where their block stands, whether they are the same.
+
+    With one set of samples only the blocks from the diagonal on; the columns of a block beside it
+    are made chunk by chunk, and not kept.
+    """
+    columns = x1 if x2 is None else x2
+    for row in range(0, len(x1), split.held):
+        rows = x1[row : row + split.held]
+        left = _terms(model, plan, rows, split.chunk)
+        first = 0
+        if x2 is None:
+            yield left, left, (row, row), True
+            first = row + len(rows)
+        wide = split.chunk if split.held < len(x1) else max(split.chunk, len(columns))
+        for column in range(first, len(columns), wide):
+            right = _terms(model, plan, columns[column : column + wide], split.chunk)
+            yield left, right, (row, column), False
+
+
+def _terms(model: nn.Module, plan: Plan, x: Tensor, chunk: int) -> dict[str, Term]:
+    if len(x) <= chunk:
+        return terms_of(model, plan, x)
+    return gather((terms_of(model, plan, some) for some in x.split(chunk)), len(x))
+
+
+def _add(
+    out: Tensor, left: Term, right: Term, at: tuple[int, int], strategy: str, same: bool
+) -> None:
+    """Add a block's products at (row, column) of out, tile by tile."""
+    full = out.ndim == 4
+    n, m = left.samples, right.samples
+    for rows, columns in _tiles(n, m, elements_per_pair(left, full), same):
+        tile = gram(part(left, rows), part(right, columns), strategy, full)
+        r, c = (
+            slice(offset + s.start, offset + s.stop)
+            for s, offset in zip((rows, columns), at, strict=True)
+        )
+        if full:
+            out[:, r, :, c] += tile
+        else:
+            out[r, c] += tile
+
+
+def _tiles(n: int, m: int, elements: int, same: bool) -> Iterator[tuple[slice, slice]]:
+    """Tiles of [n, m] that cover it, or its upper triangle (same)."""
+    pairs = max(1, _TILE_ELEMENTS // elements)
+    high = min(max(64, min(n // 4, 512)), math.isqrt(pairs))
+    wide = max(1, pairs // high)
+    for row in range(0, n, high):
+        for column in range(row if same else 0, m, wide):
+            yield slice(row, min(row + high, n)), slice(column, min(column + wide, m))
