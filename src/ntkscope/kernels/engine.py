@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from ntkscope.kernels.conventions import mirror
+from ntkscope.kernels.features import terms_of
 from ntkscope.kernels.memory import Portions, portions
-from ntkscope.kernels.plan import Plan, make_plan, terms_of
+from ntkscope.kernels.plan import Plan
+from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.strategies import elements_per_pair, gram
 from ntkscope.kernels.terms import Term, gather, part
 
@@ -61,10 +63,10 @@ def layer_ntks(
     keys = [layer.name for layer in plan.layers if layer.owns] if by_layer else [""]
     found = {key: plan.starts.new_zeros(shape) for key in keys}
     for left, right, at, same in _blocks(model, plan, x1, x2, split):
-        for name in list(left):
-            out = found[name if by_layer else ""]
-            strategy = plan.strategy(name)
-            _add(out, left[name], right[name], at, strategy, same)
+        for layer in plan.layers:
+            if layer.owns:
+                out = found[layer.name if by_layer else ""]
+                _add(out, left[layer.name], right[layer.name], at, layer.strategy, same)
     return {key: _finished(plan, kind, value, x2 is None) for key, value in found.items()}
 
 

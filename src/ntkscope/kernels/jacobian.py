@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vjp, vmap
+from torch.func import vjp, vmap
 
 from ntkscope.kernels.conventions import cotangents
+from ntkscope.kernels.fallback import with_tensors
 from ntkscope.kernels.refusals import count_outputs
 
 
@@ -53,12 +54,10 @@ def _jacobian(
     model: nn.Module, own: dict[str, Tensor], x: Tensor, starts: Tensor, chunk: int
 ) -> Tensor:
     """[R, N, P]: R cotangents, P parameters of one module."""
-    rest = {n: t.detach() for n, t in (*model.named_parameters(), *model.named_buffers())}
 
     def of_one(sample: Tensor, start: Tensor) -> Tensor:
         def outputs(p: dict[str, Tensor]) -> Tensor:
-            y: Tensor = functional_call(model, {**rest, **p}, (sample.unsqueeze(0),))
-            return y.squeeze(0)
+            return with_tensors(model, p, sample.unsqueeze(0)).squeeze(0)
 
         gradients = vjp(outputs, own)[1](start)[0]
         return torch.cat([gradients[n].flatten() for n in own])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -76,7 +77,7 @@ def _positions(g: Tensor, n: int) -> Tensor:
     """[B, R, …, O] as [n, S, R, O]; the top's [1, R, O] stays one for all samples."""
     samples = 1 if len(g) == 1 else n
     by_output = g.unflatten(0, (samples, -1)).transpose(1, 2)  # n, R, B/n, …, O
-    return by_output.flatten(2, -2).transpose(1, 2)
+    return torch.transpose(by_output.flatten(2, -2), 1, 2)
 
 
 def _linear(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts:
@@ -121,7 +122,7 @@ def _last_axes(module: Layer, normal: Tensor, g: Tensor, n: int) -> dict[str, Te
     shape = tuple(module.normalized_shape)
 
     def total(t: Tensor) -> Tensor:
-        flat = t.unflatten(0, (n, -1)).transpose(1, 2)  # n, R, B/n, …
+        flat = torch.transpose(t.unflatten(0, (n, -1)), 1, 2)  # n, R, B/n, …
         return flat.reshape(n, t.shape[1], -1, *shape).sum(2)
 
     return {"weight": total(g * normal.unsqueeze(1)), "bias": total(g)}

@@ -42,13 +42,14 @@ def patches(module: Convolution, images: Tensor) -> Tensor:
     )
     if module.groups == 1:
         return view.reshape(n, 1, rows * columns, -1)
-    grouped = view.unflatten(5, (module.groups, -1)).permute(0, 5, 1, 2, 3, 4, 6)
+    grouped: Tensor = view.unflatten(5, (module.groups, -1)).permute(0, 5, 1, 2, 3, 4, 6)
     return grouped.reshape(n, module.groups, rows * columns, -1)
 
 
 def as_weight(module: Convolution, gradients: Tensor) -> Tensor:
     """Gradients […, O, D] in the shape of the weight [..., O, channel, kernel]."""
-    return gradients.unflatten(-1, (*module.kernel_size, -1)).movedim(-1, gradients.ndim - 1)
+    by_place: Tensor = gradients.unflatten(-1, (*module.kernel_size, -1))
+    return by_place.movedim(-1, gradients.ndim - 1)
 
 
 def _pad(module: Convolution, images: Tensor) -> Tensor:

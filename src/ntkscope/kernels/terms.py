@@ -69,7 +69,7 @@ Term = OuterProducts | Gradients
 
 def part(term: Term, rows: slice) -> Term:
     """The samples `rows`, as views."""
-    return replace(term, **{name: t[rows] for name, t in term.of_samples().items()})
+    return _with(term, {name: t[rows] for name, t in term.of_samples().items()})
 
 
 def bytes_per_sample(term: Term) -> int:
@@ -95,7 +95,12 @@ def gather(chunks: Iterable[dict[str, Term]], samples: int) -> dict[str, Term]:
 
 def _allocate(term: Term, samples: int) -> Term:
     each = term.of_samples().items()
-    return replace(term, **{name: t.new_empty(samples, *t.shape[1:]) for name, t in each})
+    return _with(term, {name: t.new_empty(samples, *t.shape[1:]) for name, t in each})
+
+
+def _with(term: Term, tensors: dict[str, Tensor]) -> Term:
+    found: Term = replace(term, **tensors)  # type: ignore[arg-type]
+    return found
 
 
 def inner_products(left: OuterProducts, right: OuterProducts, group: int) -> Tensor:
@@ -103,12 +108,14 @@ def inner_products(left: OuterProducts, right: OuterProducts, group: int) -> Ten
     u, v = left.inputs[:, group].flatten(0, 1), right.inputs[:, group].flatten(0, 1)
     if u.is_floating_point():
         return torch.mm(u, v.T).add_(left.offset)
-    return (u.unsqueeze(1) == v).to(left.gradients.dtype)
+    same: Tensor = u.unsqueeze(1) == v
+    return same.to(left.gradients.dtype)
 
 
 def bias_gradients(term: OuterProducts) -> Tensor:
     """bias_scale · Σ_s g_s: [n, R, groups·O]."""
-    return (term.gradients.sum(2).transpose(1, 2) * term.offset**0.5).flatten(2)
+    total = torch.transpose(term.gradients.sum(2), 1, 2).flatten(2)
+    return total * term.offset**0.5
 
 
 def weight_gradients(term: OuterProducts) -> Tensor:
@@ -121,7 +128,7 @@ def weight_gradients(term: OuterProducts) -> Tensor:
     else:
         rows = g.flatten(3).flatten(0, 1).mT
         found = torch.bmm(rows, term.inputs.flatten(0, 1)).view(n, groups, R, O, -1)
-    return found.transpose(1, 2).flatten(2, 3)
+    return torch.transpose(found, 1, 2).flatten(2, 3)
 
 
 def join_calls(terms: list[OuterProducts]) -> OuterProducts:
