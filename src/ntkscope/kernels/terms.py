@@ -7,6 +7,7 @@ kernel", §3). Keeping u and g leaves open how their Gram matrix is taken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -115,7 +116,7 @@ def inner_products(left: OuterProducts, right: OuterProducts, group: int) -> Ten
 def bias_gradients(term: OuterProducts) -> Tensor:
     """bias_scale · Σ_s g_s: [n, R, groups·O]."""
     total = torch.transpose(term.gradients.sum(2), 1, 2).flatten(2)
-    return total * term.offset**0.5
+    return total * math.sqrt(term.offset)
 
 
 def weight_gradients(term: OuterProducts) -> Tensor:
