@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ntkscope.kernels.conventions import KINDS
 from ntkscope.kernels.engine import layer_ntks
-from ntkscope.kernels.refusals import as_found, refuse
+from ntkscope.kernels.refusals import as_found, in_place_refused, refuse
 
 
 def empirical_ntk(
@@ -44,7 +44,7 @@ def empirical_ntk(
     if kind not in KINDS:
         raise ValueError(f"kind = {kind!r}; allowed: {', '.join(KINDS)}")
     refuse(model)
-    with as_found(model):
+    with as_found(model), in_place_refused(model):
         layers = layer_ntks(
             model, x1, x2, kind, by_layer=by_layer, memory=memory, chunk=chunk, force=force
         )

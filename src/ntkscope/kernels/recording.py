@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from ntkscope.errors import ModelError
+from ntkscope.kernels.refusals import spoiled
 
 
 @dataclass
@@ -46,7 +46,7 @@ def record(model: nn.Module, x: Tensor, modules: Iterable[nn.Module]) -> tuple[T
         y: Tensor = model(x)
     for call in calls:
         if call.inputs._version != call.version:
-            raise _spoiled(type(call.module).__name__)
+            raise spoiled(type(call.module).__name__)
         call.top = call.edge[:2] == get_gradient_edge(y)[:2]
     return y, calls
 
@@ -105,12 +105,7 @@ def _gradients(y: Tensor, calls: list[Call], starts: Tensor) -> list[Tensor | No
         together = _or_none(lambda: grad(starts, batched=True))
         if together is not None:
             return [None if g is None else g.transpose(0, 1) for g in together]
-    try:
-        each = [grad(start) for start in starts]
-    except RuntimeError as error:
-        if "inplace operation" in str(error):
-            raise _spoiled("backward pass") from error
-        raise
+    each = [grad(start) for start in starts]
     return [None if g[0] is None else torch.stack(g, 1) for g in zip(*each, strict=True)]
 
 
@@ -122,11 +117,3 @@ def _or_none(
         return call()
     except RuntimeError:
         return None
-
-
-def _spoiled(where: str) -> ModelError:
-    return ModelError(
-        "an in-place operation changed a tensor that the gradient needs",
-        where=where,
-        remedy="write it out of place in the model's forward: x = x + y, not x += y",
-    )

@@ -73,6 +73,26 @@ def count_outputs(model: nn.Module, x: Tensor) -> int:
     return int(y.shape[1])
 
 
+def spoiled(where: str) -> ModelError:
+    """The error about an in-place operation on a tensor that the gradient needs."""
+    return ModelError(
+        "an in-place operation changed a tensor that the gradient needs",
+        where=where,
+        remedy="write it out of place in the model's forward: x = x + y, not x += y",
+    )
+
+
+@contextmanager
+def in_place_refused(model: nn.Module) -> Iterator[None]:
+    """Say what to do where autograd finds such a tensor."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "inplace operation" in str(error):
+            raise spoiled(type(model).__name__) from error
+        raise
+
+
 def differ(found: Tensor, expected: Tensor) -> bool:
     """Whether two tensors differ by more than rounding can do; NaNs are let through."""
     tolerance = torch.finfo(expected.dtype).eps ** (1 / 3)

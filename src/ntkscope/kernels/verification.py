@@ -44,11 +44,11 @@ def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, start: Tensor) 
     named = dict(model.named_parameters())
     names = [name for layer in plan.layers for name in layer.owns]
     with torch.enable_grad():
-        y = model(probe)
-    if not y.requires_grad:
+        first = model(probe)[:1]
+    if not first.requires_grad:
         return {name: torch.zeros_like(named[name]) for name in names}
     found = torch.autograd.grad(
-        y[:1], [named[n] for n in names], start, allow_unused=True, materialize_grads=True
+        first, [named[n] for n in names], start, allow_unused=True, materialize_grads=True
     )
     return dict(zip(names, found, strict=True))
 
