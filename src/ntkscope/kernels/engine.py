@@ -13,13 +13,14 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from ntkscope.kernels.below_readout import one_cotangent
 from ntkscope.kernels.conventions import mirror
 from ntkscope.kernels.features import terms_of
 from ntkscope.kernels.memory import Portions, portions
 from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.strategies import elements_per_pair, gram
-from ntkscope.kernels.terms import Term, gather, part
+from ntkscope.kernels.terms import OuterProducts, Term, gather, part
 
 _TILE_ELEMENTS = 2**22  # of the largest temporary of a tile
 
@@ -34,6 +35,7 @@ def layer_ntks(
     memory: int | str | None = None,
     chunk: int | None = None,
     force: str | None = None,
+    plan: Plan | None = None,
 ) -> dict[str, Tensor]:
     """The NTK of each module that has parameters of its own; their sum is the model's NTK.
 
@@ -47,6 +49,7 @@ def layer_ntks(
             each block of those that are held. None: everything is held.
         chunk: at most so many samples in one pass.
         force: a strategy for all layers that allow it (`strategies.STRATEGIES`).
+        plan: of this very model and kind, made before; the parameters' values may have changed.
 
     Returns:
         Module name → [N, N2], or [N·K, N2·K] (kind full); exactly symmetric where x2 is None.
@@ -55,8 +58,8 @@ def layer_ntks(
         ModelError: a model whose kernel is not defined, or memory too small.
     """
     n, m = len(x1), len(x1 if x2 is None else x2)
-    pairs, samples = (n * (n + 1) / 2, n) if x2 is None else (float(n * m), n + m)
-    plan = make_plan(model, x1, kind, pairs, samples, force)
+    if plan is None:
+        plan = make_plan(model, x1, x2, kind, force)
     split = portions(memory, n, plan.working_bytes, plan.term_bytes, chunk)
     R = len(plan.starts)
     shape = (R, n, R, m) if plan.full else (n, m)
@@ -112,6 +115,9 @@ def _add(
 ) -> None:
     """Add a block's products at (row, column) of out, tile by tile."""
     full = out.ndim == 4
+    if strategy == "factored" and not full:
+        assert isinstance(left, OuterProducts) and isinstance(right, OuterProducts)
+        left, right = one_cotangent(left, right)
     n, m = left.samples, right.samples
     for rows, columns in _tiles(n, m, elements_per_pair(left, full), same):
         tile = gram(part(left, rows), part(right, columns), strategy, full)

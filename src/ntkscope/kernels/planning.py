@@ -15,30 +15,31 @@ from ntkscope.kernels.verification import distrust
 
 
 def make_plan(
-    model: nn.Module, x: Tensor, kind: str, pairs: float, samples: int, force: str | None = None
+    model: nn.Module, x1: Tensor, x2: Tensor | None, kind: str, force: str | None = None
 ) -> Plan:
     """A plan for a model and all inputs of one shape.
 
     Args:
         model: maps [N, …] to [N, K].
-        x: inputs [N, …]; two are looked at.
+        x1, x2: inputs, as of `engine.layer_ntks`; two of x1 are looked at.
         kind: trace, full or pseudo.
-        pairs, samples: how many the kernel is of.
         force: a strategy to take wherever it is possible.
 
     Raises:
         ModelError: the kernel is not defined (`refusals`).
     """
-    outputs = count_outputs(model, x)
+    outputs = count_outputs(model, x1)
     like = next(p for p in model.parameters() if p.requires_grad)
     plan = Plan(learning_layers(model), cotangents(kind, outputs, like.detach()), kind == "full")
     for layer in plan.layers:
         if force == "fallback" or not is_known(layer.module):
             layer.strategy = "fallback"
-    distrust(model, plan, x[:2])
+    distrust(model, plan, x1[:2])
     users = [name for layer in plan.known for name in layer.learns.values()]
     plan.tied = {name for name in users if users.count(name) > 1}
-    _choose(model, plan, x[:2], (pairs, samples), force)
+    n, m = len(x1), 0 if x2 is None else len(x2)
+    pairs = n * m if m else n * (n + 1) / 2
+    _choose(model, plan, x1[:2], (pairs, n + m), force)
     return plan
 
 

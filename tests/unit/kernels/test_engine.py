@@ -10,6 +10,9 @@ from torch import nn
 
 from ntkscope.errors import ModelError
 from ntkscope.kernels import KINDS, empirical_ntk
+from ntkscope.kernels.below_readout import one_cotangent
+from ntkscope.kernels.factored import factored_gram
+from ntkscope.kernels.features import terms_of
 from ntkscope.kernels.jacobian import jacobian_layer_ntks
 from ntkscope.kernels.memory import parse_bytes, portions
 from ntkscope.kernels.planning import make_plan
@@ -27,7 +30,7 @@ def relative_error(found, expected):
 
 def strategies(name, **how):
     model, x, _ = network(name)
-    plan = make_plan(model, x, "trace", 15, 5, **how)
+    plan = make_plan(model, x, None, "trace", **how)
     return {layer.name: layer.strategy for layer in plan.layers}
 
 
@@ -120,6 +123,23 @@ def test_float32_is_right_to_rounding(name):
     expected = ntk(model, x1, x1, "full")
     single = x1.float() if x1.is_floating_point() else x1
     assert relative_error(empirical_ntk(model.float(), single, kind="full"), expected) < 1e-5
+
+
+def test_below_a_readout_one_cotangent_will_do():
+    relu = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    relu, x = relu.double(), torch.randn(7, 4, dtype=torch.float64)
+    plan = make_plan(relu, x, None, "trace")
+    left, right = (terms_of(relu, plan, part) for part in (x[:3], x[3:]))
+    reduced = {name: one_cotangent(left[name], right[name]) for name in left}
+    assert {name: a.gradients.shape[3] for name, (a, _) in reduced.items()} == {
+        "0": 3,
+        "2": 1,
+        "4": 3,
+    }
+    expected = factored_gram(left["2"], right["2"], full=False)
+    torch.testing.assert_close(
+        factored_gram(*reduced["2"], full=False), expected, rtol=1e-13, atol=1e-13
+    )
 
 
 _LAYERS = st.sampled_from(
