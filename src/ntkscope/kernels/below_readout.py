@@ -31,8 +31,9 @@ def one_cotangent(left: OuterProducts, right: OuterProducts) -> tuple[OuterProdu
     row = v.abs().argmax(0)
     factor = v.gather(0, row.unsqueeze(0))
     ratio = torch.where(factor == 0, 0, v / factor)
-    sides = [g] if left is right else [g, h]
-    if not all(_follows(side, ratio, row) for side in sides):
+    if not _follows(g, ratio, row):
+        return left, right
+    if left is not right and not _follows(h * (factor != 0), ratio, row):  # else g = 0 there
         return left, right
     norm = ratio.norm(dim=0)
     found = [

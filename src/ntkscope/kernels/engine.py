@@ -70,6 +70,7 @@ def layer_ntks(
             if layer.owns:
                 out = found[layer.name if by_layer else ""]
                 _add(out, left[layer.name], right[layer.name], at, layer.strategy, same)
+        del left, right  # before the next are made
     return {key: _finished(plan, kind, value, x2 is None) for key, value in found.items()}
 
 
@@ -102,6 +103,8 @@ def _blocks(
         for column in range(first, len(columns), wide):
             right = _terms(model, plan, columns[column : column + wide], split.chunk)
             yield left, right, (row, column), False
+            del right
+        del left
 
 
 def _terms(model: nn.Module, plan: Plan, x: Tensor, chunk: int) -> dict[str, Term]:
