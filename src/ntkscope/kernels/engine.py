@@ -88,8 +88,8 @@ def _blocks(
 ) -> Iterator[tuple[dict[str, Term], dict[str, Term], tuple[int, int], bool]]:
     """Terms of held rows, terms of columns, where their block stands, whether they are the same.
 
-    With one set of samples only the blocks from the diagonal on; the columns of a block beside it
-    are made chunk by chunk, and not kept.
+    With one set of samples only the blocks from the diagonal on. Few columns stand beside many
+    rows: every block of rows passes all later samples once more, so there should be few blocks.
     """
     columns = x1 if x2 is None else x2
     for row in range(0, len(x1), split.held):
@@ -99,9 +99,8 @@ def _blocks(
         if x2 is None:
             yield left, left, (row, row), True
             first = row + len(rows)
-        wide = split.chunk if split.held < len(x1) else max(split.chunk, len(columns))
-        for column in range(first, len(columns), wide):
-            right = _terms(model, plan, columns[column : column + wide], split.chunk)
+        for column in range(first, len(columns), split.beside):
+            right = _terms(model, plan, columns[column : column + split.beside], split.chunk)
             yield left, right, (row, column), False
             del right
         del left

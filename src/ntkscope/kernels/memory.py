@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
@@ -13,9 +14,16 @@ _PASS_BYTES = 2**26  # of one forward and backward pass, where no budget says le
 
 @dataclass
 class Portions:
-    """Attributes: held: samples whose terms are kept; chunk: samples differentiated at once."""
+    """How many samples at once.
+
+    Attributes:
+        held: rows whose terms are kept.
+        beside: columns whose terms are kept while they are multiplied with the rows.
+        chunk: differentiated in one pass.
+    """
 
     held: int
+    beside: int
     chunk: int
 
 
@@ -49,14 +57,17 @@ def portions(
     """
     most = min(samples, chunk or samples)
     if memory is None:
-        return Portions(samples, max(1, min(most, _PASS_BYTES // max(working, 1))))
+        chunk = max(1, min(most, _PASS_BYTES // max(working, 1)))
+        return Portions(samples, sys.maxsize, chunk)
     budget, each = parse_bytes(memory), max(working + terms, 1)
     one_pass = max(1, min(most, min(_PASS_BYTES, budget // 4) // each))
-    held = (budget - one_pass * each) // max(terms, 1)
+    room = (budget - one_pass * each) // max(terms, 1)
+    beside = room // 8
+    held = room - beside
     if held < 1:
         raise ModelError(
             f"two samples' gradients do not fit into memory = {memory!r}",
             where="memory",
             remedy=f"give at least {each + terms} bytes, or compute in float32",
         )
-    return Portions(min(held, samples), min(one_pass, held))
+    return Portions(min(held, samples), max(beside, one_pass), one_pass)

@@ -178,7 +178,12 @@ def test_random_compositions(makers, seed, kind, force):
         model(x)
     except (RuntimeError, ValueError):  # the layers do not fit
         return
-    expected = ntk(model, x, x, kind)
+    try:
+        expected = ntk(model, x, x, kind)
+    except RuntimeError:  # an in-place operation after one that needs its output
+        with pytest.raises(ModelError, match="in-place"):
+            empirical_ntk(model, x, kind=kind, force=force)
+        return
     assert relative_error(empirical_ntk(model, x, kind=kind, force=force), expected) < 1e-10
 
 
@@ -249,7 +254,8 @@ def test_a_budget_is_kept():
     for memory in (10_000, 100_000, 10**6):
         split = portions(memory, samples=1000, working=500, terms=300)
         assert split.chunk * (500 + 300) + split.held * 300 <= memory
-        assert split.held >= split.chunk >= 1
+        assert split.chunk * 500 + (split.beside + split.held) * 300 <= memory
+        assert min(split.held, split.beside, split.chunk) >= 1
     assert portions(None, samples=1000, working=500, terms=300).held == 1000
 
 
