@@ -126,6 +126,7 @@ def test_float32_is_right_to_rounding(name):
 
 
 def test_below_a_readout_one_cotangent_will_do():
+    torch.manual_seed(0)
     relu = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
     relu, x = relu.double(), torch.randn(7, 4, dtype=torch.float64)
     plan = make_plan(relu, x, None, "trace")
