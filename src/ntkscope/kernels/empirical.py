@@ -1,4 +1,4 @@
-"""`empirical_ntk`: the exact kernel of any torch module. Faster engines are chosen here."""
+"""`empirical_ntk`: the exact kernel of any torch module."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def empirical_ntk(
         x1: inputs [N, …]; x2: [N2, …], or None for x1.
         kind: `trace` (mean over outputs, as neural-tangents has it), `full`, or `pseudo`
             (see `conventions.KINDS`).
-        by_layer: a kernel for each module that has parameters of its own.
+        by_layer: a kernel for each module that has parameters of its own; a shared parameter
+            belongs to the first.
         memory: budget beside the kernel itself, in bytes or as text ("2GB"); the result is the
             same, the time may be longer. None: everything is held.
         chunk: at most so many samples in one pass.
@@ -38,8 +39,10 @@ def empirical_ntk(
         sum to the whole. Exactly symmetric where x2 is None.
 
     Raises:
-        ModelError: a model whose kernel is not defined (batch statistics, active dropout, no
-            parameters, an output that is not [N, K]); the message says what to do.
+        ModelError: a model whose kernel is not defined (batch statistics, active dropout, outputs
+            that are random or mix samples, an in-place operation on what a gradient needs, no
+            parameters, an output that is not [N, K]), or too little memory; the message says what
+            to do.
     """
     if kind not in KINDS:
         raise ValueError(f"kind = {kind!r}; allowed: {', '.join(KINDS)}")

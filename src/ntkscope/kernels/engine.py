@@ -4,6 +4,18 @@ One forward pass records what enters each layer, one backward pass a cotangent w
 these two a layer's per-sample gradients are made of, and their Gram matrices added up (Novak et al.
 2022, "Fast finite width neural tangent kernel", §3). Only upper tiles are computed where both sides
 are the same samples.
+
+Against the plain Jacobians of `jacobian.py`, float32, one thread of a shared two-core machine, both
+in one process by turns, least of 3 to 6 (seconds under load; the MLP's Jacobian once):
+
+| network                                 | N   | kind  | engine | Jacobian | ratio |
+|-----------------------------------------|-----|-------|--------|----------|-------|
+| convolutions 32, 64 on 32×32×3, K = 10  | 50  | trace | 0.56   | 1.45     | 2.6   |
+| the same                                | 50  | full  | 0.53   | 1.90     | 3.6   |
+| Myrtle-5, 32 channels, K = 1            | 50  | trace | 0.15   | 0.25     | 1.6   |
+| the same, K = 10                        | 50  | trace | 0.89   | 2.50     | 2.8   |
+| the same, K = 10                        | 50  | full  | 1.14   | 2.74     | 2.4   |
+| MLP 784-512-512-10                      | 200 | trace | 0.043  | 50.8     | 1200  |
 """
 
 from __future__ import annotations
@@ -52,7 +64,8 @@ def layer_ntks(
         plan: of this very model and kind, made before; the parameters' values may have changed.
 
     Returns:
-        Module name → [N, N2], or [N·K, N2·K] (kind full); exactly symmetric where x2 is None.
+        Module name → [N, N2], or [N·K, N2·K] (kind full); exactly symmetric where x2 is None. A
+        parameter that several modules share belongs to the first.
 
     Raises:
         ModelError: a model whose kernel is not defined, or memory too small.
