@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ntkscope.kernels.conventions import KINDS
 from ntkscope.kernels.engine import layer_ntks
 from ntkscope.kernels.refusals import as_found, in_place_refused, refuse
+from ntkscope.kernels.strategies import STRATEGIES
 
 
 def empirical_ntk(
@@ -46,6 +47,8 @@ def empirical_ntk(
     """
     if kind not in KINDS:
         raise ValueError(f"kind = {kind!r}; allowed: {', '.join(KINDS)}")
+    if force not in (None, *STRATEGIES):
+        raise ValueError(f"force = {force!r}; allowed: {', '.join(STRATEGIES)}")
     refuse(model)
     with as_found(model), in_place_refused(model):
         layers = layer_ntks(
