@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 def jacobian(model: nn.Module, x: Tensor) -> Tensor:
     """[N, K, P]."""
-    parameters = list(model.parameters())
+    parameters = [p for p in model.parameters() if p.requires_grad]
     rows = []
     for sample in x:
         outputs = model(sample.unsqueeze(0))[0]

@@ -29,6 +29,14 @@ def cotangents(kind: str, outputs: int, like: Tensor) -> Tensor:
     return torch.eye(outputs, dtype=like.dtype, device=like.device)
 
 
-def mirror(kernel: Tensor) -> Tensor:
-    """Copy the upper triangle of […, N, N] onto the lower: symmetric exactly, not to rounding."""
-    return kernel.triu() + kernel.triu(1).mT
+def mirror(kernel: Tensor, tile: int = 256) -> Tensor:
+    """Copy the upper triangle of […, N, N] onto the lower, in place, tile by tile.
+
+    The result is symmetric exactly, not to rounding.
+    """
+    for start in range(0, kernel.shape[-1], tile):
+        here, below = slice(start, start + tile), slice(start + tile, None)
+        kernel[..., below, here] = kernel[..., here, below].mT
+        diagonal = kernel[..., here, here]
+        kernel[..., here, here] = diagonal.triu() + diagonal.triu(1).mT
+    return kernel

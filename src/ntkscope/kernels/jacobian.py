@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vjp, vmap
+from torch.func import vjp, vmap
 
-from ntkscope.errors import ModelError
 from ntkscope.kernels.conventions import cotangents
+from ntkscope.kernels.fallback import with_tensors
+from ntkscope.kernels.refusals import count_outputs
 
 
 def jacobian_layer_ntks(
@@ -31,7 +32,7 @@ def jacobian_layer_ntks(
     Yields:
         Module name and kernel [N, N2], or [N·K, N2·K] (kind full).
     """
-    outputs = _outputs(model, x1)
+    outputs = count_outputs(model, x1)
     starts = cotangents(kind, outputs, x1 if x1.is_floating_point() else _some_parameter(model))
     for name, module in model.named_modules():
         own = {
@@ -45,19 +46,6 @@ def jacobian_layer_ntks(
             yield name, _gram(left, right, kind)
 
 
-def _outputs(model: nn.Module, x: Tensor) -> int:
-    with torch.no_grad():
-        y = model(x[:1])
-    if not isinstance(y, Tensor) or y.ndim != 2:
-        shape = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
-        raise ModelError(
-            f"the model's output for one sample has shape {shape}, not (1, K)",
-            where=type(model).__name__,
-            remedy="wrap it in a module that returns logits [N, K]",
-        )
-    return y.shape[1]
-
-
 def _some_parameter(model: nn.Module) -> Tensor:
     return next(p for p in model.parameters() if p.requires_grad)
 
@@ -66,12 +54,10 @@ def _jacobian(
     model: nn.Module, own: dict[str, Tensor], x: Tensor, starts: Tensor, chunk: int
 ) -> Tensor:
     """[R, N, P]: R cotangents, P parameters of one module."""
-    rest = {n: t.detach() for n, t in (*model.named_parameters(), *model.named_buffers())}
 
     def of_one(sample: Tensor, start: Tensor) -> Tensor:
         def outputs(p: dict[str, Tensor]) -> Tensor:
-            y: Tensor = functional_call(model, {**rest, **p}, (sample.unsqueeze(0),))
-            return y.squeeze(0)
+            return with_tensors(model, p, sample.unsqueeze(0)).squeeze(0)
 
         gradients = vjp(outputs, own)[1](start)[0]
         return torch.cat([gradients[n].flatten() for n in own])

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ntkscope.kernels.conventions import mirror
 from ntkscope.kernels.dense import Parameters, dense_layer_ntks, is_dense
-from ntkscope.kernels.jacobian import jacobian_layer_ntks
+from ntkscope.kernels.engine import layer_ntks
+from ntkscope.kernels.planning import make_plan
 from ntkscope.models import Architecture, build_network
 
 
@@ -23,8 +24,8 @@ def stacked_ntk(
 ) -> dict[str, Tensor]:
     """The layer NTKs of M networks; their sum over layers is each network's NTK.
 
-    Dense architectures go layer by layer in batched products; others network by network through
-    their Jacobians.
+    Dense architectures go layer by layer in batched products; others network by network
+    through the engine for any module.
 
     Args:
         layers: the architecture.
@@ -55,8 +56,11 @@ def _one_by_one(
         network: nn.Module = build_network(layers)
     models = next(iter(parameters.values())).shape[0]
     each: list[dict[str, Tensor]] = []
+    plan = None
     for number in range(models):
         mine = {name: value[number] for name, value in parameters.items()}
         network.load_state_dict(mine, assign=True)
-        each.append(dict(jacobian_layer_ntks(network.requires_grad_(), x1, x2, kind)))
+        network.requires_grad_()
+        plan = plan or make_plan(network, x1, x2, kind)
+        each.append(layer_ntks(network, x1, x2, kind, plan=plan))
     return {name: torch.stack([kernels[name] for kernels in each]) for name in each[0]}

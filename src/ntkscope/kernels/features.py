@@ -1,0 +1,72 @@
+"""What each layer's kernel is made of, for a chunk of samples: one pass there, one way back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ntkscope.kernels.fallback import any_gradients
+from ntkscope.kernels.layers import outer_products, parameter_gradients
+from ntkscope.kernels.materialised import materialise
+from ntkscope.kernels.plan import Layer, Plan
+from ntkscope.kernels.recording import Call, backpropagate, record
+from ntkscope.kernels.terms import Gradients, OuterProducts, Term, join_calls
+
+Returned = list[tuple[Call, Tensor]]  # a layer's calls, and what flows back to each
+
+
+def terms_of(model: nn.Module, plan: Plan, x: Tensor) -> dict[str, Term]:
+    """Layer name → term of the samples x [n, …], in the plan's order."""
+    returned = there_and_back(model, plan, x, plan.starts)
+    sums = any_gradients(model, plan.strays, x, plan.starts, plan.mapped) if plan.strays else {}
+    found: dict[str, Term] = {}
+    for layer in plan.known:
+        products = None if plan.is_tied(layer) else layer_products(returned[layer.name], len(x))
+        if products is None:
+            _add(sums, layer, returned[layer.name], len(x))
+        elif layer.strategy == "materialised":
+            found[layer.name] = materialise(products)
+        else:
+            found[layer.name] = products
+    for layer in plan.layers:
+        if layer.name not in found and layer.owns:
+            found[layer.name] = _gradients(sums, layer, len(x), plan.starts)
+    return {layer.name: found[layer.name] for layer in plan.layers if layer.name in found}
+
+
+def there_and_back(model: nn.Module, plan: Plan, x: Tensor, starts: Tensor) -> dict[str, Returned]:
+    """Known layer's name → its calls and what flows back; calls without effect are left out."""
+    y, calls = record(model, x, [layer.module for layer in plan.known])
+    found: dict[str, Returned] = {layer.name: [] for layer in plan.known}
+    names = {id(layer.module): layer.name for layer in plan.known}
+    for call, g in zip(calls, backpropagate(y, calls, starts), strict=True):
+        if g is not None:
+            found[names[id(call.module)]].append((call, g))
+    return found
+
+
+def layer_products(returned: Returned, n: int) -> OuterProducts | None:
+    """The outer products of all calls of a layer; None for layers without."""
+    terms = []
+    for call, g in returned:
+        term = outer_products(call.module, call.inputs, g, n)
+        if term is None:
+            return None
+        term.shared = len(term.gradients) == 1 and call.top
+        terms.append(term)
+    return join_calls(terms) if terms else None
+
+
+def _add(sums: dict[str, Tensor], layer: Layer, returned: Returned, n: int) -> None:
+    """Add a layer's gradients to those of the same parameters: sums first, products later."""
+    for call, g in returned:
+        for attr, gradient in parameter_gradients(call.module, call.inputs, g, n).items():
+            name = layer.learns[attr]
+            every = gradient.expand(n, *gradient.shape[1:])
+            sums[name] = sums[name] + every if name in sums else every
+
+
+def _gradients(sums: dict[str, Tensor], layer: Layer, n: int, starts: Tensor) -> Gradients:
+    """A layer's share of the sums; zero where the outputs do not depend on it."""
+    parts = [sums[name].flatten(2) for name in layer.owns if name in sums]
+    return Gradients(torch.cat(parts, 2) if parts else starts.new_zeros(n, len(starts), 1))

@@ -1,0 +1,73 @@
+"""How many samples are held and differentiated at once, within a budget of memory."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
+from ntkscope.errors import ModelError
+
+_PASS_BYTES = 2**26  # of one forward and backward pass, where no budget says less
+
+
+@dataclass
+class Portions:
+    """How many samples at once.
+
+    Attributes:
+        held: rows whose terms are kept.
+        beside: columns whose terms are kept while they are multiplied with the rows.
+        chunk: differentiated in one pass.
+    """
+
+    held: int
+    beside: int
+    chunk: int
+
+
+def parse_bytes(memory: int | str) -> int:
+    """Bytes of a number or of text such as `2GB` or `512 MiB`.
+
+    Raises:
+        ValueError: neither.
+    """
+    try:
+        found = TypeAdapter(ByteSize).validate_python(memory)
+    except ValidationError as error:
+        raise ValueError(f"memory = {memory!r}; give bytes, or text such as '2GB'") from error
+    return int(found)
+
+
+def portions(
+    memory: int | str | None, samples: int, working: int, terms: int, chunk: int | None = None
+) -> Portions:
+    """Split the samples so that a pass, its terms and the terms held fit.
+
+    Args:
+        memory: the budget in bytes or as text; None: everything is held.
+        samples: how many there are.
+        working: bytes a sample in a forward and backward pass.
+        terms: bytes a sample of what is kept of it.
+        chunk: at most so many samples a pass.
+
+    Raises:
+        ModelError: not even two samples fit.
+    """
+    most = min(samples, chunk or samples)
+    if memory is None:
+        chunk = max(1, min(most, _PASS_BYTES // max(working, 1)))
+        return Portions(samples, sys.maxsize, chunk)
+    budget, each = parse_bytes(memory), max(working + terms, 1)
+    one_pass = max(1, min(most, min(_PASS_BYTES, budget // 4) // each))
+    room = (budget - one_pass * each) // max(terms, 1)
+    beside = room // 8
+    held = room - beside
+    if held < 1:
+        raise ModelError(
+            f"two samples' gradients do not fit into memory = {memory!r}",
+            where="memory",
+            remedy=f"give at least {each + terms} bytes, or compute in float32",
+        )
+    return Portions(min(held, samples), max(beside, one_pass), one_pass)

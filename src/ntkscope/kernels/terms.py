@@ -1,0 +1,146 @@
+"""What a layer's per-sample gradients are made of: sums of outer products, or the gradients.
+
+∂f_r(x_n)/∂W of a linear map z_s = W u_s, applied at positions s = 1…S (tokens, pixels, repeated
+calls), is Σ_s g_s u_sᵀ with g_s = ∂f_r/∂z_s (Novak et al. 2022, "Fast finite width neural tangent
+kernel", §3). Keeping u and g leaves open how their Gram matrix is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class OuterProducts:
+    """Gradients Σ_s g_s u_sᵀ of a weight, and bias_scale · Σ_s g_s of a bias.
+
+    Attributes:
+        inputs: u [n, groups, S, D], or [n, groups, S] of integers: one-hot u of width `width`.
+        gradients: g [n, groups, S, R, O], R cotangents.
+        offset: bias_scale², 0 without a bias that learns.
+        width: D.
+        shared: the gradients are the same for all samples, and n = 1 (at the readout).
+    """
+
+    inputs: Tensor
+    gradients: Tensor
+    offset: float
+    width: int
+    shared: bool = False
+
+    @property
+    def positions(self) -> int:
+        """S."""
+        return self.gradients.shape[2]
+
+    @property
+    def samples(self) -> int:
+        """Samples."""
+        return len(self.inputs)
+
+    def of_samples(self) -> dict[str, Tensor]:
+        """The tensors whose first axis is the sample."""
+        both = {"inputs": self.inputs, "gradients": self.gradients}
+        return {"inputs": self.inputs} if self.shared else both
+
+
+@dataclass
+class Gradients:
+    """Gradients themselves: `of` [n, R, P], P parameters."""
+
+    of: Tensor
+
+    @property
+    def samples(self) -> int:
+        """Samples."""
+        return len(self.of)
+
+    def of_samples(self) -> dict[str, Tensor]:
+        """The tensors whose first axis is the sample."""
+        return {"of": self.of}
+
+
+Term = OuterProducts | Gradients
+
+
+def part(term: Term, rows: slice) -> Term:
+    """The samples `rows`, as views."""
+    return _with(term, {name: t[rows] for name, t in term.of_samples().items()})
+
+
+def bytes_per_sample(term: Term) -> int:
+    """Memory that one sample takes."""
+    return sum(t[0].numel() * t.element_size() for t in term.of_samples().values())
+
+
+def gather(chunks: Iterable[dict[str, Term]], samples: int) -> dict[str, Term]:
+    """The terms of all samples from those of chunks in order, each written where it belongs."""
+    found: dict[str, Term] = {}
+    start = 0
+    for chunk in chunks:
+        if not found:
+            found = {name: _allocate(term, samples) for name, term in chunk.items()}
+        count = 0
+        for name, term in chunk.items():
+            for key, tensor in term.of_samples().items():
+                count = len(tensor)
+                getattr(found[name], key)[start : start + count] = tensor
+        start += count
+    return found
+
+
+def _allocate(term: Term, samples: int) -> Term:
+    each = term.of_samples().items()
+    return _with(term, {name: t.new_empty(samples, *t.shape[1:]) for name, t in each})
+
+
+def _with(term: Term, tensors: dict[str, Tensor]) -> Term:
+    found: Term = replace(term, **tensors)  # type: ignore[arg-type]
+    return found
+
+
+def inner_products(left: OuterProducts, right: OuterProducts, group: int) -> Tensor:
+    """⟨u_s, u'_t⟩ + offset: [n·S, m·T], rows in order (sample, position)."""
+    u, v = left.inputs[:, group].flatten(0, 1), right.inputs[:, group].flatten(0, 1)
+    if u.is_floating_point():
+        return torch.mm(u, v.T).add_(left.offset)
+    same: Tensor = u.unsqueeze(1) == v
+    return same.to(left.gradients.dtype)
+
+
+def bias_gradients(term: OuterProducts) -> Tensor:
+    """bias_scale · Σ_s g_s: [n, R, groups·O]."""
+    total = torch.transpose(term.gradients.sum(2), 1, 2).flatten(2)
+    return total * math.sqrt(term.offset)
+
+
+def weight_gradients(term: OuterProducts) -> Tensor:
+    """Σ_s g_s u_sᵀ: [n, R, groups·O, D]."""
+    n, groups, _, R, O = (*term.inputs.shape[:2], *term.gradients.shape[2:])  # noqa: E741
+    g = term.gradients.expand(n, -1, -1, -1, -1)
+    if not term.inputs.is_floating_point():
+        index = term.inputs[:, :, None, None].expand(-1, -1, R, O, -1)
+        found = g.new_zeros(n, groups, R, O, term.width).scatter_add_(4, index, g.movedim(2, 4))
+    else:
+        rows = g.flatten(3).flatten(0, 1).mT
+        found = torch.bmm(rows, term.inputs.flatten(0, 1)).view(n, groups, R, O, -1)
+    return torch.transpose(found, 1, 2).flatten(2, 3)
+
+
+def join_calls(terms: list[OuterProducts]) -> OuterProducts:
+    """Several uses of one weight: their positions, side by side (this keeps the cross terms)."""
+    if len(terms) == 1:
+        return terms[0]
+    n = len(terms[0].inputs)
+    each = [t.gradients.expand(n, -1, -1, -1, -1) for t in terms]
+    return replace(
+        terms[0],
+        inputs=torch.cat([t.inputs for t in terms], 2),
+        gradients=torch.cat(each, 2),
+        shared=False,
+    )
