@@ -1,0 +1,88 @@
+"""The kernels of one tile: every sample of one set with every sample of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ntkscope.kernels.infinite.duals import Dual, dual
+from ntkscope.kernels.infinite.layouts import Layout
+from ntkscope.kernels.infinite.products import cross_products
+from ntkscope.kernels.infinite.propagate import Options, Pairs, propagate
+from ntkscope.models import Activation, Architecture
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs and what was found out about each by itself.
+
+    Attributes:
+        x: [channel, y, x, N], or [inputs, N].
+        variances: [y, x, N] or [N] for each activation.
+    """
+
+    x: Tensor
+    variances: tuple[Tensor, ...]
+
+    def __getitem__(self, which: slice) -> Samples:
+        """Some of the samples."""
+        return Samples(self.x[..., which], tuple(q[..., which] for q in self.variances))
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What does not change from tile to tile.
+
+    Attributes:
+        layers: the architecture; a Flatten at its start has been done.
+        layout: of the inputs' pixels.
+        options: what is asked for.
+        zeros: for each activation, whether any sample has a preactivation of no variance.
+    """
+
+    layers: Architecture
+    layout: Layout
+    options: Options
+    zeros: tuple[bool, ...]
+
+
+def cross_kernels(
+    engine: Engine, s1: Samples, s2: Samples, same: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor | None]:
+    """NNGP [A, B] of the outputs, and their NTK if wanted.
+
+    Args:
+        engine: the network and what is asked for.
+        s1, s2: A and B samples.
+        same: indices of the pairs that are one and the same input, or None.
+    """
+    variances = iter(zip(s1.variances, s2.variances, engine.zeros, strict=True))
+
+    def nonlinearity(pairs: Pairs, layer: Activation) -> Pairs:
+        q1, q2, zeros = next(variances)
+        return _activate(pairs, dual(layer.kind), (q1, q2), zeros, same)
+
+    start = Pairs(cross_products(s1.x, s2.x, engine.layout), None, engine.layout)
+    end = propagate(start, engine.layers, nonlinearity, engine.options)
+    return end.K, end.T
+
+
+def _activate(
+    pairs: Pairs,
+    closed_form: Dual,
+    q: tuple[Tensor, Tensor],
+    zeros: bool,
+    same: tuple[Tensor, Tensor] | None,
+) -> Pairs:
+    """K and Θ · E[φ'φ'], with the exact values for a sample and itself."""
+    layout, T = pairs.layout, pairs.T
+    q1, q2 = layout.spread(q[0][..., :, None], q[1][..., None, :])
+    K, slope = closed_form.pair(pairs.K, q1, q2)
+    if zeros and closed_form.flat_at_zero:
+        slope.mul_(q1 > 0).mul_(q2 > 0)
+    if same is not None:
+        k, exact_slope = closed_form.same(q[0][..., same[0]])
+        layout.diagonal(K)[..., same[0], same[1]] = k
+        layout.diagonal(slope)[..., same[0], same[1]] = exact_slope
+    return Pairs(K, None if T is None else T.mul_(slope), layout)

@@ -1,0 +1,40 @@
+"""Cutting a kernel into tiles small enough for the cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+_BYTES = {"cpu": 2 * 2**20, "cuda": 2**28}  # of one tile's covariance
+_MIRROR_BLOCK = 1024
+
+
+def pairs_per_tile(entries: int, dtype: torch.dtype, device: torch.device) -> int:
+    """How many pairs of samples, of `entries` pixel pairs each, to hold at once."""
+    return max(1, _BYTES.get(device.type, _BYTES["cuda"]) // (entries * dtype.itemsize))
+
+
+def tiles(n1: int, n2: int, pairs: int, upper: bool) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns that cover [n1, n2], or its upper triangle, by at most `pairs` a tile.
+
+    Columns are contiguous in memory, so a tile has 32 of them before it has a second row.
+    """
+    columns = min(pairs, max(32, math.isqrt(pairs)), n2)
+    rows = max(1, pairs // columns)
+    for top in range(0, n1, rows):
+        first = top // columns * columns if upper else 0
+        for left in range(first, n2, columns):
+            yield slice(top, min(top + rows, n1)), slice(left, min(left + columns, n2))
+
+
+def mirror_in_place(kernel: Tensor) -> None:
+    """Copy the upper triangle of [N, N] onto the lower, block by block."""
+    n = len(kernel)
+    for top in range(0, n, _MIRROR_BLOCK):
+        rows = slice(top, top + _MIRROR_BLOCK)
+        block = kernel[rows, rows]
+        block.copy_(block.triu() + block.triu(1).mT)
+        kernel[top + _MIRROR_BLOCK :, rows] = kernel[rows, top + _MIRROR_BLOCK :].mT
