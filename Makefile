@@ -11,7 +11,7 @@ SNAKEFILES := Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-slow test-gpu lint format schema lock report clean FORCE
+.PHONY: help environment test test-slow test-gpu lint format schema lock report timings clean FORCE
 .PRECIOUS: figures/%.pdf figures/%.png
 
 # Run a command and show what it says only if it fails.
@@ -25,7 +25,7 @@ help: ## list these targets
 
 # Snakemake knows what is out of date, so it is always asked.
 figures/%.pdf figures/%.png: $(STAMP) FORCE
-	$(BIN)/snakemake --cores $(CORES) $(if $(findstring /,$*),--configfile config/$(*D).yaml) $@
+	$(BIN)/snakemake --cores $(CORES) $@ $(if $(findstring /,$*),--configfile config/$(*D).yaml)
 
 environment: $(STAMP) ## make .venv with exactly the locked versions
 
@@ -84,6 +84,9 @@ lock: ## pin all dependencies in requirements.lock
 report: $(STAMP) ## draw all figures and write results/report.html
 	$(BIN)/snakemake --cores $(CORES)
 	$(BIN)/snakemake --report results/report.html
+
+timings: $(STAMP) ## where the time of the last run went, by rule
+	@$(BIN)/python -m ntkscope.timings
 
 clean: ## remove caches; results, figures and the environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

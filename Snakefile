@@ -7,6 +7,9 @@ min_version("9.20")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
@@ -17,7 +20,7 @@ include: "rules/figures.smk"
 
 
 rule all:
-    """Every figure of this configuration, as PDF and PNG."""
+    """Every figure of this configuration, as PDF and PNG, and the tables of what has no figure."""
     default_target: True
     input:
-        [figure_file(name, kind) for name in CONFIG.experiments for kind in ("pdf", "png")],
+        [file for name in CONFIG.experiments for file in results_of(name)],

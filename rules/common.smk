@@ -47,9 +47,11 @@ def metrics_of(run, kernel):
     return f"results/runs/{run.id}/metrics-{kernel.id}.nc"
 
 
-def figure_file(experiment, kind):
-    """Where an experiment's figure is drawn."""
-    return f"{FIGURES}/{experiment}.{kind}"
+def results_of(experiment):
+    """What an experiment ends in: its figure, or its table where the analysis has no figure."""
+    if CONFIG.experiments[experiment].analysis == "table":
+        return [f"{EXPERIMENTS}/{experiment}/table.csv"]
+    return [f"{FIGURES}/{experiment}.{kind}" for kind in ("pdf", "png")]
 
 
 def run_at(wildcards):

@@ -7,7 +7,7 @@ from ntkscope.config.sections import Dataset
 from ntkscope.data.prepare import prepare_data
 from ntkscope.logs import job_log
 
-job = snakemake  # type: ignore[name-defined]  # noqa: F821
+job = snakemake  # type: ignore[name-defined]
 
 with job_log(job.log[0]):
     prepare_data(

@@ -45,12 +45,16 @@ def test_every_locked_package_has_hashes_and_no_address() -> None:
     assert "://" not in LOCK
 
 
-def test_conda_has_the_locked_versions_and_a_python_that_fits() -> None:
+def test_conda_has_a_python_that_fits_and_the_locked_versions() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    *plain, pip = environment["dependencies"]
-    assert pip == {"pip": ["-r requirements.lock"]}
+    plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    assert plain == environment["dependencies"]  # Snakemake copies the file: no relative paths
     (python,) = [entry.removeprefix("python=") for entry in plain if entry.startswith("python=")]
     assert Version(python) in SpecifierSet(PROJECT["requires-python"])
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    script = (ROOT / "environment.post-deploy.sh").read_text(encoding="utf-8")
+    for words in re.findall(r"^python -m pip (install .+)$", script, re.MULTILINE):
+        assert words in makefile.replace("--quiet ", "")
 
 
 def test_tools_are_set_to_the_oldest_python() -> None:
@@ -143,3 +147,12 @@ def test_a_python_without_venv_is_explained(project: Path) -> None:
     done = install(project, bare=1)
     assert done.returncode != 0
     assert "apt install python3-venv" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "file", ["README.md", "CONTRIBUTING.md", "config/README.md", "config/fashion.yaml", "Makefile"]
+)
+def test_targets_stand_before_configfile_which_takes_all_that_follows(file: str) -> None:
+    for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
+        _, option, rest = line.partition("--configfile ")
+        assert not option or not re.search(r"\s(\$@|figures/|results/)", rest), line

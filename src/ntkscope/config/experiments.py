@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ntkscope.config.datasets import DATASETS
+from ntkscope.config.nearest import did_you_mean
 from ntkscope.config.runs import (
     DatasetSpec,
     KernelSpec,
@@ -51,18 +52,20 @@ def expand(config: Config, name: str) -> list[Cell]:
     """
     if name not in config.experiments:
         raise ConfigError(
-            f"there is no experiment {name!r}",
+            f"there is no experiment {name!r}{did_you_mean(name, config.experiments)}",
             where="experiments",
             remedy=f"use one of: {', '.join(config.experiments) or 'none is configured'}",
         )
     experiment = config.experiments[name]
-    return [
+    cells = [
         _cell(config, name, regime, model, stream, training)
         for regime in _regimes(config, name, experiment)
         for model in _points(experiment.model)
         for stream in _points(experiment.stream)
         for training in _points(experiment.training)
     ]
+    _check_analysis(experiment, cells, f"experiments.{name}")
+    return cells
 
 
 def runs_of(config: Config) -> dict[str, RunSpec]:
@@ -137,6 +140,31 @@ def _cell(
     return Cell(axes, run, twin, _kernel(config, experiment, run, where))
 
 
+def _check_analysis(experiment: Experiment, cells: list[Cell], where: str) -> None:
+    """What the analysis `reactivation` can compare: runs with a boundary and a twin over widths."""
+    if experiment.analysis != "reactivation":
+        return
+    if not cells[0].run.boundaries:
+        raise ConfigError(
+            "the analysis reactivation needs a boundary, but the stream has one task",
+            where=f"{where}.stream",
+            remedy="use a stream of two tasks or more, or analysis: table",
+        )
+    if not experiment.twin:
+        raise ConfigError(
+            "the analysis reactivation holds every run against its twin, but twin is false",
+            where=f"{where}.twin",
+            remedy="set twin: true, or analysis: table",
+        )
+    extra = [axis for axis in cells[0].axes if axis not in ("regime", "width")]
+    if extra:
+        raise ConfigError(
+            f"the analysis reactivation sweeps regimes and widths, not {', '.join(extra)}",
+            where=where,
+            remedy=f"give {extra[0]} one value, or use analysis: table",
+        )
+
+
 def _model(config: Config, regime: Point, model: Point, where: str) -> ModelSpec:
     kind = model["kind"]
     side = min(DATASETS[config.dataset.name].shape[:2])
@@ -190,7 +218,8 @@ def _sampling(training: Point, stream: Point, where: str) -> Any:
 
 def _check_batch(config: Config, training: Point, classes: tuple[int, ...], where: str) -> None:
     available = _images_available(config, len(classes))
-    if training["sampling"] == "epochs" and available and training["batch_size"] > available:
+    too_many = available is not None and training["batch_size"] > available
+    if training["sampling"] == "epochs" and too_many:
         raise ConfigError(
             f"batch_size = {training['batch_size']} is more than the {available} training images "
             f"of a task of {len(classes)} classes",
@@ -209,7 +238,7 @@ def _kernel(config: Config, experiment: Experiment, run: RunSpec, where: str) ->
         )
     task = run.tasks[probe.task - 1]
     available = _images_available(config, len(task.classes))
-    if available and probe.samples > available:
+    if available is not None and probe.samples > available:
         raise ConfigError(
             f"a probe of {probe.samples} images is larger than its task, which has "
             f"{available} training images (class-balanced)",

@@ -345,7 +345,10 @@ class Resources(Section):
 class Experiment(Section):
     """A sweep of runs, its analysis and its figure (which has the experiment's name)."""
 
-    analysis: Literal["reactivation"] = Field(description="What is computed and drawn.")
+    analysis: Literal["reactivation", "table"] = Field(
+        description="reactivation: regimes and widths against their twins, with its figure; "
+        "table: metrics and fits of any sweep, without a figure."
+    )
     model: Model = Field(description="The network.")
     regimes: Distinct[str] = Field(description="Names of sections under `regimes`.")
     stream: Stream = Field(description="The stream of tasks.")

@@ -26,13 +26,24 @@ def seed_band(
 
 
 def draw_band(
-    axes: Axes, x: FloatArray, values: FloatArray, confidence: float, log: bool, colour: object
+    axes: Axes,
+    x: FloatArray,
+    values: FloatArray,
+    confidence: float | None,
+    log: bool,
+    colour: object,
 ) -> None:
-    """One line with its band; snapshots without a value are skipped, not bridged with NaN."""
-    middle, low, high = seed_band(values, confidence, log)
+    """One line with its band, or thin and without one where `confidence` is None.
+
+    Snapshots without a value are bridged.
+    """
+    middle, low, high = seed_band(values, confidence or 0.95, log)
     there = np.isfinite(middle)
-    axes.fill_between(x[there], low[there], high[there], color=colour, alpha=0.22, linewidth=0)
-    axes.plot(x[there], middle[there], color=colour, solid_capstyle="round")
+    if confidence is not None:
+        axes.fill_between(x[there], low[there], high[there], color=colour, alpha=0.2, linewidth=0)
+    width = 0.9 if confidence is not None else 0.5
+    order = 2 if confidence is not None else 1.5
+    axes.plot(x[there], middle[there], color=colour, linewidth=width, zorder=order)
 
 
 def boundary_scale(axes: Axes, before: int, after: int, linear: int) -> None:
@@ -40,9 +51,6 @@ def boundary_scale(axes: Axes, before: int, after: int, linear: int) -> None:
     axes.set_xscale("symlog", linthresh=linear, linscale=1.0)
     axes.set_xlim(-before, after)
     ticks = [-before, -linear, 0, linear, after]
-    middle = int(round(np.sqrt(linear * after), -1))
-    if linear * 2 < middle < after / 1.5:
-        ticks = [-before, -middle, -linear, 0, linear, middle, after]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(

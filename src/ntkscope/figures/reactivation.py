@@ -45,17 +45,31 @@ class Row:
 
 
 ROWS = (
-    Row("velocity", "velocity (1/step)", True, False, "spike", "spike\n(velocity / twin's)", True),
-    Row("spectral_norm", "norm / before", True, True, "norm_drop", "norm drop\n(less twin's)"),
+    Row("velocity", "velocity\n(1/step)", True, False, "spike", "spike\n(velocity / twin's)", True),
+    Row(
+        "spectral_norm",
+        "norm $\\lambda_\\max$\n(relative to before)",
+        True,
+        True,
+        "norm_drop",
+        "norm drop\n(less twin's)",
+    ),
     Row(
         "distance_from_start",
-        "distance from start",
+        "distance from start\n(1 \N{MINUS SIGN} CKA)",
         False,
         False,
         "distance",
         f"distance moved in\n{_LINEAR} steps (less twin's)",
     ),
-    Row("alignment", "alignment", False, False, "deflection", "deflection\n(less twin's)"),
+    Row(
+        "alignment",
+        "alignment\n(CKA with labels)",
+        False,
+        False,
+        "deflection",
+        "deflection\n(less twin's)",
+    ),
 )
 
 
@@ -85,7 +99,7 @@ def draw_reactivation(
     for row, axes_of_row in zip(ROWS, grid, strict=True):
         for regime, axes in zip(regimes, axes_of_row[:-1], strict=True):
             _trajectories(axes, metrics.sel(regime=regime), row, colours, fits.attrs["confidence"])
-        _same_limits(list(axes_of_row[:-1]))
+        _same_limits(list(axes_of_row[:-1]), row.relative)
         axes_of_row[0].set_ylabel(row.label)
         _against_width(axes_of_row[-1], fits, row, regimes)
     _titles(figure, grid, regimes, labels)
@@ -106,8 +120,11 @@ def _trajectories(
             if row.relative:
                 before = (x > -_LINEAR) & (x <= 0)
                 values = values / values[:, before].mean(axis=1, keepdims=True)
-            shown = x >= 0 if arm == "twin" else np.ones(len(x), dtype=bool)
-            draw_band(axes, x[shown], values[:, shown], confidence, row.log, shade)
+            is_twin = arm == "twin"
+            shown = x >= 0 if is_twin else np.ones(len(x), dtype=bool)
+            band = None if is_twin else confidence
+            draw_band(axes, x[shown], values[:, shown], band, row.log, shade)
+    _say_who_is_missing(axes, metrics)
     if row.log:
         axes.set_yscale("log")
     span = _steps(metrics.isel(width=0))
@@ -126,9 +143,25 @@ def _usable(cell: xr.Dataset, arm: str) -> xr.Dataset:
     return cell.sel(arm=arm).where(~failed)
 
 
-def _same_limits(row: list[Axes]) -> None:
+def _say_who_is_missing(axes: Axes, metrics: xr.Dataset) -> None:
+    """Name the widths with seeds that are left out, so that no average hides them."""
+    failed = ((metrics["diverged_step"] >= 0) | (metrics["dead_step"] >= 0)).any("arm").sum("seed")
+    widths = failed["width"].values
+    found = [f"width {w}: {n}" for w, n in zip(widths, failed.values, strict=True) if n]
+    if found:
+        said = "seeds left out (diverged or dead)\n" + "\n".join(found)
+        size = plt.rcParams["xtick.labelsize"] - 1
+        axes.text(0.98, 0.97, said, transform=axes.transAxes, ha="right", va="top", fontsize=size)
+
+
+def _same_limits(row: list[Axes], relative: bool) -> None:
+    """One scale for a row; where it is relative to the boundary, by the curves from there on."""
+    curves = [line.get_xydata() for axes in row for line in axes.lines]
+    x, y = np.concatenate([np.asarray(c) for c in curves if len(np.asarray(c)) > 2]).T
     low = min(axes.get_ylim()[0] for axes in row)
     high = max(axes.get_ylim()[1] for axes in row)
+    if relative:
+        low, high = y[x >= -_LINEAR].min() / 1.6, y[x >= -_LINEAR].max() * 1.3
     for number, axes in enumerate(row):
         axes.set_ylim(low, high)
         if number:
@@ -159,9 +192,10 @@ def _against_width(axes: Axes, fits: xr.Dataset, row: Row, regimes: list[str]) -
         )
         texts.append(_exponent(fits, row, regime))
     _width_scale(axes, widths)
-    if row.ratio:
+    if row.ratio or (chosen["low"].min() > 0 and any(texts)):
         axes.set_yscale("log")
-    axes.axhline(1.0 if row.ratio else 0.0, color=TWIN, linewidth=0.6, zorder=0)
+    if axes.get_yscale() == "linear" or row.ratio:
+        axes.axhline(1.0 if row.ratio else 0.0, color=TWIN, linewidth=0.6, zorder=0)
     axes.set_ylabel(row.effect_label)
     _exponents(axes, texts)
 
@@ -180,23 +214,22 @@ def _exponent(fits: xr.Dataset, row: Row, regime: str) -> str | None:
 
 
 def _exponents(axes: Axes, texts: list[str | None]) -> None:
-    """The exponents above the panel, in the colours of their regimes."""
-    shown = [(number, text) for number, text in enumerate(texts) if text]
-    if not shown:
-        return
-    size = plt.rcParams["xtick.labelsize"] - 0.5
-    places = np.linspace(0.0, 1.0, len(shown)) if len(shown) > 1 else [0.5]
-    sides = {0: "left", len(shown) - 1: "right"} if len(shown) > 1 else {}
-    for place, (order, (number, text)) in zip(places, enumerate(shown), strict=True):
-        axes.text(
-            place,
-            1.03,
-            text,
-            transform=axes.transAxes,
-            ha=sides.get(order, "center"),
-            va="bottom",
-            fontsize=size,
-            color=REGIME_COLOURS[number],
+    """The exponents in the colours of their regimes, where the panel has room."""
+    shown = {number: text for number, text in enumerate(texts) if text}
+    handles = [Line2D([], [], linestyle="none", label=text) for text in shown.values()]
+    if handles:
+        axes.legend(
+            handles=handles,
+            labelcolor=[REGIME_COLOURS[number] for number in shown],
+            fontsize=plt.rcParams["xtick.labelsize"] - 0.5,
+            title="exponent of width",
+            title_fontsize=plt.rcParams["xtick.labelsize"] - 0.5,
+            loc="best",
+            handlelength=0,
+            handletextpad=0,
+            labelspacing=0.15,
+            borderpad=0.1,
+            frameon=False,
         )
 
 
@@ -221,9 +254,7 @@ def _titles(
         axes.tick_params(labelbottom=False)
     for letter, axes in zip("abcdefghijklmnopqrstuvwxyz", grid.flat, strict=False):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.text(
-            0.03, 0.97, letter, transform=axes.transAxes, va="top", ha="left", fontweight="bold"
-        )
+        axes.set_title(letter, loc="left", fontweight="bold", x=-0.02)
 
 
 def _legends(

@@ -35,8 +35,8 @@ class Follower(Protocol):
 class WholeKernel:
     """Spectrum of the NTK, and its distances, velocity and alignment under each form of CKA.
 
-    Also flags, for each snapshot and seed: `diverged` (not finite) and `dead` (finite, but zero or
-    constant).
+    Also flags each snapshot and seed: `diverged` (not finite), `undefined` (CKA is: for that reason
+    or because the kernel is zero or constant).
     """
 
     array = "ntk"
@@ -68,7 +68,7 @@ class WholeKernel:
         for suffix, tracker in self._trackers.items():
             found |= {f"{name}{suffix}": tracker.curves[name] for name in CURVES}
         finite = np.stack(self._finite)
-        return found | {"diverged": ~finite, "dead": finite & self._trackers[""].undefined}
+        return found | {"diverged": ~finite, "undefined": self._trackers[""].undefined}
 
 
 class LayerKernels:

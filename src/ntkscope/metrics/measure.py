@@ -119,7 +119,7 @@ def _assemble(lineage: Lineage, curves: Curves, log: xr.Dataset) -> xr.Dataset:
     """The table: curves blanked where a seed diverged, with their meanings."""
     steps = lineage.steps
     diverged = earliest(log["diverged_step"].values, first_step(curves.pop("diverged"), steps))
-    dead = first_step(blank(curves.pop("dead"), diverged, steps) == 1, steps)
+    dead = first_step(blank(curves.pop("undefined"), diverged, steps) == 1, steps)
     curves |= {name: log[name].values for name in ("loss", "accuracy")}
     variables: dict[str, Any] = {
         name: (_dims(name), blank(curve, diverged, steps), attributes(name))

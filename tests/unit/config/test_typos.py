@@ -29,6 +29,7 @@ def whole() -> dict[str, Any]:
     base = values["experiments"].pop("reactivation")
     for number, stream in enumerate(STREAMS):
         experiment = {**base, "stream": {"kind": stream}, "training": {"sampling": "independent"}}
+        experiment["analysis"] = "table"
         experiment["model"] = {"kind": MODELS[number % len(MODELS)], "width": 8}
         values["experiments"][stream] = experiment
     written = Config.model_validate(values).model_dump()

@@ -25,7 +25,7 @@ from ntkscope.fits.reactivation import (
 STEPS = np.arange(0, 13)
 SPAN = Span(STEPS, boundary=5, end=12, window=3)
 #                 0  1  2  3  4  5 |6  7  8  9 10 11 12
-NORM = np.asarray([9, 9, 9, 10, 11, 9, 8, 4, 5, 6, 7, 9, 6], float)
+NORM = np.asarray([9, 9, 9, 10, 11, 9, 9.5, 4, 5, 6, 7, 9, 6], float)
 
 
 def test_the_norm_falls_from_10_to_4_and_rises_to_9() -> None:
@@ -61,7 +61,7 @@ def test_only_the_task_after_the_boundary_counts() -> None:
 
 def test_spike_is_the_first_step_over_twin_and_over_the_window_before() -> None:
     velocity = np.full(13, 2.0)
-    velocity[[0, 1, 5, 6]] = [50.0, 50.0, 200.0, 1000.0]
+    velocity[[0, 1, 2, 4, 5, 6]] = [50.0, 50.0, 1.0, 30.0, 200.0, 1000.0]
     velocity[12] = np.nan
     np.testing.assert_allclose(log_velocity(velocity, SPAN), np.log(200))
     np.testing.assert_allclose(spike_over_baseline(velocity, SPAN), np.log(100))

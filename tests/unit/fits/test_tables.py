@@ -193,6 +193,7 @@ def test_without_twin_only_unpaired_quantities_are_given(
     at = fits.sel(regime="lazy", width=64, boundary=1)
     for name, quantity in QUANTITIES.items():
         assert (at["n"].sel(quantity=name) == 0) == quantity.paired, name
+        assert at["undefined"].sel(quantity=name) == (5 if quantity.paired else 0), name
     mine = rows[(rows["regime"] == "lazy") & (rows["width"] == 64)].set_index("quantity")
     assert mine.loc["spike", "note"] == "no twin"
     assert np.isfinite(at["per_arm"].sel(quantity="norm_drop", arm="shift")).all()

@@ -86,9 +86,9 @@ def test_symmetric_exactly_and_positive_semidefinite(name, kind):
         torch.stack(list(stacked_ntk(layers, stacked, x1, kind=kind).values())).sum(0)[0],
         empirical_ntk(network, x1, kind=kind).flatten(0, -3 if kind == "full" else 0),
     ):
-        kernel = kernel.reshape(int(kernel.numel() ** 0.5), -1)
-        assert torch.equal(kernel, kernel.T)
-        values = torch.linalg.eigvalsh(kernel)
+        matrix = kernel.reshape(int(kernel.numel() ** 0.5), -1)
+        assert torch.equal(matrix, matrix.T)
+        values = torch.linalg.eigvalsh(matrix)
         assert values[0] > -1e-12 * values[-1]
 
 

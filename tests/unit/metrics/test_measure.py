@@ -155,6 +155,15 @@ def test_a_constant_kernel_is_dead_and_the_table_is_still_made(
     np.testing.assert_allclose(data["spectral_norm"].values[1, 2:], value * N)
 
 
+def test_a_kernel_constant_up_to_the_precision_it_was_computed_in_is_dead(
+    measured: Make, stream: np.ndarray
+) -> None:
+    whole = stream.sum(axis=1)
+    assert whole.dtype == np.float64  # but taken in float32, as the store's attributes say
+    whole[0, 4:] = 2 + 1e-7 * whole[0, 4:] / np.abs(whole[0, 4:]).max()
+    assert measured(whole)["dead_step"].values.tolist() == [6, -1]
+
+
 def test_blocks_of_seeds_give_the_same_table(
     measured: Make, stream: np.ndarray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -208,6 +217,38 @@ def test_a_stream_without_boundary_has_no_distance_from_one(
     assert np.isnan(data["distance_from_boundary"]).all()
     with pytest.raises(StoreError, match=r"boundary \[7\]"):
         measure_kernels([store], [log], tmp_path / "m.nc", boundaries=[1, 7], dt=1, record={})
+
+
+def test_each_distance_from_a_boundary_is_from_the_last_one(
+    tmp_path: Path, kernel_store: Make, log_store: Make, kernels: Make
+) -> None:
+    stream = kernels(1, 6, N)
+    store = kernel_store(tmp_path / "k.zarr", stream, [0, 1, 2, 3, 4, 5])
+    log = log_store(tmp_path / "l.zarr", [0, 1, 2, 3, 4, 5], 1)
+    measure_kernels([store], [log], tmp_path / "m.nc", boundaries=[1, 3], dt=1, record={})
+    found = read_netcdf(tmp_path / "m.nc", "metrics")["distance_from_boundary"].values[0]
+    expected = [cka_distance(stream[0, i], stream[0, 1 if i < 3 else 3]) for i in range(1, 6)]
+    np.testing.assert_allclose(found[1:], expected, atol=1e-14)
+    assert np.isnan(found[0])
+
+
+def test_a_log_of_other_seeds_is_refused(
+    tmp_path: Path, kernel_store: Make, log_store: Make, kernels: Make
+) -> None:
+    store = kernel_store(tmp_path / "k.zarr", kernels(1, 3, N), [0, 1, 2])
+    log = log_store(tmp_path / "l.zarr", [0, 1, 2], 2)
+    with pytest.raises(StoreError, match="other seeds"):
+        measure_kernels([store], [log], tmp_path / "m.nc", boundaries=[], dt=1, record={})
+
+
+def test_a_boundary_that_is_in_both_stores_is_refused(
+    tmp_path: Path, kernel_store: Make, log_store: Make, kernels: Make
+) -> None:
+    first = kernel_store(tmp_path / "a.zarr", kernels(1, 2, N), [0, 1])
+    second = kernel_store(tmp_path / "b.zarr", kernels(1, 2, N), [1, 2], 2)
+    log = log_store(tmp_path / "l.zarr", [0, 1, 2], 1)
+    with pytest.raises(StoreError, match="do not follow"):
+        measure_kernels([first, second], [log], tmp_path / "m.nc", boundaries=[1], dt=1, record={})
 
 
 def test_steps_out_of_order_and_logs_that_lack_a_step_are_refused(

@@ -36,7 +36,13 @@ def train(run, images_path, folder, **options):
         output = folder / f"{member.id}.zarr"
         if not output.exists():
             train_task(
-                member, images_path, parent, output, state=folder / "state" / member.id, stage="", **options
+                member,
+                images_path,
+                parent,
+                output,
+                state=folder / "state" / member.id,
+                stage="",
+                **options,
             )
         parent = output
     return parent
@@ -46,7 +52,9 @@ def contents(path):
     """All arrays of a store, by group and name."""
     groups = (None, "parameters", "optimizer")
     data = {g: xr.open_zarr(path, group=g, consolidated=False).load() for g in groups}
-    return {f"{g}/{n}": v.values for g, dataset in data.items() for n, v in dataset.variables.items()}
+    return {
+        f"{g}/{n}": v.values for g, dataset in data.items() for n, v in dataset.variables.items()
+    }
 
 
 def assert_same_bits(first, second):
@@ -122,7 +130,10 @@ def test_snapshots_are_where_they_should_be(run):
     first, second = run.lineage
     assert snapshot_steps(first).tolist() == [0, 1, 2, 3, 4, 9, 10, 11, 12]
     assert snapshot_steps(second).tolist() == [13, 14, 15, 16, 24]
-    assert snapshot_steps(run.parent.model_copy(update={"continues": False})).tolist()[-2:] == [4, 12]
+    assert snapshot_steps(run.parent.model_copy(update={"continues": False})).tolist()[-2:] == [
+        4,
+        12,
+    ]
 
 
 def test_a_run_and_its_twin_share_their_first_task(run, images_path, tmp_path):

@@ -1,0 +1,167 @@
+"""Zarr stores: round trip, damage, incompleteness; workplaces: locks, identities, moves."""
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ntkscope.errors import BusyError, StoreError
+from ntkscope.stores import Array, Workplace, ZarrStore, read_netcdf, read_store, write_netcdf
+
+
+def make(path, values=None, complete=True):
+    values = np.arange(12.0).reshape(3, 4) if values is None else values
+    dims = tuple(f"d{i}" for i in range(values.ndim))
+    store = ZarrStore.allocate(
+        path,
+        "kernels",
+        {"a": Array(dims, values.shape, values.dtype, chunks=(1, *values.shape[1:]))},
+        coords={"name": (("d0",), [f"row {i}" for i in range(len(values))])},
+        mask=("d0",),
+        attrs={"source": "test"},
+    )
+    store.write("a", ..., values)
+    if complete:
+        store.done(...)
+    return store
+
+
+@given(
+    hnp.arrays(st.sampled_from(["f4", "f8", "i8", "u1"]), hnp.array_shapes(min_dims=1, max_dims=3))
+)
+def test_what_is_read_is_what_was_written(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("store") / "a.zarr"
+    make(path, values)
+    read = read_store(path, "kernels")
+    np.testing.assert_array_equal(read["a"].values, values)
+    assert read["a"].dims[0] == "d0"
+    assert read["name"].values.tolist() == [f"row {i}" for i in range(len(values))]
+
+
+def test_opens_with_xarray_alone_and_without_warnings(tmp_path):
+    make(tmp_path / "a.zarr")
+    (tmp_path / "a.zarr" / ".snakemake_timestamp").touch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_store(tmp_path / "a.zarr", "kernels")["a"].shape == (3, 4)
+    assert xr.open_zarr(tmp_path / "a.zarr", consolidated=False)["a"].dims == ("d0", "d1")
+
+
+def test_a_flipped_byte_is_noticed(tmp_path):
+    make(tmp_path / "a.zarr")
+    chunk = tmp_path / "a.zarr" / "a" / "c" / "1" / "0"
+    content = bytearray(chunk.read_bytes())
+    content[3] ^= 1
+    chunk.write_bytes(content)
+    with pytest.raises(ValueError, match="checksum"):
+        read_store(tmp_path / "a.zarr", "kernels")["a"].load()
+    with pytest.raises(StoreError, match="'a' cannot be read"):
+        ZarrStore.open(tmp_path / "a.zarr", "kernels").read("a")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda path: None, "no readable Zarr store"),
+        (lambda path: make(path, complete=False), "incomplete: 0 of 3 parts"),
+        (lambda path: make(path).describe(kind="images"), "'images', not of 'kernels'"),
+        (lambda path: make(path).describe(format=99), "format 99"),
+        (lambda path: path.write_text("not a store"), "no readable Zarr store"),
+    ],
+)
+def test_bad_stores_are_refused_with_their_place(tmp_path, spoil, says):
+    spoil(tmp_path / "a.zarr")
+    with pytest.raises(StoreError) as error:
+        read_store(tmp_path / "a.zarr", "kernels")
+    assert says in str(error.value)
+    assert str(tmp_path / "a.zarr") in str(error.value)
+    assert "run its rule again" in str(error.value)
+
+
+def test_unwritten_floats_are_nan(tmp_path):
+    store = ZarrStore.allocate(
+        tmp_path / "a.zarr",
+        "kernels",
+        {"a": Array(("d",), (3,), "f4")},
+        coords={},
+        mask=("d",),
+        attrs={},
+    )
+    assert np.isnan(store.read("a")).all()
+
+
+def test_netcdf_round_trip_and_refusals(tmp_path):
+    data = xr.Dataset({"a": (("x",), np.arange(3.0))}, {"x": [1, 2, 3]})
+    write_netcdf(data, tmp_path / "a.nc", "metrics", {"made": "now"})
+    read = read_netcdf(tmp_path / "a.nc", "metrics")
+    xr.testing.assert_equal(read, data)
+    assert json.loads(read.attrs["provenance"]) == {"made": "now"}
+    with pytest.raises(StoreError, match="'metrics', not of 'fits'"):
+        read_netcdf(tmp_path / "a.nc", "fits")
+    content = bytearray((tmp_path / "a.nc").read_bytes())
+    (tmp_path / "a.nc").write_bytes(content[: len(content) // 2])
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_netcdf(tmp_path / "a.nc", "metrics")
+
+
+def test_a_workplace_moves_its_store_and_vanishes(tmp_path):
+    with Workplace(tmp_path / "state", {"a": 1}) as place:
+        make(place.store)
+        place.save("note", b"x")
+        assert place.load("note") == b"x"
+        place.finish(tmp_path / "deep" / "out.zarr")
+    assert read_store(tmp_path / "deep" / "out.zarr", "kernels")["a"].shape == (3, 4)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_workplace_keeps_what_is_its_own_and_forgets_others(tmp_path):
+    for identity, kept in (({"a": 1}, None), ({"a": 1}, b"x"), ({"a": 2}, None)):
+        with Workplace(tmp_path / "state", identity) as place:
+            assert place.load("note") == kept
+            place.save("note", b"x")
+
+
+def test_a_living_owner_is_not_disturbed(tmp_path):
+    with Workplace(tmp_path / "state", {}), pytest.raises(BusyError) as error:
+        Workplace(tmp_path / "state", {}).__enter__()
+    assert f"process {os.getpid()}" in str(error.value)
+
+
+def test_the_lock_of_a_dead_process_is_broken(tmp_path):
+    code = (
+        "import sys, os; from ntkscope.stores import Workplace\n"
+        "Workplace(sys.argv[1], {}).__enter__(); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "state")], check=False)
+    assert (tmp_path / "state" / "lock.json").exists()
+    with Workplace(tmp_path / "state", {}):
+        pass
+
+
+def test_the_lock_of_another_host_holds_until_it_is_stale(tmp_path):
+    folder = tmp_path / "state"
+    folder.mkdir()
+    lock = folder / "lock.json"
+    lock.write_text(json.dumps({"pid": 1, "host": "elsewhere", "started": 0.0}))
+    with pytest.raises(BusyError, match="elsewhere"):
+        Workplace(folder, {}).__enter__()
+    os.utime(lock, (0, 0))
+    with Workplace(folder, {}):
+        pass
+
+
+def test_who_lost_the_lock_does_not_finish(tmp_path):
+    with Workplace(tmp_path / "state", {}) as place:
+        make(place.store)
+        (tmp_path / "state" / "lock.json").write_text("{}")
+        with pytest.raises(BusyError, match="taken over"):
+            place.finish(tmp_path / "out.zarr")
+    assert not (tmp_path / "out.zarr").exists()

@@ -1,0 +1,162 @@
+"""A copy of the workflow with a tiny preset, and the `snakemake` that runs in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "environment.yml", "rules", "scripts", "config", "profiles", "workflow")
+
+TINY: dict[str, Any] = {
+    "preset": "digits",
+    "dataset": {"name": "digits"},
+    "seeds": [0, 1],
+    "regimes": {
+        "feature": {"learning_rate": 0.1, "label": "feature"},
+        "ntk": {"parametrisation": "ntk", "learning_rate": 0.5, "label": "ntk"},
+    },
+    "experiments": {
+        "reactivation": {
+            "analysis": "reactivation",
+            "model": {"kind": "mlp", "depth": 2, "width": [4, 8]},
+            "regimes": ["feature"],
+            "stream": {"kind": "class_split", "tasks": 2, "classes_per_task": 5, "steps": 12},
+            "training": {"batch_size": 16},
+            "snapshots": {"around_boundary": 3, "log_spaced": 3},
+            "probe": {"samples": 10},
+            "fits": {"window": 3},
+        }
+    },
+}
+"""Two widths of one regime: three trained tasks each (of the run, its twin, and both before)."""
+
+ALL_JOBS = {
+    "prepare_data": 1,
+    "train_task": 6,
+    "take_kernels": 6,
+    "measure_kernels": 4,
+    "collect_metrics": 1,
+    "fit_experiment": 1,
+    "draw": 1,
+}
+"""What `TINY` takes when nothing is there."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A working folder with a copy of the workflow and the library."""
+
+    root: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, root: Path, config: Mapping[str, Any] = TINY) -> Project:
+        """Copy workflow and library to `root`; `config` becomes the default preset."""
+        no_caches = shutil.ignore_patterns("__pycache__")
+        for part in (*PARTS, "src/ntkscope"):
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, root / part, ignore=no_caches)
+            else:
+                root.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / part, root / part)
+        project = cls(root)
+        project.configure(config)
+        return project
+
+    def copy(self, root: Path) -> Project:
+        """Another project with all that was made here, as old as it is here."""
+        shutil.copytree(self.root, root)
+        return Project(root, self.variables)
+
+    @property
+    def config(self) -> Any:
+        """The default preset, as read from its file."""
+        return yaml.safe_load((self.root / "config/config.yaml").read_text(encoding="utf-8"))
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Write the default preset."""
+        text = yaml.safe_dump(dict(config), sort_keys=False)
+        (self.root / "config/config.yaml").write_text(text, encoding="utf-8")
+
+    def change(self, key: str, value: Any) -> None:
+        """Set one key of the default preset: `change("dataset.root", "elsewhere")`."""
+        config = section = self.config
+        *sections, last = key.split(".")
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[last] = value
+        self.configure(config)
+
+    def append(self, file: str, text: str) -> None:
+        """Add text at the end of one of the workflow's files."""
+        with (self.root / file).open("a", encoding="utf-8") as handle:
+            handle.write(text)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Jobs and the Snakefile import the library of this copy."""
+        plain = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "PYTEST"))}
+        return {**plain, "PYTHONPATH": str(self.root / "src"), **self.variables}
+
+    def start(self, *options: str, **how: Any) -> subprocess.Popen[str]:
+        """Begin `snakemake --cores 2 OPTIONS`, in a process group of its own."""
+        command = [sys.executable, "-m", "snakemake", *self._cores(options), *options]
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            text=True,
+            stdout=how.get("stdout", subprocess.PIPE),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def snakemake(self, *options: str, limit: float = 400) -> subprocess.CompletedProcess[str]:
+        """`snakemake --cores 2 OPTIONS`; output and errors are in `stdout`."""
+        with self.start(*options) as process:
+            try:
+                said, _ = process.communicate(timeout=limit)
+            except subprocess.TimeoutExpired:
+                end(process)
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, said)
+
+    def build(self, *options: str) -> str:
+        """Run the workflow, which must succeed; gives what it said."""
+        done = self.snakemake(*options)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def plan(self, *options: str) -> dict[str, int]:
+        """What would run now: jobs of each rule, the target's aside."""
+        said = self.build("--dry-run", *options)
+        if "Nothing to be done" in said:
+            return {}
+        table = re.search(r"^job +count\n-[- ]*\n(.*?)^total ", said, re.MULTILINE | re.DOTALL)
+        assert table, said
+        jobs = dict(line.split() for line in table[1].splitlines())
+        return {rule: int(count) for rule, count in jobs.items() if rule != "all"}
+
+    def files(self, pattern: str) -> list[Path]:
+        """Files that match a pattern, sorted."""
+        return sorted(self.root.glob(pattern))
+
+    @staticmethod
+    def _cores(options: tuple[str, ...]) -> tuple[str, ...]:
+        return () if {"--lint", "--jobs", "--workflow-profile"} & set(options) else ("--cores", "2")
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Kill snakemake and every job it began: its process group."""
+    os.killpg(process.pid, 9)
+    process.wait()
