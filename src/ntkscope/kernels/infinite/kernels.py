@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ntkscope.errors import ModelError
 from ntkscope.kernels.infinite.band_layout import BandLayout, reach
+from ntkscope.kernels.infinite.checks import check_inputs, check_layers
 from ntkscope.kernels.infinite.cross import Engine, Samples, cross_kernels
 from ntkscope.kernels.infinite.duplicates import identities
 from ntkscope.kernels.infinite.full_layout import FullLayout
@@ -19,7 +19,7 @@ from ntkscope.kernels.infinite.propagate import Options
 from ntkscope.kernels.infinite.tiles import mirror_in_place, pairs_per_tile, tiles
 from ntkscope.kernels.infinite.variances import preactivation_variances
 from ntkscope.kernels.infinite.vector_layout import VectorLayout
-from ntkscope.models import Architecture, Conv, Dense, Flatten
+from ntkscope.models import Architecture, Flatten
 
 Tile = Callable[
     [Engine, Samples, Samples, tuple[Tensor, Tensor] | None], tuple[Tensor, Tensor | None]
@@ -111,8 +111,8 @@ def _kernels(
     compile: bool,
 ) -> list[Tensor]:
     """[NNGP] or [NNGP, NTK], tile by tile."""
-    for x in (x1,) if x2 is None else (x1, x2):
-        _check(layers, x, x1)
+    check_inputs(x1, x2)
+    check_layers(layers, tuple(x1.shape[1:]))
     layers, layout, entries = _laid_out(layers, x1)
     pairs = tile or pairs_per_tile(entries, x1.dtype, x1.device)
     s1 = _samples(layers, layout, x1, normal_biases, pairs)
@@ -169,14 +169,3 @@ def _laid_out(layers: Architecture, x: Tensor) -> tuple[Architecture, Layout, in
         return layers, BandLayout(offset), (2 * offset + 1) ** 2 * pixels
     return layers, FullLayout(), pixels**2
 
-
-def _check(layers: Architecture, x: Tensor, first: Tensor) -> None:
-    """Refuse what would fail, or be silently wrong, further down."""
-    affine = [layer for layer in layers if isinstance(layer, Dense | Conv)]
-    problem = None
-    if x.dtype not in (torch.float32, torch.float64):
-        problem = f"the inputs are {x.dtype}, not float32 or float64"
-    elif (x.dtype, x.device) != (first.dtype, first.device):
-        problem = "the two sets of inputs differ in dtype or device"
-    if problem is not None:
-        raise ModelError(problem, where="x1, x2", remedy="convert them with Tensor.to")
