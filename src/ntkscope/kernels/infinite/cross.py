@@ -26,8 +26,9 @@ class Samples:
     variances: tuple[Tensor, ...]
 
     def __getitem__(self, which: slice) -> Samples:
-        """Some of the samples."""
-        return Samples(self.x[..., which], tuple(q[..., which] for q in self.variances))
+        """Some of the samples, contiguous: broadcasting over them is then one long loop."""
+        variances = tuple(q[..., which].contiguous() for q in self.variances)
+        return Samples(self.x[..., which].contiguous(), variances)
 
 
 @dataclass(frozen=True)

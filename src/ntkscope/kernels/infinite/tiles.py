@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 _BYTES = {"cpu": 2 * 2**20, "cuda": 2**28}  # of one tile's covariance
-_MIRROR_BLOCK = 1024
+_COLUMNS = 256  # a tile has these before it has a second row
+_MIRROR_BLOCK = 256
 
 
 def pairs_per_tile(entries: int, dtype: torch.dtype, device: torch.device) -> int:
@@ -20,9 +21,9 @@ def pairs_per_tile(entries: int, dtype: torch.dtype, device: torch.device) -> in
 def tiles(n1: int, n2: int, pairs: int, upper: bool) -> Iterator[tuple[slice, slice]]:
     """Rows and columns that cover [n1, n2], or its upper triangle, by at most `pairs` a tile.
 
-    Columns are contiguous in memory, so a tile has 32 of them before it has a second row.
+    Long rows: the arithmetic's inner loops run along them.
     """
-    columns = min(pairs, max(32, math.isqrt(pairs)), n2)
+    columns = min(pairs, max(_COLUMNS, math.isqrt(pairs)), n2)
     rows = max(1, pairs // columns)
     for top in range(0, n1, rows):
         first = top // columns * columns if upper else 0
