@@ -15,10 +15,10 @@ import types
 # This module of neural-tangents needs TensorFlow, which the kernels do not.
 sys.modules["neural_tangents.experimental"] = types.ModuleType("experimental")
 
-import jax
-import neural_tangents
-import numpy as np
-from neural_tangents import stax
+import jax  # noqa: E402
+import neural_tangents  # noqa: E402
+import numpy as np  # noqa: E402
+from neural_tangents import stax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 

@@ -8,27 +8,9 @@ from torch import Tensor
 
 from ntkscope.kernels.infinite.duals import Dual, dual
 from ntkscope.kernels.infinite.layouts import Layout
-from ntkscope.kernels.infinite.products import cross_products
 from ntkscope.kernels.infinite.propagate import Options, Pairs, propagate
+from ntkscope.kernels.infinite.samples import Samples
 from ntkscope.models import Activation, Architecture
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Inputs and what was found out about each by itself.
-
-    Attributes:
-        x: [channel, y, x, N], or [inputs, N].
-        variances: [y, x, N] or [N] for each activation.
-    """
-
-    x: Tensor
-    variances: tuple[Tensor, ...]
-
-    def __getitem__(self, which: slice) -> Samples:
-        """Some of the samples, contiguous: broadcasting over them is then one long loop."""
-        variances = tuple(q[..., which].contiguous() for q in self.variances)
-        return Samples(self.x[..., which].contiguous(), variances)
 
 
 @dataclass(frozen=True)
@@ -49,12 +31,13 @@ class Engine:
 
 
 def cross_kernels(
-    engine: Engine, s1: Samples, s2: Samples, same: tuple[Tensor, Tensor] | None
+    engine: Engine, K: Tensor, s1: Samples, s2: Samples, same: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, Tensor | None]:
     """NNGP [A, B] of the outputs, and their NTK if wanted.
 
     Args:
         engine: the network and what is asked for.
+        K: `cross_products` of the samples; overwritten.
         s1, s2: A and B samples.
         same: indices of the pairs that are one and the same input, or None.
     """
@@ -64,8 +47,7 @@ def cross_kernels(
         q1, q2, zeros = next(variances)
         return _activate(pairs, dual(layer.kind), (q1, q2), zeros, same)
 
-    start = Pairs(cross_products(s1.x, s2.x, engine.layout), None, engine.layout)
-    end = propagate(start, engine.layers, nonlinearity, engine.options)
+    end = propagate(Pairs(K, None, engine.layout), engine.layers, nonlinearity, engine.options)
     return end.K, end.T
 
 

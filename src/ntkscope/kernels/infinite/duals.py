@@ -33,8 +33,8 @@ class Dual:
 def _relu_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
     """Arc-cosine kernels of degrees 1 and 0 (Cho & Saul 2009, eqs. 3 to 6), halved.
 
-    With θ the angle between u and v: (√(q1 q2) sin θ + (π − θ) K) / 2π and (π − θ) / 2π. √(q1q2 − K²)
-    and the arctangent of it keep more digits than the arccosine; half are lost at θ = 0.
+    With θ the angle between u and v: (√(q1 q2) sin θ + (π − θ) K) / 2π and (π − θ) / 2π. The
+    arctangent of √(q1 q2 − K²) / K gives θ; half of its digits are lost as θ goes to 0.
     """
     sine = torch.addcmul(q1 * q2, K, K, value=-1).clamp_min_(0).sqrt_()
     slope = torch.atan2(sine, K).mul_(-0.5 / math.pi).add_(0.5)

@@ -61,5 +61,3 @@ def _diagonal_sum(K: Tensor, axis: int, size: int) -> Tensor:
 
 def _corner(K: Tensor, axis: int, start: int, length: int) -> Tensor:
     return K.narrow(axis, start, length).narrow(axis + 1, start, length)
-
-

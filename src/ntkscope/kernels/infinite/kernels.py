@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,19 +10,17 @@ from torch import Tensor
 
 from ntkscope.kernels.infinite.band_layout import BandLayout, reach
 from ntkscope.kernels.infinite.checks import check_inputs, check_layers
-from ntkscope.kernels.infinite.cross import Engine, Samples, cross_kernels
-from ntkscope.kernels.infinite.duplicates import identities
+from ntkscope.kernels.infinite.close_pairs import Precise
+from ntkscope.kernels.infinite.cross import Engine, cross_kernels
+from ntkscope.kernels.infinite.duplicates import equal_pairs, identities
 from ntkscope.kernels.infinite.full_layout import FullLayout
 from ntkscope.kernels.infinite.layouts import Layout
+from ntkscope.kernels.infinite.products import cross_products
 from ntkscope.kernels.infinite.propagate import Options
+from ntkscope.kernels.infinite.samples import Samples, any_zeros, samples
 from ntkscope.kernels.infinite.tiles import mirror_in_place, pairs_per_tile, tiles
-from ntkscope.kernels.infinite.variances import preactivation_variances
 from ntkscope.kernels.infinite.vector_layout import VectorLayout
 from ntkscope.models import Architecture, Flatten
-
-Tile = Callable[
-    [Engine, Samples, Samples, tuple[Tensor, Tensor] | None], tuple[Tensor, Tensor | None]
-]
 
 
 class InfiniteKernels(NamedTuple):
@@ -115,49 +112,42 @@ def _kernels(
     check_layers(layers, tuple(x1.shape[1:]))
     layers, layout, entries = _laid_out(layers, x1)
     pairs = tile or pairs_per_tile(entries, x1.dtype, x1.device)
-    s1 = _samples(layers, layout, x1, normal_biases, pairs)
-    s2 = s1 if x2 is None else _samples(layers, layout, x2, normal_biases, pairs)
-    both = zip(s1.variances, s2.variances, strict=True)
-    zeros = tuple(bool((q1 == 0).any() or (q2 == 0).any()) for q1, q2 in both)
-    engine = Engine(layers, layout, Options(ntk, normal_biases), zeros)
+    s1 = samples(layers, layout, x1, normal_biases, pairs)
+    s2 = s1 if x2 is None else samples(layers, layout, x2, normal_biases, pairs)
+    engine = Engine(layers, layout, Options(ntk, normal_biases), any_zeros(s1, s2))
     labels = identities(x1) * 2 if x2 is None else identities(x1, x2)
-    out = [x1.new_empty(len(x1), s2.x.shape[-1]) for _ in range(1 + ntk)]
-    _fill(out, engine, s1, s2, labels, pairs, upper=x2 is None, compile=compile)
+    out = [x1.new_empty(s1.count, s2.count) for _ in range(1 + ntk)]
+    _fill(out, engine, (s1, s2), labels, pairs, upper=x2 is None, compile=compile)
     return out
 
 
 def _fill(
     out: list[Tensor],
     engine: Engine,
-    s1: Samples,
-    s2: Samples,
+    both: tuple[Samples, Samples],
     labels: list[Tensor],
     pairs: int,
     *,
     upper: bool,
     compile: bool,
 ) -> None:
-    """Write every tile; a compiled function is for tiles without equal inputs, the usual ones."""
-    plain: Tile = cross_kernels
-    fused: Tile = torch.compile(cross_kernels, dynamic=False) if compile else cross_kernels
-    for rows, columns in tiles(*out[0].shape, pairs, upper):
-        equal = labels[0][rows, None] == labels[1][columns]
-        same = torch.nonzero(equal, as_tuple=True) if equal.any() else None
-        found = (fused if same is None else plain)(engine, s1[rows], s2[columns], same)
+    """Write every tile; the compiled function is for those without equal inputs, the usual ones."""
+    fused = torch.compile(cross_kernels, dynamic=False) if compile else cross_kernels
+    precise = Precise(engine, *both)
+    for rows, columns in tiles(both[0].count, both[1].count, pairs, upper):
+        same = equal_pairs(labels[0][rows], labels[1][columns])
+        s1, s2 = both[0][rows], both[1][columns]
+        K = cross_products(s1.x, s2.x, engine.layout)
+        if precise.needed(K, s1, s2, same):
+            s1, s2 = precise.first[rows], precise.second[columns]
+            K = cross_products(s1.x, s2.x, engine.layout)
+        found = (fused if same is None else cross_kernels)(engine, K, s1, s2, same)
         for kernel, part in zip(out, found, strict=False):
+            assert part is not None
             kernel[rows, columns] = part
     if upper:
         for kernel in out:
             mirror_in_place(kernel)
-
-
-def _samples(
-    layers: Architecture, layout: Layout, x: Tensor, normal_biases: bool, pairs: int
-) -> Samples:
-    """Samples last, so that a tile's are contiguous."""
-    x = (x.flatten(1) if isinstance(layout, VectorLayout) else x).movedim(0, -1).contiguous()
-    variances = preactivation_variances(x, layers, layout, normal_biases, pairs)
-    return Samples(x, tuple(variances))
 
 
 def _laid_out(layers: Architecture, x: Tensor) -> tuple[Architecture, Layout, int]:
@@ -168,4 +158,3 @@ def _laid_out(layers: Architecture, x: Tensor) -> tuple[Architecture, Layout, in
     if offset is not None and (2 * offset + 1) ** 2 < pixels:
         return layers, BandLayout(offset), (2 * offset + 1) ** 2 * pixels
     return layers, FullLayout(), pixels**2
-

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ntkscope.errors import ModelError
 from ntkscope.kernels.infinite.laws import AffineLaw, affine_law
 from ntkscope.kernels.infinite.layouts import Layout
 from ntkscope.kernels.infinite.vector_layout import VectorLayout
@@ -51,7 +50,7 @@ Nonlinearity = Callable[[Pairs, Activation], Pairs]
 def propagate(
     pairs: Pairs, layers: Architecture, nonlinearity: Nonlinearity, options: Options
 ) -> Pairs:
-    """The kernels after the last layer (Jacot et al. 2018, theorem 1; Arora et al. 2019, section 4).
+    """The kernels after the last layer (Jacot et al. 2018, theorem 1; Arora et al. 2019, sec. 4).
 
     Args:
         pairs: covariance of the inputs; its tensors are overwritten.

@@ -23,12 +23,17 @@ def tiles(n1: int, n2: int, pairs: int, upper: bool) -> Iterator[tuple[slice, sl
 
     Long rows: the arithmetic's inner loops run along them.
     """
-    columns = min(pairs, max(_COLUMNS, math.isqrt(pairs)), n2)
-    rows = max(1, pairs // columns)
+    columns = _even(n2, min(pairs, max(_COLUMNS, math.isqrt(pairs))))
+    rows = _even(n1, max(1, min(pairs // columns, columns if upper else n1)))
     for top in range(0, n1, rows):
         first = top // columns * columns if upper else 0
         for left in range(first, n2, columns):
             yield slice(top, min(top + rows, n1)), slice(left, min(left + columns, n2))
+
+
+def _even(n: int, size: int) -> int:
+    """At most `size`, so that n is cut into parts of nearly equal size."""
+    return math.ceil(n / math.ceil(n / size)) if n else 1
 
 
 def mirror_in_place(kernel: Tensor) -> None:

@@ -31,9 +31,7 @@ def preactivation_variances(
     return [torch.cat(parts, -1) for parts in zip(*chunks, strict=True)]
 
 
-def _of_chunk(
-    x: Tensor, layers: Architecture, layout: Layout, normal_biases: bool
-) -> list[Tensor]:
+def _of_chunk(x: Tensor, layers: Architecture, layout: Layout, normal_biases: bool) -> list[Tensor]:
     """The pair axes are [N, 1]: each sample with itself."""
     found: list[Tensor] = []
 
