@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ntkscope.kernels.infinite.duals import Dual, dual
+from ntkscope.kernels.infinite.duals import Dual, Through, dual, through
 from ntkscope.kernels.infinite.layouts import Layout
 from ntkscope.kernels.infinite.propagate import Options, Pairs, propagate
 from ntkscope.kernels.infinite.samples import Samples
@@ -22,12 +22,14 @@ class Engine:
         layout: of the inputs' pixels.
         options: what is asked for.
         zeros: for each activation, whether any sample has a preactivation of no variance.
+        through: how an activation's closed form is applied: plainly or compiled.
     """
 
     layers: Architecture
     layout: Layout
     options: Options
     zeros: tuple[bool, ...]
+    through: Through = through
 
 
 def cross_kernels(
@@ -45,7 +47,7 @@ def cross_kernels(
 
     def nonlinearity(pairs: Pairs, layer: Activation) -> Pairs:
         q1, q2, zeros = next(variances)
-        return _activate(pairs, dual(layer.kind), (q1, q2), zeros, same)
+        return _activate(pairs, dual(layer.kind), (q1, q2), zeros, same, engine.through)
 
     end = propagate(Pairs(K, None, engine.layout), engine.layers, nonlinearity, engine.options)
     return end.K, end.T
@@ -57,15 +59,18 @@ def _activate(
     q: tuple[Tensor, Tensor],
     zeros: bool,
     same: tuple[Tensor, Tensor] | None,
+    apply: Through,
 ) -> Pairs:
     """K and Θ · E[φ'φ'], with the exact values for a sample and itself."""
     layout, T = pairs.layout, pairs.T
     q1, q2 = layout.spread(q[0][..., :, None], q[1][..., None, :])
-    K, slope = closed_form.pair(pairs.K, q1, q2)
-    if zeros and closed_form.flat_at_zero:
-        slope.mul_(q1 > 0).mul_(q2 > 0)
+    before = None if T is None or same is None else layout.diagonal(T)[..., same[0], same[1]]
+    K, T = apply(closed_form.pair, pairs.K, q1, q2, T)
+    if T is not None and zeros and closed_form.flat_at_zero:
+        T.mul_(q1 > 0).mul_(q2 > 0)
     if same is not None:
-        k, exact_slope = closed_form.same(q[0][..., same[0]])
+        k, slope = closed_form.same(q[0][..., same[0]])
         layout.diagonal(K)[..., same[0], same[1]] = k
-        layout.diagonal(slope)[..., same[0], same[1]] = exact_slope
-    return Pairs(K, None if T is None else T.mul_(slope), layout)
+        if T is not None and before is not None:
+            layout.diagonal(T)[..., same[0], same[1]] = before * slope
+    return Pairs(K, T, layout)

@@ -8,11 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from ntkscope.errors import ModelError
+
+Pair = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Through = Callable[[Pair, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,27 @@ class Dual:
         flat_at_zero: φ'(0) = 0 as torch has it, where the limit of a vanishing variance is not 0.
     """
 
-    pair: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    pair: Pair
     same: Callable[[Tensor], tuple[Tensor, Tensor]]
     flat_at_zero: bool = False
+
+
+def through(
+    pair: Pair, K: Tensor, q1: Tensor, q2: Tensor, T: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """E[φ(u)φ(v)], and Θ · E[φ'(u)φ'(v)] written over Θ, for the `pair` of a `Dual`."""
+    K, slope = pair(K, q1, q2)
+    return K, None if T is None else T.mul_(slope)
+
+
+@cache
+def fused_through() -> Through:
+    """`through` compiled: one pass over the memory instead of ten.
+
+    Only this is worth fusing: a compiled box sum or pooling evaluates the arctangents again for
+    each of its terms (2.5 times the time of the whole, measured).
+    """
+    return torch.compile(through, dynamic=True)
 
 
 def _relu_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:

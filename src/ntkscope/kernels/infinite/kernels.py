@@ -12,6 +12,7 @@ from ntkscope.kernels.infinite.band_layout import BandLayout, reach
 from ntkscope.kernels.infinite.checks import check_inputs, check_layers
 from ntkscope.kernels.infinite.close_pairs import Precise
 from ntkscope.kernels.infinite.cross import Engine, cross_kernels
+from ntkscope.kernels.infinite.duals import fused_through, through
 from ntkscope.kernels.infinite.duplicates import equal_pairs, identities
 from ntkscope.kernels.infinite.full_layout import FullLayout
 from ntkscope.kernels.infinite.layouts import Layout
@@ -55,8 +56,8 @@ def infinite_ntk(
             neural-tangents, and not from zero, as `initial_parameters` has them.
         tile: pairs of samples at once (None: as many as suit the cache). The memory is about
             6 · tile · (pixels)² numbers for networks with global pooling.
-        compile: fuse the arithmetic by `torch.compile`: it takes the better part of a minute, and
-            the same network on tiles of the same size is 1.4 to 1.7 times as fast from then on.
+        compile: fuse each activation's arithmetic by `torch.compile`, which takes some seconds
+            (once for all shapes) and a C++ compiler on CPUs; worth it from minutes of work on.
 
     Returns:
         [N, N2], dtype and device of x1; exactly symmetric where x2 is None, exact on the diagonal
@@ -114,10 +115,11 @@ def _kernels(
     pairs = tile or pairs_per_tile(entries, x1.dtype, x1.device)
     s1 = samples(layers, layout, x1, normal_biases, pairs)
     s2 = s1 if x2 is None else samples(layers, layout, x2, normal_biases, pairs)
-    engine = Engine(layers, layout, Options(ntk, normal_biases), any_zeros(s1, s2))
+    options, apply = Options(ntk, normal_biases), fused_through() if compile else through
+    engine = Engine(layers, layout, options, any_zeros(s1, s2), apply)
     labels = identities(x1) * 2 if x2 is None else identities(x1, x2)
     out = [x1.new_empty(s1.count, s2.count) for _ in range(1 + ntk)]
-    _fill(out, engine, (s1, s2), labels, pairs, upper=x2 is None, compile=compile)
+    _fill(out, engine, (s1, s2), labels, pairs, upper=x2 is None)
     return out
 
 
@@ -129,10 +131,8 @@ def _fill(
     pairs: int,
     *,
     upper: bool,
-    compile: bool,
 ) -> None:
-    """Write every tile; the compiled function is for those without equal inputs, the usual ones."""
-    fused = torch.compile(cross_kernels, dynamic=False) if compile else cross_kernels
+    """Write every tile of the kernels, each to its place."""
     precise = Precise(engine, *both)
     for rows, columns in tiles(both[0].count, both[1].count, pairs, upper):
         same = equal_pairs(labels[0][rows], labels[1][columns])
@@ -141,7 +141,7 @@ def _fill(
         if precise.needed(K, s1, s2, same):
             s1, s2 = precise.first[rows], precise.second[columns]
             K = cross_products(s1.x, s2.x, engine.layout)
-        found = (fused if same is None else cross_kernels)(engine, K, s1, s2, same)
+        found = cross_kernels(engine, K, s1, s2, same)
         for kernel, part in zip(out, found, strict=False):
             assert part is not None
             kernel[rows, columns] = part
