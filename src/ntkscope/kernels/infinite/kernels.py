@@ -19,7 +19,12 @@ from ntkscope.kernels.infinite.layouts import Layout
 from ntkscope.kernels.infinite.products import cross_products
 from ntkscope.kernels.infinite.propagate import Options
 from ntkscope.kernels.infinite.samples import Samples, any_zeros, samples
-from ntkscope.kernels.infinite.tiles import mirror_in_place, pairs_per_tile, tiles
+from ntkscope.kernels.infinite.tiles import (
+    keep_freed_memory,
+    mirror_in_place,
+    pairs_per_tile,
+    tiles,
+)
 from ntkscope.kernels.infinite.vector_layout import VectorLayout
 from ntkscope.models import Architecture, Flatten
 
@@ -57,7 +62,7 @@ def infinite_ntk(
         tile: pairs of samples at once (None: as many as suit the cache). The memory is about
             6 · tile · (pixels)² numbers for networks with global pooling.
         compile: fuse each activation's arithmetic by `torch.compile`, which takes some seconds
-            (once for all shapes) and a C++ compiler on CPUs; worth it from minutes of work on.
+            and a C++ compiler on CPUs, where it gains little: the arithmetic there stays in cache.
 
     Returns:
         [N, N2], dtype and device of x1; exactly symmetric where x2 is None, exact on the diagonal
@@ -111,6 +116,7 @@ def _kernels(
     """[NNGP] or [NNGP, NTK], tile by tile."""
     check_inputs(x1, x2)
     check_layers(layers, tuple(x1.shape[1:]))
+    keep_freed_memory()
     layers, layout, entries = _laid_out(layers, x1)
     pairs = tile or pairs_per_tile(entries, x1.dtype, x1.device)
     s1 = samples(layers, layout, x1, normal_biases, pairs)
