@@ -8,7 +8,9 @@ with job_log(snakemake.log[0]):
     from ntkscope.config import KernelSpec, RunSpec
     from ntkscope.config.sections import Resources
     from ntkscope.kernels import take_kernels
+    from ntkscope.training.device import keep_freed_memory
 
+    keep_freed_memory()
     settings = Resources.model_validate(snakemake.config.get("resources", {}))
     take_kernels(
         RunSpec.model_validate(snakemake.params.run),

@@ -8,7 +8,9 @@ with job_log(snakemake.log[0]):
     from ntkscope.config import RunSpec
     from ntkscope.config.sections import Resources
     from ntkscope.training import train_task
+    from ntkscope.training.device import keep_freed_memory
 
+    keep_freed_memory()
     settings = Resources.model_validate(snakemake.config.get("resources", {}))
     train_task(
         RunSpec.model_validate(snakemake.params.run),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "environment.yml", "rules", "scripts", "config", "profiles", "workflow")
+FOLDERS = ("rules", "scripts", "config", "profiles", "workflow", "src/ntkscope")
+FILES = ("Snakefile", *(file.name for file in ROOT.glob("environment.*")))
 
 TINY: dict[str, Any] = {
     "preset": "digits",
@@ -58,19 +61,19 @@ class Project:
 
     root: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    """More of the environment."""
 
     @classmethod
-    def make(cls, root: Path, config: Mapping[str, Any] = TINY) -> Project:
-        """Copy workflow and library to `root`; `config` becomes the default preset."""
-        no_caches = shutil.ignore_patterns("__pycache__")
-        for part in (*PARTS, "src/ntkscope"):
-            if (ROOT / part).is_dir():
-                shutil.copytree(ROOT / part, root / part, ignore=no_caches)
-            else:
-                root.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / part, root / part)
+    def make(cls, root: Path, config: Mapping[str, Any] | None = TINY) -> Project:
+        """Copy workflow and library to `root`; `config` replaces the default preset, if given."""
+        for folder in FOLDERS:
+            no_caches = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / folder, root / folder, ignore=no_caches)
+        for file in FILES:
+            shutil.copy2(ROOT / file, root)
         project = cls(root)
-        project.configure(config)
+        if config is not None:
+            project.configure(config)
         return project
 
     def copy(self, root: Path) -> Project:
@@ -108,27 +111,26 @@ class Project:
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "PYTEST"))}
         return {**plain, "PYTHONPATH": str(self.root / "src"), **self.variables}
 
-    def start(self, *options: str, **how: Any) -> subprocess.Popen[str]:
-        """Begin `snakemake --cores 2 OPTIONS`, in a process group of its own."""
-        command = [sys.executable, "-m", "snakemake", *self._cores(options), *options]
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Begin `snakemake --cores 2 OPTIONS` in a process group of its own, its jobs included."""
         return subprocess.Popen(
-            command,
+            [sys.executable, "-m", "snakemake", *_cores(options), *options],
             cwd=self.root,
             env=self.environment,
             text=True,
-            stdout=how.get("stdout", subprocess.PIPE),
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
     def snakemake(self, *options: str, limit: float = 400) -> subprocess.CompletedProcess[str]:
-        """`snakemake --cores 2 OPTIONS`; output and errors are in `stdout`."""
-        with self.start(*options) as process:
-            try:
-                said, _ = process.communicate(timeout=limit)
-            except subprocess.TimeoutExpired:
-                end(process)
-                raise
+        """`snakemake --cores 2 OPTIONS` to its end; `stdout` has errors too. Targets come first."""
+        process = self.start(*options)
+        try:
+            said, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            kill(process)
+            raise
         return subprocess.CompletedProcess(process.args, process.returncode, said)
 
     def build(self, *options: str) -> str:
@@ -151,12 +153,20 @@ class Project:
         """Files that match a pattern, sorted."""
         return sorted(self.root.glob(pattern))
 
-    @staticmethod
-    def _cores(options: tuple[str, ...]) -> tuple[str, ...]:
-        return () if {"--lint", "--jobs", "--workflow-profile"} & set(options) else ("--cores", "2")
+    def wait_for(self, pattern: str, process: subprocess.Popen[str]) -> Path:
+        """The first file that matches a pattern, as soon as there is one."""
+        while process.poll() is None:
+            if found := self.files(pattern):
+                return found[0]
+            time.sleep(0.01)
+        raise AssertionError(f"no {pattern}: {process.communicate()[0]}")
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """Kill snakemake and every job it began: its process group."""
-    os.killpg(process.pid, 9)
-    process.wait()
+def kill(process: subprocess.Popen[str]) -> str:
+    """SIGKILL snakemake and its jobs, which are in its process group; gives what it had said."""
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate()[0]
+
+
+def _cores(options: tuple[str, ...]) -> tuple[str, ...]:
+    return () if {"--lint", "--jobs", "--workflow-profile"} & set(options) else ("--cores", "2")

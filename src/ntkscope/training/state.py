@@ -34,7 +34,7 @@ class TrainingState:
     diverged_step: np.ndarray
 
     def parameters(self) -> Named:
-        """Name → [S, …], on the CPU."""
+        """Name → [S, …], copies on the CPU."""
         parts = [stack.parameter_dict() for stack in self.stacks]
         return {n: torch.cat([p[n].detach() for p in parts]).cpu() for n in parts[0]}
 

@@ -201,7 +201,7 @@ def _record(
     run: RunSpec, training: TrainingState, recorder: Recorder, sets: list[tuple[Tensor, Tensor]]
 ) -> None:
     """Keep one snapshot with its log, and note which seeds are no longer finite."""
-    parameters = {name: value.clone() for name, value in training.parameters().items()}
+    parameters = training.parameters()
     loss, accuracy = evaluate(training.stacks, sets, run.loss)
     finite = np.isfinite(loss).all(axis=1)
     for values in parameters.values():

@@ -1,0 +1,68 @@
+"""The whole DAG: what it makes, that it makes it once, and the same again."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import numpy as np
+import xarray as xr
+
+from tests.workflow.project import ALL_JOBS, Project
+
+FIGURES = ("figures/reactivation.pdf", "figures/reactivation.png")
+TABLES = "results/experiments/reactivation"
+
+
+def sums(project: Project, *files: str) -> list[str]:
+    return [hashlib.sha256((project.root / file).read_bytes()).hexdigest() for file in files]
+
+
+def test_every_output_is_made_by_the_jobs_that_were_expected(finished: Project) -> None:
+    rows = finished.snakemake("--summary").stdout.splitlines()
+    outputs = [row.split("\t") for row in rows if row.count("\t") == 5][1:]
+    counts = {rule: sum(row[2] == rule for row in outputs) for rule in ALL_JOBS}
+    assert counts == {**ALL_JOBS, "fit_experiment": 2, "draw": 2}  # two files each
+    assert [row[0] for row in outputs if row[4:] != ["ok", "no update"]] == []
+    assert [row[0] for row in outputs if not (finished.root / row[0]).exists()] == []
+
+
+def test_figures_and_tables_are_what_they_claim(finished: Project) -> None:
+    pdf, png = ((finished.root / file).read_bytes() for file in FIGURES)
+    assert pdf.startswith(b"%PDF-")
+    assert png.startswith(b"\x89PNG")
+    header, *rows = (finished.root / TABLES / "table.csv").read_text().splitlines()
+    assert len(rows) > 0
+    assert "quantity" in header
+    with xr.open_dataset(finished.root / TABLES / "fits.nc", engine="h5netcdf") as fits:
+        assert fits.sizes["width"] == 2
+        assert np.isfinite(fits["estimate"].sel(quantity="distance")).all()
+
+
+def test_every_job_leaves_a_log_and_a_benchmark_and_no_state(finished: Project) -> None:
+    for rule, jobs in ALL_JOBS.items():
+        assert len(finished.files(f"logs/{rule}/**/*.log")) == jobs
+        assert len(finished.files(f"results/benchmarks/{rule}/**/*.tsv")) == jobs
+    state = [file for file in finished.files("results/.state/**/*") if file.is_file()]
+    assert state == []
+
+
+def test_a_second_call_does_nothing_and_soon(finished: Project) -> None:
+    began = time.monotonic()
+    assert "Nothing to be done" in finished.build()
+    assert time.monotonic() - began < 15
+
+
+def test_a_figure_drawn_again_is_the_same_to_the_byte(project: Project) -> None:
+    before = sums(project, *FIGURES)
+    for file in FIGURES:
+        (project.root / file).unlink()
+    assert project.plan() == {"draw": 1}
+    project.build()
+    assert sums(project, *FIGURES) == before
+
+
+def test_the_report_has_the_figure_and_its_caption(project: Project) -> None:
+    project.build("--report", "results/report.html")
+    report = (project.root / "results/report.html").read_text(encoding="utf-8")
+    assert "figures/reactivation.pdf" in report

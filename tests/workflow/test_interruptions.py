@@ -1,0 +1,145 @@
+"""Killed, locked and orphaned: nothing is lost, and nobody writes what another is writing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ntkscope.config import expand, load_files
+from tests.workflow.project import Project, kill
+
+TRAINING = "results/.state/runs/*/train/state.safetensors"
+TAKING = "results/.state/runs/*/kernels-*/store.zarr/complete/c/*"
+KILLS = 60
+
+
+@pytest.fixture
+def slower(project: Project) -> Project:
+    """A task long enough to be caught at work, with a checkpoint after every step."""
+    project.change("experiments.reactivation.model.width", [64])
+    project.change("experiments.reactivation.stream.steps", 300)
+    project.change("resources.checkpoint_seconds", 0)
+    return project
+
+
+def first_task(project: Project) -> tuple[str, str]:
+    """Snapshots and kernels of the first task of a run: a job each."""
+    cell = expand(load_files(project.root / "config/config.yaml"), "reactivation")[0]
+    assert cell.run.parent
+    folder = f"results/runs/{cell.run.parent.id}"
+    return f"{folder}/snapshots.zarr", f"{folder}/kernels-{cell.kernel.id}.zarr"
+
+
+def take(project: Project, store: str) -> dict[str, bytes]:
+    """Removes a store; gives the bytes of its arrays (its provenance is never the same)."""
+    folder = project.root / store
+    files = [file for file in folder.rglob("c/**/*") if file.is_file()]
+    found = {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    shutil.rmtree(folder)
+    assert found
+    return found
+
+
+def kill_in(project: Project, sign: str, target: str) -> None:
+    """SIGKILL of the head and its job in the middle of a job, then what Snakemake asks for."""
+    process = project.start(target)
+    project.wait_for(sign, process)
+    kill(process)
+    assert not (project.root / target).exists()
+    project.build("--unlock")
+
+
+def test_killed_while_it_trains_it_ends_with_the_same_bits(slower: Project) -> None:
+    target, _ = first_task(slower)
+    slower.build(target)
+    whole = take(slower, target)
+    kill_in(slower, TRAINING, target)
+    slower.build(target)
+    assert "going on from step" in slower.files("logs/train_task/*-w64-*")[0].read_text("utf-8")
+    assert take(slower, target) == whole
+
+
+@pytest.mark.slow
+def test_killed_while_it_takes_kernels_it_ends_with_the_same_bits(slower: Project) -> None:
+    slower.change("experiments.reactivation.model.width", [256])
+    slower.change("experiments.reactivation.snapshots.around_boundary", 150)
+    slower.change("experiments.reactivation.probe.samples", 100)
+    _, target = first_task(slower)
+    slower.build(target)
+    whole = take(slower, target)
+    kill_in(slower, TAKING, target)
+    assert slower.plan(target) == {"take_kernels": 1}
+    slower.build(target)
+    assert take(slower, target) == whole
+
+
+@pytest.mark.slow
+def test_ended_by_ctrl_c_it_goes_on_without_more_ado(slower: Project) -> None:
+    target, _ = first_task(slower)
+    process = slower.start(target)
+    slower.wait_for(TRAINING, process)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate()
+    assert process.returncode != 0
+    slower.build(target)
+    assert "going on from step" in slower.files("logs/train_task/*-w64-*")[0].read_text("utf-8")
+
+
+def test_a_second_head_is_refused_and_so_is_a_job_beside_an_orphan(slower: Project) -> None:
+    slower.change("experiments.reactivation.stream.steps", 30_000)
+    target, _ = first_task(slower)
+    head = slower.start(target)
+    try:
+        slower.wait_for("results/.state/runs/*/train/identity", head)
+        second = slower.snakemake(target)
+        os.kill(head.pid, signal.SIGKILL)  # the head alone: its job lives on
+        head.wait()
+        slower.build("--unlock")
+        third = slower.snakemake(target)
+    finally:
+        kill(head)
+    assert second.returncode != 0
+    assert "cannot be locked" in second.stdout
+    assert third.returncode != 0
+    assert "BusyError: process " in third.stdout
+    assert f"on {socket.gethostname()} is already writing this output" in third.stdout
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_draws_the_same_figure(finished: Project, tmp_path: Path) -> None:
+    cut = Project.make(tmp_path / "cut", finished.config)
+    cut.change("resources.checkpoint_seconds", 0)
+    assert any(ended_within(cut, seconds=8 + n % 3) for n in range(KILLS))
+    assert cut.plan() == {}
+    tables = [metrics_of(project) for project in (cut, finished)]
+    for name in tables[0].data_vars:
+        np.testing.assert_array_equal(tables[0][name], tables[1][name])
+    figures = [(each.root / "figures/reactivation.pdf").read_bytes() for each in (cut, finished)]
+    assert figures[0] == figures[1]
+
+
+def ended_within(project: Project, seconds: float) -> bool:
+    """Whether the workflow ended in time, as it should; if not, it was killed."""
+    process = project.start()
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        project.build("--unlock")
+        return False
+    assert process.returncode == 0, said
+    return True
+
+
+def metrics_of(project: Project) -> xr.Dataset:
+    return xr.load_dataset(
+        project.root / "results/experiments/reactivation/metrics.nc", engine="h5netcdf"
+    )

@@ -1,0 +1,97 @@
+"""The presets and profiles that come with the workflow, by dry runs; two presets side by side."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.project import ROOT, Project
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The workflow as it comes, with nothing made."""
+    return Project.make(tmp_path_factory.mktemp("shipped") / "project", None)
+
+
+def jobs(widths: int) -> dict[str, int]:
+    """Three regimes, of which two are one at width 128; a run, its twin and what they share."""
+    cells = 3 * widths - 1
+    return {
+        "prepare_data": 1,
+        "train_task": 3 * cells,
+        "take_kernels": 3 * cells,
+        "measure_kernels": 2 * cells,
+        "collect_metrics": 1,
+        "fit_experiment": 1,
+        "draw": 1,
+    }
+
+
+def blocks(said: str, rule: str) -> list[str]:
+    """What a dry run says of each job of a rule."""
+    return re.findall(rf"^rule {rule}:\n((?:    .*\n)+)", said, re.MULTILINE)
+
+
+def test_the_default_preset(shipped: Project) -> None:
+    assert shipped.plan() == jobs(widths=5)
+
+
+@pytest.mark.parametrize(("preset", "widths", "gpu"), [("fashion", 5, 0), ("paper", 6, 1)])
+def test_another_preset(shipped: Project, preset: str, widths: int, gpu: int) -> None:
+    options = (f"figures/{preset}/reactivation.pdf", "--configfile", f"config/{preset}.yaml")
+    assert shipped.plan(*options) == jobs(widths)
+    said = shipped.build("--dry-run", *options)
+    for rule in ("train_task", "take_kernels"):
+        assert len(blocks(said, rule)) == jobs(widths)[rule]
+        assert all(f"gpu={gpu}" in block for block in blocks(said, rule))
+    (draw,) = blocks(said, "draw")
+    assert f"results/{preset}/experiments/reactivation/metrics.nc" in draw
+    assert "gpu" not in draw
+
+
+def test_two_presets_share_runs_and_overwrite_nothing(project: Project) -> None:
+    drawn = (project.root / "figures/reactivation.pdf").stat().st_mtime_ns
+    other = {"preset": "other", "experiments": {"reactivation": {"figure": {"font_size": 9.0}}}}
+    (project.root / "other.yaml").write_text(yaml.safe_dump(other), encoding="utf-8")
+    options = ("--configfile", "other.yaml")
+    assert project.plan(*options) == {"collect_metrics": 1, "fit_experiment": 1, "draw": 1}
+    project.build(*options)
+    assert (project.root / "figures/other/reactivation.pdf").exists()
+    assert (project.root / "figures/reactivation.pdf").stat().st_mtime_ns == drawn
+    assert project.plan(*options) == project.plan() == {}
+
+
+PROFILES = sorted(file.parent.name for file in ROOT.glob("profiles/*/profile.yaml"))
+RULES = {
+    name
+    for file in ROOT.glob("rules/*.smk")
+    for name in re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE)
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_names_only_rules_that_exist(profile: str) -> None:
+    file = ROOT / f"profiles/{profile}/profile.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    named = {
+        entry.split(":")[0].split("=")[0]
+        for key in ("set-resources", "set-threads", "set-scatter", "groups")
+        for entry in settings.get(key, ())
+    }
+    assert named - RULES == set()
+    assert settings["rerun-incomplete"]
+    assert settings["show-failed-logs"]
+
+
+def test_the_default_profile_is_found_by_itself(shipped: Project) -> None:
+    assert "specific profile profiles/default" in shipped.build("--dry-run", "--quiet")
+
+
+def test_the_slurm_profile_plans_the_same_jobs(shipped: Project) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    assert Path(shipped.root / "profiles/slurm").is_dir()  # a missing one is ignored silently
+    assert shipped.plan("--workflow-profile", "profiles/slurm") == jobs(widths=5)
