@@ -219,6 +219,8 @@ def test_refused_inputs():
     for x1, x2 in ((x.long(), None), (x, x.float()), (x, x[:, :1])):
         with pytest.raises(ModelError, match="inputs"):
             infinite_ntk(layers, x1, x2)
+    with pytest.raises(ValueError, match="at least 1"):
+        infinite_ntk(layers, x, tile=0)
 
 
 @pytest.mark.slow

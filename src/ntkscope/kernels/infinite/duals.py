@@ -68,7 +68,7 @@ def _relu_same(q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _erf_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
-    """(2/π) arcsin(2K / √((1 + 2q1)(1 + 2q2))) (Williams 1997, eq. 11) and its derivative in K."""
+    """(2/π) arcsin(2K / √((1 + 2q1)(1 + 2q2))) (Williams 1997) and its derivative in K."""
     product = (1 + 2 * q1) * (1 + 2 * q2)
     slope = torch.addcmul(product, K, K, value=-4).rsqrt_().mul_(4 / math.pi)
     return product.rsqrt_().mul(K).mul_(2).asin_().mul_(2 / math.pi), slope

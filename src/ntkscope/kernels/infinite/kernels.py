@@ -115,6 +115,8 @@ def _kernels(
 ) -> list[Tensor]:
     """[NNGP] or [NNGP, NTK], tile by tile."""
     check_inputs(x1, x2)
+    if tile is not None and tile < 1:
+        raise ValueError(f"tile = {tile}; it is a number of pairs, at least 1")
     check_layers(layers, tuple(x1.shape[1:]))
     keep_freed_memory()
     layers, layout, entries = _laid_out(layers, x1)
