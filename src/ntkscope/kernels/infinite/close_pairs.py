@@ -1,9 +1,9 @@
 """Nearly equal inputs in single precision: their tiles are computed in double.
 
 The angle θ of two preactivations comes from √(q1 q2 − K²), which loses half the digits as θ → 0:
-float32 puts noise of 3e-4 on a θ of less, and 1e-4 on the NTK (the NNGP keeps its digits). Only relu
-suffers, and vectors most: between images, the many pixel pairs average it away (4e-5 at worst,
-measured with 14×14 pixels), and these are left in single precision.
+float32 puts noise of 3e-4 on a smaller θ, and 1e-4 on the NTK; the NNGP keeps its digits. Only relu
+suffers, and vectors most: between images the many pairs of pixels average it away (4e-5 at worst,
+measured with 14×14 pixels), so these are left in single precision.
 """
 
 from __future__ import annotations
