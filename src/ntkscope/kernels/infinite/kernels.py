@@ -1,0 +1,168 @@
+"""`infinite_ntk` and `infinite_nngp`: the kernels of the infinitely wide network."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ntkscope.kernels.infinite.band_layout import BandLayout, reach
+from ntkscope.kernels.infinite.checks import check_inputs, check_layers
+from ntkscope.kernels.infinite.close_pairs import Precise
+from ntkscope.kernels.infinite.cross import Engine, cross_kernels
+from ntkscope.kernels.infinite.duals import fused_through, through
+from ntkscope.kernels.infinite.duplicates import equal_pairs, identities
+from ntkscope.kernels.infinite.full_layout import FullLayout
+from ntkscope.kernels.infinite.layouts import Layout
+from ntkscope.kernels.infinite.products import cross_products
+from ntkscope.kernels.infinite.propagate import Options
+from ntkscope.kernels.infinite.samples import Samples, any_zeros, samples
+from ntkscope.kernels.infinite.tiles import (
+    keep_freed_memory,
+    mirror_in_place,
+    pairs_per_tile,
+    tiles,
+)
+from ntkscope.kernels.infinite.vector_layout import VectorLayout
+from ntkscope.models import Architecture, Flatten
+
+
+class InfiniteKernels(NamedTuple):
+    """NNGP [N, N2]: covariance of an output unit at initialisation. NTK [N, N2]: its NTK."""
+
+    nngp: Tensor
+    ntk: Tensor
+
+
+def infinite_ntk(
+    layers: Architecture,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    normal_biases: bool = False,
+    tile: int | None = None,
+    compile: bool = False,
+) -> Tensor:
+    """NTK Θ of the infinitely wide network (Jacot et al. 2018, theorem 1).
+
+    It is the limit of `empirical_ntk(…, kind="trace")` at initialisation as every hidden width of
+    `layers` grows, and the NTK of each output by itself. NTK parametrisation: the limit exists and
+    widths do not matter. Standard parametrisation (PyTorch's default initialisation): Θ grows with
+    the widths, so those of `layers` enter as factors, as in neural-tangents: the limit is that of
+    the ratio of the two kernels. Weights count by their variance, as if Gaussian: uniform weights
+    change the limit by a relative O(1/fan-in) in the first layer, whose fan-in stays finite.
+
+    Args:
+        layers: the description that `build_network` takes; activations relu or erf.
+        x1: inputs [N, channel, y, x], float32 or float64; x2: [N2, …] alike, or None for x1.
+        normal_biases: biases of the NTK parametrisation start from N(0, 1), as in
+            neural-tangents, and not from zero, as `initial_parameters` has them.
+        tile: pairs of samples at once (None: as many as suit the cache). The memory is about
+            6 · tile · (pixels)² numbers for networks with global pooling.
+        compile: fuse each activation's arithmetic by `torch.compile`, which takes some seconds
+            and a C++ compiler on CPUs, where it gains little: the arithmetic there stays in cache.
+
+    Returns:
+        [N, N2], dtype and device of x1; exactly symmetric where x2 is None, exact on the diagonal
+        and wherever two inputs are equal.
+
+    Raises:
+        ModelError: an activation without a closed form, or inputs that do not fit the layers.
+    """
+    return _kernels(layers, x1, x2, True, normal_biases, tile, compile)[1]
+
+
+def infinite_nngp(
+    layers: Architecture,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    normal_biases: bool = False,
+    tile: int | None = None,
+    compile: bool = False,
+) -> Tensor:
+    """Covariance of one output at initialisation, infinitely wide (Lee et al. 2018, eq. 5).
+
+    Arguments, result and errors are those of `infinite_ntk`.
+    """
+    return _kernels(layers, x1, x2, False, normal_biases, tile, compile)[0]
+
+
+def infinite_kernels(
+    layers: Architecture,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    normal_biases: bool = False,
+    tile: int | None = None,
+    compile: bool = False,
+) -> InfiniteKernels:
+    """Both kernels in the time of the NTK. Arguments and errors are those of `infinite_ntk`."""
+    return InfiniteKernels(*_kernels(layers, x1, x2, True, normal_biases, tile, compile))
+
+
+@torch.no_grad()
+def _kernels(
+    layers: Architecture,
+    x1: Tensor,
+    x2: Tensor | None,
+    ntk: bool,
+    normal_biases: bool,
+    tile: int | None,
+    compile: bool,
+) -> list[Tensor]:
+    """[NNGP] or [NNGP, NTK], tile by tile."""
+    check_inputs(x1, x2)
+    if tile is not None and tile < 1:
+        raise ValueError(f"tile = {tile}; it is a number of pairs, at least 1")
+    check_layers(layers, tuple(x1.shape[1:]))
+    keep_freed_memory()
+    layers, layout, entries = _laid_out(layers, x1)
+    pairs = tile or pairs_per_tile(entries, x1.dtype, x1.device)
+    s1 = samples(layers, layout, x1, normal_biases, pairs)
+    s2 = s1 if x2 is None else samples(layers, layout, x2, normal_biases, pairs)
+    options, apply = Options(ntk, normal_biases), fused_through() if compile else through
+    engine = Engine(layers, layout, options, any_zeros(s1, s2), apply)
+    labels = identities(x1) * 2 if x2 is None else identities(x1, x2)
+    out = [x1.new_empty(s1.count, s2.count) for _ in range(1 + ntk)]
+    _fill(out, engine, (s1, s2), labels, pairs, upper=x2 is None)
+    return out
+
+
+def _fill(
+    out: list[Tensor],
+    engine: Engine,
+    both: tuple[Samples, Samples],
+    labels: list[Tensor],
+    pairs: int,
+    *,
+    upper: bool,
+) -> None:
+    """Write every tile of the kernels, each to its place."""
+    precise = Precise(engine, *both)
+    for rows, columns in tiles(both[0].count, both[1].count, pairs, upper):
+        same = equal_pairs(labels[0][rows], labels[1][columns])
+        s1, s2 = both[0][rows], both[1][columns]
+        K = cross_products(s1.x, s2.x, engine.layout)
+        if precise.needed(K, s1, s2, same):
+            s1, s2 = precise.first[rows], precise.second[columns]
+            K = cross_products(s1.x, s2.x, engine.layout)
+        found = cross_kernels(engine, K, s1, s2, same)
+        for kernel, part in zip(out, found, strict=False):
+            assert part is not None
+            kernel[rows, columns] = part
+    if upper:
+        for kernel in out:
+            mirror_in_place(kernel)
+
+
+def _laid_out(layers: Architecture, x: Tensor) -> tuple[Architecture, Layout, int]:
+    """Layers, the layout that needs the fewest entries for a pair of samples, and their number."""
+    if isinstance(layers[0], Flatten):
+        return layers[1:], VectorLayout(), 1
+    pixels, offset = math.prod(x.shape[2:]), reach(layers)
+    if offset is not None and (2 * offset + 1) ** 2 < pixels:
+        return layers, BandLayout(offset), (2 * offset + 1) ** 2 * pixels
+    return layers, FullLayout(), pixels**2

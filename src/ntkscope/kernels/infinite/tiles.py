@@ -1,0 +1,55 @@
+"""Cutting a kernel into tiles small enough for the cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+_BYTES = {"cpu": 2 * 2**20, "cuda": 2**28}  # of one tile's covariance
+_COLUMNS = 256  # a tile has these before it has a second row
+_MIRROR_BLOCK = 256
+
+
+def pairs_per_tile(entries: int, dtype: torch.dtype, device: torch.device) -> int:
+    """How many pairs of samples, of `entries` pixel pairs each, to hold at once."""
+    return max(1, _BYTES.get(device.type, _BYTES["cuda"]) // (entries * dtype.itemsize))
+
+
+def keep_freed_memory() -> None:
+    """Let the C library reuse a tile's memory, and not return it to the system each time.
+
+    glibc keeps freed blocks only of sizes below the largest that it has seen freed, and it learns
+    from blocks of up to 32 MB: so one is freed here. Page faults were more than half of the time.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
+
+
+def tiles(n1: int, n2: int, pairs: int, upper: bool) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns that cover [n1, n2], or its upper triangle, by at most `pairs` a tile.
+
+    Long rows: the arithmetic's inner loops run along them.
+    """
+    columns = _even(n2, min(pairs, max(_COLUMNS, math.isqrt(pairs))))
+    rows = _even(n1, max(1, min(pairs // columns, columns if upper else n1)))
+    for top in range(0, n1, rows):
+        first = top // columns * columns if upper else 0
+        for left in range(first, n2, columns):
+            yield slice(top, min(top + rows, n1)), slice(left, min(left + columns, n2))
+
+
+def _even(n: int, size: int) -> int:
+    """At most `size`, so that n is cut into parts of nearly equal size."""
+    return math.ceil(n / math.ceil(n / size)) if n else 1
+
+
+def mirror_in_place(kernel: Tensor) -> None:
+    """Copy the upper triangle of [N, N] onto the lower, block by block."""
+    n = len(kernel)
+    for top in range(0, n, _MIRROR_BLOCK):
+        rows = slice(top, top + _MIRROR_BLOCK)
+        block = kernel[rows, rows]
+        block.copy_(block.triu() + block.triu(1).mT)
+        kernel[top + _MIRROR_BLOCK :, rows] = kernel[rows, top + _MIRROR_BLOCK :].mT
