@@ -29,7 +29,8 @@ def initial_parameters(layers: Architecture, seed: int) -> dict[str, Tensor]:
     """Float32 parameters of one network on the CPU.
 
     Standard parametrisation: U(±1/√fan_in) for weights and biases, PyTorch's default (Kaiming
-    uniform with a = √5). NTK parametrisation: unit normal weights, zero biases.
+    uniform with a = √5). NTK parametrisation: unit normal weights; biases start at zero (Jacot et
+    al. 2018 and neural-tangents draw them from N(0, 1)).
     """
     state = int(np.random.SeedSequence([seed, _STREAM]).generate_state(1, np.uint64)[0])
     generator = torch.Generator().manual_seed(state % 2**63)
