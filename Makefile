@@ -11,7 +11,7 @@ SNAKEFILES := Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-slow test-gpu lint format schema lock report timings clean FORCE
+.PHONY: help environment test test-slow test-cluster test-gpu lint format schema lock report timings clean FORCE
 .PRECIOUS: figures/%.pdf figures/%.png
 
 # Run a command and show what it says only if it fails.
@@ -52,6 +52,9 @@ test: $(STAMP) ## the fast tests
 
 test-slow: $(STAMP) ## the slow tests: real runs of the workflow
 	@$(BIN)/pytest -q -m "slow and not cluster and not gpu"
+
+test-cluster: $(STAMP) ## the tests on a real SLURM of one machine (root, slurm-wlm, munge)
+	@$(BIN)/pytest -q -m cluster
 
 test-gpu: $(STAMP) ## the tests that need a GPU
 	@$(BIN)/pytest -q -m gpu

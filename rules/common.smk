@@ -9,7 +9,9 @@ try:
     CONFIG = load_config(config, workflow.configfiles)
 except NtkscopeError as error:
     raise WorkflowError(str(error)) from None
-config["resources"] = CONFIG.resources.model_dump()  # checked and typed, for the scripts
+# Checked and typed, for the scripts: what is not among a rule's params reruns nothing.
+config["dataset"] = CONFIG.dataset.model_dump()
+config["resources"] = CONFIG.resources.model_dump()
 
 CELLS = {name: expand(CONFIG, name) for name in CONFIG.experiments}
 RUNS = runs_of(CONFIG)
@@ -57,7 +59,17 @@ def results_of(experiment):
 
 def run_at(wildcards):
     """The run that a wildcard names."""
-    return RUNS[wildcards.run]
+    return known(RUNS, wildcards.run, "run")
+
+
+def known(specs, id, what):
+    """A spec by its id, or an error for a path that the configuration does not ask for."""
+    if id not in specs:
+        raise WorkflowError(
+            f"this configuration has no {what} {id!r}\n"
+            f"  to do: ask for one that it has (snakemake --dry-run lists them), or change config/"
+        )
+    return specs[id]
 
 
 def plain(spec):

@@ -16,7 +16,6 @@ rule prepare_data:
         mem_mb=4000,
         runtime=60,
     params:
-        dataset=plain(CONFIG.dataset),
         spec=lambda wildcards: next(
             plain(run.dataset) for run in RUNS.values() if run.dataset.id == wildcards.dataset
         ),

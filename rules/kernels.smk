@@ -22,7 +22,7 @@ rule take_kernels:
         gpu=CONFIG.resources.gpu,
     params:
         run=lambda wildcards: plain(run_at(wildcards)),
-        kernel=lambda wildcards: plain(KERNELS[wildcards.kernel]),
+        kernel=lambda wildcards: plain(known(KERNELS, wildcards.kernel, "kernel")),
         state="results/.state/runs/{run}/kernels-{kernel}",
         stage=stage_digest("kernels"),
     script:

@@ -6,7 +6,8 @@ rule measure_kernels:
     """Norm, distance, velocity and alignment of a run's kernels, over all its tasks."""
     input:
         kernels=lambda wildcards: [
-            kernels_of(run, KERNELS[wildcards.kernel]) for run in run_at(wildcards).lineage
+            kernels_of(run, known(KERNELS, wildcards.kernel, "kernel"))
+            for run in run_at(wildcards).lineage
         ],
         snapshots=lambda wildcards: [snapshots_of(run) for run in run_at(wildcards).lineage],
     output:

@@ -11,7 +11,7 @@ with job_log(snakemake.log[0]):
     from ntkscope.training.device import keep_freed_memory
 
     keep_freed_memory()
-    settings = Resources.model_validate(snakemake.config.get("resources", {}))
+    settings = Resources.model_validate(snakemake.config["resources"])
     take_kernels(
         RunSpec.model_validate(snakemake.params.run),
         KernelSpec.model_validate(snakemake.params.kernel),

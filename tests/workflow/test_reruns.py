@@ -70,7 +70,6 @@ def test_keys_that_say_where_and_how_run_nothing(project: Project) -> None:
     assert project.plan() == {}
 
 
-@pytest.mark.xfail(reason="prepare_data has root and download among its params", strict=False)
 def test_the_place_of_the_images_runs_nothing(project: Project) -> None:
     (project.root / "elsewhere").mkdir()
     project.change("dataset", {"name": "digits", "root": "elsewhere", "download": True})
