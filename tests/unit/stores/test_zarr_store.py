@@ -52,6 +52,7 @@ def test_opens_with_xarray_alone_and_without_warnings(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_store(tmp_path / "a.zarr", "kernels")["a"].shape == (3, 4)
+    (tmp_path / "a.zarr" / ".snakemake_timestamp").unlink()
     assert xr.open_zarr(tmp_path / "a.zarr", consolidated=False)["a"].dims == ("d0", "d1")
 
 
