@@ -112,8 +112,12 @@ class ZarrStore:
         return store
 
     def write(self, name: str, index: Any, values: Any) -> None:
-        """Write whole chunks of one array."""
-        _array(self.group, name)[index] = values
+        """Write whole chunks of one array, those of fill values too.
+
+        Zarr would compare each chunk with the fill value, to leave it out if it is equal: that
+        takes five times as long as all the rest of writing it.
+        """
+        _array(self.group, name).with_config({"write_empty_chunks": True})[index] = values
 
     def add(self, name: str, array: Array, values: Any) -> None:
         """Create and write an array that was not there when the store was allocated."""
