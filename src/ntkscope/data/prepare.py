@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from ntkscope.config.runs import DatasetSpec
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources import Images, open_source
 from ntkscope.data.subset import balanced_subset
-from ntkscope.errors import DataError, StoreError
+from ntkscope.errors import DataError
 from ntkscope.logs import progress
 from ntkscope.provenance import provenance
 from ntkscope.stores import Array, Workplace, ZarrStore, read_store
@@ -93,10 +92,7 @@ def _fingerprint(dataset: Dataset, source: Images, kept: Kept) -> dict[str, Any]
 def _begin(place: Workplace, source: Images, kept: Kept) -> ZarrStore:
     """The store that an earlier job began, or a new one."""
     if place.store.exists():
-        try:
-            return ZarrStore.resume(place.store, "images")
-        except StoreError:  # killed while it was allocated
-            shutil.rmtree(place.store)
+        return ZarrStore.resume(place.store, "images")
     samples, shape = kept[0].size + kept[1].size, source.train.read(kept[0][:1]).shape[1:]
     arrays = {
         "image": Array(

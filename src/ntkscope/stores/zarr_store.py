@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ class ZarrStore:
         attrs: dict[str, Any],
         groups: tuple[str, ...] = (),
     ) -> ZarrStore:
-        """Create the store with all its arrays, coordinates and an empty completion mask.
+        """Create the store, whole or not at all, with an empty completion mask.
 
         Args:
             path: a folder that does not exist yet.
@@ -71,7 +72,10 @@ class ZarrStore:
             attrs: provenance and description, JSON-able.
             groups: groups that exist even if nothing is ever added to them.
         """
-        root = zarr.open_group(str(path), mode="w-", zarr_format=3)
+        partial = path.with_name(f".{path.name}.partial")
+        if partial.exists():
+            shutil.rmtree(partial)
+        root = zarr.open_group(str(partial), mode="w-", zarr_format=3)
         sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.shape, strict=True)}
         for name, array in arrays.items():
             _create(root, name, array)
@@ -87,7 +91,8 @@ class ZarrStore:
         root.attrs.update(
             {"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs}
         )
-        return cls(root, path)
+        partial.replace(path)
+        return cls.resume(path, kind)
 
     @classmethod
     def resume(cls, path: Path, kind: str) -> ZarrStore:

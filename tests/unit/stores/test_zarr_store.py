@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ntkscope.errors import BusyError, StoreError
-from ntkscope.stores import Array, Workplace, ZarrStore, read_netcdf, read_store, write_netcdf
+from ntkscope.stores import (
+    Array,
+    Workplace,
+    ZarrStore,
+    read_netcdf,
+    read_store,
+    write_netcdf,
+    zarr_store,
+)
 
 
 def make(path, values=None, complete=True):
@@ -166,3 +174,14 @@ def test_who_lost_the_lock_does_not_finish(tmp_path):
         with pytest.raises(BusyError, match="taken over"):
             place.finish(tmp_path / "out.zarr")
     assert not (tmp_path / "out.zarr").exists()
+
+
+def test_a_store_killed_while_it_is_allocated_is_not_there(tmp_path, monkeypatch):
+    create = zarr_store._create
+    monkeypatch.setattr(zarr_store, "_create", lambda *a: (create(*a), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        make(tmp_path / "a.zarr")
+    assert not (tmp_path / "a.zarr").exists()
+    monkeypatch.undo()
+    make(tmp_path / "a.zarr")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
