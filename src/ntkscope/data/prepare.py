@@ -6,10 +6,9 @@ import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from ntkscope.config.runs import DatasetSpec
 from ntkscope.config.sections import Dataset
@@ -19,6 +18,9 @@ from ntkscope.errors import DataError
 from ntkscope.logs import progress
 from ntkscope.provenance import provenance
 from ntkscope.stores import Array, Workplace, ZarrStore, read_store
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CHUNK = 2048
 """Images in a chunk."""

@@ -90,7 +90,7 @@ def _forward(layers: Architecture, parameters: Parameters, x: Tensor) -> list[_R
     for layer in layers[1:]:
         if isinstance(layer, Dense):
             records.append(_Record(layer, a, slope))
-            z = a @ (parameters[f"{layer.name}.weight"].mT * layer.weight_scale)
+            z = (a @ parameters[f"{layer.name}.weight"].mT) * layer.weight_scale
             if layer.bias:
                 z = z + parameters[f"{layer.name}.bias"].unsqueeze(1) * layer.bias_scale
         elif isinstance(layer, Activation):

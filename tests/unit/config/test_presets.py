@@ -77,7 +77,7 @@ ALL_RUNS = [
     ((*EXPERIMENT, "model", "depth"), 3),
     ((*EXPERIMENT, "stream", "steps"), 100),
     ((*EXPERIMENT, "training", "batch_size"), 32),
-    ((*EXPERIMENT, "training", "evaluation_samples"), 100),
+    ((*EXPERIMENT, "training", "evaluation_samples"), 150),
     ((*EXPERIMENT, "snapshots", "log_spaced"), 5),
 ]
 

@@ -253,3 +253,14 @@ def test_cpu_and_gpu_agree(run, images_path, tmp_path):
     gpu = contents(train(run, images_path, tmp_path / "gpu", device="cuda"))
     for name in cpu:
         np.testing.assert_allclose(cpu[name], gpu[name], rtol=1e-3, atol=1e-4)
+
+
+def test_jobs_that_train_or_take_kernels_import_nothing_they_do_not_need():
+    """84 of 116 jobs of the default workflow: half a second each counts."""
+    heavy = ("xarray", "pandas", "scipy", "sklearn", "matplotlib", "torchvision", "torch._dynamo")
+    code = (
+        "import sys, ntkscope.training, ntkscope.kernels\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
