@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from ntkscope.figures.style import TWIN_DASHES
 from ntkscope.fits.paired import t_interval
 
 FloatArray = NDArray[np.float64]
@@ -33,7 +36,7 @@ def draw_band(
     log: bool,
     colour: object,
 ) -> None:
-    """One line with its band, or thin and without one where `confidence` is None.
+    """One line with its band, or thin, dashed and without one where `confidence` is None.
 
     Snapshots without a value are bridged.
     """
@@ -41,9 +44,11 @@ def draw_band(
     there = np.isfinite(middle)
     if confidence is not None:
         axes.fill_between(x[there], low[there], high[there], color=colour, alpha=0.2, linewidth=0)
-    width = 0.9 if confidence is not None else 0.5
-    order = 2 if confidence is not None else 1.5
-    axes.plot(x[there], middle[there], color=colour, linewidth=width, zorder=order)
+    if confidence is None:
+        look: dict[str, Any] = {"linewidth": 0.6, "linestyle": TWIN_DASHES, "zorder": 1.5}
+    else:
+        look = {"linewidth": 0.9, "zorder": 2}
+    axes.plot(x[there], middle[there], color=colour, **look)
 
 
 def boundary_scale(axes: Axes, before: int, after: int, linear: int) -> None:

@@ -19,7 +19,14 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.curves import boundary_scale, draw_band
-from ntkscope.figures.style import MM, REGIME_COLOURS, REGIME_MARKERS, TWIN, width_colours
+from ntkscope.figures.style import (
+    MM,
+    REGIME_COLOURS,
+    REGIME_MARKERS,
+    TWIN,
+    TWIN_DASHES,
+    width_colours,
+)
 
 _LINEAR = 20  # steps each side of the boundary on a linear scale
 
@@ -171,7 +178,7 @@ def _same_limits(row: list[Axes], relative: bool) -> None:
 def _against_width(axes: Axes, fits: xr.Dataset, row: Row, regimes: list[str]) -> None:
     chosen = fits.sel(quantity=row.effect).isel(boundary=0)
     widths = np.asarray(chosen["width"].values, dtype=float)
-    nudge = np.linspace(-0.06, 0.06, len(regimes))
+    nudge = 0.06 * (np.arange(len(regimes)) - (len(regimes) - 1) / 2)
     texts = []
     for number, regime in enumerate(regimes):
         cell = chosen.sel(regime=regime)
@@ -216,7 +223,18 @@ def _exponent(fits: xr.Dataset, row: Row, regime: str) -> str | None:
 def _exponents(axes: Axes, texts: list[str | None]) -> None:
     """The exponents in the colours of their regimes, where the panel has room."""
     shown = {number: text for number, text in enumerate(texts) if text}
-    handles = [Line2D([], [], linestyle="none", label=text) for text in shown.values()]
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            color=REGIME_COLOURS[number],
+            marker=REGIME_MARKERS[number],
+            markersize=2.2,
+            label=text,
+        )
+        for number, text in shown.items()
+    ]
     if handles:
         axes.legend(
             handles=handles,
@@ -225,8 +243,8 @@ def _exponents(axes: Axes, texts: list[str | None]) -> None:
             title="exponent of width",
             title_fontsize=plt.rcParams["xtick.labelsize"] - 0.5,
             loc="best",
-            handlelength=0,
-            handletextpad=0,
+            handlelength=0.8,
+            handletextpad=0.3,
             labelspacing=0.15,
             borderpad=0.1,
             frameon=False,
@@ -266,7 +284,7 @@ def _legends(
     metrics: xr.Dataset,
 ) -> None:
     lines = [Line2D([], [], color=c, linewidth=1.5, label=f"{w}") for w, c in colours.items()]  # type: ignore[arg-type]
-    twin = Line2D([], [], color=TWIN, linewidth=1.5, label="no shift (twin)")
+    twin = Line2D([], [], color=TWIN, linewidth=0.8, linestyle=TWIN_DASHES, label="no shift (twin)")
     edge = Line2D([], [], color="0.2", linewidth=0.6, linestyle=(0, (1, 1.5)), label="boundary")
     title = Line2D([], [], linestyle="none", label="width")
     points = [

@@ -17,6 +17,8 @@ from ntkscope.config.sections import FigureStyle
 MM = 1 / 25.4  # inch
 TWIN = "0.55"
 """Grey of the runs without a shift."""
+TWIN_DASHES = (0, (3, 1.2))
+"""Their dashes, since widths are greys too when the colours are lost."""
 
 # Okabe & Ito (2008): told apart by all readers, and by their markers in greyscale.
 REGIME_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ntkscope.kernels.conventions import mirror
 from ntkscope.kernels.infinite.band_layout import BandLayout, reach
 from ntkscope.kernels.infinite.checks import check_inputs, check_layers
 from ntkscope.kernels.infinite.close_pairs import Precise
@@ -21,7 +22,6 @@ from ntkscope.kernels.infinite.propagate import Options
 from ntkscope.kernels.infinite.samples import Samples, any_zeros, samples
 from ntkscope.kernels.infinite.tiles import (
     keep_freed_memory,
-    mirror_in_place,
     pairs_per_tile,
     tiles,
 )
@@ -155,7 +155,7 @@ def _fill(
             kernel[rows, columns] = part
     if upper:
         for kernel in out:
-            mirror_in_place(kernel)
+            mirror(kernel)
 
 
 def _laid_out(layers: Architecture, x: Tensor) -> tuple[Architecture, Layout, int]:

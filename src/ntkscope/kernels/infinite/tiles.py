@@ -6,11 +6,9 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
 _BYTES = {"cpu": 2 * 2**20, "cuda": 2**28}  # of one tile's covariance
 _COLUMNS = 256  # a tile has these before it has a second row
-_MIRROR_BLOCK = 256
 
 
 def pairs_per_tile(entries: int, dtype: torch.dtype, device: torch.device) -> int:
@@ -43,13 +41,3 @@ def tiles(n1: int, n2: int, pairs: int, upper: bool) -> Iterator[tuple[slice, sl
 def _even(n: int, size: int) -> int:
     """At most `size`, so that n is cut into parts of nearly equal size."""
     return math.ceil(n / math.ceil(n / size)) if n else 1
-
-
-def mirror_in_place(kernel: Tensor) -> None:
-    """Copy the upper triangle of [N, N] onto the lower, block by block."""
-    n = len(kernel)
-    for top in range(0, n, _MIRROR_BLOCK):
-        rows = slice(top, top + _MIRROR_BLOCK)
-        block = kernel[rows, rows]
-        block.copy_(block.triu() + block.triu(1).mT)
-        kernel[top + _MIRROR_BLOCK :, rows] = kernel[rows, top + _MIRROR_BLOCK :].mT
