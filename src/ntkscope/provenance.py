@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -24,7 +23,7 @@ def provenance(**facts: Any) -> dict[str, Any]:
         "commit": _commit(),
         "platform": platform.platform(),
         "host": platform.node(),
-        "command": " ".join(Path(a).name if os.sep in a else a for a in sys.argv[:1]),
+        "command": Path(sys.argv[0]).name,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **facts,
     }

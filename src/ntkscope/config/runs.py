@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -177,8 +177,3 @@ class KernelSpec(Spec):
         """A readable prefix and 12 hex digits: `trace-n100-8d1f0a6b2c3e`."""
         code = digest({"format": _FORMAT["kernel"], **self.model_dump(mode="json")})
         return f"{self.kind}-n{self.samples}-{code}"
-
-
-def spec_params(spec: Spec) -> dict[str, Any]:
-    """A spec as plain JSON values: what a rule carries in its params."""
-    return spec.model_dump(mode="json")

@@ -21,8 +21,8 @@ from ntkscope.kernels.infinite.products import cross_products
 from ntkscope.kernels.infinite.propagate import Options
 from ntkscope.kernels.infinite.samples import Samples, any_zeros, samples
 from ntkscope.kernels.infinite.tiles import (
-    keep_freed_memory,
     pairs_per_tile,
+    reuse_tile_memory,
     tiles,
 )
 from ntkscope.kernels.infinite.vector_layout import VectorLayout
@@ -118,7 +118,7 @@ def _kernels(
     if tile is not None and tile < 1:
         raise ValueError(f"tile = {tile}; it is a number of pairs, at least 1")
     check_layers(layers, tuple(x1.shape[1:]))
-    keep_freed_memory()
+    reuse_tile_memory()
     layers, layout, entries = _laid_out(layers, x1)
     pairs = tile or pairs_per_tile(entries, x1.dtype, x1.device)
     s1 = samples(layers, layout, x1, normal_biases, pairs)
