@@ -41,8 +41,8 @@ def keep_freed_memory() -> None:
     """Have glibc keep large freed blocks for the next allocation instead of unmapping them.
 
     For whole processes (jobs), since it cannot be undone. Each step allocates what the step before
-    freed; mapping it anew each time costs a page fault for every 4 kB: 20 to 30 times as many faults,
-    and 12 to 20% of the CPU time of training and kernels at width 1024. Does nothing without glibc.
+    freed; mapping it anew costs a page fault for every 4 kB: 20 to 30 times as many faults, and 12
+    to 20% of the CPU time of training and kernels at width 1024. Does nothing without glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -20,8 +20,8 @@ def reuse_tile_memory() -> None:
     """Let the C library reuse a tile's memory, and not return it to the system each time.
 
     glibc keeps freed blocks only of sizes below the largest that it has seen freed, and it learns
-    from blocks of up to 32 MB: so one is freed here (jobs, whose blocks are larger, use
-    `training.device.keep_freed_memory`, which cannot be undone). Page faults were more than half of the time.
+    from blocks of up to 32 MB: so one is freed here. Page faults were more than half of the time.
+    (Jobs, whose blocks are larger, use `training.device.keep_freed_memory`.)
     """
     torch.empty(31 * 2**20, dtype=torch.uint8)
 
