@@ -112,8 +112,28 @@ def test_the_log_is_joined_and_unseen_tasks_are_nan(measured: Make, stream: np.n
     data = measured(stream.sum(axis=1))
     np.testing.assert_allclose(data["loss"].sel(seen=1), [STEPS + 0.1, STEPS + 100.1])
     second = data["loss"].sel(seen=2).values
-    assert np.isnan(second[:, :4]).all()
+    assert np.isnan(second[:, :3]).all()
     np.testing.assert_allclose(second[0, 4:], np.asarray(SECOND) + 0.2)
+
+
+def test_a_boundary_has_the_loss_on_the_task_that_begins(
+    measured: Make, stream: np.ndarray
+) -> None:
+    boundary = measured(stream.sum(axis=1)).isel(snapshot=3)
+    np.testing.assert_allclose(boundary["loss"], [[5.1, 5.2], [105.1, 105.2]])
+    np.testing.assert_allclose(boundary["accuracy"], boundary["loss"] / 1000)
+
+
+def test_a_task_that_starts_from_another_loss_than_its_parents_end_is_refused(
+    tmp_path: Path, kernel_store: Make, log_store: Make, kernels: Make
+) -> None:
+    stores = [
+        kernel_store(tmp_path / f"k{task}.zarr", kernels(1, 2, N), steps, task)
+        for task, steps in ((1, [0, 1]), (2, [3, 4]))
+    ]
+    logs = [log_store(tmp_path / "a.zarr", [0, 1], 1), log_store(tmp_path / "b.zarr", [3, 4], 1, 2)]
+    with pytest.raises(StoreError, match="another loss than its parent"):
+        measure_kernels(stores, logs, tmp_path / "m.nc", boundaries=[1], dt=1, record={})
 
 
 def test_velocity_over_another_dt(measured: Make, stream: np.ndarray) -> None:
