@@ -7,9 +7,10 @@ figures and papers are drawn from.
 from ntkscope.fits.collect import collect_metrics
 from ntkscope.fits.paired import Evidence, Interval, against_zero, t_interval
 from ntkscope.fits.power_law import Contrast, PowerLaw, compare, fit_power_law
-from ntkscope.fits.reactivation import QUANTITIES, Quantity, Span
+from ntkscope.fits.reactivation import QUANTITIES, Quantity
 from ntkscope.fits.rows import as_rows
 from ntkscope.fits.seed_values import seed_values
+from ntkscope.fits.span import Span
 from ntkscope.fits.tables import fit, fit_experiment
 
 __all__ = [

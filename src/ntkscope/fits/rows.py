@@ -18,6 +18,8 @@ COLUMNS = [
     "n",
     "left_out",
     "undefined",
+    "censored",
+    "median",
     "p_wilcoxon",
     "p_sign",
     "p_t",
@@ -34,6 +36,8 @@ _EFFECTS = [
     "n",
     "left_out",
     "undefined",
+    "censored",
+    "median",
     "p_wilcoxon",
     "p_sign",
     "effect_dz",
@@ -75,17 +79,21 @@ def _effects(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
     rows = _frame(fits[_EFFECTS].assign(flags), [*axes, "boundary", "quantity"])
     rows["note"] = ""
     rows.loc[rows["quantity_paired"] & ~rows["has_twin"], "note"] = "no twin"
+    late = rows["censored"] > 0
+    asked = (rows["n"] + rows["censored"]).astype(str)
+    said = "not reached within the task by " + rows["censored"].astype(str) + " of " + asked
+    rows.loc[late, "note"] = said[late] + " seeds: no mean"
     rows = rows[rows["has_run"] & (rows["boundary_step"] >= 0)]
     return rows.rename(columns={"quantity_units": "units"})
 
 
 def _exponents(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
-    """Rows of exponents, at points of the other axes where there is any run."""
+    """Rows of exponents, at points of the other axes that have several widths."""
     others = [axis for axis in axes if axis != "width"]
     ends = ["", "_low", "_high"]
     names = ["curved", *(f"exponent{end}" for end in ends)]
     names += [f"exponent_{count}" for count in ("n", "nonpositive", "incomplete", "reason")]
-    there = fits["present"].sel(arm="shift", drop=True).any("width")
+    there = fits["present"].sel(arm="shift", drop=True).sum("width") >= 2
     rows = _frame(fits[names].assign(has_run=there), [*others, "boundary", "law"])
     rows["note"] = rows["exponent_reason"].where(~rows["curved"], _CURVED)
     rows["quantity"] = "exponent of " + rows["law"]

@@ -9,9 +9,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ntkscope.fits.paired import FloatArray
-from ntkscope.fits.reactivation import QUANTITIES, Span, arm_quantities, deflection
+from ntkscope.fits.reactivation import QUANTITIES, arm_quantities, deflection
+from ntkscope.fits.span import Span
 
 _CURVES = ("velocity", "spectral_norm", "distance_from_boundary", "alignment")
+_TASK_CURVES = ("loss", "accuracy")
 _PAIRED = np.asarray([quantity.paired for quantity in QUANTITIES.values()])
 
 
@@ -71,8 +73,10 @@ def _spans(cell: xr.Dataset, window: int) -> Iterator[Span]:
     edges = [int(edge) for edge in cell["boundary_step"].values if edge >= 0]
     if not cell["present"].values[0]:
         return
-    for edge, end in zip(edges, [*edges, int(steps[-1])][1:], strict=True):
-        yield Span(steps, edge, end, window, int(cell.attrs["dt"]), ends_stream=edge == edges[-1])
+    ends = [*edges, int(steps[-1])][1:]
+    for task, (edge, end) in enumerate(zip(edges, ends, strict=True), start=1):
+        last = edge == edges[-1]
+        yield Span(steps, edge, end, window, int(cell.attrs["dt"]), ends_stream=last, task=task)
 
 
 def _steps(cell: xr.Dataset) -> NDArray[np.int64]:
@@ -83,7 +87,9 @@ def _steps(cell: xr.Dataset) -> NDArray[np.int64]:
 def _values(cell: xr.Dataset, span: Span) -> tuple[FloatArray, FloatArray]:
     """(quantity, arm, seed) of each arm by itself, and the deflection, (seed,)."""
     count = len(span.steps)
-    curves = {name: np.asarray(cell[name].values)[..., :count] for name in _CURVES}
+    curves = {name: cell[name].values[..., :count] for name in _CURVES}
+    for name in _TASK_CURVES:
+        curves[name] = cell[name].transpose(..., "snapshot", "seen").values[..., :count, :]
     found = arm_quantities(curves, span)
     shift, twin = curves["alignment"]
     nothing = np.full_like(found["spike"], np.nan)

@@ -2,9 +2,11 @@
 
 A table of kind `fits` has, over the sweep's axes, `boundary` and `quantity`: `estimate`, `low`,
 `high` (t interval over seeds), `n`, `left_out` (seeds that diverged or died, or whose twin did),
-`undefined` (seeds whose value does not exist), `p_wilcoxon`, `p_sign`, `effect_dz`,
-`effect_rank_biserial`; `per_seed` with the axis `seed`, `per_arm` with `arm` and `seed`; and the
-exponents of width (`exponents`). `reactivation.QUANTITIES` defines the quantities.
+`undefined` (seeds whose value does not exist), `censored` (seeds that do not get there within the
+task: then there is no mean), `median` (with those as longer than any other), `p_wilcoxon`,
+`p_sign`, `effect_dz`, `effect_rank_biserial`; `per_seed` with the axis `seed`, `per_arm` with `arm`
+and `seed`; and the exponents of width (`exponents`). `reactivation.QUANTITIES` defines the
+quantities.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from ntkscope.fits.exponents import width_exponents
-from ntkscope.fits.paired import Evidence, against_zero, t_interval
+from ntkscope.fits.paired import Evidence, against_zero, median, t_interval
 from ntkscope.fits.reactivation import QUANTITIES
 from ntkscope.fits.rows import as_rows
 from ntkscope.fits.seed_values import seed_values
@@ -30,6 +32,8 @@ _MEANINGS = {
     "n": "seeds used",
     "left_out": "seeds left out: they or their twin diverged or died",
     "undefined": "seeds that have no such value",
+    "censored": "seeds that do not get there within the task; where there are any, no mean",
+    "median": "median over seeds, the censored as longer than any other; NaN where it is one",
     "p_wilcoxon": "Wilcoxon signed-rank test against 0, two-sided, not corrected for many tests; "
     "exact, so never below 2^(1-n): 0.0625 at n = 5, whatever the effect",
     "p_sign": "sign test against 0, two-sided, not corrected for many tests; never below 2^(1-n)",
@@ -97,15 +101,19 @@ def fit(data: xr.Dataset, window: int, confidence: float) -> xr.Dataset:
         window, confidence: as in `fit_experiment`.
     """
     values = seed_values(data, window)
-    interval = t_interval(values["per_seed"].values, confidence)
+    per_seed = values["per_seed"].values
+    interval = t_interval(per_seed, confidence)
+    censored = np.isinf(per_seed).sum(axis=-1)
     dims = values["per_seed"].dims[:-1]
     columns = {
-        "estimate": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
+        "estimate": np.where(censored > 0, np.nan, interval.estimate),
+        "low": np.where(censored > 0, np.nan, interval.low),
+        "high": np.where(censored > 0, np.nan, interval.high),
         "n": interval.n,
-        "undefined": _undefined(values, interval.n),
-        **_evidence(values["per_seed"].values),
+        "undefined": _undefined(values, interval.n + censored),
+        "censored": censored,
+        "median": median(per_seed),
+        **_evidence(per_seed),
     }
     found = values.assign({name: (dims, column) for name, column in columns.items()})
     found["seed_left_out"] = found["left_out"]
