@@ -1,17 +1,23 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
-from ntkscope.config import expand, load_config, runs_of
+from ntkscope.config import datasets_of, expand, load_config, runs_of, without_absent
+from ntkscope.data.sources import is_there
 from ntkscope.errors import NtkscopeError
 from ntkscope.identity import stage_digest
 
 try:
-    CONFIG = load_config(config, workflow.configfiles)
+    CONFIG, ABSENT = without_absent(load_config(config, workflow.configfiles), is_there)
 except NtkscopeError as error:
     raise WorkflowError(str(error)) from None
 # Checked and typed, for the scripts: what is not among a rule's params reruns nothing.
 config["dataset"] = CONFIG.dataset.model_dump()
+config["datasets"] = {id: dataset.model_dump() for id, dataset in datasets_of(CONFIG).items()}
 config["resources"] = CONFIG.resources.model_dump()
+
+if ABSENT and workflow.is_main_process:
+    logger.info(f"left out, for want of their files: {', '.join(ABSENT)}")
 
 CELLS = {name: expand(CONFIG, name) for name in CONFIG.experiments}
 RUNS = runs_of(CONFIG)

@@ -171,6 +171,11 @@ class ClassSplit(_Stream):
     kind: Literal["class_split"] = Field(description=_KIND)
     tasks: Sweep[Positive] = Field([2], description="Number of tasks.")
     classes_per_task: Sweep[Positive] = Field([5], description="Classes of each task, all new.")
+    change: Sweep[Literal["abrupt", "gradual"]] = Field(
+        ["abrupt"],
+        description="abrupt: the classes change at the boundary; gradual: their frequencies go "
+        "linearly from the last task's classes to the new ones over each task.",
+    )
     order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
 
 
@@ -342,16 +347,60 @@ class Resources(Section):
     )
 
 
+class Variant(Section):
+    """What one part of an experiment has of its own: each section here replaces the experiment's.
+
+    A section that is not given has a default that is never used: `model_fields_set` tells.
+    """
+
+    dataset: Dataset = Field(
+        default_factory=Dataset,
+        description="Where its images come from; `root` and `download` are the configuration's "
+        "unless given.",
+    )
+    model: Model = Field(default_factory=lambda: MLP(kind="mlp"), description="Its network.")
+    regimes: Distinct[str] = Field(
+        default_factory=list, description="Names of sections under `regimes`."
+    )
+    stream: Stream = Field(
+        default_factory=lambda: ClassSplit(kind="class_split"), description="Its stream of tasks."
+    )
+    training: Training = Field(default_factory=Training, description="How it learns a task.")
+
+
+ANALYSES = Literal[
+    "reactivation",
+    "similarity",
+    "frequency",
+    "learning_rate",
+    "duration",
+    "sequence",
+    "datasets",
+    "controls",
+    "table",
+]
+
+
 class Experiment(Section):
     """A sweep of runs, its analysis and its figure (which has the experiment's name)."""
 
-    analysis: Literal["reactivation", "table"] = Field(
-        description="reactivation: regimes and widths against their twins, with its figure; "
-        "table: metrics and fits of any sweep, without a figure."
+    analysis: ANALYSES = Field(
+        description="Which fits and which figure, see below; table: metrics and fits of any "
+        "sweep, without a figure."
     )
     model: Model = Field(description="The network.")
     regimes: Distinct[str] = Field(description="Names of sections under `regimes`.")
     stream: Stream = Field(description="The stream of tasks.")
+    variants: dict[Name, Variant] = Field(
+        {},
+        description="Parts that differ in whole sections, each swept by itself, under names of "
+        "their own; none: the experiment is one sweep.",
+    )
+    absent: Literal["refuse", "leave_out"] = Field(
+        "refuse",
+        description="A variant whose dataset's files are not on this machine: refuse, or leave it "
+        "out and say so.",
+    )
     training: Training = Field(Training(), description="How a task is learnt.")
     snapshots: Snapshots = Field(Snapshots(), description="When parameters are kept.")
     probe: Probe = Field(Probe(), description="The inputs on which kernels are evaluated.")
