@@ -1,0 +1,5 @@
+"""Matrix-free NTKs."""
+
+from ntkscope.kernels.operator.ntk_operator import NTKOperator
+
+__all__ = ["NTKOperator"]
