@@ -72,3 +72,11 @@ def save(figure: Figure, pdf: Path, png: Path, dpi: int) -> None:
         partial = path.with_name(f".partial-{path.name}")
         figure.savefig(partial, **options)
         partial.replace(path)
+
+
+def save_text(text: str, path: Path) -> None:
+    """Write a text file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

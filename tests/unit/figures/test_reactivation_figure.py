@@ -1,6 +1,7 @@
 """The figure: complete, the same to the byte, honest about seeds that are missing."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ntkscope.fits import collect_metrics, fit_experiment
 from ntkscope.stores import read_netcdf
 from tests.unit.fits.conftest import STEPS, metrics_table
 
+TEMPLATE = Path("workflow/report/reactivation.rst")
 WIDTHS, REGIMES = (8, 16, 32), ("feature", "lazy")
 
 
@@ -57,10 +59,12 @@ def test_files_are_the_same_to_the_byte_when_made_again(tmp_path):
     files = tables(tmp_path)
     digests = []
     for name in ("first", "second"):
-        outputs = {kind: tmp_path / name / f"a.{kind}" for kind in ("pdf", "png")}
-        draw_figure("reactivation", *files, **outputs, style=FigureStyle(), labels={})
+        made = {"pdf": "a.pdf", "png": "a.png", "caption": "a.rst"}
+        outputs = {kind: tmp_path / name / file for kind, file in made.items()}
+        common = {"template": TEMPLATE, "style": FigureStyle(), "labels": {}}
+        draw_figure("reactivation", *files, **outputs, **common)
         digests.append([hashlib.sha256(o.read_bytes()).hexdigest() for o in outputs.values()])
-        assert {f.name for f in (tmp_path / name).iterdir()} == {"a.pdf", "a.png"}
+        assert {f.name for f in (tmp_path / name).iterdir()} == set(made.values())
     assert digests[0] == digests[1]
 
 
