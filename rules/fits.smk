@@ -21,6 +21,8 @@ rule fit_experiment:
     params:
         window=lambda wildcards: CONFIG.experiments[wildcards.experiment].fits.window,
         confidence=lambda wildcards: CONFIG.experiments[wildcards.experiment].fits.confidence,
+        analysis=lambda wildcards: CONFIG.experiments[wildcards.experiment].analysis,
+        classes=lambda wildcards: len(CELLS[wildcards.experiment][0].run.tasks[0].classes),
         stage=stage_digest("fits"),
     script:
         "../scripts/fit_experiment.py"

@@ -1,10 +1,12 @@
-"""Fits as rows for a reader: one a point of the sweep, boundary and quantity; then exponents."""
+"""Fits as rows for a reader: each point of the sweep and quantity; exponents; results."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+
+from ntkscope.fits.results import results_of
 
 COLUMNS = [
     "boundary",
@@ -64,9 +66,11 @@ def as_rows(fits: xr.Dataset) -> pd.DataFrame:
         parts.append(_exponents(fits, axes))
     if "exponent_difference" in fits:
         parts.append(_differences(fits, axes))
+    if "result" in fits.dims:
+        parts.append(_results(fits))
     rows = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     rows["confidence"] = float(fits.attrs["confidence"])
-    whole = ["boundary_step", *(a for a in axes if fits[a].dtype.kind in "iu")]
+    whole = ["boundary", "boundary_step", *(a for a in axes if fits[a].dtype.kind in "iu")]
     return rows.reindex(columns=[*axes, *COLUMNS]).astype(dict.fromkeys(whole, "Int64"))
 
 
@@ -121,6 +125,14 @@ def _differences(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
     rows["units"] = "1"
     rows["note"] = np.where(rows[f"{stem}_curved"], _CURVED, "")
     return rows[rows[f"{stem}_n"] > 0].rename(columns=names | {"contrast": "regime"})
+
+
+def _results(fits: xr.Dataset) -> pd.DataFrame:
+    """Rows of the sweep's results; an axis that is swept or compared is empty."""
+    rows = results_of(fits)
+    rows["quantity"] = rows["statistic"] + " of " + rows["quantity"] + ": " + rows["against"]
+    rows["boundary"] = rows["boundary"].where(rows["boundary"] > 0)
+    return rows.drop(columns=["statistic", "against", "per_seed"])
 
 
 def _frame(data: xr.Dataset, dims: list[str]) -> pd.DataFrame:

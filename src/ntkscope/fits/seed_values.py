@@ -64,6 +64,7 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
         },
         {name: data[name].variable for name in (*dims, "arm", "seed")}
         | {"quantity": list(QUANTITIES)},
+        {"axes": data.attrs["axes"]},
     )
 
 

@@ -5,8 +5,8 @@ A table of kind `fits` has, over the sweep's axes, `boundary` and `quantity`: `e
 `undefined` (seeds whose value does not exist), `censored` (seeds that do not get there within the
 task: then there is no mean), `median` (with those as longer than any other), `p_wilcoxon`,
 `p_sign`, `effect_dz`, `effect_rank_biserial`; `per_seed` with the axis `seed`, `per_arm` with `arm`
-and `seed`; and the exponents of width (`exponents`). `reactivation.QUANTITIES` defines the
-quantities.
+and `seed`; the exponents of width (`exponents`); and the results of the sweep (`results`), which
+`analyses` defines. `reactivation.QUANTITIES` defines the quantities.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.fits.analyses import sweep_results
 from ntkscope.fits.exponents import width_exponents
 from ntkscope.fits.paired import Evidence, against_zero, median, t_interval
 from ntkscope.fits.reactivation import QUANTITIES
@@ -65,6 +66,8 @@ def fit_experiment(
     *,
     window: int,
     confidence: float,
+    analysis: str = "table",
+    classes: int | None = None,
     record: dict[str, Any],
 ) -> None:
     """Hold an experiment's runs against their twins and write both tables.
@@ -73,9 +76,11 @@ def fit_experiment(
         metrics: table of kind `experiment`.
         output_nc: the NetCDF file.
         table_csv: the CSV file: a row for each point of the sweep, boundary and quantity, then one
-            for each exponent of width and each difference of two.
+            for each exponent of width, each difference of two, and each result of the sweep.
         window: steps that count as just before and just after a boundary.
         confidence: of the intervals, such as 0.95.
+        analysis: of the experiment; decides which results of the sweep there are.
+        classes: of the first task; None: none of them is against the dissimilarity of tasks.
         record: provenance.
 
     Raises:
@@ -83,7 +88,7 @@ def fit_experiment(
     """
     began = time.monotonic()
     data = read_netcdf(metrics, "experiment")
-    fits = fit(data, window, confidence)
+    fits = fit(data, window, confidence, analysis, classes)
     rows = as_rows(fits)
     record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(fits, output_nc, "fits", record)
@@ -93,12 +98,14 @@ def fit_experiment(
     partial.replace(table_csv)
 
 
-def fit(data: xr.Dataset, window: int, confidence: float) -> xr.Dataset:
+def fit(
+    data: xr.Dataset, window: int, confidence: float, analysis: str, classes: int | None
+) -> xr.Dataset:
     """All fits of an experiment's metrics.
 
     Args:
         data: table of kind `experiment`.
-        window, confidence: as in `fit_experiment`.
+        window, confidence, analysis, classes: as in `fit_experiment`.
     """
     values = seed_values(data, window)
     per_seed = values["per_seed"].values
@@ -123,10 +130,11 @@ def fit(data: xr.Dataset, window: int, confidence: float) -> xr.Dataset:
         quantity_units=("quantity", [each.units for each in QUANTITIES.values()]),
         quantity_paired=("quantity", [each.paired for each in QUANTITIES.values()]),
     )
+    found = found.merge(sweep_results(found, analysis, classes, confidence))
     for name, meaning in _MEANINGS.items():
         if name in found:
             found[name].attrs["long_name"] = meaning
-    return found.assign_attrs(axes=data.attrs["axes"], window=window, confidence=confidence)
+    return found.assign_attrs(window=window, confidence=confidence, analysis=analysis)
 
 
 def _undefined(values: xr.Dataset, used: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

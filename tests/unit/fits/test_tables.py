@@ -34,12 +34,16 @@ def curves(steps: np.ndarray, spike: Any, drop: Any, bend: float) -> dict[str, A
 
 
 def fit(
-    folder: Path, cells: list[dict[str, Any]], confidence: float = 0.95
+    folder: Path,
+    cells: list[dict[str, Any]],
+    confidence: float = 0.95,
+    analysis: str = "reactivation",
 ) -> tuple[xr.Dataset, pd.DataFrame]:
     """Collected and fitted, read back from the files."""
     collect_metrics(cells, folder / "metrics.nc", {})
     files = [folder / name for name in ("metrics.nc", "fits.nc", "table.csv")]
-    fit_experiment(*files, window=5, confidence=confidence, record={})
+    how = {"analysis": analysis, "classes": 5, "record": {}}
+    fit_experiment(*files, window=5, confidence=confidence, **how)
     return read_netcdf(folder / "fits.nc", "fits"), pd.read_csv(folder / "table.csv")
 
 
@@ -225,6 +229,18 @@ def test_a_time_that_some_seeds_do_not_reach_has_a_median_and_no_mean(
     assert np.isnan(at["estimate"])
     row = rows[rows["quantity"] == "half_recovery_step"].iloc[0]
     assert row["note"].startswith("not reached within the task by 2 of 5 seeds")
+
+
+def test_results_of_a_sweep_are_rows_of_the_table(
+    tmp_path: Path, cells: list[dict[str, Any]]
+) -> None:
+    for cell in cells:
+        cell["axes"] = {"regime": cell["axes"]["regime"], "learning_rate": cell["axes"]["width"]}
+    fits, rows = fit(tmp_path, cells, analysis="learning_rate")
+    row = rows[rows["quantity"] == "slope of spike: log learning_rate"].set_index("regime")
+    assert row.loc["ntk", "low"] < REGIMES["ntk"] < row.loc["ntk", "high"]
+    assert row["learning_rate"].isna().all()
+    assert fits.attrs["analysis"] == "learning_rate"
 
 
 def test_a_stream_without_boundary_makes_empty_tables(tmp_path: Path, table: Table) -> None:
