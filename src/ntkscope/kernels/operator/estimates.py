@@ -31,6 +31,8 @@ class Estimate:
 
 def multiply(operator: LinearOperator, vectors: Float64) -> Float64:
     """Θ V in float64, whatever the operator's dtype."""
+    if vectors.shape[1] == 0:
+        return np.zeros((operator.shape[0], 0))
     return np.asarray(operator.matmat(vectors), np.float64)
 
 

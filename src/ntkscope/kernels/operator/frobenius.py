@@ -1,24 +1,12 @@
-"""The Frobenius norm: ‖Θ‖_F² = tr Θ² by leaving each vector out once.
-
-For any projector P off a space with basis Q, ‖Θ‖_F² = ‖ΘQ‖_F² + E‖ΘPg‖². This is XTrace (Epperly,
-Tropp & Webber 2024) of Θ², with the sketch made by one product with Θ in place of two, and the
-norms of products with Θ in place of inner products with Θ²: half the cost, no cancellation.
-"""
+"""The Frobenius norm, by leaving each vector out once (`inner_products`)."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ntkscope.kernels.operator.estimates import (
-    Estimate,
-    Seed,
-    check_budget,
-    gaussian,
-    multiply,
-    size_of,
-)
-from ntkscope.kernels.operator.leave_one_out import leave_one_out, standard_error
+from ntkscope.kernels.operator.estimates import Estimate, Seed, check_budget, size_of
+from ntkscope.kernels.operator.inner_products import of_inner_products
 
 
 def frobenius_norm(operator: LinearOperator, products: int = 40, seed: Seed = 0) -> Estimate:
@@ -26,23 +14,16 @@ def frobenius_norm(operator: LinearOperator, products: int = 40, seed: Seed = 0)
 
     Args:
         operator: Θ, symmetric.
-        products: budget, 4 or more; half makes the sketch.
+        products: budget, 6 or more; half makes the sketch.
         seed: of the random vectors, or a Generator.
 
     Returns:
-        Estimate; the error is half the square's standard error over the norm.
+        Estimate; the error is the jackknife's over the vectors.
 
     Raises:
         VectorError: Θ is not square, or the budget too small or as large as Θ.
     """
-    size = size_of(operator)
-    check_budget(products, 4, size)
-    omega = gaussian(size, products // 2, seed)
-    sketch = multiply(operator, omega)
-    loo = leave_one_out(sketch, omega)
-    image = multiply(operator, loo.basis)
-    within = (image**2).sum() - ((image @ loo.left_out) ** 2).sum(0)
-    each = within + loo.scale * ((sketch - image @ loo.inside) ** 2).sum(0)
-    norm = float(np.sqrt(each.mean()))
-    error = standard_error(each) / (2 * norm) if norm else 0.0
-    return Estimate(norm, error, len(each) + loo.basis.shape[1])
+    check_budget(products, 6, size_of(operator))
+    return Estimate(
+        *of_inner_products([operator], products, seed, lambda gram: float(np.sqrt(gram[0, 0])))
+    )
