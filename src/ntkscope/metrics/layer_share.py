@@ -27,16 +27,17 @@ def layer_share(
         before, after: (…, layer, N·K, N·K), layer NTKs of two snapshots.
         outputs: K of a full NTK, else 1.
         tolerance: a kernel has not changed where no element of ΔΘ is larger than this share of
-            the largest one of `before`, or where centring leaves as little of ΔΘ.
+            the largest diagonal one of `before`, or where centring leaves as little of ΔΘ.
 
     Returns:
         (…, layer); NaN where the kernel has not changed, or is not finite.
     """
     with np.errstate(invalid="ignore"):  # ∞ − ∞ of a seed that diverged
         change = np.asarray(after, np.float64) - before
-        whole, size = change.sum(axis=-3), before.sum(axis=-3)
-    moved = np.abs(whole).max(axis=(-2, -1)) > tolerance * np.abs(size).max(axis=(-2, -1))
+        whole = change.sum(axis=-3)
+        size = np.diagonal(before, axis1=-2, axis2=-1).sum(axis=-2).max(axis=-1)
+    largest = np.maximum(whole.max(axis=(-2, -1)), -whole.min(axis=(-2, -1)))
     direction = normalise(whole, "centred", outputs, tolerance)
-    direction[~moved] = np.nan
+    direction[~(largest > tolerance * size)] = np.nan
     parts = similarity(change, direction[..., None, :, :])
     return np.asarray(parts / parts.sum(axis=-1, keepdims=True))

@@ -48,9 +48,13 @@ def test_lanczos_and_lapack_agree_and_lanczos_is_reproducible(
     np.testing.assert_array_equal(spectral_norm(batch), spectral_norm(batch))
 
 
+@pytest.mark.parametrize("subset_from", [10, 300])
 def test_eigenpairs_are_the_largest_and_of_full_rank_only(
-    kernels: Callable[..., np.ndarray],
+    subset_from: int, monkeypatch: pytest.MonkeyPatch, kernels: Callable[..., np.ndarray]
 ) -> None:
+    import sys
+
+    monkeypatch.setattr(sys.modules["ntkscope.metrics.spectrum"], "SUBSET_FROM", subset_from)
     batch = kernels(2, 20) - 0.1 * np.eye(20)  # of rank 5
     found = spectrum(batch)
     assert (found.eigenvalues.shape, found.eigenvectors.shape) == ((2, TOP), (2, 20, TOP))
