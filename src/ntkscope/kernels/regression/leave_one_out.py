@@ -116,7 +116,9 @@ class RidgeChoice:
         squared: mean squared leave-one-out residual of each [R].
         zero_one: share of samples misclassified of each [R]: the sign for targets [N], the
             largest output for [N, K].
-        on_boundary: the choice is the first or last of the grid, the best may lie outside it.
+        on_boundary: the choice is the first or last of the grid, so the best may lie outside it.
+            A first that is below a thousandth of the kernel's smallest eigenvalue does not count:
+            smaller ridges change its predictions by less than that.
     """
 
     ridge: float
@@ -129,7 +131,7 @@ class RidgeChoice:
 def decompose(kernel: Any) -> Eigensystem:
     """Eigendecomposition of a kernel [N, N] in float64, by divide and conquer.
 
-    About 9n³ multiply-adds and four times the memory of a float64 kernel.
+    About 9n³ multiply-adds and three times the memory of a float64 kernel.
 
     Raises:
         RegressionError: not square, symmetric and finite, or an eigenvalue more negative than the
@@ -181,7 +183,8 @@ def choose_ridge(
     zero_one = wrong.reshape(len(ridges), -1).mean(axis=1)
     keys = (squared,) if criterion == "squared" else (squared, zero_one)
     best = int(np.lexsort(keys)[0])
-    boundary = best in (0, len(ridges) - 1)
+    interpolates = best == 0 and 1000 * ridges[0] < system.values[0]
+    boundary = best in (0, len(ridges) - 1) and not interpolates
     if boundary:
         warnings.warn(
             f"the ridge chosen, {ridges[best]:.1e}, is on the boundary of its grid",
@@ -203,7 +206,7 @@ def loo_residuals(system: Eigensystem, targets: FloatArray, ridges: FloatArray) 
 
 def _squares_times(U: FloatArray, columns: FloatArray) -> FloatArray:
     """(U ∘ U) columns, without the whole of U ∘ U."""
-    return np.concatenate([U[rows] ** 2 @ columns for rows in row_blocks(*U.shape)])
+    return np.concatenate([U[rows] ** 2 @ columns for rows in row_blocks(U)])
 
 
 def _classes(outputs: FloatArray, several: bool) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from ntkscope.kernels.regression.errors import RegressionError
 
 FloatArray = NDArray[np.float64]
 
-_BLOCK_BYTES = 2**26  # of a block of rows in float64
+_BLOCK_BYTES = 2**24  # of a block of rows in float64
 _SYMMETRY = 1e3  # times the rounding unit of the kernel's dtype, relative to its largest element
 
 
@@ -70,7 +70,7 @@ def dense_kernel(matrix: Any) -> FloatArray:
     whole = matrix @ np.eye(n) if isinstance(matrix, LinearOperator) else to_numpy(matrix)
     kernel = np.array(whole, np.float64, order="C")
     asymmetry = largest = 0.0
-    for rows in row_blocks(n, n):
+    for rows in row_blocks(kernel):
         check_finite(kernel[rows], "kernel", rows.start)
         asymmetry = max(asymmetry, np.abs(kernel[rows] - kernel[:, rows].T).max())
         largest = max(largest, np.abs(kernel[rows]).max())
@@ -118,9 +118,11 @@ def check_finite(values: FloatArray, where: str, offset: int = 0) -> None:
     )
 
 
-def row_blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of at most 64 MiB in float64."""
-    size = max(1, _BLOCK_BYTES // (8 * columns))
+def row_blocks(matrix: Any) -> Iterator[slice]:
+    """Slices of about 16 MiB in float64, of whole chunks where the matrix [M, N] has any."""
+    rows, columns = matrix.shape
+    chunk = (getattr(matrix, "chunks", None) or (1,))[0]
+    size = chunk * max(1, _BLOCK_BYTES // (8 * columns * chunk))
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
 
@@ -139,9 +141,7 @@ def multiply(matrix: Any, vectors: FloatArray) -> FloatArray:
     if isinstance(matrix, LinearOperator):
         product = np.asarray(matrix @ vectors, np.float64)
     else:
-        product = np.concatenate(
-            [_read(matrix, rows) @ vectors for rows in row_blocks(*matrix.shape)]
-        )
+        product = np.concatenate([_read(matrix, rows) @ vectors for rows in row_blocks(matrix)])
     check_finite(product, "kernel times vectors")
     return product
 
@@ -153,8 +153,9 @@ def diagonal(matrix: Any) -> FloatArray:
         RegressionError: a `LinearOperator` without a method `diagonal`.
     """
     if not isinstance(matrix, LinearOperator):
-        blocks = row_blocks(*matrix.shape)
-        return np.concatenate([_read(matrix, rows)[:, rows].diagonal() for rows in blocks])
+        return np.concatenate(
+            [_read(matrix, rows)[:, rows].diagonal() for rows in row_blocks(matrix)]
+        )
     if hasattr(matrix, "diagonal"):
         return np.asarray(to_numpy(matrix.diagonal()), np.float64)
     raise RegressionError(

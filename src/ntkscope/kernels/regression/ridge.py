@@ -33,7 +33,7 @@ from ntkscope.kernels.regression.ridges import floored, mean_diagonal
 
 Method = Literal["auto", "direct", "cg"]
 
-_COPIES = {"cholesky": 1, "eigen": 4}  # float64 kernels held by a method beside the one given
+_COPIES = {"cholesky": 1, "eigen": 3}  # float64 kernels held by a method beside the one given
 
 
 class Solver(Protocol):
