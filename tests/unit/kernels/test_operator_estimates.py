@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse.linalg import aslinearoperator
 
 from ntkscope.kernels.operator import (
+    ConvergenceError,
     VectorError,
     cka_between,
     cka_with_labels,
@@ -14,7 +15,6 @@ from ntkscope.kernels.operator import (
     largest_eigenvalue,
     xtrace,
 )
-from ntkscope.kernels.operator.lanczos import ConvergenceError
 from ntkscope.metrics.alignment import alignment
 from ntkscope.metrics.cka import cka
 

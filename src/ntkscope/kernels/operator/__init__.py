@@ -7,12 +7,18 @@ from ntkscope.kernels.operator.cka import cka_between, cka_with_labels
 from ntkscope.kernels.operator.estimates import Estimate
 from ntkscope.kernels.operator.frobenius import frobenius_norm
 from ntkscope.kernels.operator.hutchpp import hutchpp
-from ntkscope.kernels.operator.lanczos import Eigenpairs, largest_eigenpairs, largest_eigenvalue
+from ntkscope.kernels.operator.lanczos import (
+    ConvergenceError,
+    Eigenpairs,
+    largest_eigenpairs,
+    largest_eigenvalue,
+)
 from ntkscope.kernels.operator.ntk_operator import NTKOperator
 from ntkscope.kernels.operator.vectors import VectorError
 from ntkscope.kernels.operator.xtrace import xtrace
 
 __all__ = [
+    "ConvergenceError",
     "Eigenpairs",
     "Estimate",
     "NTKOperator",

@@ -37,7 +37,7 @@ def cka_with_labels(
 
     Args:
         operator: Θ [N, N], or [N·K, N·K] with an attribute `outputs` of K.
-        labels: [N], any hashable values; two classes or more.
+        labels: [N], integers or text; two classes or more.
         products: budget for ‖HΘH‖_F, 6 or more.
         seed: of the random vectors, or a Generator.
 
