@@ -19,6 +19,7 @@ TWIN = "0.55"
 """Grey of the runs without a shift."""
 TWIN_DASHES = (0, (3, 1.2))
 """Their dashes, since widths are greys too when the colours are lost."""
+BOUNDARY_DOTS = (0, (1, 1.5))
 
 # Okabe & Ito (2008): told apart by all readers, and by their markers in greyscale.
 REGIME_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
