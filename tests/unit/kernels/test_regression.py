@@ -176,7 +176,7 @@ def test_condition_number_of_conjugate_gradients():
     fitted = KernelRidge(1e-6, method="cg", rank=40).fit(K, y)
     values = np.linalg.eigvalsh(K + fitted.solver.shift * np.eye(100))
     assert fitted.smallest_eigenvalue == pytest.approx(values[0], rel=1e-2)
-    assert fitted.condition_number == pytest.approx(values[-1] / values[0], rel=1e-2)
+    assert fitted.condition_number == pytest.approx(values[-1] / values[0], rel=5e-2)
 
 
 @METHODS
