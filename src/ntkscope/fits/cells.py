@@ -28,18 +28,20 @@ class Line(NamedTuple):
     y: FloatArray
 
 
-def cell_table(values: xr.Dataset) -> pd.DataFrame:
+def cell_table(values: xr.Dataset, arm: str | None = None) -> pd.DataFrame:
     """A row for each cell that there is, boundary and quantity; a column for each seed.
 
     Args:
         values: as from `seed_values`.
+        arm: of the arm `shift` or `twin` by itself, where it is; None: paired as quantities are.
 
     Returns:
         Columns: the sweep's axes, boundary, quantity, then the seeds (as in `seeds_of`).
     """
     axes = str(values.attrs["axes"]).split()
-    there = values["present"].isel(arm=0, drop=True) & (values["boundary_step"] >= 0)
-    long = values["per_seed"].to_dataset("seed").assign(there=there)
+    there = values["present"].sel(arm=arm or "shift", drop=True) & (values["boundary_step"] >= 0)
+    wanted = values["per_arm"].sel(arm=arm) if arm else values["per_seed"]
+    long = wanted.reset_coords(drop=True).to_dataset("seed").assign(there=there)
     rows = long.to_dataframe(dim_order=[*axes, *KEYS]).reset_index()
     return rows[rows["there"]].drop(columns="there").reset_index(drop=True)
 

@@ -28,8 +28,8 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
         `per_seed` (axes…, boundary, quantity, seed), with the twin's taken off where the quantity
         is paired; `per_arm` (axes…, boundary, quantity, arm, seed), by itself; `left_out`
         (axes…, boundary, seed), whether a seed or its twin diverged or died by the end of the
-        task after the boundary, and so is NaN in both; `boundary_step` (axes…, boundary);
-        `present` (axes…, arm).
+        task after the boundary, and so is NaN in both; `boundary_step` and `end_step` (axes…,
+        boundary), where that task begins and ends, −1 if there is none; `present` (axes…, arm).
     """
     axes = str(data.attrs["axes"]).split()
     outer = tuple(data.sizes[axis] for axis in (*axes, "boundary"))
@@ -37,12 +37,14 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
     per_arm = np.full((*outer, len(QUANTITIES), arms, seeds), np.nan)
     bends = np.full((*outer, seeds), np.nan)
     left_out = np.zeros((*outer, seeds), bool)
+    end_step = np.full(outer, -1)
     for place in np.ndindex(*outer[:-1]):
         cell = data.isel(dict(zip(axes, place, strict=True)))
         for number, span in enumerate(_spans(cell, window)):
             here = (*place, number)
             per_arm[here], bends[here] = _values(cell, span)
             left_out[here] = _failed(cell, span)
+            end_step[here] = span.end
     per_seed = np.where(
         _PAIRED[:, None], per_arm[..., 0, :] - per_arm[..., 1, :], per_arm[..., 0, :]
     )
@@ -60,6 +62,7 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
             ),
             "left_out": ((*dims, "seed"), left_out),
             "boundary_step": data["boundary_step"].variable,
+            "end_step": (dims, end_step),
             "present": data["present"].variable,
         },
         {name: data[name].variable for name in (*dims, "arm", "seed")}

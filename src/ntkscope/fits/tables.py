@@ -40,6 +40,7 @@ _MEANINGS = {
     "p_sign": "sign test against 0, two-sided, not corrected for many tests; never below 2^(1-n)",
     "effect_dz": "Cohen's d_z: mean / standard deviation of the paired differences",
     "effect_rank_biserial": "matched-pairs rank-biserial correlation (Kerby 2014)",
+    "end_step": "last step of the task after the boundary",
     "per_seed": "value of each seed, with its twin's taken off where the quantity is paired",
     "per_arm": "value of each arm by itself; of spike, the log of the velocity",
     "exponent": "b of y ~ width^b: mean of one slope per seed",
