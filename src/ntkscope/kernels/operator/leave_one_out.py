@@ -90,6 +90,6 @@ def with_error(estimate: Callable[[Columns], float], vectors: int) -> tuple[floa
 def _space(matrix: Float64) -> tuple[Float64, Float64, Float64]:
     """Singular value decomposition without what is rounding."""
     left, values, right = np.linalg.svd(matrix, full_matrices=False)
-    limit = values[0] * max(matrix.shape) * np.finfo(np.float64).eps
+    limit = values.max(initial=0) * max(matrix.shape) * np.finfo(np.float64).eps
     rank = int((values > limit).sum())
     return left[:, :rank], values[:rank], right[:rank]
