@@ -10,14 +10,24 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.captions import fill_caption
+from ntkscope.figures.duration import draw_duration
+from ntkscope.figures.frequency import draw_frequency
+from ntkscope.figures.learning_rate import draw_learning_rate
 from ntkscope.figures.reactivation import draw_reactivation
+from ntkscope.figures.similarity import draw_similarity
 from ntkscope.figures.style import save, save_text, themed
 from ntkscope.stores import read_netcdf
 
 Draw = Callable[[xr.Dataset, xr.Dataset, FigureStyle, Mapping[str, str]], Figure]
 Words = Callable[[xr.Dataset], Mapping[str, str]]
 
-FIGURES: dict[str, Draw] = {"reactivation": draw_reactivation}
+FIGURES: dict[str, Draw] = {
+    "reactivation": draw_reactivation,
+    "similarity": draw_similarity,
+    "frequency": draw_frequency,
+    "learning_rate": draw_learning_rate,
+    "duration": draw_duration,
+}
 """Analysis → what draws its metrics and fits; regimes are called by their labels."""
 
 WORDS: dict[str, Words] = {}

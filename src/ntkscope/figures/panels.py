@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from ntkscope.config.sections import FigureStyle
@@ -131,11 +133,12 @@ class Point:
 def points_of(metrics: xr.Dataset, fits: xr.Dataset) -> list[Point]:
     """The points of a sweep in the order of the configuration, at its largest width."""
     axes = str(metrics.attrs["axes"]).split()
-    metrics, fits = (data.isel(width=[int(data["width"].argmax())]) for data in (metrics, fits))
+    widest = [int(np.argmax(metrics["width"].values))]
+    metrics, fits = metrics.isel(width=widest), fits.isel(width=widest)
     there = metrics["present"].sel(arm="shift").transpose(*axes).values
     places = [dict(zip(axes, map(int, place), strict=True)) for place in np.argwhere(there)]
     return [
-        Point(_values_at(metrics, place), metrics.isel(place), fits.isel(place, boundary=0))
+        Point(_values_at(metrics, place), metrics.isel(place), fits.isel(place | {"boundary": 0}))
         for place in places
     ]
 
@@ -169,25 +172,25 @@ def new_grid(
 
 
 def new_blocks(
-    style: FigureStyle, shapes: Sequence[tuple[int, int]], height: float, stacked: bool
+    style: FigureStyle, shapes: Sequence[tuple[int, int]], height: float, ratios: Sequence[float]
 ) -> tuple[Figure, list[Grid]]:
-    """A figure of blocks of panels, beside each other or stacked.
+    """A figure of blocks of panels, beside each other or, without ratios, stacked.
 
     Args:
         style: has the width.
         shapes: rows and columns of each block.
         height: of the figure, in widths.
-        stacked: one over the other.
+        ratios: widths of the blocks; none: one over the other.
     """
     size = (style.width_mm * MM, style.width_mm * MM * height)
     figure = plt.figure(figsize=size, layout="constrained")
-    if stacked:
-        outer = figure.add_gridspec(len(shapes), 1, height_ratios=[rows for rows, _ in shapes])
+    if ratios:
+        outer = figure.add_gridspec(1, len(shapes), width_ratios=ratios)
     else:
-        outer = figure.add_gridspec(1, len(shapes), width_ratios=[columns for _, columns in shapes])
+        outer = figure.add_gridspec(len(shapes), 1, height_ratios=[rows for rows, _ in shapes])
     grids = [
-        spec.subgridspec(*shape).subplots(squeeze=False)
-        for spec, shape in zip(outer, shapes, strict=True)
+        outer[number].subgridspec(*shape).subplots(squeeze=False)
+        for number, shape in enumerate(shapes)
     ]
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
@@ -257,17 +260,57 @@ def trajectory(cell: xr.Dataset, arm: str, metric: Metric, window: int) -> Float
     return values
 
 
-def share_limits(row: Sequence[Axes], metric: Metric, window: int) -> None:
-    """One scale for panels; where it is relative to the boundary, by the curves from there on."""
+def draw_lines(
+    column: Sequence[Axes] | Grid,
+    points: Sequence[Point],
+    metrics: Sequence[Metric],
+    axis: str,
+    colours: Mapping[Any, Any],
+    attrs: Mapping[str, Any],
+) -> None:
+    """A column of panels, a metric each, with a line for each point along one axis of the sweep.
+
+    Args:
+        column: the panels.
+        points: of the sweep; metrics: of the panels.
+        axis: what the lines differ in; colours: its values and their colours.
+        attrs: of the fits.
+    """
+    cells = [(point.metrics, colours[point.at[axis]]) for point in points]
+    for metric, axes in zip(metrics, column, strict=True):
+        draw_trajectories(axes, cells, metric, int(attrs["window"]), attrs["confidence"])
+
+
+def finish_lines(grid: Grid, metrics: Sequence[Metric], window: int) -> None:
+    """Scales and labels of rows of trajectories, a metric each."""
+    for metric, row in zip(metrics, grid, strict=True):
+        share_limits(row, metric, window)
+    for axes in grid[:-1].flat:
+        axes.tick_params(labelbottom=False)
+    for axes in grid[-1]:
+        axes.set_xlabel("steps from the boundary")
+
+
+def share_limits(row: Sequence[Axes] | Grid, metric: Metric, window: int) -> None:
+    """One scale for panels, by their lines; where it is relative to the boundary, from there on.
+
+    The bands of seeds that differ by orders of magnitude may go beyond.
+    """
     curves = [np.asarray(line.get_xydata()) for axes in row for line in axes.lines]
     x, y = np.concatenate([curve for curve in curves if len(curve) > 2]).T
     low = min(axes.get_ylim()[0] for axes in row)
     high = max(axes.get_ylim()[1] for axes in row)
     if metric.relative:
         low, high = y[x >= -window].min() / 1.6, y[x >= -window].max() * 1.3
+    elif metric.log:
+        low, high = max(low, y.min() / 5), min(high, y.max() * 5)
     for number, axes in enumerate(row):
         axes.set_ylim(low, high)
-        axes.tick_params(labelleft=number == 0)
+        if metric.relative:
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.tick_params(labelleft=number == 0, which="both")
     row[0].set_ylabel(metric.label)
 
 
@@ -324,8 +367,10 @@ def finish_effect(axes: Axes, effect: Effect, log: bool = False) -> None:
 
 
 def with_half(middle: float, low: float, high: float, sign: bool = False) -> str:
-    """`middle ± half`, the half of its interval."""
-    text = f"{middle:{'+' if sign else ''}.2f} ± {(high - low) / 2:.2f}"
+    """`middle ± half`, the half of its interval with two digits that count."""
+    half = (high - low) / 2
+    digits = 2 if half <= 0 else int(np.clip(1 - np.floor(np.log10(half)), 0, 4))
+    text = f"{middle:{'+' if sign else ''}.{digits}f} ± {half:.{digits}f}"
     return text.replace("-", "−")
 
 
@@ -422,7 +467,7 @@ def letter(*grids: Grid) -> None:
     """a, b, c, … over the panels."""
     panels = [axes for grid in grids for axes in grid.flat]
     for name, axes in zip("abcdefghijklmnopqrstuvwxyz", panels, strict=False):
-        axes.set_title(name, loc="left", fontweight="bold", x=-0.02)
+        axes.set_title(name, loc="left", fontweight="bold", x=-0.2)
 
 
 def line_handle(label: str, colour: Any, line: Any = "-") -> Line2D:
@@ -448,15 +493,53 @@ def context_handles() -> list[Line2D]:
     ]
 
 
-def legend_above(figure: Figure, handles: Sequence[Line2D], columns: int | None = None) -> None:
-    """One legend over the whole figure, in one row unless a number of columns is given."""
+def legend_above(
+    figure: Figure, handles: Sequence[Artist], columns: int | None = None, side: str = "center"
+) -> None:
+    """A legend over the figure, read row by row, in one row unless a number of columns is given.
+
+    Args:
+        figure: the figure.
+        handles: entries.
+        columns: how many stand side by side.
+        side: left, center or right.
+    """
+    columns = columns or len(handles)
+    rows = -(-len(handles) // columns)
+    padded = [*handles, *[heading("")] * (rows * columns - len(handles))]
     figure.legend(
-        handles=list(handles),
-        loc="outside upper center",
-        ncols=columns or len(handles),
+        handles=[
+            padded[row * columns + column] for column in range(columns) for row in range(rows)
+        ],
+        loc=f"outside upper {side}",
+        ncols=columns,
         frameon=False,
         handlelength=1.3,
         columnspacing=0.9,
         handletextpad=0.4,
         borderaxespad=0.2,
     )
+
+
+def make_room(figure: Figure) -> None:
+    """Raise the top of every panel whose legend lies on its data, until none does."""
+    for _ in range(8):
+        figure.draw_without_rendering()
+        crowded = [axes for axes in figure.axes if axes.get_legend() and _covers_data(axes)]
+        for axes in crowded:
+            low, high = axes.transData.inverted().transform(
+                axes.transAxes.transform([(0, 0), (0, 1.12)])
+            )
+            axes.set_ylim(low[1], high[1])
+        if not crowded:
+            return
+
+
+def _covers_data(axes: Axes) -> bool:
+    """Whether the legend lies on a line, a point or an interval (lines of reference are below)."""
+    box = axes.get_legend().get_window_extent()
+    lines = [line for line in axes.lines if line.get_zorder() >= 1]
+    paths = [line.get_transform().transform_path(line.get_path()) for line in lines]
+    bars = [each for each in axes.collections if isinstance(each, LineCollection)]
+    paths += [bar.get_transform().transform_path(path) for bar in bars for path in bar.get_paths()]
+    return any(path.intersects_bbox(box, filled=False) for path in paths if len(path.vertices))
