@@ -45,9 +45,8 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
             per_arm[here], bends[here] = _values(cell, span)
             left_out[here] = _failed(cell, span)
             end_step[here] = span.end
-    per_seed = np.where(
-        _PAIRED[:, None], per_arm[..., 0, :] - per_arm[..., 1, :], per_arm[..., 0, :]
-    )
+    twins = np.where(_PAIRED[:, None], per_arm[..., 1, :], 0.0)
+    per_seed = per_arm[..., 0, :] - twins
     per_seed[..., list(QUANTITIES).index("deflection"), :] = bends
     dims = (*axes, "boundary")
     return xr.Dataset(

@@ -54,8 +54,9 @@ def _drops_and_forgetting(evidence: Evidence) -> tuple[FloatArray, FloatArray]:
     A run that several experiments share is taken once; one whose task does not change, never.
     """
     found: dict[bytes, FloatArray] = {}
-    for analysis in {str(fits.attrs["analysis"]) for fits in evidence.fits.values()}:
-        both = [evidence.cells(analysis, quantity=q) for q in ("norm_drop", "forgetting")]
+    for experiment in evidence.fits:
+        table = evidence.table(experiment)
+        both = [table[table["quantity"] == name] for name in ("norm_drop", "forgetting")]
         axes = axes_of_table(both[0])
         pairs = both[0].merge(both[1], on=[*axes, KEYS[0]], suffixes=(None, "_other"))
         seeds = seeds_of(both[0])
@@ -69,7 +70,13 @@ def _drops_and_forgetting(evidence: Evidence) -> tuple[FloatArray, FloatArray]:
 
 def _between(evidence: Evidence) -> list[Result]:
     drops, forgetting = _drops_and_forgetting(evidence)
-    return [_correlation(between_runs(drops, forgetting, 0.95), "between runs", "n counts runs")]
+    return [
+        _correlation(
+            between_runs(drops, forgetting, 0.95),
+            "between runs",
+            "n counts runs, of a design and no sample",
+        )
+    ]
 
 
 def _within(evidence: Evidence) -> list[Result]:
@@ -83,8 +90,26 @@ def _correlation(interval: Interval, against: str, note: str) -> Result:
     return Result("r", "forgetting", against, "1", {}, -1, interval, nothing, note)
 
 
-def _sequence(quantity: str, evidence: Evidence) -> list[Result]:
-    return evidence.results("sequence", statistic="slope", quantity=quantity)
+_SEQUENCES = {
+    "relabelled": "many tasks that relabel the same inputs",
+    "five_by_two": "5 tasks of 2 new classes",
+    "ten_by_one": "10 tasks of 1 new class",
+}
+
+
+def _decaying(variant: str, quantity: str) -> Claim:
+    word = {"log_velocity": "log velocity at the boundary", "norm_drop": "norm drop"}[quantity]
+    return Claim(
+        f"{quantity}_decays_{variant}",
+        f"Reactivation decays along {_SEQUENCES[variant]} (opposite: it accumulates): {word}",
+        OURS,
+        "sequence",
+        f"slope of the {word} against the boundary's number",
+        less_than(0.0),
+        lambda evidence: evidence.results(
+            "sequence", statistic="slope", quantity=quantity, variant=variant
+        ),
+    )
 
 
 def _explained(quantity: str) -> Claim:
@@ -192,22 +217,9 @@ CLAIMS = [
         more_than(0.0),
         _within,
     ),
-    Claim(
-        "velocity_decays_over_sequence",
-        "Reactivation decays along a sequence (opposite: it accumulates): velocity",
-        OURS,
-        "sequence",
-        "slope of the log velocity at the boundary against the boundary's number, every sequence",
-        less_than(0.0),
-        lambda evidence: _sequence("log_velocity", evidence),
-    ),
-    Claim(
-        "drop_decays_over_sequence",
-        "Reactivation decays along a sequence (opposite: it accumulates): norm drop",
-        OURS,
-        "sequence",
-        "slope of the norm drop against the boundary's number, every sequence",
-        less_than(0.0),
-        lambda evidence: _sequence("norm_drop", evidence),
+    *(
+        _decaying(variant, quantity)
+        for variant in _SEQUENCES
+        for quantity in ("log_velocity", "norm_drop")
     ),
 ]

@@ -26,7 +26,7 @@ class Claimed:
     Attributes:
         words: the rule, for the table.
         above, below: the claimed side lies between them.
-        opposite_below, opposite_above: the other side: at or below the one, at or above the other.
+        opposite_below, opposite_above: the other side: below the one, above the other.
         either_side: claimed is either side of 0, and `above`, `below` are not used.
     """
 
@@ -43,7 +43,7 @@ class Claimed:
             return SUPPORTED if low > 0 or high < 0 else OPEN
         if low > self.above and high < self.below:
             return SUPPORTED
-        return OPPOSITE if high <= self.opposite_below or low >= self.opposite_above else OPEN
+        return OPPOSITE if high < self.opposite_below or low > self.opposite_above else OPEN
 
     def margin(self, low: float, high: float) -> float:
         """How far inside the claimed side the interval lies; smaller is less favourable."""
@@ -53,7 +53,7 @@ class Claimed:
 
 
 def more_than(size: float, words: str | None = None, *, other: float = 0.0) -> Claimed:
-    """Wholly above `size`; opposite is wholly at or below `other`."""
+    """Wholly above `size`; opposite is wholly below `other`."""
     return Claimed(words or f"> {size:g}", above=size, opposite_below=other)
 
 

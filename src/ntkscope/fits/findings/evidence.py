@@ -57,9 +57,13 @@ class Evidence:
         name = self._first.get(analysis)
         if name is None:
             return pd.DataFrame(columns=["boundary", "quantity"])
-        if (name, arm) not in self._tables:
-            self._tables[name, arm] = cell_table(self.fits[name], arm)
-        return select(self._tables[name, arm], **where)
+        return select(self.table(name, arm), **where)
+
+    def table(self, experiment: str, arm: str | None = None) -> pd.DataFrame:
+        """The `cell_table` of an experiment, made once."""
+        if (experiment, arm) not in self._tables:
+            self._tables[experiment, arm] = cell_table(self.fits[experiment], arm)
+        return self._tables[experiment, arm]
 
     def effects(self, analysis: str, arm: str | None = None, **where: Any) -> list[Result]:
         """The effect of every cell that there is; arguments as of `cells`."""
