@@ -126,15 +126,19 @@ def _along(line: Line, sweep: Sweep, confidence: float) -> Iterator[Result]:
         "boundary": int(at.pop("boundary", -1)),
         "at": at,
     }
-    lost = [
-        f"{used.sum() - len(x)} points that not every seed has" if len(x) < used.sum() else "",
-        f"{(~kept).sum()} seeds that lack most points" if not kept.all() else "",
-    ]
-    note = "without " + " and ".join(filter(None, lost)) if any(lost) else ""
+    note = _lost(line.x[used], np.exp(x) if sweep.log else x, sweep.axis, int((~kept).sum()))
     for name in sweep.statistics:
         for result in _STATISTICS[name](x, y, what, confidence):
             said = "; ".join(filter(None, (result.note, note)))
             yield result._replace(note=said, per_seed=_spread(result.per_seed, kept))
+
+
+def _lost(asked: FloatArray, used: FloatArray, axis: str, seeds: int) -> str:
+    """What was left out of a line, in words."""
+    missing = [f"{x:g}" for x in asked if not np.isclose(x, used).any()]
+    points = f"without {axis} {', '.join(missing)}, which not every seed has" if missing else ""
+    few = f"seeds left out that lack most points: {seeds}" if seeds else ""
+    return "; ".join(filter(None, (points, few)))
 
 
 def _spread(values: FloatArray, kept: np.ndarray[Any, Any]) -> FloatArray:
@@ -196,7 +200,8 @@ def _saturation(x: FloatArray, y: FloatArray, what: _What, confidence: float) ->
         per_seed=np.full_like(per_seed, np.nan),
         **what,
     )
-    yield half._replace(note=note or ("" if rate.low > 0 else "the rate may be 0: no upper end"))
+    open_end = "the law does not saturate" if rate.high <= 0 else "the rate may be 0: no upper end"
+    yield half._replace(note=note or ("" if rate.low > 0 else open_end))
     evidence = np.asarray(evidence_for_saturation(x, y))
     gain = Interval(evidence, _NAN, _NAN, rate.n)
     nothing = np.full_like(per_seed, np.nan)

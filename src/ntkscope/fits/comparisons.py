@@ -125,5 +125,5 @@ def _explained(rows: pd.DataFrame, confidence: float) -> Iterator[Result]:
                     int(group["boundary"].iloc[0]),
                     getattr(found, name),
                     np.full(len(both), np.nan),
-                    f"over {len(x)} controls and {x.shape[1]} seeds",
+                    f"of these {len(x)} controls, no sample of shifts, and {x.shape[1]} seeds",
                 )

@@ -88,7 +88,7 @@ def test_a_seed_that_lacks_a_point_does_not_lose_the_others() -> None:
         quantity="norm_drop",
     )
     np.testing.assert_allclose(row["estimate"], 0.3)
-    assert (row["n"], row["note"]) == (5, "without 1 points that not every seed has")
+    assert (row["n"], row["note"]) == (5, "without learning_rate 1, which not every seed has")
     assert row["against"] == "log learning_rate"
 
 
@@ -152,7 +152,7 @@ def test_controls_are_compared_in_pairs_and_the_loss_jump_explains_them() -> Non
     for name, value in (("slope", 2), ("adjusted_slope", 2), ("r2", 1), ("partial_r2", 1)):
         row = one(found, statistic=f"{name}_of_loss_jump", quantity="spike")
         np.testing.assert_allclose(row["estimate"], value, rtol=0.05)
-    assert row["note"] == "over 3 controls and 5 seeds"
+    assert row["note"] == "of these 3 controls, no sample of shifts, and 5 seeds"
 
 
 def test_reactivation_along_a_sequence_accumulates_or_decays() -> None:

@@ -196,7 +196,7 @@ def test_a_run_of_both_regimes_is_no_evidence_of_their_difference() -> None:
 
 
 def test_times_not_reached_are_said(verdicts: pd.DataFrame) -> None:
-    assert "5 times in the third and 0 in the middle" in verdicts.loc["low_rate_slower", "note"]
+    assert "of its times 5 and of the middle third's 0" in verdicts.loc["low_rate_slower", "note"]
 
 
 def test_a_run_that_two_experiments_share_is_correlated_once(

@@ -14,7 +14,7 @@ from ntkscope.fits.paired import Interval, t_interval
 from ntkscope.fits.results import Result
 
 PAPER = "arXiv 2507.16039"
-OURS = "beyond the paper"
+OURS = "Beyond the paper"
 SUPPORTED, OPPOSITE, OPEN, UNTESTED = "supported", "opposite", "not supported", "not tested"
 _WORST_FIRST = (OPPOSITE, OPEN, SUPPORTED)
 

@@ -31,7 +31,7 @@ def _slower_than_medium(third: int, evidence: Evidence) -> list[Result]:
         _log_times(rows[rows["learning_rate"].isin(list(part))], evidence)
         for part in (thirds[third], thirds[1])
     )
-    counted = f"{late} times in the third and {middle_late} in the middle"
+    counted = f"of its times {late} and of the middle third's {middle_late}"
     return [
         of_seeds(
             slow - medium,

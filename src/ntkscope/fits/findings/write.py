@@ -105,7 +105,7 @@ def as_markdown(found: Sequence[Finding], folder: Path, record: Mapping[str, Any
     tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     lines = ["# Findings", "", f"{len(found)} claims: {tally}. {_RULE}", ""]
     for source in dict.fromkeys(f.source for f in found):
-        lines += [f"## {source[0].upper()}{source[1:]}", "", *_MD_HEAD]
+        lines += [f"## {source}", "", *_MD_HEAD]
         lines += [_markdown_row(f, folder) for f in found if f.source == source]
         lines.append("")
     made = ", ".join(f"{key} {record[key]}" for key in ("commit", "started") if key in record)
