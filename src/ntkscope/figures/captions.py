@@ -6,6 +6,7 @@ Templates are reStructuredText with `$placeholders` (string.Template). What each
 * `$samples`: images of the probe; `$kernel`: the kernel and its normalisation, in words.
 * `$window`, `$dt`: in steps; `$confidence`: such as `95%`.
 * `$left_out`: which seeds diverged or died and are in no average, or `none`.
+* `$widest`: the width of figures that draw one.
 * the values of each axis of the sweep under the axis' own name: `$width`, `$new_classes`, …
 * what the analysis adds (`draw.WORDS`).
 """
@@ -67,6 +68,7 @@ def _common(metrics: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) ->
         "n": _used(fits),
         "samples": str(metrics.attrs.get("samples", "an unknown number of")),
         "kernel": kernel_in_words(metrics.attrs),
+        "widest": _say(metrics["width"].values.max()),
         "window": str(fits.attrs["window"]),
         "dt": str(metrics.attrs["dt"]),
         "confidence": f"{100 * float(fits.attrs['confidence']):g}%",
@@ -77,8 +79,9 @@ def _common(metrics: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) ->
 
 def kernel_in_words(attrs: Mapping[str, Any]) -> str:
     """Kind of the kernel and how it is normalised, from the attributes of a table."""
-    name = f"{attrs['kernel']} NTK"
-    return f"{name}, {attrs['normalisation']}" if "normalisation" in attrs else name
+    formula, colon, words = str(attrs.get("normalisation", "")).partition(": ")
+    found = [f"{attrs['kernel']} NTK", f"``{formula}``" if formula else "", words if colon else ""]
+    return ", ".join(filter(None, found))
 
 
 def values_in_words(metrics: xr.Dataset, axis: str) -> str:
@@ -110,6 +113,13 @@ def point_in_words(axis: str, value: str) -> str:
     if value in ("nan", "null"):
         return ""
     return f"{AXIS_NAMES[axis]} {value}" if axis in AXIS_NAMES else value.replace("_", " ")
+
+
+def number_in_words(estimate: float, low: float, high: float) -> str:
+    """`estimate [low, high]`; the estimate alone where it has no ends."""
+    ends = "" if np.isnan(low) else f" [{low:.3g}, {high:.3g}]"
+    text = f"{estimate:.3g}{ends}"
+    return text.replace("-", "−").replace("inf", "∞").replace("nan", "unknown")
 
 
 def _used(fits: xr.Dataset) -> str:

@@ -12,9 +12,9 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.captions import fill_caption
 from ntkscope.figures.duration import draw_duration
 from ntkscope.figures.frequency import draw_frequency
-from ntkscope.figures.learning_rate import draw_learning_rate
+from ntkscope.figures.learning_rate import draw_learning_rate, trend_words
 from ntkscope.figures.reactivation import draw_reactivation
-from ntkscope.figures.similarity import draw_similarity
+from ntkscope.figures.similarity import draw_similarity, law_words
 from ntkscope.figures.style import save, save_text, themed
 from ntkscope.stores import read_netcdf
 
@@ -30,7 +30,7 @@ FIGURES: dict[str, Draw] = {
 }
 """Analysis → what draws its metrics and fits; regimes are called by their labels."""
 
-WORDS: dict[str, Words] = {}
+WORDS: dict[str, Words] = {"similarity": law_words, "learning_rate": trend_words}
 """Analysis → more placeholders of its caption, from the fits."""
 
 

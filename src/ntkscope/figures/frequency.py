@@ -6,7 +6,7 @@ against ε, with bands of what new classes bring.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,7 @@ def draw_frequency(
     for axes in right[-1]:
         axes.set_xlabel("ε (rare / common class)")
     panels.letter(left, right)
-    panels.legend_above(figure, _line_handles(colours, points), 5, "left")
-    panels.legend_above(figure, _point_handles(points), 2, "right")
+    panels.legend_above(figure, _handles(colours, points), 1 + len(sizes))
     panels.make_room(figure)
     return figure
 
@@ -80,11 +79,11 @@ def _new_classes(column: panels.Grid, points: list[Point], fits: xr.Dataset) -> 
         panels.draw_trajectories(axes, cells, metric, window, confidence, _NEW)
 
 
-def epsilon_axis(sizes: panels.FloatArray) -> panels.FloatArray:
+def epsilon_axis(sizes: Sequence[float]) -> panels.FloatArray:
     """Places of ε on an axis: −log₁₀ ε, and 0 apart beyond the smallest of the others."""
-    sizes = np.asarray(sizes, float)
-    logs = -np.log10(np.where(sizes > 0, sizes, np.nan))
-    return np.where(sizes > 0, logs, np.nanmax(logs, initial=0.0) + _GAP)
+    size = np.asarray(sizes, float)
+    logs = -np.log10(np.where(size > 0, size, np.nan))
+    return np.where(size > 0, logs, np.nanmax(logs, initial=0.0) + _GAP)
 
 
 def _against_epsilon(
@@ -101,7 +100,10 @@ def _against_epsilon(
                 continue
             x = epsilon_axis(sizes)[[sizes.index(p.at["epsilon"]) for p in chosen]]
             panels.draw_effect(axes, x, [p.fits for p in chosen], effect, look, window)
-            at = {axis: chosen[0].at[axis] for axis in ("regime", "alpha") if axis in chosen[0].at}
+            first = chosen[0].at
+            at: dict[str, Any] = {
+                axis: first[axis] for axis in ("regime", "alpha") if axis in first
+            }
             what = ("slope", effect.quantity, "log epsilon")
             texts.append(panels.result_text(results, *what, at))
             looks.append(look)
@@ -143,17 +145,13 @@ def _epsilon_ticks(axes: Axes, sizes: list[float]) -> None:
             axes.plot(x, 0, marker=slash, color="black", ms=4, transform=across, clip_on=False)
 
 
-def _line_handles(colours: Mapping[float, Any], points: list[Point]) -> list[Artist]:
-    """Trajectories: by ε, new classes, twins."""
-    lines: list[Artist] = [panels.line_handle(f"{size:g}", c) for size, c in colours.items()]
-    new = panels.values_of(points, "change")
-    others = [panels.line_handle("new classes", "black", _NEW)] if new else []
-    return [panels.heading("ε"), *lines, *others, *panels.context_handles()]
-
-
-def _point_handles(points: list[Point]) -> list[Artist]:
-    """Effects by pace, each beside that of new classes."""
-    found: list[Artist] = []
+def _handles(colours: Mapping[float, Any], points: list[Point]) -> list[Artist]:
+    """A row of lines by ε, then new classes, twins, and the effects of each pace."""
+    found: list[Artist] = [panels.heading("ε")]
+    found += [panels.line_handle(f"{size:g}", colour) for size, colour in colours.items()]
+    if panels.values_of(points, "change"):
+        found.append(panels.line_handle("new classes", "black", _NEW))
+    found += panels.context_handles()
     for pace, change in _PACES.items():
         look = _look(0, pace)
         if _mixed(points, pace):

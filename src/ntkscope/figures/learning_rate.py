@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,12 +14,15 @@ from matplotlib.ticker import MaxNLocator
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
+from ntkscope.figures.captions import number_in_words
 from ntkscope.figures.panels import Effect, Look, Point
 from ntkscope.figures.style import width_colours
+from ntkscope.fits import results_of
 
 METRICS = (panels.VELOCITY, panels.NORM)
 _RATE = "learning rate"
 _OPEN = {"line": (0, (4, 1.5)), "filled": False}
+_WORDS = {"kendall_tau": "Kendall's τ of", "lowest_at": "rate of the least"}
 _TIME = "recovery\n(steps from the boundary)"
 _HALF, _FULL = Effect("half_recovery_step", _TIME), Effect("recovery_step", _TIME)
 
@@ -69,6 +73,7 @@ def _effects(grid: panels.Grid, points: list[Point], fits: xr.Dataset) -> None:
             draw(times, effect, look)
             _reached(reached, chosen, effect.quantity, look)
     panels.finish_effect(spike, panels.SPIKE)
+    drop.set_ylabel("norm drop, checkmark\n(less twin's)")
     looks = [panels.regime_look(0), panels.regime_look(0, **_OPEN)]
     panels.text_legend(drop, looks, ["norm drop", "checkmark"], "")
     panels.text_legend(times, looks, ["half", "full"], "")
@@ -109,3 +114,26 @@ def _reached(axes: Axes, points: list[Point], quantity: str, look: Look) -> None
     axes.plot(_places(points, look), counts, markersize=2.8, linewidth=0.8, **look.drawing)
     axes.set_ylabel("seeds that recover\nwithin the task")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def trend_words(fits: xr.Dataset) -> dict[str, str]:
+    """`$trends`: trends in the rate, and the rate at which recovery is fastest."""
+    results = results_of(fits)
+    said = [f"* {regime}: {_trend(results, regime)}." for regime in fits["regime"].values]
+    return {"trends": "\n".join(said)}
+
+
+def _trend(results: pd.DataFrame, regime: str) -> str:
+    rows = results[results["regime"] == regime].set_index(["statistic", "quantity"])
+    ends = rows[["estimate", "low", "high"]]
+    parts = []
+    for statistic, words in _WORDS.items():
+        found = ends[ends.index.get_level_values("statistic") == statistic]
+        values = found.to_numpy(float)
+        values = np.exp(values) if statistic == "lowest_at" else values
+        said = [
+            f"{name.replace('_', ' ')} {number_in_words(*row)}"
+            for (_, name), row in zip(found.index, values, strict=True)
+        ]
+        parts += [f"{words} {', '.join(said)}"] if said else []
+    return "; ".join(parts)

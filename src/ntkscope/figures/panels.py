@@ -367,9 +367,9 @@ def finish_effect(axes: Axes, effect: Effect, log: bool = False) -> None:
 
 
 def with_half(middle: float, low: float, high: float, sign: bool = False) -> str:
-    """`middle ± half`, the half of its interval with two digits that count."""
+    """`middle ± half`, the half of its interval with one digit, or two below 30."""
     half = (high - low) / 2
-    digits = 2 if half <= 0 else int(np.clip(1 - np.floor(np.log10(half)), 0, 4))
+    digits = int(np.clip(np.ceil(np.log10(3 / half)), 0, 4)) if half > 0 else 2
     text = f"{middle:{'+' if sign else ''}.{digits}f} ± {half:.{digits}f}"
     return text.replace("-", "−")
 
@@ -441,6 +441,8 @@ def text_legend(axes: Axes, looks: Sequence[Look], texts: Sequence[str | None], 
             labelspacing=0.15,
             borderpad=0.1,
             frameon=False,
+            ncols=1 if len(shown) <= 2 else 2,
+            columnspacing=0.8,
         )
 
 
@@ -493,17 +495,8 @@ def context_handles() -> list[Line2D]:
     ]
 
 
-def legend_above(
-    figure: Figure, handles: Sequence[Artist], columns: int | None = None, side: str = "center"
-) -> None:
-    """A legend over the figure, read row by row, in one row unless a number of columns is given.
-
-    Args:
-        figure: the figure.
-        handles: entries.
-        columns: how many stand side by side.
-        side: left, center or right.
-    """
+def legend_above(figure: Figure, handles: Sequence[Artist], columns: int | None = None) -> None:
+    """A legend over the figure, read row by row, in one row unless a number of columns is given."""
     columns = columns or len(handles)
     rows = -(-len(handles) // columns)
     padded = [*handles, *[heading("")] * (rows * columns - len(handles))]
@@ -511,7 +504,7 @@ def legend_above(
         handles=[
             padded[row * columns + column] for column in range(columns) for row in range(rows)
         ],
-        loc=f"outside upper {side}",
+        loc="outside upper center",
         ncols=columns,
         frameon=False,
         handlelength=1.3,
@@ -525,7 +518,7 @@ def make_room(figure: Figure) -> None:
     """Raise the top of every panel whose legend lies on its data, until none does."""
     for _ in range(8):
         figure.draw_without_rendering()
-        crowded = [axes for axes in figure.axes if axes.get_legend() and _covers_data(axes)]
+        crowded = [axes for axes in figure.axes if _covers_data(figure, axes)]
         for axes in crowded:
             low, high = axes.transData.inverted().transform(
                 axes.transAxes.transform([(0, 0), (0, 1.12)])
@@ -535,11 +528,13 @@ def make_room(figure: Figure) -> None:
             return
 
 
-def _covers_data(axes: Axes) -> bool:
-    """Whether the legend lies on a line, a point or an interval (lines of reference are below)."""
-    box = axes.get_legend().get_window_extent()
-    lines = [line for line in axes.lines if line.get_zorder() >= 1]
-    paths = [line.get_transform().transform_path(line.get_path()) for line in lines]
+def _covers_data(figure: Figure, axes: Axes) -> bool:
+    """Whether the legend lies on a line, a point or an interval."""
+    legend = axes.get_legend()
+    if legend is None:
+        return False
+    box = legend.get_window_extent().padded(3 * figure.dpi / 72)  # a marker's radius
+    paths = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
     bars = [each for each in axes.collections if isinstance(each, LineCollection)]
     paths += [bar.get_transform().transform_path(path) for bar in bars for path in bar.get_paths()]
-    return any(path.intersects_bbox(box, filled=False) for path in paths if len(path.vertices))
+    return any(path.intersects_bbox(box, filled=False) for path in paths)

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
+from ntkscope.figures.captions import number_in_words
 from ntkscope.figures.panels import Look, Point
 from ntkscope.figures.style import width_colours
 from ntkscope.fits import results_of
@@ -31,6 +33,12 @@ _AGAINST = {
     "dissimilarity": ("similarity to the first task", "κ per 1 − similarity (line: 0)"),
 }
 """What the sweep's results are against; label of the axis, where similarity is drawn; title."""
+_WORDS = {
+    "kendall_tau": "Kendall's τ",
+    "first_share": "share that the first class brings",
+    "half_saturation": "half of the limit at (classes)",
+    "saturation_aicc": "AICc of a line − AICc of the law",
+}
 _NUDGES = {"new_classes": 0.07, "dissimilarity": -0.009}
 
 
@@ -115,3 +123,26 @@ def similarity(new_classes: panels.FloatArray, classes: int, protocol: str) -> p
     """|D₀ ∩ D₁| / |D₀ ∪ D₁| over classes, of tasks that swap classes for new ones or add them."""
     kept = classes - (new_classes if protocol == "swap" else 0.0)
     return np.asarray(kept / (classes + new_classes))
+
+
+def law_words(fits: xr.Dataset) -> dict[str, str]:
+    """`$laws`: per quantity, its trend, what the first new class brings, and law against line."""
+    found = results_of(fits)
+    found = found[found["against"] == "new_classes"]
+    effects = {effect.quantity: effect.quantity.replace("_", " ") for effect in EFFECTS}
+    said = {name: _law(found[found["quantity"] == name], fits) for name in effects}
+    return {"laws": "\n".join(f"* {effects[name]}: {law}." for name, law in said.items() if law)}
+
+
+def _law(rows: pd.DataFrame, fits: xr.Dataset) -> str:
+    """The numbers of one quantity, in the order of the legend."""
+    order = [(p, r) for p in fits["protocol"].values for r in fits["regime"].values]
+    said = []
+    for statistic, words in _WORDS.items():
+        known = rows[rows["statistic"] == statistic].set_index(["protocol", "regime"])
+        ends = [
+            known.loc[each, ["estimate", "low", "high"]] for each in order if each in known.index
+        ]
+        if ends:
+            said.append(f"{words} {', '.join(number_in_words(*each) for each in ends)}")
+    return "; ".join(said)
