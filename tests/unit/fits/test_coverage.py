@@ -15,7 +15,6 @@ from ntkscope.fits.concavity import first_share_by_seed
 from ntkscope.fits.correlation import between_runs, within_runs
 from ntkscope.fits.covariate import explain
 from ntkscope.fits.paired import Interval, t_interval
-from ntkscope.fits.power_law import slopes_by_seed
 from ntkscope.fits.reactivation import log_velocity, norm_drop
 from ntkscope.fits.saturation import saturation_by_seed
 from ntkscope.fits.span import Span
@@ -60,7 +59,7 @@ def exponent(spread: float) -> Callable[[np.random.Generator, int], Simulated]:
         slopes = -0.7 + spread * generator.standard_normal((count, SEEDS, 1))
         noise = 0.05 * generator.standard_normal((count, SEEDS, 6))
         offsets = 0.05 * generator.standard_normal((count, SEEDS, 1))
-        return Simulated(slopes_by_seed(log_x, offsets + slopes * log_x + noise), -0.7)
+        return Simulated(slope_by_seed(log_x, offsets + slopes * log_x + noise), -0.7)
 
     return simulate
 
