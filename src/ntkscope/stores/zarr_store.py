@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,24 +58,25 @@ class ZarrStore:
         arrays: dict[str, Array],
         *,
         coords: Mapping[str, tuple[tuple[str, ...], Any]],
-        mask: tuple[str, ...],
+        mask: tuple[str, ...] | Array,
         attrs: dict[str, Any],
         groups: tuple[str, ...] = (),
     ) -> ZarrStore:
         """Create the store, whole or not at all, with an empty completion mask.
+
+        Of several processes that allocate one store at once, the first one's stays.
 
         Args:
             path: a folder that does not exist yet.
             kind: what it holds (`images`, `snapshots`, `kernels`); checked when it is opened.
             arrays: data, to be written later.
             coords: name → (dims, values), written now.
-            mask: dims of the completion mask; a part is done when its element is true.
+            mask: dims of the completion mask; a part is done when its element is true. Or the mask
+                itself, where several processes write: each its own chunks of it.
             attrs: provenance and description, JSON-able.
             groups: groups that exist even if nothing is ever added to them.
         """
-        partial = path.with_name(f".{path.name}.partial")
-        if partial.exists():
-            shutil.rmtree(partial)
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
         root = zarr.open_group(str(partial), mode="w-", zarr_format=3)
         sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.shape, strict=True)}
         for name, array in arrays.items():
@@ -85,13 +87,15 @@ class ZarrStore:
                 data = data.astype(np.dtypes.StringDType())
             _create(root, name, Array(dims, data.shape, data.dtype))
             _array(root, name)[...] = data
-        _create(root, MASK, Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool)))
+        if not isinstance(mask, Array):
+            mask = Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool))
+        _create(root, MASK, mask)
         for group in groups:
             root.require_group(group)
         root.attrs.update(
             {"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs}
         )
-        partial.replace(path)
+        _put_first(partial, path)
         return cls.resume(path, kind)
 
     @classmethod
@@ -166,6 +170,13 @@ class ZarrStore:
         """Add attributes, e.g. the wall time when all is written."""
         self.group.attrs.update(attrs)
 
+    def tidy(self) -> None:
+        """Remove what killed writers left, when all is written."""
+        for chunk in self.path.rglob("*.partial"):
+            chunk.unlink()
+        for store in self.path.parent.glob(f".{self.path.name}.*.partial"):
+            shutil.rmtree(store)
+
 
 def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Dataset:
     """A complete store, or one group of it, as a lazily read xarray dataset.
@@ -218,6 +229,16 @@ def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
             remedy=remedy,
         )
     return root
+
+
+def _put_first(made: Path, path: Path) -> None:
+    """Move a folder to its place, or remove it where another process has been faster."""
+    try:
+        made.rename(path)
+    except OSError:
+        if not path.is_dir():
+            raise
+        shutil.rmtree(made)
 
 
 def _create(root: zarr.Group, name: str, array: Array) -> None:
