@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 _CHUNK_BYTES = 2**22  # of one array's chunk, the unit of reading
 _SMALLEST = 4096  # samples a side below which a kernel is not cut for the sake of more tiles
 
@@ -49,6 +51,11 @@ class Grid:
     def is_mirrored(self, tile: Tile) -> bool:
         """Whether its transpose has a place of its own."""
         return self.symmetric and tile[0] != tile[1]
+
+    def is_done(self, tile: Tile, mask: np.ndarray) -> bool:
+        """Whether a tile is complete in a mask [rows, columns], and its transpose too."""
+        transpose = tile[::-1] if self.is_mirrored(tile) else tile
+        return bool(mask[tile] and mask[transpose])
 
     def _range(self, place: int, end: int) -> slice:
         return slice(place * self.side, min((place + 1) * self.side, end))

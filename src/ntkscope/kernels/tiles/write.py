@@ -18,7 +18,7 @@ from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.refusals import as_found, in_place_refused, refuse
 from ntkscope.kernels.tiles.fingerprint import inputs_digest, model_digest
-from ntkscope.kernels.tiles.grid import Grid, Tile
+from ntkscope.kernels.tiles.grid import Grid
 from ntkscope.kernels.tiles.precision import float32_products
 from ntkscope.kernels.tiles.tiled import Tiled, grid_of, write_tiles
 from ntkscope.logs import progress
@@ -86,7 +86,8 @@ def write_ntk(
         of = _of(model, x1, x2) | settings | {"tile": grid.side}
         store = _begin(path, plan, grid, of, names)
         tiled = Tiled(model, x1, x2, kind, by_layer, plan, budget, grid)
-        todo = _todo(grid, part, store.mask)
+        mine, done = list(grid.tiles())[part[0] :: part[1]], store.mask
+        todo = [place for place in mine if not grid.is_done(place, done)]
         for _ in progress(write_tiles(tiled, store, todo), len(todo), f"tiles of {path.name}"):
             pass
     complete = bool(store.mask.all())
@@ -145,9 +146,3 @@ def _allocate(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: li
             "provenance": provenance(device=of["device"], threads=torch.get_num_threads()),
         },
     )
-
-
-def _todo(grid: Grid, part: tuple[int, int], done: np.ndarray) -> list[Tile]:
-    """The tiles of a part that are not complete, mirror images included."""
-    mine = list(grid.tiles())[part[0] :: part[1]]
-    return [t for t in mine if not (done[t] and (done[t[::-1]] or not grid.is_mirrored(t)))]
