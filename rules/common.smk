@@ -1,4 +1,6 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 
 from ntkscope.config import expand, load_config, runs_of
@@ -27,6 +29,8 @@ wildcard_constraints:
     dataset=r"[^/]+",
     run=r"[^/]+-[0-9a-f]{12}",
     kernel=r"[^/]+-[0-9a-f]{12}",
+    part=r"\d+",
+    parts=r"\d+",
     experiment="|".join(CONFIG.experiments),
 
 
@@ -70,6 +74,17 @@ def known(specs, id, what):
             f"  to do: ask for one that it has (snakemake --dry-run lists them), or change config/"
         )
     return specs[id]
+
+
+def parts_of_kernels(wildcards):
+    """What part jobs of a kernel leave; of a store that is there, what those that made it left."""
+    store = f"results/runs/{wildcards.run}/kernels-{wildcards.kernel}.zarr"
+    part = f"results/.state/runs/{wildcards.run}/kernels-{wildcards.kernel}-part"
+    if Path(store).exists():  # another number of jobs makes nothing again
+        made_of = workflow.persistence.input(store) or []
+        return [file for file in made_of if file.startswith(part)]
+    parts = CONFIG.resources.kernel_jobs
+    return [f"{part}{number}of{parts}" for number in range(parts)] if parts > 1 else []
 
 
 def plain(spec):

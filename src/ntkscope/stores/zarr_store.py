@@ -61,10 +61,9 @@ class ZarrStore:
         mask: tuple[str, ...] | Array,
         attrs: dict[str, Any],
         groups: tuple[str, ...] = (),
+        shared: bool = False,
     ) -> ZarrStore:
         """Create the store, whole or not at all, with an empty completion mask.
-
-        Of several processes that allocate one store at once, the first one's stays.
 
         Args:
             path: a folder that does not exist yet.
@@ -75,8 +74,12 @@ class ZarrStore:
                 itself, where several processes write: each its own chunks of it.
             attrs: provenance and description, JSON-able.
             groups: groups that exist even if nothing is ever added to them.
+            shared: several processes may do this at once: the first one's store stays.
         """
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        owner = f".{uuid.uuid4().hex}" if shared else ""
+        partial = path.with_name(f".{path.name}{owner}.partial")
+        if partial.exists():
+            shutil.rmtree(partial)
         root = zarr.open_group(str(partial), mode="w-", zarr_format=3)
         sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.shape, strict=True)}
         for name, array in arrays.items():
@@ -95,7 +98,7 @@ class ZarrStore:
         root.attrs.update(
             {"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs}
         )
-        _put_first(partial, path)
+        _move(partial, path, shared)
         return cls.resume(path, kind)
 
     @classmethod
@@ -231,12 +234,12 @@ def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
     return root
 
 
-def _put_first(made: Path, path: Path) -> None:
-    """Move a folder to its place, or remove it where another process has been faster."""
+def _move(made: Path, path: Path, shared: bool) -> None:
+    """Move a folder to its place, or remove it where another process may have been faster."""
     try:
         made.rename(path)
     except OSError:
-        if not path.is_dir():
+        if not (shared and path.is_dir()):
             raise
         shutil.rmtree(made)
 

@@ -137,6 +137,7 @@ def _allocate(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: li
         kernel_arrays(kind, (), samples, chunk, outputs, len(layers), dtype),
         coords={"layer": (("layer",), layers)} if layers else {},
         mask=Array(("tile", "tile2"), grid.shape, np.dtype(bool), (1, 1)),
+        shared=True,
         attrs={
             "kernel": kind,
             "normalisation": normalisation(kind),
