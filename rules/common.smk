@@ -1,4 +1,5 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
+import json
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -77,14 +78,13 @@ def known(specs, id, what):
 
 
 def parts_of_kernels(wildcards):
-    """What part jobs of a kernel leave; of a store that is there, what those that made it left."""
-    store = f"results/runs/{wildcards.run}/kernels-{wildcards.kernel}.zarr"
-    part = f"results/.state/runs/{wildcards.run}/kernels-{wildcards.kernel}-part"
-    if Path(store).exists():  # another number of jobs makes nothing again
-        made_of = workflow.persistence.input(store) or []
-        return [file for file in made_of if file.startswith(part)]
-    parts = CONFIG.resources.kernel_jobs
-    return [f"{part}{number}of{parts}" for number in range(parts)] if parts > 1 else []
+    """What part jobs leave for a kernel; for a store that is there, those that it was made by."""
+    parts = CONFIG.resources.kernel_jobs if CONFIG.resources.kernel_jobs > 1 else 0
+    made = Path(f"results/runs/{wildcards.run}/kernels-{wildcards.kernel}.zarr/zarr.json")
+    if made.exists():  # else another number of jobs would make it again
+        parts = json.loads(made.read_text(encoding="utf-8"))["attributes"].get("parts", 0)
+    mark = f"results/.state/runs/{wildcards.run}/kernels-{wildcards.kernel}-part"
+    return [f"{mark}{number}of{parts}" for number in range(parts)]
 
 
 def plain(spec):

@@ -23,4 +23,5 @@ with job_log(snakemake.log[0]):
         device=settings.device,
         threads=snakemake.threads,
         memory=settings.mem_mb * 10**6,
+        parts=len(snakemake.input.parts),
     )

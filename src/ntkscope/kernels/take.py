@@ -74,6 +74,7 @@ def take_kernels(
     device: str = "auto",
     threads: int = 1,
     memory: int = 3 * 10**9,
+    parts: int = 0,
 ) -> None:
     """Write the store of kind `kernels` of one run's last task.
 
@@ -90,6 +91,7 @@ def take_kernels(
         device, threads: as in `train_task`.
         memory: of the whole process, in bytes; kernels that are too large for one piece go in
             tiles that fit into it, and their last digits depend on it.
+        parts: how many parts were taken before, for the store's attributes.
     """
     began = time.monotonic()
     with repeatable(threads), float32_products(tf32=False):
@@ -100,7 +102,8 @@ def take_kernels(
             _adopt(_shared(state, asked), place)
             store = asked.fill(place, place.store, (0, 1))
             store.tidy()
-            store.describe(provenance={**asked.record, "wall_seconds": time.monotonic() - began})
+            record = asked.record | {"wall_seconds": time.monotonic() - began}
+            store.describe(provenance=record, parts=parts)
             place.finish(output)
     shutil.rmtree(_parts(state), ignore_errors=True)
 
