@@ -1,4 +1,7 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
+import json
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -33,6 +36,8 @@ wildcard_constraints:
     dataset=r"[^/]+",
     run=r"[^/]+-[0-9a-f]{12}",
     kernel=r"[^/]+-[0-9a-f]{12}",
+    part=r"\d+",
+    parts=r"\d+",
     experiment="|".join(CONFIG.experiments),
 
 
@@ -76,6 +81,16 @@ def known(specs, id, what):
             f"  to do: ask for one that it has (snakemake --dry-run lists them), or change config/"
         )
     return specs[id]
+
+
+def parts_of_kernels(wildcards):
+    """What part jobs leave for a kernel; for a store that is there, those that it was made by."""
+    parts = CONFIG.resources.kernel_jobs if CONFIG.resources.kernel_jobs > 1 else 0
+    made = Path(f"results/runs/{wildcards.run}/kernels-{wildcards.kernel}.zarr/zarr.json")
+    if made.exists():  # else another number of jobs would make it again
+        parts = json.loads(made.read_text(encoding="utf-8"))["attributes"].get("parts", 0)
+    mark = f"results/.state/runs/{wildcards.run}/kernels-{wildcards.kernel}-part"
+    return [f"{mark}{number}of{parts}" for number in range(parts)]
 
 
 def plain(spec):

@@ -331,7 +331,10 @@ class Resources(Section):
     """What a training or kernel job asks for."""
 
     threads: Positive = Field(1, description="CPU threads of a job.")
-    mem_mb: Positive = Field(3000, description="Memory asked for a job, in MB.")
+    mem_mb: Positive = Field(
+        3000,
+        description="Memory asked for a job, in MB; a large kernel is taken in tiles that fit.",
+    )
     runtime_minutes: Positive = Field(60, description="Time asked for a job, in minutes.")
     gpu: Annotated[int, Field(ge=0, le=1)] = Field(
         0, description="GPUs asked of the cluster for a job."
@@ -341,6 +344,9 @@ class Resources(Section):
     )
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         30.0, description="Seconds between checkpoints of a running job."
+    )
+    kernel_jobs: Positive = Field(
+        1, description="So many jobs share each kernel of a run; the numbers are the same."
     )
     keep_snapshots: bool = Field(
         True, description="false: snapshots are deleted when every kernel has been taken of them."
