@@ -42,7 +42,7 @@ def draw_forgetting(
         labels: regime → name as printed.
     """
     axes, beside = row
-    for point, look, run in zip(points, _looks(points, palette), runs_of(fits), strict=True):
+    for look, run in zip(_looks(points, palette), runs_of(fits), strict=True):
         axes.plot(*run, **look.drawing | _DOTS)
     axes.set_xlabel("norm drop (less twin's)")
     axes.set_ylabel("forgetting\n(accuracy, less twin's)")
@@ -122,6 +122,12 @@ def _explain(axes: Axes, handles: Sequence[Line2D], fits: xr.Dataset) -> None:
         fontsize=size,
         frameon=False,
     ).set_in_layout(False)
+
+
+def forgetting_words(fits: xr.Dataset) -> dict[str, str]:
+    """Placeholders of a caption: `analysis`, and `correlations` as in the figure."""
+    _, between, within = correlations_in_words(fits)
+    return {"analysis": str(fits.attrs["analysis"]), "correlations": f"{between}; {within}"}
 
 
 def correlations_in_words(fits: xr.Dataset) -> list[str]:

@@ -81,7 +81,8 @@ def draw_mechanism(
     for point, column in zip(shown, grid.T, strict=True):
         for metric, axes in zip(rows, column, strict=True):
             _draw_curves(axes, point.metrics, metric, fits.attrs, style.palette)
-        column[0].set_title("\n".join([*name_of(point, shown, labels), *lost_in_words(point)]))
+        name = [*name_of(point, shown, points, labels), *lost_in_words(point)]
+        column[0].set_title("\n".join(name))
     panels.finish_lines(grid, rows, int(fits.attrs["window"]))
     for metric, row in zip(rows, grid, strict=True):
         if metric in (LABELS, ACCURACY):

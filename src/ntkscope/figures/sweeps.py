@@ -44,16 +44,30 @@ def series_of(points: Sequence[Point]) -> dict[tuple[tuple[str, str], ...], list
     return found
 
 
-def name_of(point: Point, points: Sequence[Point], labels: Mapping[str, str]) -> list[str]:
-    """A point's values on the axes in which points differ, in words."""
-    told = [axis for axis in point.at if len(panels.values_of(points, axis)) > 1] or ["regime"]
-    return [in_words(axis, point.at[axis], labels) for axis in told]
+def name_of(
+    point: Point, among: Sequence[Point], points: Sequence[Point], labels: Mapping[str, str]
+) -> list[str]:
+    """A point's values in words, of the axes that tell it from others.
+
+    Args:
+        point: one of `among`.
+        among: points that words must tell apart.
+        points: of the sweep; a number that varies in the point's series is told too.
+        labels: regime → name as printed.
+    """
+    series = series_of(points)[words_of(point)]
+    told = [
+        axis
+        for axis, value in point.at.items()
+        if len(panels.values_of(among if isinstance(value, str) else series, axis)) > 1
+    ]
+    return [in_words(axis, point.at[axis], labels) for axis in told or ["regime"]]
 
 
 def in_words(axis: str, value: Any, labels: Mapping[str, str]) -> str:
     """A value of an axis; a regime by its label."""
-    said = labels.get(value, value) if isinstance(value, str) else f"{value:g}"
-    return point_in_words(axis, said)
+    said = labels.get(value, value) if axis == "regime" else f"{value}"
+    return point_in_words(axis, said if isinstance(value, str) else f"{value:g}")
 
 
 def lost_in_words(point: Point) -> list[str]:
