@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     limits = Limits(options.limit, memory=int(options.memory * 1e9), core=_core())
     effort = Effort(0.1, 2, 3) if options.quick else Effort(options.seconds)
+    effort.clock = "cpu" if options.cpu_time else "seconds"
     peers = Peers(options.environment, limits, lasting=options.quick)
     rows = []
     try:
@@ -41,6 +42,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cases", default="", help="words of cases' names, comma-separated")
     parser.add_argument("--quick", action="store_true", help="few small cases: a smoke test")
     parser.add_argument("--seconds", type=float, default=6, help="for each peer and case")
+    parser.add_argument("--cpu-time", action="store_true", help="on a busy machine: CPU seconds")
     parser.add_argument("--limit", type=float, default=100, help="seconds for one kernel")
     parser.add_argument("--memory", type=float, default=10, help="GB that a peer may take")
     parser.add_argument("--environment", type=Path, default=ROOT / ".venv-bench")

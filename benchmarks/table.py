@@ -39,19 +39,19 @@ def _row(case: Case, each: Measured, ours: Measured, sgemm: Measured) -> dict[st
     if each.status != "ok":
         return row
     seconds = np.array(each.seconds)
-    row |= _times(seconds, np.array(each.cpu))
+    row |= _times(seconds, np.array(each.cpu_share))
     if ours.status == "ok":
         row |= _ratios(seconds, np.array(ours.seconds)) | _rates(seconds, ours.flops, sgemm)
     return row
 
 
-def _times(seconds: Numbers, cpu: Numbers) -> dict[str, float]:
+def _times(seconds: Numbers, cpu_share: Numbers) -> dict[str, float]:
     """`cpu_share` below 1 tells of other processes on the core."""
     return {
         "rounds": int(np.isfinite(seconds).sum()),
         "median_seconds": float(np.nanmedian(seconds)),
         "least_seconds": float(np.nanmin(seconds)),
-        "cpu_share": float(np.nansum(cpu) / np.nansum(seconds)),
+        "cpu_share": float(np.nanmedian(cpu_share)),
     }
 
 
