@@ -36,8 +36,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         others = measured[measured.peer != OURS]
         _points(speed, others, "ratio", cases, "time, theirs / ours", spread=True)
         _points(memory, others, "memory", cases, "peak memory, theirs / ours")
-        if "share_of_sgemm" in measured:
-            _points(share, measured, "share_of_sgemm", cases, "share of sgemm's rate")
+        _points(share, measured, "share_of_sgemm", cases, "share of sgemm's rate")
         for axes in (speed, memory):
             axes.set_xscale("log")
             axes.axvline(1, color="0.5", lw=0.6, zorder=0)

@@ -123,8 +123,9 @@ def _first_kernels(
 def _agreement(able: list[Measured], processes: dict[str, PeerProcess]) -> None:
     """Compare some entries of the kernels with ours; a peer that differs is not timed."""
     same = [each for each in able if each.status == "ok" and each.peer.name != SGEMM]
-    ours = [each for each in same if each.peer.name == OURS]
-    if not ours:
+    if not any(each.peer.name == OURS for each in same):
+        for each in same:
+            each.status = "nothing to compare with"
         return
     with tempfile.TemporaryDirectory() as folder:
         wanted = _entries(processes[OURS], Path(folder))
@@ -151,12 +152,12 @@ def _difference(a: NDArray[Any], b: NDArray[Any]) -> float:
 def _rounds(
     able: list[Measured], processes: dict[str, PeerProcess], peers: Peers, effort: Effort
 ) -> None:
-    """Time the peers by turns. Slow ones sit out the later rounds."""
+    """Time the peers by turns, as often as ours. Slow ones sit out the later rounds."""
     wanted = {
         each.peer.name: min(max(math.ceil(effort.seconds / each.first), effort.fewest), effort.most)
         for each in able
     }
-    for number in range(max(wanted.values(), default=0)):
+    for number in range(wanted.get(OURS, 0)):
         for each in [e for e in able if e.status == "ok"]:
             timed = {"seconds": math.nan, "cpu": math.nan}
             if number < wanted[each.peer.name]:

@@ -26,7 +26,7 @@ def _line(row: pd.Series) -> str:
     if row["status"] != "ok":
         return f"{start}{row['status']}"
     spread = f"{row['ratio_low']:.2f}–{row['ratio_high']:.2f}"
-    rate, share = row.get("gflop_per_second", np.nan), row.get("share_of_sgemm", np.nan)
+    rate, share = row["gflop_per_second"], row["share_of_sgemm"]
     known = f"{rate:8.1f} {share:8.0%}" if np.isfinite(rate) else " " * 17
     return (
         f"{start}{row['least_seconds']:9.4f} {row['median_seconds']:9.4f} {row['ratio']:11.2f} "
@@ -99,8 +99,6 @@ def targets(table: pd.DataFrame) -> list[Target]:
 
 def _column(table: pd.DataFrame, chosen: pd.Series, name: str) -> pd.Series:
     """Case → number, of the chosen rows."""
-    if name not in table:
-        return pd.Series(dtype=float)
     return table[chosen].set_index("case")[name].astype(float)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,23 @@ from benchmarks.peers import OURS, SGEMM
 
 Numbers = NDArray[np.float64]
 
+COLUMNS = (
+    *("case", "group", "network", "width", "samples", "peer", "version", "status", "difference"),
+    *("prepare_seconds", "first_seconds", "peak_mb", "rounds", "median_seconds", "least_seconds"),
+    *("cpu_share", "ratio", "ratio_low", "ratio_high", "ratio_of_least"),
+    *("gflop", "gflop_per_second", "sgemm_gflop_per_second", "share_of_sgemm"),
+)
+
 
 def rows_of(case: Case, found: list[Measured]) -> list[dict[str, Any]]:
-    """A row a peer: `ratio` is the peer's time over ours, of the same round."""
+    """A row of COLUMNS a peer, NaN where not measured: `ratio` is the peer's time over ours, of the same round."""
     by_name = {each.peer.name: each for each in found}
     ours, sgemm = by_name[OURS], by_name[SGEMM]
     return [_row(case, each, ours, sgemm) for each in found if each is not sgemm]
 
 
 def _row(case: Case, each: Measured, ours: Measured, sgemm: Measured) -> dict[str, Any]:
-    row: dict[str, Any] = {
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {
         "case": case.name,
         "group": case.group,
         "network": case.network,

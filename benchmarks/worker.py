@@ -47,7 +47,7 @@ class Worker:
         gc.collect()
         _forget_peak()
         timed = self.run(1)
-        return {**timed, "peak": _status("VmHWM") - self.imported}
+        return {**timed, "peak": max(0, _status("VmHWM") - self.imported)}
 
     def save(self, path: str) -> dict[str, Any]:
         """Write some entries of the last kernel, to be compared."""
