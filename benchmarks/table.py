@@ -23,7 +23,10 @@ COLUMNS = (
 
 
 def rows_of(case: Case, found: list[Measured]) -> list[dict[str, Any]]:
-    """A row of COLUMNS a peer, NaN where not measured: `ratio` is the peer's time over ours, of the same round."""
+    """A row of COLUMNS a peer, NaN where not measured.
+
+    `ratio` is the peer's time over ours, of the same round.
+    """
     by_name = {each.peer.name: each for each in found}
     ours, sgemm = by_name[OURS], by_name[SGEMM]
     return [_row(case, each, ours, sgemm) for each in found if each is not sgemm]
