@@ -60,20 +60,20 @@ class Case:
 
 
 def _mlp(group: str, width: int, samples: int) -> Case:
-    return Case(f"{group} MLP {width}, N {samples}", group, "mlp", width, samples, (28, 28, 1))
+    return Case(f"{group} MLP {width} N {samples}", group, "mlp", width, samples, (28, 28, 1))
 
 
 def _images(group: str, network: str, name: str, width: int, samples: int, outputs: int) -> Case:
-    return Case(f"{group} {name}, N {samples}", group, network, width, samples, outputs=outputs)
+    return Case(f"{group} {name} N {samples}", group, network, width, samples, outputs=outputs)
 
 
 def _infinite_mlp(samples: int) -> Case:
-    name = f"infinite MLP depth 3, N {samples}"
+    name = f"infinite MLP depth 3 N {samples}"
     return Case(name, "infinite", "mlp", 64, samples, (28, 28, 1), 1, 3)
 
 
 def _infinite_myrtle(size: int) -> Case:
-    name = f"infinite Myrtle-5 {size}×{size}, 1000 pairs"
+    name = f"infinite Myrtle-5 {size}×{size} 1000 pairs"
     return Case(name, "infinite", "myrtle5", 64, 40, (size, size, 1), 1, 5, others=25)
 
 

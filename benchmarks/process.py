@@ -31,7 +31,7 @@ class Limits:
     """
 
     seconds: float = 100.0
-    times_ours: float = 50.0
+    times_ours: float = 20.0
     least: float = 10.0
     preparation: float = 300.0
     memory: int = 10 * 10**9
