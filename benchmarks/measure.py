@@ -104,17 +104,18 @@ def _first_kernels(
     case: Case, able: list[Measured], processes: dict[str, PeerProcess], peers: Peers
 ) -> None:
     """Let each peer prepare and take the kernel once; those that cannot are stopped."""
-    limit = peers.limits.seconds
+    limits = peers.limits
+    ours = math.inf
     for each in able:
         process = processes[each.peer.name]
         try:
             ready = process.ask("prepare", case=asdict(case))
             each.version, each.prepare = ready["version"], ready["seconds"]
             each.flops = ready["flops"]
-            once = process.ask("first", limit=limit)
+            once = process.ask("first", limit=limits.for_one(each.peer, ours))
             each.first, each.peak = once["seconds"], once["peak"]
             if each.peer.name == OURS:
-                limit = peers.limits.for_one(each.first)
+                ours = each.first
         except PeerError as why:
             each.status = str(why)
             peers.stop(each.peer.name)

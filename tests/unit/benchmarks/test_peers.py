@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmarks.cases import CASES, Case, chosen, compared, inputs, weight_shapes
 from benchmarks.flops import ntk_flops
-from benchmarks.peers import PEERS, ours, torch_func
+from benchmarks.peers import JACOBIAN, NEURAL_TANGENTS, PEERS, ours, torch_func
 from benchmarks.peers.networks import network_of
 from benchmarks.process import Limits, PeerError, PeerProcess
 from benchmarks.worker import Worker, serve
@@ -98,6 +98,13 @@ def test_a_worker_answers_in_lines(tmp_path) -> None:
     assert np.load(tmp_path / "entries.npy").shape == (12, 12)
     assert run["seconds"] > 0
     assert failed["failed"].startswith("FileNotFoundError")
+
+
+def test_peers_much_slower_than_ours_are_given_up_but_neural_tangents() -> None:
+    limits = Limits(seconds=100, times_ours=20, least=10)
+    rival, other = (next(p for p in PEERS if p.name == n) for n in (NEURAL_TANGENTS, JACOBIAN))
+    assert [limits.for_one(other, ours) for ours in (0.1, 1, 10)] == [10, 20, 100]
+    assert limits.for_one(rival, 0.1) == 100
 
 
 def test_a_process_that_dies_says_why(tmp_path) -> None:
