@@ -6,12 +6,13 @@ CORES ?= all
 WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-bench
 FAST := not slow and not cluster and not gpu
 SNAKEFILES := Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-slow test-cluster test-gpu lint format schema lock report timings clean FORCE
+.PHONY: help environment test test-slow test-cluster test-gpu lint format schema lock report timings bench bench-gpu clean FORCE
 .PRECIOUS: figures/%.pdf figures/%.png
 
 # Run a command and show what it says only if it fails.
@@ -90,6 +91,21 @@ report: $(STAMP) ## draw all figures and write results/report.html
 
 timings: $(STAMP) ## where the time of the last run went, by rule
 	@$(BIN)/python -m ntkscope.timings
+
+bench: $(STAMP) $(PEERS)/.installed ## kernels against other libraries, side by side: 30 minutes, one core
+	@$(BIN)/python -m benchmarks.run --cases '$(CASES)' $(if $(QUICK),--quick)
+
+bench-gpu: $(STAMP) ## kernels and training on a CUDA GPU, against its own matrix product
+	@$(BIN)/python -m benchmarks.gpu $(if $(QUICK),--quick) $(if $(TF32),--tf32)
+
+# The peers' own environment; its .gitignore keeps it out of git.
+$(PEERS)/.installed: $(wildcard benchmarks/requirements-*.txt) | $(BIN)/python
+	@echo "installing neural-tangents and ASDL into $(PEERS)"
+	@$(BIN)/python -m venv $(PEERS) && echo '*' > $(PEERS)/.gitignore
+	@pip="$(PEERS)/bin/python -m pip install --quiet --no-deps" && \
+	$$pip -r benchmarks/requirements-neural-tangents.txt && \
+	$$pip --upgrade --target $(PEERS)/with-torch -r benchmarks/requirements-asdl.txt
+	@touch $@
 
 clean: ## remove caches; results, figures and the environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
