@@ -109,6 +109,6 @@ $(PEERS)/.installed: $(wildcard benchmarks/requirements-*.txt) | $(BIN)/python
 
 clean: ## remove caches; results, figures and the environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
-	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 FORCE:
