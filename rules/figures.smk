@@ -1,4 +1,9 @@
 # figures: an experiment's metrics and fits → figures/{experiment}.pdf, .png and its caption, .rst
+#          what of the network moves         → figures/{experiment}_mechanism.pdf, .png, .rst
+
+
+LABELS = {name: regime.label or name for name, regime in CONFIG.regimes.items()}
+SHOWN = {"caption": "../workflow/report/figure.rst", "category": "Figures"}
 
 
 rule draw:
@@ -12,11 +17,14 @@ rule draw:
     output:
         pdf=report(
             f"{FIGURES}/{{experiment}}.pdf",
-            caption="../workflow/report/figure.rst",
-            category="Figures",
-            labels={"experiment": "{experiment}"},
+            labels={"experiment": "{experiment}", "figure": "effects", "file": "PDF"},
+            **SHOWN,
         ),
-        png=f"{FIGURES}/{{experiment}}.png",
+        png=report(
+            f"{FIGURES}/{{experiment}}.png",
+            labels={"experiment": "{experiment}", "figure": "effects", "file": "PNG"},
+            **SHOWN,
+        ),
         caption=f"{FIGURES}/{{experiment}}.rst",
     log:
         f"logs/draw/{PRESET}{{experiment}}.log",
@@ -31,7 +39,43 @@ rule draw:
     params:
         analysis=lambda wildcards: CONFIG.experiments[wildcards.experiment].analysis,
         style=lambda wildcards: plain(CONFIG.experiments[wildcards.experiment].figure),
-        labels={name: regime.label or name for name, regime in CONFIG.regimes.items()},
+        labels=LABELS,
         stage=stage_digest("figures"),
     script:
         "../scripts/draw.py"
+
+
+rule draw_mechanism:
+    """Draw which layers and eigenvectors move in an experiment, and what is forgotten."""
+    input:
+        metrics=f"{EXPERIMENTS}/{{experiment}}/metrics.nc",
+        fits=f"{EXPERIMENTS}/{{experiment}}/fits.nc",
+        template="workflow/report/mechanism.rst",
+    output:
+        pdf=report(
+            f"{FIGURES}/{{experiment}}_mechanism.pdf",
+            labels={"experiment": "{experiment}", "figure": "mechanism", "file": "PDF"},
+            **SHOWN,
+        ),
+        png=report(
+            f"{FIGURES}/{{experiment}}_mechanism.png",
+            labels={"experiment": "{experiment}", "figure": "mechanism", "file": "PNG"},
+            **SHOWN,
+        ),
+        caption=f"{FIGURES}/{{experiment}}_mechanism.rst",
+    log:
+        f"logs/draw_mechanism/{PRESET}{{experiment}}.log",
+    benchmark:
+        f"results/benchmarks/draw_mechanism/{PRESET}{{experiment}}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        style=lambda wildcards: plain(CONFIG.experiments[wildcards.experiment].figure),
+        labels=LABELS,
+        stage=stage_digest("figures"),
+    script:
+        "../scripts/draw_mechanism.py"

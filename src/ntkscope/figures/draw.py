@@ -10,10 +10,15 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.captions import fill_caption
+from ntkscope.figures.controls import draw_controls
+from ntkscope.figures.datasets import draw_datasets
 from ntkscope.figures.duration import draw_duration
+from ntkscope.figures.forgetting import forgetting_words
 from ntkscope.figures.frequency import draw_frequency
 from ntkscope.figures.learning_rate import draw_learning_rate, trend_words
+from ntkscope.figures.mechanism import draw_mechanism
 from ntkscope.figures.reactivation import draw_reactivation
+from ntkscope.figures.sequence import draw_sequence
 from ntkscope.figures.similarity import draw_similarity, law_words
 from ntkscope.figures.style import save, save_text, themed
 from ntkscope.stores import read_netcdf
@@ -27,10 +32,18 @@ FIGURES: dict[str, Draw] = {
     "frequency": draw_frequency,
     "learning_rate": draw_learning_rate,
     "duration": draw_duration,
+    "sequence": draw_sequence,
+    "datasets": draw_datasets,
+    "controls": draw_controls,
+    "mechanism": draw_mechanism,
 }
-"""Analysis → what draws its metrics and fits; regimes are called by their labels."""
+"""Analysis, or `mechanism` for any → what draws it; regimes are called by their labels."""
 
-WORDS: dict[str, Words] = {"similarity": law_words, "learning_rate": trend_words}
+WORDS: dict[str, Words] = {
+    "similarity": law_words,
+    "learning_rate": trend_words,
+    "mechanism": forgetting_words,
+}
 """Analysis → more placeholders of its caption, from the fits."""
 
 

@@ -62,7 +62,7 @@ def draw_frequency(
     for axes in right[-1]:
         axes.set_xlabel("ε (rare / common class)")
     panels.letter(left, right)
-    panels.legend_above(figure, _handles(colours, points), 1 + len(sizes))
+    panels.legend_above(figure, _handles(colours, points), 7)
     panels.make_room(figure)
     return figure
 
@@ -146,9 +146,8 @@ def _epsilon_ticks(axes: Axes, sizes: list[float]) -> None:
 
 
 def _handles(colours: Mapping[float, Any], points: list[Point]) -> list[Artist]:
-    """A row of lines by ε, then new classes, twins, and the effects of each pace."""
-    found: list[Artist] = [panels.heading("ε")]
-    found += [panels.line_handle(f"{size:g}", colour) for size, colour in colours.items()]
+    """Lines by ε, then new classes, twins, and the effects of each pace."""
+    found: list[Artist] = [panels.line_handle(f"ε = {size:g}", c) for size, c in colours.items()]
     if panels.values_of(points, "change"):
         found.append(panels.line_handle("new classes", "black", _NEW))
     found += panels.context_handles()

@@ -119,7 +119,8 @@ def _reached(axes: Axes, points: list[Point], quantity: str, look: Look) -> None
 def trend_words(fits: xr.Dataset) -> dict[str, str]:
     """`$trends`: trends in the rate, and the rate at which recovery is fastest."""
     results = results_of(fits)
-    said = [f"* {regime}: {_trend(results, regime)}." for regime in fits["regime"].values]
+    regimes = fits["regime"].values if len(results) else []
+    said = [f"* {regime}: {_trend(results, regime)}." for regime in regimes]
     return {"trends": "\n".join(said)}
 
 

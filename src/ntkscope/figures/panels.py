@@ -437,12 +437,12 @@ def text_legend(axes: Axes, looks: Sequence[Look], texts: Sequence[str | None], 
             title_fontsize=size,
             loc="best",
             handlelength=0.8,
-            handletextpad=0.3,
+            handletextpad=0.2,
             labelspacing=0.15,
             borderpad=0.1,
             frameon=False,
-            ncols=1 if len(shown) <= 2 else 2,
-            columnspacing=0.8,
+            ncols=1 if len(shown) <= 3 else 2,
+            columnspacing=0.4,
         )
 
 
@@ -458,11 +458,10 @@ def result_text(
     """
     wanted = {"statistic": statistic, "quantity": quantity, "against": against, **at}
     for axis, value in wanted.items():
-        results = results[results[axis] == value]
+        results = results[results[axis] == value] if len(results) else results
     if results.empty or not np.isfinite(results["estimate"].iloc[0]):
         return None
-    middle, low, high = results[["estimate", "low", "high"]].iloc[0]
-    return with_half(middle, low, high, sign=True)
+    return with_half(*results[["estimate", "low", "high"]].iloc[0])
 
 
 def letter(*grids: Grid) -> None:

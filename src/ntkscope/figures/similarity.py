@@ -139,10 +139,12 @@ def _law(rows: pd.DataFrame, fits: xr.Dataset) -> str:
     order = [(p, r) for p in fits["protocol"].values for r in fits["regime"].values]
     said = []
     for statistic, words in _WORDS.items():
-        known = rows[rows["statistic"] == statistic].set_index(["protocol", "regime"])
+        known = rows[rows["statistic"] == statistic]
+        if known.empty:
+            continue
+        known = known.set_index(["protocol", "regime"])
         ends = [
             known.loc[each, ["estimate", "low", "high"]] for each in order if each in known.index
         ]
-        if ends:
-            said.append(f"{words} {', '.join(number_in_words(*each) for each in ends)}")
+        said.append(f"{words} {', '.join(number_in_words(*each) for each in ends)}")
     return "; ".join(said)

@@ -1,0 +1,21 @@
+"""Rule draw_mechanism: see ntkscope.figures.draw_figure."""
+
+from pathlib import Path
+
+from ntkscope.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from ntkscope.config.sections import FigureStyle
+    from ntkscope.figures import draw_figure
+
+    draw_figure(
+        "mechanism",
+        Path(snakemake.input.metrics),
+        Path(snakemake.input.fits),
+        template=Path(snakemake.input.template),
+        pdf=Path(snakemake.output.pdf),
+        png=Path(snakemake.output.png),
+        caption=Path(snakemake.output.caption),
+        style=FigureStyle.model_validate(snakemake.params.style),
+        labels=snakemake.params.labels,
+    )
