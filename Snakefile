@@ -20,7 +20,16 @@ include: "rules/figures.smk"
 
 
 rule all:
-    """Every figure of this configuration, as PDF and PNG, and the tables of what has no figure."""
+    """Every figure of this configuration, its findings, and the tables of what has no figure."""
     default_target: True
     input:
-        [file for name in CONFIG.experiments for file in results_of(name)],
+        rules.findings.output if DRAWN else [],
+        [file for name in DRAWN for file in figures_of(name)],
+        [f"{EXPERIMENTS}/{name}/table.csv" for name in TABLES],
+
+
+rule reactivation_paper:
+    """arXiv 2507.16039: every figure, as PDF and PNG, and a verdict on every claim."""
+    input:
+        rules.findings.output,
+        [file for name in DRAWN for file in figures_of(name)],

@@ -26,6 +26,10 @@ CELLS = {name: expand(CONFIG, name) for name in CONFIG.experiments}
 RUNS = runs_of(CONFIG)
 KERNELS = {cell.kernel.id: cell.kernel for cells in CELLS.values() for cell in cells}
 
+# Experiments with a figure; the others end in their tables.
+DRAWN = [name for name, each in CONFIG.experiments.items() if each.analysis != "table"]
+TABLES = [name for name in CONFIG.experiments if name not in DRAWN]
+
 # The default preset has the short paths; others never overwrite it. Runs are shared by all.
 PRESET = "" if CONFIG.preset == "digits" else f"{CONFIG.preset}/"
 EXPERIMENTS = f"results/{PRESET}experiments"
@@ -61,11 +65,10 @@ def metrics_of(run, kernel):
     return f"results/runs/{run.id}/metrics-{kernel.id}.nc"
 
 
-def results_of(experiment):
-    """What an experiment ends in: its figure, or its table where the analysis has no figure."""
-    if CONFIG.experiments[experiment].analysis == "table":
-        return [f"{EXPERIMENTS}/{experiment}/table.csv"]
-    return [f"{FIGURES}/{experiment}.{kind}" for kind in ("pdf", "png")]
+def figures_of(experiment):
+    """An experiment's figure and that of its mechanism."""
+    names = (experiment, f"{experiment}_mechanism")
+    return [f"{FIGURES}/{name}.{kind}" for name in names for kind in ("pdf", "png")]
 
 
 def run_at(wildcards):
