@@ -35,7 +35,7 @@ def draw_forgetting(
     """Draw the points; beside them, what their looks mean, and the correlations.
 
     Args:
-        row: two panels.
+        row: two panels, of which the second gives its place to the legend.
         points: as from `every_point`.
         fits: kind `fits` of the same.
         palette: of the numbers that are swept.
@@ -46,7 +46,8 @@ def draw_forgetting(
         axes.plot(*run, **look.drawing | _DOTS)
     axes.set_xlabel("norm drop (less twin's)")
     axes.set_ylabel("forgetting\n(accuracy, less twin's)")
-    _explain(beside, _handles(points, palette, labels), fits)
+    beside.remove()
+    _explain(axes, _handles(points, palette, labels), fits)
 
 
 def _looks(points: Sequence[Point], palette: str) -> list[Look]:
@@ -108,10 +109,10 @@ def _told(
 
 def _explain(axes: Axes, handles: Sequence[Line2D], fits: xr.Dataset) -> None:
     size = plt.rcParams["xtick.labelsize"] - 0.5
-    axes.set_axis_off()
     axes.legend(
         handles=list(handles),
         loc="upper left",
+        bbox_to_anchor=(1.04, 1.0),
         title="\n".join(correlations_in_words(fits)),
         title_fontsize=size,
         alignment="left",
