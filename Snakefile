@@ -23,7 +23,7 @@ rule all:
     """Every figure of this configuration, its findings, and the tables of what has no figure."""
     default_target: True
     input:
-        rules.findings.output if DRAWN else [],
+        rules.write_findings.output if DRAWN else [],
         [file for name in DRAWN for file in figures_of(name)],
         [f"{EXPERIMENTS}/{name}/table.csv" for name in TABLES],
 
@@ -31,5 +31,5 @@ rule all:
 rule reactivation_paper:
     """arXiv 2507.16039: every figure, as PDF and PNG, and a verdict on every claim."""
     input:
-        rules.findings.output,
+        rules.write_findings.output,
         [file for name in DRAWN for file in figures_of(name)],

@@ -28,7 +28,7 @@ rule fit_experiment:
         "../scripts/fit_experiment.py"
 
 
-rule findings:
+rule write_findings:
     """Judge every claim of the paper, and our own, by the fits of all experiments."""
     input:
         fits=[f"{EXPERIMENTS}/{name}/fits.nc" for name in DRAWN],
@@ -42,9 +42,9 @@ rule findings:
         markdown=f"results/{PRESET}findings.md",
         tex=f"results/{PRESET}findings.tex",
     log:
-        f"logs/findings/{PRESET}findings.log",
+        f"logs/write_findings/{PRESET}findings.log",
     benchmark:
-        f"results/benchmarks/findings/{PRESET}findings.tsv"
+        f"results/benchmarks/write_findings/{PRESET}findings.tsv"
     retries: 1
     conda:
         "../environment.yml"

@@ -50,7 +50,9 @@ ALL_JOBS = {
     "measure_kernels": 4,
     "collect_metrics": 1,
     "fit_experiment": 1,
+    "write_findings": 1,
     "draw": 1,
+    "draw_mechanism": 1,
 }
 """What `TINY` takes when nothing is there."""
 

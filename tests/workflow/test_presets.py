@@ -36,8 +36,28 @@ def blocks(said: str, rule: str) -> list[str]:
     return re.findall(rf"^rule {rule}:\n((?:    .*\n)+)", said, re.MULTILINE)
 
 
-def test_the_default_preset(shipped: Project) -> None:
-    assert shipped.plan() == jobs(widths=5)
+def test_the_default_figure(shipped: Project) -> None:
+    assert shipped.plan("figures/reactivation.pdf") == jobs(widths=5)
+
+
+@pytest.mark.parametrize("preset", ["config", "fashion", "paper"])
+def test_a_preset_plans_the_whole_paper(shipped: Project, preset: str) -> None:
+    planned = shipped.plan("reactivation_paper", "--configfile", f"config/{preset}.yaml")
+    figures = dict.fromkeys(("collect_metrics", "fit_experiment", "draw", "draw_mechanism"), 8)
+    assert planned.items() >= {**figures, "write_findings": 1, "reactivation_paper": 1}.items()
+    assert planned["train_task"] == planned["take_kernels"] > planned["measure_kernels"] > 80
+
+
+def test_the_whole_is_the_paper_and_what_has_no_figure(shipped: Project) -> None:
+    whole, paper = shipped.plan(), shipped.plan("reactivation_paper")
+    assert paper.pop("reactivation_paper") == 1
+    assert whole == paper
+
+
+def test_data_that_are_absent_are_left_out_and_named(shipped: Project) -> None:
+    said = shipped.build("--dry-run", "figures/datasets.pdf")
+    assert "left out, for want of their files: " in said
+    assert "datasets.cifar100_cnn (cifar100)" in said
 
 
 @pytest.mark.parametrize(("preset", "widths", "gpu"), [("fashion", 5, 0), ("paper", 6, 1)])
@@ -58,7 +78,8 @@ def test_two_presets_share_runs_and_overwrite_nothing(project: Project) -> None:
     other = {"preset": "other", "experiments": {"reactivation": {"figure": {"font_size": 9.0}}}}
     (project.root / "other.yaml").write_text(yaml.safe_dump(other), encoding="utf-8")
     options = ("--configfile", "other.yaml")
-    assert project.plan(*options) == {"collect_metrics": 1, "fit_experiment": 1, "draw": 1}
+    made = ("collect_metrics", "fit_experiment", "write_findings", "draw", "draw_mechanism")
+    assert project.plan(*options) == dict.fromkeys(made, 1)
     project.build(*options)
     assert (project.root / "figures/other/reactivation.pdf").exists()
     assert (project.root / "figures/reactivation.pdf").stat().st_mtime_ns == drawn
@@ -94,4 +115,5 @@ def test_the_default_profile_is_found_by_itself(shipped: Project) -> None:
 def test_the_slurm_profile_plans_the_same_jobs(shipped: Project) -> None:
     pytest.importorskip("snakemake_executor_plugin_slurm")
     assert Path(shipped.root / "profiles/slurm").is_dir()  # a missing one is ignored silently
-    assert shipped.plan("--workflow-profile", "profiles/slurm") == jobs(widths=5)
+    options = ("figures/reactivation.pdf", "--workflow-profile", "profiles/slurm")
+    assert shipped.plan(*options) == jobs(widths=5)

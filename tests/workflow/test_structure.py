@@ -38,7 +38,7 @@ def test_a_rule_has_everything(rule: str) -> None:
     assert "mem_mb=" in section(rule, "resources")
     assert "runtime=" in section(rule, "resources")
     assert '"../environment.yml"' in section(rule, "conda")
-    assert re.search(r'stage=stage_digest\("\w+"\)', section(rule, "params"))
+    assert re.search(r'stage=stage_digest\("\w+"(, "[\w.]+")?\)', section(rule, "params"))
     assert f'"../scripts/{rule}.py"' in section(rule, "script")
 
 
