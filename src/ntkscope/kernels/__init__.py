@@ -1,12 +1,12 @@
 """Exact neural tangent kernels, empirical and of infinite width, and the stage that takes them.
 
-`empirical_ntk` is the door for any torch module; `stacked_ntk` takes many networks of one
-architecture at once (the seeds and snapshots of a run); `infinite_ntk` and `infinite_nngp` are the
-limits of an architecture's width; `take_kernels` is the stage.
+`empirical_ntk` is the door for any torch module, `plan_ntk` says what it would take; `stacked_ntk`
+takes many networks of one architecture at once (the seeds and snapshots of a run); `infinite_ntk`
+and `infinite_nngp` are the limits of an architecture's width; `take_kernels` is the stage.
 """
 
 from ntkscope.kernels.conventions import KINDS, normalisation
-from ntkscope.kernels.empirical import empirical_ntk
+from ntkscope.kernels.empirical import empirical_ntk, plan_ntk
 from ntkscope.kernels.infinite import infinite_kernels, infinite_nngp, infinite_ntk
 from ntkscope.kernels.stacked import stacked_ntk
 from ntkscope.kernels.take import take_kernels
@@ -18,6 +18,7 @@ __all__ = [
     "infinite_nngp",
     "infinite_ntk",
     "normalisation",
+    "plan_ntk",
     "stacked_ntk",
     "take_kernels",
 ]
