@@ -107,7 +107,8 @@ def _convolution(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts:
 
 def _by_group(module: Layer, g: Tensor) -> Tensor:
     """[n, R, channel, y, x] as [n, groups, S, R, O]."""
-    return g.flatten(3).unflatten(2, (module.groups, -1)).permute(0, 2, 4, 1, 3)
+    found: Tensor = g.flatten(3).unflatten(2, (module.groups, -1)).permute(0, 2, 4, 1, 3)
+    return found
 
 
 def _embedding(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts:

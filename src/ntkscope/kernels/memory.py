@@ -72,7 +72,7 @@ def portions(
     if memory is None:
         return Portions(samples, sys.maxsize, most)
     budget, each = parse_bytes(memory), max(working + terms, 1)
-    if samples * terms + most * working <= budget:
+    if samples * terms + most * each <= budget:
         return Portions(samples, sys.maxsize, most)
     one_pass = max(1, min(most, min(_PASS_BYTES, budget // 4) // each))
     room = (budget - one_pass * each) // max(terms, 1)

@@ -82,7 +82,8 @@ def patches(module: Convolution, images: Tensor) -> Tensor:
 def pixels(module: Convolution, images: Tensor) -> Tensor:
     """[n, groups, y·x, channels of a group]: what the patches are cut from, without zeros."""
     inner = _pad(module, images, zeros=False)
-    return inner.flatten(2).unflatten(1, (module.groups, -1)).mT.contiguous()
+    found: Tensor = inner.flatten(2).unflatten(1, (module.groups, -1)).mT.contiguous()
+    return found
 
 
 def window_of(module: Convolution, images: Tensor) -> Window:

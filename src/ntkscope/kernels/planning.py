@@ -53,31 +53,36 @@ def make_plan(
     for layer in plan.layers:
         if force == "fallback" or not is_known(layer.module):
             layer.strategy = "fallback"
-    probe = x1[:2]
-    returned = trusted(model, plan, probe)
+    returned = trusted(model, plan, x1[:2])
     users = [name for layer in plan.known for name in layer.learns.values()]
     plan.tied = {name for name in users if users.count(name) > 1}
     parameters = dict(model.named_parameters())
     for layer in plan.layers:
-        _choose(plan, layer, returned.get(layer.name, []), len(probe), force)
-        if layer.strategy == "fallback":
-            own = sum(parameters[name].numel() for name in layer.owns)
-            plan.working_bytes += 2 * len(plan.starts) * own * like.element_size()
+        own = sum(parameters[name].numel() for name in layer.owns)
+        _choose(plan, layer, own, returned.get(layer.name, []), force)
     return plan
 
 
-def _choose(plan: Plan, layer: Layer, returned: Returned, n: int, force: str | None) -> None:
-    """The strategy of a layer, its work, and the memory that its passes and terms take."""
-    R, item = len(plan.starts), plan.starts.element_size()
+def _choose(plan: Plan, layer: Layer, own: int, returned: Returned, force: str | None) -> None:
+    """The strategy of a layer, its work, and the memory that its passes and terms take.
+
+    Args:
+        plan: to which the layer belongs.
+        layer: of which layer.
+        own: how many parameters it owns.
+        returned: what flows back to it, of the probe.
+        force: a strategy to take where it is possible.
+    """
+    R, item, n = len(plan.starts), plan.starts.element_size(), min(2, plan.samples[0])
     for call, _ in returned:
         numbers = 2 * R * call.shape.numel() + 4 * call.inputs.numel()
         plan.working_bytes += numbers * item // n
     known = layer.strategy != "fallback" and not plan.is_tied(layer)
     products = layer_products(returned, n) if known else None
     if products is None:
-        own = [p.numel() for p in layer.module.parameters(recurse=False) if p.requires_grad]
-        layer.work = of_product(_sample_pairs(plan) * R, sum(own) * _times(plan))
-        layer.bytes = R * sum(own) * item if layer.owns else 0
+        layer.work = of_product(_sample_pairs(plan) * R, own * _times(plan))
+        layer.bytes = R * own * item
+        plan.working_bytes += 2 * layer.bytes if layer.strategy == "fallback" else 0
         return
     sizes = _sizes(plan, layer, returned, products)
     layer.strategy = cheapest(sizes, plan.rates, force)

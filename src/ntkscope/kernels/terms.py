@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -72,9 +73,10 @@ class Gradients:
 
 
 Term = OuterProducts | Gradients
+AnyTerm = TypeVar("AnyTerm", bound=Term)
 
 
-def part(term: Term, rows: slice) -> Term:
+def part(term: AnyTerm, rows: slice) -> AnyTerm:
     """The samples `rows`, as views."""
     return _with(term, {name: t[rows] for name, t in term.of_samples().items()})
 
@@ -105,8 +107,8 @@ def _allocate(term: Term, samples: int) -> Term:
     return _with(term, {name: t.new_empty(samples, *t.shape[1:]) for name, t in each})
 
 
-def _with(term: Term, tensors: dict[str, Tensor]) -> Term:
-    found: Term = replace(term, **tensors)  # type: ignore[arg-type]
+def _with(term: AnyTerm, tensors: dict[str, Tensor]) -> AnyTerm:
+    found: AnyTerm = replace(term, **tensors)  # type: ignore[arg-type]
     return found
 
 

@@ -30,7 +30,9 @@ def trusted(model: nn.Module, plan: Plan, probe: Tensor) -> dict[str, Returned]:
     """
     start = _random_start(plan)
     y, calls = record(model, probe, [layer.module for layer in plan.known])
-    expected = _true_gradients(model, plan, y[:1], start)
+    with torch.enable_grad():
+        first = y[:1]
+    expected = _true_gradients(model, plan, first, start)
     starts = torch.stack([start, *(torch.zeros_like(start) for _ in probe[1:])], 1)
     returned = by_layer(plan.known, calls, backpropagate(y, calls, starts))
     wrong = _contradicted(plan, returned, len(probe), expected) | set(plan.strays)

@@ -278,7 +278,7 @@ def test_a_budget_is_kept():
         assert split.chunk * 500 + (split.beside + split.held) * 300 <= memory
         assert min(split.held, split.beside, split.chunk) >= 1
     assert portions(None, samples=1000, working=500, terms=300).held == 1000
-    assert portions("1MB", 1000, 500, 300) == portions(None, 1000, 500, 300)
+    assert portions("2MB", 1000, 500, 300) == portions(None, 1000, 500, 300)
 
 
 def test_without_a_budget_half_of_what_is_free_is_used(monkeypatch):
