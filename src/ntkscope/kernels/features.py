@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.kernels.fallback import any_gradients
+from ntkscope.kernels.faster import FasterBackward
 from ntkscope.kernels.layers import outer_products, parameter_gradients, pixel_products
 from ntkscope.kernels.materialised import materialise
 from ntkscope.kernels.plan import Layer, Plan
@@ -41,7 +42,8 @@ def there_and_back(
     model: nn.Module, layers: list[Layer], x: Tensor, starts: Tensor
 ) -> dict[str, Returned]:
     """Layer's name → its calls and what flows back; calls without effect are left out."""
-    y, calls = record(model, x, [layer.module for layer in layers])
+    with FasterBackward():
+        y, calls = record(model, x, [layer.module for layer in layers])
     return by_layer(layers, calls, backpropagate(y, calls, starts))
 
 

@@ -10,7 +10,6 @@ from ntkscope.kernels.terms import (
     Gradients,
     OuterProducts,
     bias_gradients,
-    by_cotangent,
     weight_gradients,
 )
 from ntkscope.kernels.work import Sizes, Work, of_product
@@ -33,11 +32,11 @@ def add_materialised(total: Tensor, left: Gradients, right: Gradients, pairs: Pa
     if pairs == "summed":
         total += product(left.of.flatten(1), right.of.flatten(1))
         return
-    first, second = by_cotangent(left.of), by_cotangent(right.of)
     if pairs == "own":
-        total += products(first, second)
-    else:
-        total += product(first.flatten(0, 1), second.flatten(0, 1)).view(total.shape)
+        total += products(left.of.transpose(0, 1), right.of.transpose(0, 1))
+        return
+    found = product(left.of.flatten(0, 1), right.of.flatten(0, 1))
+    total += found.view(*left.of.shape[:2], *right.of.shape[:2]).permute(1, 0, 3, 2)
 
 
 def materialised_work(sizes: Sizes) -> Work:

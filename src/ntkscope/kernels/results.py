@@ -44,18 +44,16 @@ class Result:
 
     def write(self, tile: Tensor, row: int, column: int) -> None:
         """Put a tile where its first sample's pair stands, and its mirror image."""
-        tile *= self._scale
+        if self._scale != 1:
+            tile *= self._scale
         height, width = tile.shape[1 if self.pairs == "every" else -2], tile.shape[-1]
+        if self.symmetric and row == column:
+            self._symmetrise(tile[..., :height])
         self._part(row, column, height, width).copy_(tile)
-        if not self.symmetric:
-            return
-        if row == column:
-            square = self._part(row, row, height, height)
-            square.copy_(self._symmetrised(square))
         beside = max(0, row + height - column)  # columns of the square on the diagonal
-        rest = self._part(row, column + beside, height, width - beside)
-        mirrored = self._part(column + beside, row, width - beside, height)
-        mirrored.copy_(self._transposed(rest))
+        if self.symmetric and beside < width:
+            mirrored = self._part(column + beside, row, width - beside, height)
+            mirrored.copy_(self._transposed(tile[..., beside:]))
 
     def _part(self, row: int, column: int, height: int, width: int) -> Tensor:
         rows, columns = slice(row, row + height), slice(column, column + width)
@@ -64,11 +62,13 @@ class Result:
         return self._values[..., rows, columns]
 
     def _transposed(self, tile: Tensor) -> Tensor:
-        return tile.permute(2, 3, 0, 1) if self.pairs == "every" else tile.mT
+        if self.pairs != "every":
+            return tile.mT
+        flat = tile.flatten(2).flatten(0, 1).T.contiguous()  # as a matrix, which torch does fast
+        return flat.view(*tile.shape[2:], *tile.shape[:2])
 
-    def _symmetrised(self, square: Tensor) -> Tensor:
-        """The upper triangle, and its mirror image below."""
+    def _symmetrise(self, square: Tensor) -> None:
+        """Put the mirror image of its upper triangle below it."""
         shape = square.shape
-        if self.pairs == "every":
-            square = square.flatten(2).flatten(0, 1)
-        return (square.triu() + square.triu(1).mT).view(shape)
+        flat = square.flatten(2).flatten(0, 1) if self.pairs == "every" else square
+        square.copy_((flat.triu() + flat.triu(1).mT).view(shape))
