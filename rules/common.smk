@@ -1,17 +1,26 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
-from snakemake.exceptions import WorkflowError
+import json
+from pathlib import Path
 
-from ntkscope.config import expand, load_config, runs_of
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+from ntkscope.config import datasets_of, expand, load_config, runs_of, without_absent
+from ntkscope.data.sources import is_there
 from ntkscope.errors import NtkscopeError
 from ntkscope.identity import stage_digest
 
 try:
-    CONFIG = load_config(config, workflow.configfiles)
+    CONFIG, ABSENT = without_absent(load_config(config, workflow.configfiles), is_there)
 except NtkscopeError as error:
     raise WorkflowError(str(error)) from None
 # Checked and typed, for the scripts: what is not among a rule's params reruns nothing.
 config["dataset"] = CONFIG.dataset.model_dump()
+config["datasets"] = {id: dataset.model_dump() for id, dataset in datasets_of(CONFIG).items()}
 config["resources"] = CONFIG.resources.model_dump()
+
+if ABSENT and workflow.is_main_process:
+    logger.info(f"left out, for want of their files: {', '.join(ABSENT)}")
 
 CELLS = {name: expand(CONFIG, name) for name in CONFIG.experiments}
 RUNS = runs_of(CONFIG)
@@ -27,6 +36,8 @@ wildcard_constraints:
     dataset=r"[^/]+",
     run=r"[^/]+-[0-9a-f]{12}",
     kernel=r"[^/]+-[0-9a-f]{12}",
+    part=r"\d+",
+    parts=r"\d+",
     experiment="|".join(CONFIG.experiments),
 
 
@@ -70,6 +81,16 @@ def known(specs, id, what):
             f"  to do: ask for one that it has (snakemake --dry-run lists them), or change config/"
         )
     return specs[id]
+
+
+def parts_of_kernels(wildcards):
+    """What part jobs leave for a kernel; for a store that is there, those that it was made by."""
+    parts = CONFIG.resources.kernel_jobs if CONFIG.resources.kernel_jobs > 1 else 0
+    made = Path(f"results/runs/{wildcards.run}/kernels-{wildcards.kernel}.zarr/zarr.json")
+    if made.exists():  # else another number of jobs would make it again
+        parts = json.loads(made.read_text(encoding="utf-8"))["attributes"].get("parts", 0)
+    mark = f"results/.state/runs/{wildcards.run}/kernels-{wildcards.kernel}-part"
+    return [f"{mark}{number}of{parts}" for number in range(parts)]
 
 
 def plain(spec):

@@ -1,4 +1,4 @@
-# figures: an experiment's metrics and fits → figures/{experiment}.pdf and .png
+# figures: an experiment's metrics and fits → figures/{experiment}.pdf, .png and its caption, .rst
 
 
 rule draw:
@@ -6,14 +6,18 @@ rule draw:
     input:
         metrics=f"{EXPERIMENTS}/{{experiment}}/metrics.nc",
         fits=f"{EXPERIMENTS}/{{experiment}}/fits.nc",
+        template=lambda wildcards: "workflow/report/{}.rst".format(
+            CONFIG.experiments[wildcards.experiment].analysis
+        ),
     output:
         pdf=report(
             f"{FIGURES}/{{experiment}}.pdf",
-            caption="../workflow/report/reactivation.rst",
+            caption="../workflow/report/figure.rst",
             category="Figures",
             labels={"experiment": "{experiment}"},
         ),
         png=f"{FIGURES}/{{experiment}}.png",
+        caption=f"{FIGURES}/{{experiment}}.rst",
     log:
         f"logs/draw/{PRESET}{{experiment}}.log",
     benchmark:

@@ -48,6 +48,6 @@ rule collect_metrics:
         runtime=30,
     params:
         cells=cells_of_experiment,
-        stage=stage_digest("fits"),
+        stage=stage_digest("fits", "ntkscope.fits.collect"),
     script:
         "../scripts/collect_metrics.py"

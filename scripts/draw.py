@@ -12,8 +12,10 @@ with job_log(snakemake.log[0]):
         snakemake.params.analysis,
         Path(snakemake.input.metrics),
         Path(snakemake.input.fits),
+        template=Path(snakemake.input.template),
         pdf=Path(snakemake.output.pdf),
         png=Path(snakemake.output.png),
+        caption=Path(snakemake.output.caption),
         style=FigureStyle.model_validate(snakemake.params.style),
         labels=snakemake.params.labels,
     )

@@ -14,5 +14,7 @@ with job_log(snakemake.log[0]):
         Path(snakemake.output.table),
         window=snakemake.params.window,
         confidence=snakemake.params.confidence,
+        analysis=snakemake.params.analysis,
+        classes=snakemake.params.classes,
         record=provenance(**dict(snakemake.wildcards.items()), **dict(snakemake.params.items())),
     )

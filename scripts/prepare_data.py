@@ -10,7 +10,7 @@ with job_log(snakemake.log[0]):
     from ntkscope.data import prepare_data
 
     prepare_data(
-        Dataset.model_validate(snakemake.config["dataset"]),
+        Dataset.model_validate(snakemake.config["datasets"][snakemake.wildcards.dataset]),
         DatasetSpec.model_validate(snakemake.params.spec),
         output=Path(snakemake.output[0]),
         state=Path(snakemake.params.state),

@@ -22,4 +22,6 @@ with job_log(snakemake.log[0]):
         stage=snakemake.params.stage,
         device=settings.device,
         threads=snakemake.threads,
+        memory=settings.mem_mb * 10**6,
+        parts=len(snakemake.input.parts),
     )

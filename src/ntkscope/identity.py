@@ -5,18 +5,27 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 DIGEST_LENGTH = 12
 
-STAGES = ("data", "training", "kernels", "metrics", "fits", "figures")
+_ENTRANCES = {
+    "data": "ntkscope.data.prepare",
+    "training": "ntkscope.training.task",
+    "kernels": "ntkscope.kernels.take",
+    "metrics": "ntkscope.metrics.measure",
+    "fits": "ntkscope.fits.tables",
+    "figures": "ntkscope.figures.draw",
+}
+"""The module that a stage's rule calls."""
 
-# What else changes the numbers of a stage: shared ground that computes, and the earlier stages that
-# it calls (which are run again anyway when they change; but a half-done job must not go on).
-_ALSO = {"training": ("models", "data"), "kernels": ("models", "data", "training")}
+STAGES = tuple(_ENTRANCES)
+
+# Ground that moves files and words, and changes no number.
+_NEUTRAL = ("config", "stores", "errors", "identity", "logs", "provenance", "timings")
 
 
 def digest(value: Any, length: int = DIGEST_LENGTH) -> str:
@@ -30,29 +39,64 @@ def digest(value: Any, length: int = DIGEST_LENGTH) -> str:
 
 
 @cache
-def stage_digest(stage: str) -> str:
-    """Digest of the library sources of one stage, blind to comments, docstrings and layout.
+def stage_digest(stage: str, entrance: str | None = None) -> str:
+    """Digest of the library sources behind one stage, blind to comments, docstrings and layout.
 
     Snakemake notices a changed script but not a changed library module behind it; each rule
-    therefore has this digest among its params.
+    therefore has this digest among its params. It covers the module that the rule calls and all
+    that this imports, whatever stage that belongs to, but no module that the job never loads.
+
+    Args:
+        stage: one of `STAGES`.
+        entrance: another module of the stage that a rule calls, such as `ntkscope.fits.collect`.
     """
     if stage not in STAGES:
         raise ValueError(f"no stage {stage!r}: one of {', '.join(STAGES)}")
-    return sources_digest(Path(__file__).parent / part for part in (stage, *_ALSO.get(stage, ())))
+    return sources_digest(Path(__file__).parent, entrance or _ENTRANCES[stage])
 
 
-def sources_digest(folders: Iterable[Path]) -> str:
-    """Digest of the code of all Python files below `folders`."""
-    code = {
-        str(file.relative_to(folder.parent)): _code(file)
-        for folder in folders
-        for file in sorted(folder.rglob("*.py"))
-    }
+def sources_digest(package: Path, entrance: str) -> str:
+    """Digest of the code of a module and of all modules of its package that it imports.
+
+    Args:
+        package: folder of the package.
+        entrance: dotted name of the module, beginning with the package's.
+    """
+    waiting, code = [entrance], {}
+    while waiting:
+        name = waiting.pop()
+        file = _file(package, name)
+        if name not in code and file is not None:
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            code[name] = _code(tree)
+            waiting += [other for other in _imports(tree) if _counts(package, other)]
     return digest(code)
 
 
-def _code(file: Path) -> str:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+def _file(package: Path, name: str) -> Path | None:
+    """The file of a module, or None for a name that is no module of the package."""
+    place = package.parent / Path(*name.split("."))
+    candidates = (place.with_suffix(".py"), place / "__init__.py")
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Dotted names of all that a module imports, at its top or inside a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _counts(package: Path, name: str) -> bool:
+    first, *rest = name.split(".")
+    return first == package.name and bool(rest) and rest[0] not in _NEUTRAL
+
+
+def _code(tree: ast.Module) -> str:
+    """The code without docstrings; the tree is changed."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:

@@ -14,13 +14,27 @@ def test_every_stage_has_its_own_digest():
 
 
 def test_sources_digest_is_blind_to_words_and_sees_code(tmp_path):
-    file = tmp_path / "stage" / "a.py"
-    file.parent.mkdir()
+    plain = digest_of(tmp_path, a="def f(x):\n    return x + 1\n")
+    words = '"""Module."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1  # why\n'
+    assert digest_of(tmp_path, a=words) == plain
+    assert digest_of(tmp_path, a="def f(x):\n    return x + 2\n") != plain
 
-    def of(text):
-        file.write_text(text)
-        return sources_digest([file.parent])
 
-    plain = of("def f(x):\n    return x + 1\n")
-    assert of('"""Module."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1  # why\n') == plain
-    assert of("def f(x):\n    return x + 2\n") != plain
+def test_sources_digest_follows_imports_and_nothing_else(tmp_path):
+    code = {
+        "a": "def f():\n    from pack.b import g\n",
+        "b": "from pack import c\n",
+        "c": "x = 1\n",
+    }
+    plain = digest_of(tmp_path, **code, d="x = 1\n")
+    assert digest_of(tmp_path, d="x = 2\n") == plain
+    assert digest_of(tmp_path, c="x = 2\n") != plain
+
+
+def digest_of(folder, **modules):
+    package = folder / "pack"
+    package.mkdir(exist_ok=True)
+    (package / "__init__.py").touch()
+    for name, text in modules.items():
+        (package / f"{name}.py").write_text(text)
+    return sources_digest(package, "pack.a")

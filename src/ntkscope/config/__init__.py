@@ -4,10 +4,12 @@
 `Cell`s, each a `RunSpec` (and its twin's) at one point of the sweep.
 """
 
-from ntkscope.config.experiments import Cell, expand, runs_of
+from ntkscope.config.analyses import Cell
+from ntkscope.config.experiments import datasets_of, expand, runs_of
 from ntkscope.config.load import load_config, load_files
 from ntkscope.config.runs import DatasetSpec, KernelSpec, RunSpec, Task
 from ntkscope.config.sections import Config, Experiment
+from ntkscope.config.variants import without_absent
 
 __all__ = [
     "Cell",
@@ -17,8 +19,10 @@ __all__ = [
     "KernelSpec",
     "RunSpec",
     "Task",
+    "datasets_of",
     "expand",
     "load_config",
     "load_files",
     "runs_of",
+    "without_absent",
 ]

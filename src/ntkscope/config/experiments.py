@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ntkscope.config.analyses import Cell, check_analysis
 from ntkscope.config.datasets import DATASETS
 from ntkscope.config.nearest import did_you_mean
 from ntkscope.config.runs import (
@@ -17,31 +18,16 @@ from ntkscope.config.runs import (
     OptimizerSpec,
     RunSpec,
     SnapshotSpec,
+    Task,
 )
-from ntkscope.config.sections import Config, Experiment, Regime, Section
+from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Section
 from ntkscope.config.streams import Point, tasks_of
+from ntkscope.config.variants import by_variant
 from ntkscope.errors import ConfigError
 from ntkscope.identity import digest
 
 _MYRTLE_POOLINGS = 3
 _DEPTH = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One point of a sweep.
-
-    Attributes:
-        axes: the swept keys and their values here; `width` and `regime` are always among them.
-        run: the run at this point.
-        twin: the same without the shift; None where the experiment has no twins or no boundary.
-        kernel: the kernel taken of both.
-    """
-
-    axes: dict[str, Any]
-    run: RunSpec
-    twin: RunSpec | None
-    kernel: KernelSpec
 
 
 def expand(config: Config, name: str) -> list[Cell]:
@@ -56,16 +42,31 @@ def expand(config: Config, name: str) -> list[Cell]:
             where="experiments",
             remedy=f"use one of: {', '.join(config.experiments) or 'none is configured'}",
         )
-    experiment = config.experiments[name]
     cells = [
-        _cell(config, name, regime, model, stream, training)
-        for regime in _regimes(config, name, experiment)
-        for model in _points(experiment.model)
-        for stream in _points(experiment.stream)
-        for training in _points(experiment.training)
+        cell for variant, own in by_variant(config, name) for cell in _sweep(own, name, variant)
     ]
-    _check_analysis(experiment, cells, f"experiments.{name}")
+    check_analysis(config.experiments[name], cells, f"experiments.{name}")
     return cells
+
+
+def _sweep(config: Config, name: str, variant: str | None) -> Iterator[Cell]:
+    """The cells of one variant (None: of an experiment without any)."""
+    experiment = config.experiments[name]
+    where = f"experiments.{name}" + (f".variants.{variant}" if variant else "")
+    for regime in _regimes(config, experiment, where):
+        for model in _points(experiment.model):
+            for stream in _points(experiment.stream):
+                for training in _points(experiment.training):
+                    cell = _cell(config, (name, where), regime, model, stream, training)
+                    yield replace(cell, axes=_with_variant(cell.axes, variant))
+
+
+def _with_variant(axes: dict[str, Any], variant: str | None) -> dict[str, Any]:
+    """The axes with the variant's after regime and width."""
+    if variant is None:
+        return axes
+    first = {key: axes[key] for key in ("regime", "width")}
+    return {**first, "variant": variant, **axes}
 
 
 def runs_of(config: Config) -> dict[str, RunSpec]:
@@ -78,6 +79,24 @@ def runs_of(config: Config) -> dict[str, RunSpec]:
     return found
 
 
+def datasets_of(config: Config) -> dict[str, Dataset]:
+    """Where the images of each prepared dataset come from, by the id of its store."""
+    return {
+        _dataset_spec(own.dataset).id: own.dataset
+        for name in config.experiments
+        for _, own in by_variant(config, name)
+    }
+
+
+def _dataset_spec(dataset: Dataset) -> DatasetSpec:
+    return DatasetSpec(
+        name=dataset.name,
+        class_list=_file_digest(dataset.class_list),
+        train_samples=dataset.train_samples,
+        test_samples=dataset.test_samples,
+    )
+
+
 def _points(section: Section) -> Iterator[Point]:
     """Every combination of a section's lists, as plain dicts; swept keys under `_axes`."""
     values = {key: getattr(section, key) for key in type(section).model_fields}
@@ -88,12 +107,12 @@ def _points(section: Section) -> Iterator[Point]:
         yield {**point, "_axes": {key: point[key] for key in swept}}
 
 
-def _regimes(config: Config, name: str, experiment: Experiment) -> Iterator[Point]:
+def _regimes(config: Config, experiment: Experiment, where: str) -> Iterator[Point]:
     for regime in experiment.regimes:
         if regime not in config.regimes:
             raise ConfigError(
                 f"there is no regime {regime!r}",
-                where=f"experiments.{name}.regimes",
+                where=f"{where}.regimes",
                 remedy=f"use one of: {', '.join(config.regimes)}, or add regimes.{regime}",
             )
         section: Regime = config.regimes[regime]
@@ -102,9 +121,15 @@ def _regimes(config: Config, name: str, experiment: Experiment) -> Iterator[Poin
 
 
 def _cell(
-    config: Config, name: str, regime: Point, model: Point, stream: Point, training: Point
+    config: Config,
+    place: tuple[str, str],
+    regime: Point,
+    model: Point,
+    stream: Point,
+    training: Point,
 ) -> Cell:
-    experiment, where = config.experiments[name], f"experiments.{name}"
+    """One cell of the experiment named first in `place`; the second says where mistakes are."""
+    experiment, where = config.experiments[place[0]], place[1]
     facts = DATASETS[config.dataset.name]
     try:
         tasks = tasks_of(stream, facts.classes)
@@ -116,18 +141,13 @@ def _cell(
         ) from None
     _check_batch(config, training, tasks[0].classes, where)
     run = RunSpec(
-        dataset=DatasetSpec(
-            name=config.dataset.name,
-            class_list=_file_digest(config.dataset.class_list),
-            train_samples=config.dataset.train_samples,
-            test_samples=config.dataset.test_samples,
-        ),
+        dataset=_dataset_spec(config.dataset),
         tasks=tasks,
         model=_model(config, regime, model, where),
         optimizer=_optimizer(regime, training, model["width"], where),
         loss=training["loss"],
         batch_size=training["batch_size"],
-        sampling=_sampling(training, stream, where),
+        sampling=_sampling(training, tasks, where),
         seeds=tuple(config.seeds),
         snapshots=SnapshotSpec(**experiment.snapshots.model_dump()),
         precision=experiment.training.precision,
@@ -138,31 +158,6 @@ def _cell(
         axes.update(point["_axes"])
     twin = run.twin if experiment.twin and run.boundaries else None
     return Cell(axes, run, twin, _kernel(config, experiment, run, where))
-
-
-def _check_analysis(experiment: Experiment, cells: list[Cell], where: str) -> None:
-    """What the analysis `reactivation` can compare: runs with a boundary and a twin over widths."""
-    if experiment.analysis != "reactivation":
-        return
-    if not cells[0].run.boundaries:
-        raise ConfigError(
-            "the analysis reactivation needs a boundary, but the stream has one task",
-            where=f"{where}.stream",
-            remedy="use a stream of two tasks or more, or analysis: table",
-        )
-    if not experiment.twin:
-        raise ConfigError(
-            "the analysis reactivation holds every run against its twin, but twin is false",
-            where=f"{where}.twin",
-            remedy="set twin: true, or analysis: table",
-        )
-    extra = [axis for axis in cells[0].axes if axis not in ("regime", "width")]
-    if extra:
-        raise ConfigError(
-            f"the analysis reactivation sweeps regimes and widths, not {', '.join(extra)}",
-            where=where,
-            remedy=f"give {extra[0]} one value, or use analysis: table",
-        )
 
 
 def _model(config: Config, regime: Point, model: Point, where: str) -> ModelSpec:
@@ -206,8 +201,9 @@ def _optimizer(regime: Point, training: Point, width: int, where: str) -> Optimi
     )
 
 
-def _sampling(training: Point, stream: Point, where: str) -> Any:
-    if stream["kind"] == "frequency" and training["sampling"] == "epochs":
+def _sampling(training: Point, tasks: tuple[Task, ...], where: str) -> Any:
+    weighted = any(task.weights is not None for task in tasks)
+    if weighted and training["sampling"] == "epochs":
         raise ConfigError(
             "a stream of class frequencies cannot be sampled by epochs, which show each image once",
             where=f"{where}.training.sampling",

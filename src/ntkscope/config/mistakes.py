@@ -171,8 +171,11 @@ def _without_kind(key: Key, section: Mapping[str, Any], node: Node) -> Mistake:
 
 
 def _other_name(key: Key, values: Any) -> str | None:
-    """The experiment that an unfinished one is, misspelt."""
+    """The experiment that an unfinished one (which lacks several keys) is, misspelt."""
     if len(key) < 3 or key[0] != "experiments":
+        return None
+    written = value_at(key[:2], values)
+    if not isinstance(written, Mapping) or len(set(_REQUIRED) - set(written)) < 2:
         return None
     return nearest(str(key[1]), (str(name) for name in values["experiments"] if name != key[1]))
 

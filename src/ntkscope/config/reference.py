@@ -50,9 +50,11 @@ def _allowed(field: Node) -> str:
 
 def _default(field: Node) -> str:
     """The default as it is written in YAML: of a sweep its one value, of a section nothing."""
+    if "default" not in field:
+        return "the experiment's"
     value: Any = field["default"]
     if isinstance(value, dict):
-        return "its defaults"
+        return "its defaults" if value else "none"
     if "anyOf" in field and isinstance(value, list):
         (value,) = value
     if isinstance(value, float):

@@ -171,6 +171,11 @@ class ClassSplit(_Stream):
     kind: Literal["class_split"] = Field(description=_KIND)
     tasks: Sweep[Positive] = Field([2], description="Number of tasks.")
     classes_per_task: Sweep[Positive] = Field([5], description="Classes of each task, all new.")
+    change: Sweep[Literal["abrupt", "gradual"]] = Field(
+        ["abrupt"],
+        description="abrupt: the classes change at the boundary; gradual: their frequencies go "
+        "linearly from the last task's classes to the new ones over each task.",
+    )
     order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
 
 
@@ -326,7 +331,10 @@ class Resources(Section):
     """What a training or kernel job asks for."""
 
     threads: Positive = Field(1, description="CPU threads of a job.")
-    mem_mb: Positive = Field(3000, description="Memory asked for a job, in MB.")
+    mem_mb: Positive = Field(
+        3000,
+        description="Memory asked for a job, in MB; a large kernel is taken in tiles that fit.",
+    )
     runtime_minutes: Positive = Field(60, description="Time asked for a job, in minutes.")
     gpu: Annotated[int, Field(ge=0, le=1)] = Field(
         0, description="GPUs asked of the cluster for a job."
@@ -337,21 +345,68 @@ class Resources(Section):
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         30.0, description="Seconds between checkpoints of a running job."
     )
+    kernel_jobs: Positive = Field(
+        1, description="So many jobs share each kernel of a run; the numbers are the same."
+    )
     keep_snapshots: bool = Field(
         True, description="false: snapshots are deleted when every kernel has been taken of them."
     )
 
 
+class Variant(Section):
+    """What one part of an experiment has of its own: each section here replaces the experiment's.
+
+    A section that is not given has a default that is never used: `model_fields_set` tells.
+    """
+
+    dataset: Dataset = Field(
+        default_factory=Dataset,
+        description="Where its images come from; `root` and `download` are the configuration's "
+        "unless given.",
+    )
+    model: Model = Field(default_factory=lambda: MLP(kind="mlp"), description="Its network.")
+    regimes: Distinct[str] = Field(
+        default_factory=list, description="Names of sections under `regimes`."
+    )
+    stream: Stream = Field(
+        default_factory=lambda: ClassSplit(kind="class_split"), description="Its stream of tasks."
+    )
+    training: Training = Field(default_factory=Training, description="How it learns a task.")
+
+
+ANALYSES = Literal[
+    "reactivation",
+    "similarity",
+    "frequency",
+    "learning_rate",
+    "duration",
+    "sequence",
+    "datasets",
+    "controls",
+    "table",
+]
+
+
 class Experiment(Section):
     """A sweep of runs, its analysis and its figure (which has the experiment's name)."""
 
-    analysis: Literal["reactivation", "table"] = Field(
-        description="reactivation: regimes and widths against their twins, with its figure; "
-        "table: metrics and fits of any sweep, without a figure."
+    analysis: ANALYSES = Field(
+        description="Which fits and which figure, see below; table: metrics and fits of any "
+        "sweep, without a figure."
     )
     model: Model = Field(description="The network.")
     regimes: Distinct[str] = Field(description="Names of sections under `regimes`.")
     stream: Stream = Field(description="The stream of tasks.")
+    variants: dict[Name, Variant] = Field(
+        {},
+        description="Parts that differ in whole sections, each swept by itself, under names of "
+        "their own; none: the experiment is one sweep.",
+    )
+    absent: Literal["refuse", "leave_out"] = Field(
+        "refuse",
+        description="A variant whose dataset's files are not on this machine: refuse, or leave it "
+        "out and say so.",
+    )
     training: Training = Field(Training(), description="How a task is learnt.")
     snapshots: Snapshots = Field(Snapshots(), description="When parameters are kept.")
     probe: Probe = Field(Probe(), description="The inputs on which kernels are evaluated.")

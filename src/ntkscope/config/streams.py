@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,7 +45,20 @@ def _need(wanted: int, order: Sequence[int], how: str) -> None:
 def _class_split(point: Point, order: list[int]) -> tuple[Task, ...]:
     tasks, each = point["tasks"], point["classes_per_task"]
     _need(tasks * each, order, f"{tasks} tasks × {each} classes_per_task")
-    return tuple(_plain(order[t * each : (t + 1) * each], point["steps"]) for t in range(tasks))
+    blocks = [order[t * each : (t + 1) * each] for t in range(tasks)]
+    first = _plain(blocks[0], point["steps"])
+    if point["change"] == "abrupt":
+        return (first, *(_plain(block, point["steps"]) for block in blocks[1:]))
+    pairs = itertools.pairwise(blocks)
+    return (first, *(_fade(old, new, point["steps"]) for old, new in pairs))
+
+
+def _fade(old: Sequence[int], new: Sequence[int], steps: int) -> Task:
+    """From the classes `old` to as many `new` ones, frequencies going linearly over the task."""
+    classes = (*old, *new)
+    ones, zeros = np.ones(len(old)), np.zeros(len(new))
+    before, after = _probabilities(np.r_[ones, zeros]), _probabilities(np.r_[zeros, ones])
+    return Task(steps=steps, classes=classes, labels=classes, weights=before, weights_end=after)
 
 
 def _overlap(point: Point, order: list[int]) -> tuple[Task, ...]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from ntkscope.figures.style import TWIN_DASHES
+from ntkscope.figures.style import BOUNDARY_DOTS, TWIN_DASHES
 from ntkscope.fits.paired import t_interval
 
 FloatArray = NDArray[np.float64]
@@ -35,6 +35,7 @@ def draw_band(
     confidence: float | None,
     log: bool,
     colour: object,
+    line: object = "-",
 ) -> None:
     """One line with its band, or thin, dashed and without one where `confidence` is None.
 
@@ -47,7 +48,7 @@ def draw_band(
     if confidence is None:
         look: dict[str, Any] = {"linewidth": 0.6, "linestyle": TWIN_DASHES, "zorder": 1.5}
     else:
-        look = {"linewidth": 0.9, "zorder": 2}
+        look = {"linewidth": 0.9, "linestyle": line, "zorder": 2}
     axes.plot(x[there], middle[there], color=colour, **look)
 
 
@@ -61,4 +62,4 @@ def boundary_scale(axes: Axes, before: int, after: int, linear: int) -> None:
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda x, _: f"{x:.0f}".replace("-", "\N{MINUS SIGN}"))
     )
-    axes.axvline(0, color="0.2", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=0)
+    axes.axvline(0, color="0.2", linewidth=0.6, linestyle=BOUNDARY_DOTS, zorder=0)

@@ -1,4 +1,4 @@
-"""`draw_figure`: one experiment's figure as PDF and PNG."""
+"""`draw_figure`: one experiment's figure as PDF and PNG, and its caption."""
 
 from __future__ import annotations
 
@@ -9,13 +9,29 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
+from ntkscope.figures.captions import fill_caption
+from ntkscope.figures.duration import draw_duration
+from ntkscope.figures.frequency import draw_frequency
+from ntkscope.figures.learning_rate import draw_learning_rate, trend_words
 from ntkscope.figures.reactivation import draw_reactivation
-from ntkscope.figures.style import save, themed
+from ntkscope.figures.similarity import draw_similarity, law_words
+from ntkscope.figures.style import save, save_text, themed
 from ntkscope.stores import read_netcdf
 
 Draw = Callable[[xr.Dataset, xr.Dataset, FigureStyle, Mapping[str, str]], Figure]
+Words = Callable[[xr.Dataset], Mapping[str, str]]
 
-FIGURES: dict[str, Draw] = {"reactivation": draw_reactivation}
+FIGURES: dict[str, Draw] = {
+    "reactivation": draw_reactivation,
+    "similarity": draw_similarity,
+    "frequency": draw_frequency,
+    "learning_rate": draw_learning_rate,
+    "duration": draw_duration,
+}
+"""Analysis → what draws its metrics and fits; regimes are called by their labels."""
+
+WORDS: dict[str, Words] = {"similarity": law_words, "learning_rate": trend_words}
+"""Analysis → more placeholders of its caption, from the fits."""
 
 
 def draw_figure(
@@ -23,8 +39,10 @@ def draw_figure(
     metrics: Path,
     fits: Path,
     *,
+    template: Path,
     pdf: Path,
     png: Path,
+    caption: Path,
     style: FigureStyle,
     labels: Mapping[str, str],
 ) -> None:
@@ -33,11 +51,18 @@ def draw_figure(
     Args:
         analysis: which figure: a key of `FIGURES`.
         metrics, fits: tables of kinds `experiment` and `fits`.
-        pdf, png: the files to write.
+        template: of the caption, see `captions`.
+        pdf, png, caption: the files to write.
         style: sizes and palette.
         labels: names of the regimes as printed.
+
+    Raises:
+        StoreError: a table is missing, damaged or of another kind.
+        ConfigError: the template asks for what nobody knows.
     """
+    tables = read_netcdf(metrics, "experiment"), read_netcdf(fits, "fits")
+    more = WORDS[analysis](tables[1]) if analysis in WORDS else {}
+    text = fill_caption(template, *tables, labels, more)
     with themed(style):
-        tables = read_netcdf(metrics, "experiment"), read_netcdf(fits, "fits")
-        figure = FIGURES[analysis](*tables, style, labels)
-        save(figure, pdf, png, style.dpi)
+        save(FIGURES[analysis](*tables, style, labels), pdf, png, style.dpi)
+    save_text(text, caption)

@@ -19,6 +19,7 @@ TWIN = "0.55"
 """Grey of the runs without a shift."""
 TWIN_DASHES = (0, (3, 1.2))
 """Their dashes, since widths are greys too when the colours are lost."""
+BOUNDARY_DOTS = (0, (1, 1.5))
 
 # Okabe & Ito (2008): told apart by all readers, and by their markers in greyscale.
 REGIME_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -72,3 +73,11 @@ def save(figure: Figure, pdf: Path, png: Path, dpi: int) -> None:
         partial = path.with_name(f".partial-{path.name}")
         figure.savefig(partial, **options)
         partial.replace(path)
+
+
+def save_text(text: str, path: Path) -> None:
+    """Write a text file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

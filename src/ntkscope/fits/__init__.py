@@ -7,9 +7,11 @@ figures and papers are drawn from.
 from ntkscope.fits.collect import collect_metrics
 from ntkscope.fits.paired import Evidence, Interval, against_zero, t_interval
 from ntkscope.fits.power_law import Contrast, PowerLaw, compare, fit_power_law
-from ntkscope.fits.reactivation import QUANTITIES, Quantity, Span
+from ntkscope.fits.reactivation import QUANTITIES, Quantity
+from ntkscope.fits.results import results_of
 from ntkscope.fits.rows import as_rows
 from ntkscope.fits.seed_values import seed_values
+from ntkscope.fits.span import Span
 from ntkscope.fits.tables import fit, fit_experiment
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "fit",
     "fit_experiment",
     "fit_power_law",
+    "results_of",
     "seed_values",
     "t_interval",
 ]

@@ -1,7 +1,8 @@
 """The metrics of an experiment's runs and their twins, side by side in one table.
 
 A table of kind `experiment` has the sweep's axes as dimensions, in the order of the configuration,
-then `arm` (shift, twin), `seed`, `snapshot` and, where a variable has them, `layer` or `seen`.
+then `arm` (shift, twin), `seed`, `snapshot` and, where a variable has them, `layer`, `seen` or
+`rank`.
 Its variables are those of the metrics tables, and:
 
 * `present` (axes…, arm): whether there is such a run. Elsewhere floats are NaN, steps −1.
@@ -100,7 +101,7 @@ def _boundaries(table: xr.Dataset) -> NDArray[np.int64]:
 
 
 def _of_one_shape(tables: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    """The tables padded to the longest stream, and to all layers and tasks seen."""
+    """The tables padded to the longest stream, and to all layers, ranks and tasks seen."""
     layers = list(
         dict.fromkeys(n for t in tables.values() for n in t.get("layer", xr.DataArray([])).values)
     )
@@ -108,6 +109,7 @@ def _of_one_shape(tables: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
         "snapshot": np.arange(max(table.sizes["snapshot"] for table in tables.values())),
         "seen": np.arange(1, 1 + max(table.sizes["seen"] for table in tables.values())),
         "boundary": np.arange(1, 1 + max(len(_boundaries(table)) for table in tables.values())),
+        "rank": np.arange(1, 1 + max(table.sizes.get("rank", 0) for table in tables.values())),
     } | ({"layer": np.asarray(layers)} if layers else {})
     return {path: _padded(table, longest) for path, table in tables.items()}
 
@@ -161,7 +163,7 @@ def _renamed(variable: xr.Variable, names: Mapping[str, str]) -> xr.Variable:
 
 def _coords(tables: dict[str, xr.Dataset]) -> dict[str, Any]:
     first = next(iter(tables.values()))
-    names = [name for name in ("seed", "boundary", "layer", "seen") if name in first.coords]
+    names = [name for name in ("seed", "boundary", "layer", "seen", "rank") if name in first.coords]
     return {"arm": np.asarray(ARMS)} | {name: first[name].variable for name in names}
 
 

@@ -11,16 +11,17 @@ import xarray as xr
 from ntkscope.fits.paired import FloatArray, Interval
 from ntkscope.fits.power_law import PowerLaw, compare, fit_power_law
 
-LAWS = ("spike", "spike_over_baseline", "norm_drop", "checkmark", "distance")
+LAWS = ("spike", "spike_over_baseline", "log_velocity", "norm_drop", "checkmark", "distance")
 """Quantities with a size, so that a power law of the width is asked of them."""
 
-_LOGARITHMS = ("spike", "spike_over_baseline")
+_LOGARITHMS = ("spike", "spike_over_baseline", "log_velocity")
 
 
 def width_exponents(values: xr.Dataset, confidence: float) -> xr.Dataset:
     """Exponents of width, over all axes but `width`; empty where there is no such axis.
 
-    The y of `spike` and `spike_over_baseline` is the ratio itself, not its log.
+    The y of `spike`, `spike_over_baseline` and `log_velocity` is the ratio or velocity itself, not
+    its log.
 
     Args:
         values: as from `seed_values`.

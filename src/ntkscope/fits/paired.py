@@ -67,6 +67,25 @@ def t_interval(values: FloatArray, confidence: float) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
+def median(values: FloatArray) -> FloatArray:
+    """Median over the last axis, leaving out NaN; an infinite value is one not reached.
+
+    With one common end of observation this is the median of Kaplan & Meier 1958.
+
+    Args:
+        values: (…, seed).
+
+    Returns:
+        (…); NaN without values, or where the median itself is not reached.
+    """
+    ordered = np.sort(np.where(np.isnan(values), np.inf, values), axis=-1)
+    n = (~np.isnan(values)).sum(axis=-1)
+    places = np.stack([np.maximum(n - 1, 0) // 2, np.minimum(n // 2, values.shape[-1] - 1)], -1)
+    middle = np.take_along_axis(ordered, places, axis=-1)
+    reached = np.isfinite(middle).all(axis=-1)
+    return np.where(reached, np.where(reached[..., None], middle, 0.0).mean(axis=-1), np.nan)
+
+
 def against_zero(values: FloatArray) -> Evidence:
     """Both tests and effect sizes of one value a seed, leaving out NaN.
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntkscope.fits.concavity import curvature_by_seed
 from ntkscope.fits.paired import FloatArray, Interval, cohens_dz, t_interval, t_p
+from ntkscope.fits.trend import slope_by_seed
 
 MIN_POINTS = 3
 _NAN = np.asarray(np.nan)
@@ -79,8 +81,8 @@ def fit_power_law(x: FloatArray, y: FloatArray, confidence: float) -> PowerLaw:
         nothing = Interval(_NAN, _NAN, _NAN, np.asarray(0))
         return PowerLaw(nothing, nothing, nothing, slopes, *counts, reason)
     log_x, log_y = np.log(x[points]), np.log(y[np.ix_(positive, points)])
-    slopes[positive] = slopes_by_seed(log_x, log_y)
-    curvature = t_interval(curvatures_by_seed(log_x, log_y), confidence)
+    slopes[positive] = slope_by_seed(log_x, log_y)
+    curvature = t_interval(curvature_by_seed(log_x, log_y), confidence)
     cluster = clustered(log_x, log_y, confidence)
     return PowerLaw(t_interval(slopes, confidence), curvature, cluster, slopes, *counts, "")
 
@@ -95,17 +97,6 @@ def compare(first: FloatArray, second: FloatArray, confidence: float) -> Contras
     difference = first - second
     kept = difference[np.isfinite(difference)]
     return Contrast(t_interval(difference, confidence), t_p(kept), cohens_dz(kept))
-
-
-def slopes_by_seed(log_x: FloatArray, log_y: FloatArray) -> FloatArray:
-    """Least-squares slope of each row: (point,), (…, point) → (…)."""
-    centred = log_x - log_x.mean()
-    return np.asarray(log_y @ centred / (centred @ centred))
-
-
-def curvatures_by_seed(log_x: FloatArray, log_y: FloatArray) -> FloatArray:
-    """Least-squares quadratic coefficient of each row: (point,), (seed, point) → (seed,)."""
-    return np.asarray(np.polyfit(log_x - log_x.mean(), log_y.T, 2)[0])
 
 
 def clustered(log_x: FloatArray, log_y: FloatArray, confidence: float) -> Interval:

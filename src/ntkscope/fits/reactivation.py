@@ -2,18 +2,20 @@
 
 Every function takes curves (…, snapshot) over one run and returns (…). The definitions are those
 of arXiv 2507.16039 (§4) made precise; where a quantity is *paired*, the twin's is taken off it.
+What a boundary does to loss and accuracy is in `forgetting`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkscope.fits.forgetting import forgetting, loss_jump
 from ntkscope.fits.paired import FloatArray
+from ntkscope.fits.span import Span
 
 
 class Quantity(NamedTuple):
@@ -24,12 +26,14 @@ class Quantity(NamedTuple):
         units: of the value.
         paired: whether the twin's value is taken off.
         tested: whether 0 is a hypothesis worth a test.
+        censored: whether it is a time that a task may be too short to see: then it is infinite.
     """
 
     meaning: str
     units: str
     paired: bool
     tested: bool
+    censored: bool = False
 
 
 QUANTITIES = {
@@ -42,6 +46,15 @@ QUANTITIES = {
         False,
         True,
     ),
+    "log_velocity": Quantity(
+        "log of the velocity at the boundary's first step", "log(1/step)", False, False
+    ),
+    "peak_velocity": Quantity(
+        "log of the largest velocity in the task after the boundary, over the twin's largest",
+        "log ratio",
+        True,
+        True,
+    ),
     "norm_drop": Quantity(
         "(norm before − minimum after) / norm before, minus the twin's", "1", True, True
     ),
@@ -51,11 +64,26 @@ QUANTITIES = {
         "share of the fall of the norm regained by the end of the task", "1", False, False
     ),
     "half_recovery_step": Quantity(
-        "steps from the boundary until half the fall of the norm is regained; undefined for a seed "
+        "steps from the boundary until half the fall of the norm is regained; infinite for a seed "
         "that does not regain it within the task",
         "step",
         False,
         False,
+        censored=True,
+    ),
+    "recovery_step": Quantity(
+        "steps from the boundary until the whole fall of the norm is regained; infinite for a seed "
+        "that does not regain it within the task",
+        "step",
+        False,
+        False,
+        censored=True,
+    ),
+    "norm_change_end": Quantity(
+        "(norm at the end of the task − norm before) / norm before, minus the twin's",
+        "1",
+        True,
+        True,
     ),
     "deflection": Quantity(
         "alignment minus the twin's, at its largest size within the window", "1", True, True
@@ -66,70 +94,49 @@ QUANTITIES = {
         True,
         True,
     ),
+    "loss_jump": Quantity(
+        "loss at the boundary on the task that begins − on the one that ends, minus the twin's",
+        "nat",
+        True,
+        True,
+    ),
+    "forgetting": Quantity(
+        "accuracy on the task that ends, at the boundary − at the end of the next task, minus the "
+        "twin's",
+        "1",
+        True,
+        True,
+    ),
 }
-
-
-@dataclass(frozen=True)
-class Span:
-    """The snapshots around one boundary.
-
-    Attributes:
-        steps: (snapshot,), strictly increasing.
-        boundary: its step, one of `steps`.
-        end: step of the next boundary, or the last one.
-        window: steps that count as just before and just after.
-        dt: steps behind a velocity.
-        ends_stream: whether no boundary is at `end`.
-    """
-
-    steps: NDArray[np.int64]
-    boundary: int
-    end: int
-    window: int
-    dt: int = 1
-    ends_stream: bool = True
-
-    @property
-    def at(self) -> int:
-        """Index of the boundary."""
-        return int(np.searchsorted(self.steps, self.boundary))
-
-    @property
-    def before(self) -> NDArray[np.bool_]:
-        """The window up to and including the boundary."""
-        return (self.steps > self.boundary - self.window) & (self.steps <= self.boundary)
-
-    @property
-    def after(self) -> NDArray[np.bool_]:
-        """All of the task that begins at the boundary."""
-        return (self.steps > self.boundary) & (self.steps <= self.end)
-
-    @property
-    def early(self) -> NDArray[np.bool_]:
-        """The part of `after` within the window."""
-        return self.after & (self.steps <= self.boundary + self.window)
 
 
 def arm_quantities(curves: Mapping[str, FloatArray], span: Span) -> dict[str, FloatArray]:
     """Every quantity of one arm by itself, before the twin's is taken off (so no deflection).
 
     Args:
-        curves: `velocity`, `spectral_norm`, `distance_from_boundary`, each (…, snapshot).
+        curves: `velocity`, `spectral_norm`, `distance_from_boundary`, each (…, snapshot); `loss`,
+            `accuracy`, each (…, snapshot, seen).
         span: the boundary.
 
     Returns:
         name → (…); `spike` is the log of the velocity, whose difference is the log ratio.
     """
-    norm = curves["spectral_norm"]
+    norm, velocity = curves["spectral_norm"], curves["velocity"]
     return {
-        "spike": log_velocity(curves["velocity"], span),
-        "spike_over_baseline": spike_over_baseline(curves["velocity"], span),
+        "spike": log_velocity(velocity, span),
+        "spike_over_baseline": spike_over_baseline(velocity, span),
+        "log_velocity": log_velocity(velocity, span),
+        "peak_velocity": peak_velocity(velocity, span),
         "norm_drop": norm_drop(norm, span),
         "checkmark": checkmark(norm, span),
         "minimum_step": minimum_step(norm, span),
         "recovery": recovery(norm, span),
-        "half_recovery_step": half_recovery_step(norm, span),
+        "half_recovery_step": recovery_step(norm, span, 0.5),
+        "recovery_step": recovery_step(norm, span, 1.0),
+        "norm_change_end": norm_change_end(norm, span),
         "distance": distance(curves["distance_from_boundary"], span),
+        "loss_jump": loss_jump(curves["loss"], span),
+        "forgetting": forgetting(curves["accuracy"], span),
     }
 
 
@@ -145,6 +152,15 @@ def spike_over_baseline(velocity: FloatArray, span: Span) -> FloatArray:
     if not window.any():
         return np.full(velocity.shape[:-1], np.nan)
     return log_velocity(velocity, span) - _log(np.median(velocity[..., window], axis=-1))
+
+
+def peak_velocity(velocity: FloatArray, span: Span) -> FloatArray:
+    """Log of the largest v of the task that begins: the spike of a shift without a first step."""
+    measured = np.isin(span.steps + span.dt, span.steps) & (span.steps + span.dt <= span.end)
+    task = measured & (span.steps >= span.boundary)
+    if not task.any():
+        return np.full(velocity.shape[:-1], np.nan)
+    return _log(velocity[..., task].max(axis=-1))
 
 
 def norm_before(norm: FloatArray, span: Span) -> FloatArray:
@@ -184,17 +200,24 @@ def recovery(norm: FloatArray, span: Span) -> FloatArray:
     return _ratio(after[..., -1] - lowest, norm_before(norm, span) - lowest)
 
 
-def half_recovery_step(norm: FloatArray, span: Span) -> FloatArray:
-    """Steps from the boundary until the norm, after its minimum, regains half its fall.
+def recovery_step(norm: FloatArray, span: Span, share: float) -> FloatArray:
+    """Steps from the boundary until the norm, after its minimum, regains `share` of its fall.
 
-    NaN where it did not fall, or does not get there by the end of the task.
+    NaN where it did not fall; infinite where it does not get there by the end of the task.
     """
     after, before = norm[..., span.after], norm_before(norm, span)
     lowest = after.min(axis=-1)
-    half = (before + lowest) / 2
-    reached = _since_minimum(after) & (after >= half[..., None])
+    goal = lowest + share * (before - lowest)
+    reached = _since_minimum(after) & (after >= goal[..., None])
     steps = span.steps[span.after][reached.argmax(axis=-1)] - span.boundary
-    return np.where(reached.any(axis=-1) & (before > lowest), steps, np.nan)
+    steps = np.where(reached.any(axis=-1), steps, np.inf)
+    return np.where(before > lowest, steps, np.nan)
+
+
+def norm_change_end(norm: FloatArray, span: Span) -> FloatArray:
+    """(norm at the end of the task − norm before) / norm before."""
+    before = norm_before(norm, span)
+    return _ratio(norm[..., span.after][..., -1] - before, before)
 
 
 def distance(from_boundary: FloatArray, span: Span) -> FloatArray:

@@ -1,10 +1,12 @@
-"""Fits as rows for a reader: one a point of the sweep, boundary and quantity; then exponents."""
+"""Fits as rows for a reader: each point of the sweep and quantity; exponents; results."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+
+from ntkscope.fits.results import results_of
 
 COLUMNS = [
     "boundary",
@@ -18,6 +20,8 @@ COLUMNS = [
     "n",
     "left_out",
     "undefined",
+    "censored",
+    "median",
     "p_wilcoxon",
     "p_sign",
     "p_t",
@@ -34,6 +38,8 @@ _EFFECTS = [
     "n",
     "left_out",
     "undefined",
+    "censored",
+    "median",
     "p_wilcoxon",
     "p_sign",
     "effect_dz",
@@ -60,9 +66,11 @@ def as_rows(fits: xr.Dataset) -> pd.DataFrame:
         parts.append(_exponents(fits, axes))
     if "exponent_difference" in fits:
         parts.append(_differences(fits, axes))
+    if "result" in fits.dims:
+        parts.append(_results(fits))
     rows = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     rows["confidence"] = float(fits.attrs["confidence"])
-    whole = ["boundary_step", *(a for a in axes if fits[a].dtype.kind in "iu")]
+    whole = ["boundary", "boundary_step", *(a for a in axes if fits[a].dtype.kind in "iu")]
     return rows.reindex(columns=[*axes, *COLUMNS]).astype(dict.fromkeys(whole, "Int64"))
 
 
@@ -75,17 +83,21 @@ def _effects(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
     rows = _frame(fits[_EFFECTS].assign(flags), [*axes, "boundary", "quantity"])
     rows["note"] = ""
     rows.loc[rows["quantity_paired"] & ~rows["has_twin"], "note"] = "no twin"
+    late = rows["censored"] > 0
+    asked = (rows["n"] + rows["censored"]).astype(str)
+    said = "not reached within the task by " + rows["censored"].astype(str) + " of " + asked
+    rows.loc[late, "note"] = said[late] + " seeds: no mean"
     rows = rows[rows["has_run"] & (rows["boundary_step"] >= 0)]
     return rows.rename(columns={"quantity_units": "units"})
 
 
 def _exponents(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
-    """Rows of exponents, at points of the other axes where there is any run."""
+    """Rows of exponents, at points of the other axes that have several widths."""
     others = [axis for axis in axes if axis != "width"]
     ends = ["", "_low", "_high"]
     names = ["curved", *(f"exponent{end}" for end in ends)]
     names += [f"exponent_{count}" for count in ("n", "nonpositive", "incomplete", "reason")]
-    there = fits["present"].sel(arm="shift", drop=True).any("width")
+    there = fits["present"].sel(arm="shift", drop=True).sum("width") >= 2
     rows = _frame(fits[names].assign(has_run=there), [*others, "boundary", "law"])
     rows["note"] = rows["exponent_reason"].where(~rows["curved"], _CURVED)
     rows["quantity"] = "exponent of " + rows["law"]
@@ -113,6 +125,14 @@ def _differences(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
     rows["units"] = "1"
     rows["note"] = np.where(rows[f"{stem}_curved"], _CURVED, "")
     return rows[rows[f"{stem}_n"] > 0].rename(columns=names | {"contrast": "regime"})
+
+
+def _results(fits: xr.Dataset) -> pd.DataFrame:
+    """Rows of the sweep's results; an axis that is swept or compared is empty."""
+    rows = results_of(fits)
+    rows["quantity"] = rows["statistic"] + " of " + rows["quantity"] + ": " + rows["against"]
+    rows["boundary"] = rows["boundary"].where(rows["boundary"] > 0)
+    return rows.drop(columns=["statistic", "against", "per_seed"])
 
 
 def _frame(data: xr.Dataset, dims: list[str]) -> pd.DataFrame:

@@ -9,9 +9,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ntkscope.fits.paired import FloatArray
-from ntkscope.fits.reactivation import QUANTITIES, Span, arm_quantities, deflection
+from ntkscope.fits.reactivation import QUANTITIES, arm_quantities, deflection
+from ntkscope.fits.span import Span
 
 _CURVES = ("velocity", "spectral_norm", "distance_from_boundary", "alignment")
+_TASK_CURVES = ("loss", "accuracy")
 _PAIRED = np.asarray([quantity.paired for quantity in QUANTITIES.values()])
 
 
@@ -26,8 +28,8 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
         `per_seed` (axes…, boundary, quantity, seed), with the twin's taken off where the quantity
         is paired; `per_arm` (axes…, boundary, quantity, arm, seed), by itself; `left_out`
         (axes…, boundary, seed), whether a seed or its twin diverged or died by the end of the
-        task after the boundary, and so is NaN in both; `boundary_step` (axes…, boundary);
-        `present` (axes…, arm).
+        task after the boundary, and so is NaN in both; `boundary_step` and `end_step` (axes…,
+        boundary), where that task begins and ends, −1 if there is none; `present` (axes…, arm).
     """
     axes = str(data.attrs["axes"]).split()
     outer = tuple(data.sizes[axis] for axis in (*axes, "boundary"))
@@ -35,15 +37,16 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
     per_arm = np.full((*outer, len(QUANTITIES), arms, seeds), np.nan)
     bends = np.full((*outer, seeds), np.nan)
     left_out = np.zeros((*outer, seeds), bool)
+    end_step = np.full(outer, -1)
     for place in np.ndindex(*outer[:-1]):
         cell = data.isel(dict(zip(axes, place, strict=True)))
         for number, span in enumerate(_spans(cell, window)):
             here = (*place, number)
             per_arm[here], bends[here] = _values(cell, span)
             left_out[here] = _failed(cell, span)
-    per_seed = np.where(
-        _PAIRED[:, None], per_arm[..., 0, :] - per_arm[..., 1, :], per_arm[..., 0, :]
-    )
+            end_step[here] = span.end
+    twins = np.where(_PAIRED[:, None], per_arm[..., 1, :], 0.0)
+    per_seed = per_arm[..., 0, :] - twins
     per_seed[..., list(QUANTITIES).index("deflection"), :] = bends
     dims = (*axes, "boundary")
     return xr.Dataset(
@@ -58,10 +61,12 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
             ),
             "left_out": ((*dims, "seed"), left_out),
             "boundary_step": data["boundary_step"].variable,
+            "end_step": (dims, end_step),
             "present": data["present"].variable,
         },
         {name: data[name].variable for name in (*dims, "arm", "seed")}
         | {"quantity": list(QUANTITIES)},
+        {"axes": data.attrs["axes"]},
     )
 
 
@@ -71,8 +76,10 @@ def _spans(cell: xr.Dataset, window: int) -> Iterator[Span]:
     edges = [int(edge) for edge in cell["boundary_step"].values if edge >= 0]
     if not cell["present"].values[0]:
         return
-    for edge, end in zip(edges, [*edges, int(steps[-1])][1:], strict=True):
-        yield Span(steps, edge, end, window, int(cell.attrs["dt"]), ends_stream=edge == edges[-1])
+    ends = [*edges, int(steps[-1])][1:]
+    for task, (edge, end) in enumerate(zip(edges, ends, strict=True), start=1):
+        last = edge == edges[-1]
+        yield Span(steps, edge, end, window, int(cell.attrs["dt"]), ends_stream=last, task=task)
 
 
 def _steps(cell: xr.Dataset) -> NDArray[np.int64]:
@@ -83,7 +90,9 @@ def _steps(cell: xr.Dataset) -> NDArray[np.int64]:
 def _values(cell: xr.Dataset, span: Span) -> tuple[FloatArray, FloatArray]:
     """(quantity, arm, seed) of each arm by itself, and the deflection, (seed,)."""
     count = len(span.steps)
-    curves = {name: np.asarray(cell[name].values)[..., :count] for name in _CURVES}
+    curves = {name: cell[name].values[..., :count] for name in _CURVES}
+    for name in _TASK_CURVES:
+        curves[name] = cell[name].transpose(..., "snapshot", "seen").values[..., :count, :]
     found = arm_quantities(curves, span)
     shift, twin = curves["alignment"]
     nothing = np.full_like(found["spike"], np.nan)

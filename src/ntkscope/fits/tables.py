@@ -2,9 +2,11 @@
 
 A table of kind `fits` has, over the sweep's axes, `boundary` and `quantity`: `estimate`, `low`,
 `high` (t interval over seeds), `n`, `left_out` (seeds that diverged or died, or whose twin did),
-`undefined` (seeds whose value does not exist), `p_wilcoxon`, `p_sign`, `effect_dz`,
-`effect_rank_biserial`; `per_seed` with the axis `seed`, `per_arm` with `arm` and `seed`; and the
-exponents of width (`exponents`). `reactivation.QUANTITIES` defines the quantities.
+`undefined` (seeds whose value does not exist), `censored` (seeds that do not get there within the
+task: then there is no mean), `median` (with those as longer than any other), `p_wilcoxon`,
+`p_sign`, `effect_dz`, `effect_rank_biserial`; `per_seed` with the axis `seed`, `per_arm` with `arm`
+and `seed`; the exponents of width (`exponents`); and the results of the sweep (`results`), which
+`analyses` defines. `reactivation.QUANTITIES` defines the quantities.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.fits.analyses import sweep_results
 from ntkscope.fits.exponents import width_exponents
-from ntkscope.fits.paired import Evidence, against_zero, t_interval
+from ntkscope.fits.paired import Evidence, against_zero, median, t_interval
 from ntkscope.fits.reactivation import QUANTITIES
 from ntkscope.fits.rows import as_rows
 from ntkscope.fits.seed_values import seed_values
@@ -30,11 +33,14 @@ _MEANINGS = {
     "n": "seeds used",
     "left_out": "seeds left out: they or their twin diverged or died",
     "undefined": "seeds that have no such value",
+    "censored": "seeds that do not get there within the task; where there are any, no mean",
+    "median": "median over seeds, the censored as longer than any other; NaN where it is one",
     "p_wilcoxon": "Wilcoxon signed-rank test against 0, two-sided, not corrected for many tests; "
     "exact, so never below 2^(1-n): 0.0625 at n = 5, whatever the effect",
     "p_sign": "sign test against 0, two-sided, not corrected for many tests; never below 2^(1-n)",
     "effect_dz": "Cohen's d_z: mean / standard deviation of the paired differences",
     "effect_rank_biserial": "matched-pairs rank-biserial correlation (Kerby 2014)",
+    "end_step": "last step of the task after the boundary",
     "per_seed": "value of each seed, with its twin's taken off where the quantity is paired",
     "per_arm": "value of each arm by itself; of spike, the log of the velocity",
     "exponent": "b of y ~ width^b: mean of one slope per seed",
@@ -61,6 +67,8 @@ def fit_experiment(
     *,
     window: int,
     confidence: float,
+    analysis: str = "table",
+    classes: int | None = None,
     record: dict[str, Any],
 ) -> None:
     """Hold an experiment's runs against their twins and write both tables.
@@ -69,9 +77,11 @@ def fit_experiment(
         metrics: table of kind `experiment`.
         output_nc: the NetCDF file.
         table_csv: the CSV file: a row for each point of the sweep, boundary and quantity, then one
-            for each exponent of width and each difference of two.
+            for each exponent of width, each difference of two, and each result of the sweep.
         window: steps that count as just before and just after a boundary.
         confidence: of the intervals, such as 0.95.
+        analysis: of the experiment; decides which results of the sweep there are.
+        classes: of the first task; None: none of them is against the dissimilarity of tasks.
         record: provenance.
 
     Raises:
@@ -79,7 +89,7 @@ def fit_experiment(
     """
     began = time.monotonic()
     data = read_netcdf(metrics, "experiment")
-    fits = fit(data, window, confidence)
+    fits = fit(data, window, confidence, analysis, classes)
     rows = as_rows(fits)
     record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(fits, output_nc, "fits", record)
@@ -89,23 +99,29 @@ def fit_experiment(
     partial.replace(table_csv)
 
 
-def fit(data: xr.Dataset, window: int, confidence: float) -> xr.Dataset:
+def fit(
+    data: xr.Dataset, window: int, confidence: float, analysis: str, classes: int | None
+) -> xr.Dataset:
     """All fits of an experiment's metrics.
 
     Args:
         data: table of kind `experiment`.
-        window, confidence: as in `fit_experiment`.
+        window, confidence, analysis, classes: as in `fit_experiment`.
     """
     values = seed_values(data, window)
-    interval = t_interval(values["per_seed"].values, confidence)
+    per_seed = values["per_seed"].values
+    interval = t_interval(per_seed, confidence)
+    censored = np.isinf(per_seed).sum(axis=-1)
     dims = values["per_seed"].dims[:-1]
     columns = {
-        "estimate": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
+        "estimate": np.where(censored > 0, np.nan, interval.estimate),
+        "low": np.where(censored > 0, np.nan, interval.low),
+        "high": np.where(censored > 0, np.nan, interval.high),
         "n": interval.n,
-        "undefined": _undefined(values, interval.n),
-        **_evidence(values["per_seed"].values),
+        "undefined": _undefined(values, interval.n + censored),
+        "censored": censored,
+        "median": median(per_seed),
+        **_evidence(per_seed),
     }
     found = values.assign({name: (dims, column) for name, column in columns.items()})
     found["seed_left_out"] = found["left_out"]
@@ -115,10 +131,11 @@ def fit(data: xr.Dataset, window: int, confidence: float) -> xr.Dataset:
         quantity_units=("quantity", [each.units for each in QUANTITIES.values()]),
         quantity_paired=("quantity", [each.paired for each in QUANTITIES.values()]),
     )
+    found = found.merge(sweep_results(found, analysis, classes, confidence))
     for name, meaning in _MEANINGS.items():
         if name in found:
             found[name].attrs["long_name"] = meaning
-    return found.assign_attrs(axes=data.attrs["axes"], window=window, confidence=confidence)
+    return found.assign_attrs(window=window, confidence=confidence, analysis=analysis)
 
 
 def _undefined(values: xr.Dataset, used: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -16,9 +16,15 @@ KINDS = {
     "trace": "Θ[n,m] = (1/K) Σ_k ⟨∂f_k(x_n)/∂θ, ∂f_k(x_m)/∂θ⟩: mean over the K outputs",
     "full": "Θ[n,k,m,l] = ⟨∂f_k(x_n)/∂θ, ∂f_l(x_m)/∂θ⟩",
     "pseudo": "Θ[n,m] = ⟨∂g(x_n)/∂θ, ∂g(x_m)/∂θ⟩ of g = Σ_k f_k / √K",
+}
+"""What every function for kernels gives."""
+
+EMPIRICAL_KINDS = {
+    **KINDS,
     "diagonal": "Θ[n,m,k] = ⟨∂f_k(x_n)/∂θ, ∂f_k(x_m)/∂θ⟩: every output with itself only",
     "layers": "the trace NTK of each module's own parameters θ_l; they sum to the trace NTK",
 }
+"""Those that `empirical_ntk` has besides."""
 
 Pairs = Literal["summed", "own", "every"]
 """Of cotangents (k, l): Σ_k (k, k) as [n, m]; each (k, k) as [R, n, m]; all as [R, n, R, m]."""
@@ -26,7 +32,7 @@ Pairs = Literal["summed", "own", "every"]
 
 def normalisation(kind: str) -> str:
     """The definition of a kind of kernel, for a store's attributes."""
-    return KINDS[kind]
+    return EMPIRICAL_KINDS[kind]
 
 
 def pairs_of(kind: str) -> Pairs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ntkscope.kernels.calibration import rates_of
-from ntkscope.kernels.conventions import KINDS
+from ntkscope.kernels.conventions import EMPIRICAL_KINDS
 from ntkscope.kernels.engine import kernels
 from ntkscope.kernels.memory import free_bytes
 from ntkscope.kernels.plan import Plan
@@ -35,7 +35,7 @@ def empirical_ntk(
         x1: inputs [N, …]; x2: [N2, …], or None for x1.
         kind: `trace` (mean over outputs, as neural-tangents has it), `full`, `pseudo`, `diagonal`
             (every output with itself) or `layers` (trace NTKs of the layers); see
-            `conventions.KINDS`.
+            `conventions.EMPIRICAL_KINDS`.
         by_layer: a kernel for each module that has parameters of its own; a shared parameter
             belongs to the first. kind="layers" is kind="trace" with by_layer.
         memory: budget beside the kernel itself, in bytes or as text ("2GB"); the result is the
@@ -105,6 +105,9 @@ def plan_ntk(
 
 
 def _check(kind: str, force: str | None) -> None:
-    for name, value, allowed in (("kind", kind, tuple(KINDS)), ("force", force, STRATEGIES)):
+    for name, value, allowed in (
+        ("kind", kind, tuple(EMPIRICAL_KINDS)),
+        ("force", force, STRATEGIES),
+    ):
         if value is not None and value not in allowed:
             raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")

@@ -55,7 +55,7 @@ def layer_ntks(
     Args:
         model: maps [N, …] to [N, K], each sample by itself; in eval mode where that matters.
         x1, x2: inputs [N, …], [N2, …]; x2 None: x1.
-        kind: one of `conventions.KINDS`.
+        kind: one of `conventions.EMPIRICAL_KINDS`.
         by_layer: else one entry, "", of their sum.
         memory: budget for what is kept of the samples and for the passes, in bytes or as text
             ("2GB"), without the kernels themselves; samples that do not fit are passed again for

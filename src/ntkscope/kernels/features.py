@@ -18,7 +18,7 @@ Returned = list[tuple[Call, Tensor]]  # a layer's calls, and what flows back to 
 
 def terms_of(model: nn.Module, plan: Plan, x: Tensor) -> dict[str, Term]:
     """Layer name → term of the samples x [n, …], in the plan's order."""
-    returned = there_and_back(model, plan.known, x, plan.starts)
+    returned = there_and_back(model, plan, x, plan.starts)
     sums = any_gradients(model, plan.strays, x, plan.starts, plan.mapped) if plan.strays else {}
     found: dict[str, Term] = {}
     for layer in plan.known:
@@ -38,13 +38,11 @@ def terms_of(model: nn.Module, plan: Plan, x: Tensor) -> dict[str, Term]:
     return {layer.name: found[layer.name] for layer in plan.layers if layer.name in found}
 
 
-def there_and_back(
-    model: nn.Module, layers: list[Layer], x: Tensor, starts: Tensor
-) -> dict[str, Returned]:
-    """Layer's name → its calls and what flows back; calls without effect are left out."""
+def there_and_back(model: nn.Module, plan: Plan, x: Tensor, starts: Tensor) -> dict[str, Returned]:
+    """Known layer's name → its calls and what flows back; calls without effect are left out."""
     with FasterBackward():
-        y, calls = record(model, x, [layer.module for layer in layers])
-    return by_layer(layers, calls, backpropagate(y, calls, starts))
+        y, calls = record(model, x, [layer.module for layer in plan.known])
+    return by_layer(plan.known, calls, backpropagate(y, calls, starts))
 
 
 def by_layer(

@@ -41,7 +41,7 @@ class Plan:
 
     Attributes:
         model: whose kernel it is.
-        kind: `conventions.KINDS`.
+        kind: `conventions.EMPIRICAL_KINDS`.
         samples: numbers of rows and columns that the strategies were chosen for.
         layers: in the model's order.
         starts: cotangents [R, K].
@@ -62,6 +62,11 @@ class Plan:
     mapped: bool = True
     tied: set[str] = field(default_factory=set)
     working_bytes: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether all pairs of cotangents are wanted."""
+        return self.pairs == "every"
 
     @property
     def known(self) -> list[Layer]:

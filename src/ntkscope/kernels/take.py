@@ -1,8 +1,16 @@
-"""`take_kernels`: the kernel of every snapshot of a run's task on the probe."""
+"""`take_kernels`: the kernel of every snapshot of a run's task on the probe.
+
+Small kernels are taken for all seeds and a block of snapshots at once, large ones tile by tile,
+network by network. Blocks and tiles are on a fixed grid, so that the very same products are made by
+one job, by one that goes on after a kill, and by several that share the work.
+"""
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +19,47 @@ import torch
 from torch import Tensor
 
 from ntkscope.config.runs import KernelSpec, RunSpec
-from ntkscope.data.images import load_images
-from ntkscope.data.probe import Probe, choose_probe
-from ntkscope.kernels.conventions import normalisation
+from ntkscope.identity import digest
+from ntkscope.kernels.job import KernelJob, Way, begin_store, open_job
 from ntkscope.kernels.stacked import stacked_ntk
+from ntkscope.kernels.tiles.precision import float32_products
+from ntkscope.kernels.tiles.snapshots import SnapshotTiles
 from ntkscope.logs import progress
-from ntkscope.models import Architecture, architecture, parameter_shapes
+from ntkscope.models import Architecture, parameter_shapes
 from ntkscope.provenance import provenance
 from ntkscope.stores import Array, Workplace, ZarrStore
 from ntkscope.training.device import choose_device, repeatable
-from ntkscope.training.inputs import to_inputs
 
 _BLOCK_BYTES = 2**26  # of the largest tensor in a block of snapshots
+_WHOLE_BYTES = 2**28  # of the kernels of one snapshot, from which on they go tile by tile
+_PROCESS_BYTES = 10**9  # of a process that has torch, beside what it computes
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked of a job, and the way it goes.
+
+    Attributes:
+        job, way: what is taken, and how.
+        identity: all that the kernels depend on; state that was left by another is not used.
+        record: provenance.
+    """
+
+    job: KernelJob
+    way: Way
+    identity: dict[str, Any]
+    record: dict[str, Any]
+
+    def fill(self, place: Workplace, path: Path, part: tuple[int, int]) -> ZarrStore:
+        """Every n-th unit of work from the i-th on, part = (i, n), as far as it is not done."""
+        store = begin_store(self.job, self.way, path, self.record)
+        done = store.mask
+        mine = self.way.units()[part[0] :: part[1]]
+        todo = [unit for unit in mine if not self.way.is_done(unit, done)]
+        what = f"{self.job.run.id} {self.job.kernel.id}"
+        for _ in progress(self.way.take(todo, store), len(todo), what):
+            place.beat()
+        return store
 
 
 def take_kernels(
@@ -36,6 +73,8 @@ def take_kernels(
     stage: str,
     device: str = "auto",
     threads: int = 1,
+    memory: int = 3 * 10**9,
+    parts: int = 0,
 ) -> None:
     """Write the store of kind `kernels` of one run's last task.
 
@@ -46,139 +85,149 @@ def take_kernels(
         output: the store to make: `ntk` (seed, snapshot, sample, sample2), or with `output` and
             `output2` (kind full); `layer_ntk` with `layer`; coordinates seed, step, task, layer,
             image, label. A seed that diverged has NaN kernels.
-        state: the job's workplace: killed and called again, the kernels already taken are kept.
+        state: the job's workplace: killed and called again, the kernels already taken are kept,
+            those of parts (`take_part`) too.
         stage: digest of the stage's sources: another one's state is not used.
         device, threads: as in `train_task`.
+        memory: of the whole process, in bytes; kernels that are too large for one piece go in
+            tiles that fit into it, and their last digits depend on it.
+        parts: how many parts were taken before, for the store's attributes.
     """
     began = time.monotonic()
-    chosen = choose_device(device)
-    snapshots = ZarrStore.open(snapshots_path, "snapshots")
-    identity = {
+    with repeatable(threads), float32_products(tf32=False):
+        asked = _ask(
+            run, kernel, images_path, snapshots_path, stage, choose_device(device), threads, memory
+        )
+        with Workplace(state, asked.identity) as place:
+            _adopt(_shared(state, asked), place)
+            store = asked.fill(place, place.store, (0, 1))
+            store.tidy()
+            record = asked.record | {"wall_seconds": time.monotonic() - began}
+            store.describe(provenance=record, parts=parts)
+            place.finish(output)
+    shutil.rmtree(_parts(state), ignore_errors=True)
+
+
+def take_part(
+    run: RunSpec,
+    kernel: KernelSpec,
+    images_path: Path,
+    snapshots_path: Path,
+    part: tuple[int, int],
+    *,
+    state: Path,
+    stage: str,
+    device: str = "auto",
+    threads: int = 1,
+    memory: int = 3 * 10**9,
+) -> None:
+    """Take a part of what `take_kernels` takes, beside others that take theirs.
+
+    All parts write into one store near `state`, each its own chunks. `take_kernels`, called when
+    they have ended, with the same arguments, finds it, takes what is missing, and finishes it.
+
+    Args:
+        part: (i, n): the i-th of n parts, i from 0.
+        run, kernel, images_path, snapshots_path, state, stage, device, threads, memory: as in
+            `take_kernels`.
+    """
+    with repeatable(threads), float32_products(tf32=False):
+        asked = _ask(
+            run, kernel, images_path, snapshots_path, stage, choose_device(device), threads, memory
+        )
+        mine = _parts(state) / f"{part[0]}of{part[1]}"
+        with Workplace(mine, asked.identity) as place:
+            asked.fill(place, _shared(state, asked), part)
+
+
+def _ask(
+    run: RunSpec,
+    kernel: KernelSpec,
+    images_path: Path,
+    snapshots_path: Path,
+    stage: str,
+    device: torch.device,
+    threads: int,
+    memory: int,
+) -> _Asked:
+    job = open_job(run, kernel, images_path, snapshots_path, device)
+    facts: dict[str, Any] = {"kernel": kernel.model_dump(mode="json"), "threads": threads}
+    identity = facts | {
         "run": run.id,
-        "kernel": kernel.model_dump(mode="json"),
         "stage": stage,
-        "threads": threads,
-        "device": chosen.type,
-        "trained": str(snapshots.group.attrs.get("provenance")),
+        "device": device.type,
+        "trained": str(job.snapshots.group.attrs.get("provenance")),
     }
-    with Workplace(state, identity) as place, repeatable(threads):
-        images = load_images(images_path)
-        probe = choose_probe(images.train_labels, kernel)
-        layers = architecture(run.model, images.train.shape[1:], len(images.classes))
-        record = provenance(
-            run=run.id, kernel=kernel.model_dump(mode="json"), device=str(chosen), threads=threads
-        )
-        if place.store.exists():
-            store = ZarrStore.resume(place.store, "kernels")
-        else:
-            store = _allocate(
-                run, kernel, layers, len(images.classes), probe, snapshots, place.store, record
-            )
-        inputs = to_inputs(
-            images, images.train[probe.index], chosen, getattr(torch, kernel.precision)
-        )
-        _take(run, kernel, layers, snapshots, inputs, store, place)
-        record["wall_seconds"] = time.monotonic() - began
-        store.describe(provenance=record)
-        place.finish(output)
+    way: Way = _Blocks(job)
+    if _is_large(job):
+        way = SnapshotTiles(job, max(memory - _PROCESS_BYTES, _PROCESS_BYTES // 4))
+        identity["memory"] = memory
+    return _Asked(job, way, identity, provenance(run=run.id, device=str(device), **facts))
 
 
-def _allocate(
-    run: RunSpec,
-    kernel: KernelSpec,
-    layers: Architecture,
-    outputs: int,
-    probe: Probe,
-    snapshots: ZarrStore,
-    path: Path,
-    record: dict[str, Any],
-) -> ZarrStore:
-    steps = snapshots.read("step")
-    seeds, count, samples = len(run.seeds), len(steps), len(probe.index)
-    names = list(dict.fromkeys(name.rpartition(".")[0] for name in parameter_shapes(layers)))
-    pair: tuple[tuple[str, int], ...] = (("sample", samples), ("sample2", samples))
-    if kernel.kind == "full":
-        pair = (pair[0], ("output", outputs), pair[1], ("output2", outputs))
-    dims, shape = tuple(d for d, _ in pair), tuple(n for _, n in pair)
-    about = {"long_name": f"{kernel.kind} NTK", "definition": normalisation(kernel.kind)}
-    arrays = {
-        "ntk": Array(
-            ("seed", "snapshot", *dims),
-            (seeds, count, *shape),
-            kernel.precision,
-            chunks=(seeds, 1, *shape),
-            attrs=about,
-        )
-    }
-    coords: dict[str, tuple[tuple[str, ...], Any]] = {
-        "seed": (("seed",), snapshots.read("seed")),
-        "step": (("snapshot",), steps),
-        "task": (("snapshot",), snapshots.read("task")),
-        "image": (("sample",), probe.index),
-        "label": (("sample",), probe.label),
-    }
-    if kernel.by_layer:
-        arrays["layer_ntk"] = Array(
-            ("seed", "snapshot", "layer", *dims),
-            (seeds, count, len(names), *shape),
-            kernel.precision,
-            chunks=(seeds, 1, len(names), *shape),
-            attrs={"long_name": f"layers' {kernel.kind} NTK; they sum to the whole"},
-        )
-        coords["layer"] = (("layer",), names)
-    attrs = {
-        "run": run.id,
-        "kernel": kernel.kind,
-        "normalisation": normalisation(kernel.kind),
-        "probe_digest": probe.digest,
-        "precision": kernel.precision,
-        "provenance": record,
-    }
-    return ZarrStore.allocate(
-        path, "kernels", arrays, coords=coords, mask=("snapshot",), attrs=attrs
-    )
+def _is_large(job: KernelJob) -> bool:
+    outputs = job.outputs if job.kernel.kind == "full" else 1
+    pairs = (len(job.inputs) * outputs) ** 2
+    return job.seeds * len(job.names) * pairs * job.inputs.element_size() > _WHOLE_BYTES
 
 
-def _take(
-    run: RunSpec,
-    kernel: KernelSpec,
-    layers: Architecture,
-    snapshots: ZarrStore,
-    inputs: Tensor,
-    store: ZarrStore,
-    place: Workplace,
-) -> None:
-    """Blocks of snapshots on a fixed grid, so that a resumed job makes the very same products."""
-    done = store.mask
-    size = _block(layers, inputs, len(run.seeds))
-    starts = [s for s in range(0, len(done), size) if not done[s : s + size].all()]
-    for start in progress(starts, len(starts), f"{run.id} {kernel.id}"):
-        block = slice(start, min(start + size, len(done)))
-        stacked = {
-            name: torch.from_numpy(snapshots.read(f"parameters/{name}", (slice(None), block)))
-            .to(inputs)
-            .flatten(0, 1)
-            for name in parameter_shapes(layers)
-        }
-        found = torch.stack(
-            list(stacked_ntk(layers, stacked, inputs, kind=kernel.kind).values()), 1
-        )
-        _write(store, found, block, len(run.seeds), len(inputs), kernel.kind)
-        store.done(block)
-        place.beat()
+def _parts(state: Path) -> Path:
+    """Where parts keep their state."""
+    return state.with_name(f"{state.name}-parts")
 
 
-def _write(
-    store: ZarrStore, found: Tensor, block: slice, seeds: int, samples: int, kind: str
-) -> None:
-    """`found` [S·B, layer, N(·K), N(·K)] into the arrays of the store."""
-    by_layer = found.unflatten(0, (seeds, -1)).cpu()
-    whole = by_layer.sum(2)
-    if kind == "full":
-        whole = whole.unflatten(-1, (samples, -1)).unflatten(-3, (samples, -1))
-    store.write("ntk", (slice(None), block), whole.numpy())
-    if "layer_ntk" in store.group:
-        store.write("layer_ntk", (slice(None), block), by_layer.numpy())
+def _shared(state: Path, asked: _Asked) -> Path:
+    """The store that parts fill: of this identity, so that nobody has to remove another's."""
+    return _parts(state) / f"{digest(asked.identity)}.zarr"
+
+
+def _adopt(shared: Path, place: Workplace) -> None:
+    """Go on with the store of the parts, where there is one."""
+    if shared.exists():
+        place.clear_store()
+        shared.replace(place.store)
+
+
+class _Blocks:
+    """A unit is a block of snapshots, all seeds together: a slice."""
+
+    def __init__(self, job: KernelJob) -> None:
+        self._job, self._count = job, job.count
+        self._size = _block(job.layers, job.inputs, job.seeds)
+        self.chunk, self.seeds_together = len(job.inputs), job.seeds
+        self.mask = Array(("snapshot",), (self._count,), np.dtype(bool), (self._size,))
+        self.attrs: dict[str, Any] = {}
+
+    def units(self) -> list[slice]:
+        """Blocks of snapshots."""
+        starts = range(0, self._count, self._size)
+        return [slice(start, min(start + self._size, self._count)) for start in starts]
+
+    def is_done(self, unit: slice, mask: np.ndarray) -> bool:
+        """Whether all its snapshots are."""
+        return bool(mask[unit].all())
+
+    def take(self, units: list[slice], store: ZarrStore) -> Iterator[None]:
+        """Write blocks."""
+        job = self._job
+        for block in units:
+            each = job.parameters((slice(None), block))
+            stacked = {name: values.flatten(0, 1) for name, values in each.items()}
+            found = stacked_ntk(job.layers, stacked, job.inputs, kind=job.kernel.kind)
+            self._write(store, block, torch.stack(list(found.values()), 1))
+            store.done(block)
+            yield
+
+    def _write(self, store: ZarrStore, block: slice, found: Tensor) -> None:
+        """`found` [S·B, layer, N(·K), N(·K)] into the arrays of the store."""
+        by_layer = found.unflatten(0, (self._job.seeds, -1)).cpu()
+        whole = by_layer.sum(2)
+        if self._job.kernel.kind == "full":
+            samples = len(self._job.inputs)
+            whole = whole.unflatten(-1, (samples, -1)).unflatten(-3, (samples, -1))
+        store.write("ntk", (slice(None), block), whole.numpy())
+        if self._job.kernel.by_layer:
+            store.write("layer_ntk", (slice(None), block), by_layer.numpy())
 
 
 def _block(layers: Architecture, inputs: Tensor, seeds: int) -> int:

@@ -4,7 +4,7 @@ Functions of kernels as arrays (`cka`, `spectrum`, `velocity`, `alignment`) for 
 `measure_kernels`, which takes a run's stores to one table of metrics.
 """
 
-from ntkscope.metrics.alignment import alignment, label_kernel
+from ntkscope.metrics.alignment import alignment, label_kernel, label_projection
 from ntkscope.metrics.centring import centre, normalise, u_centre
 from ntkscope.metrics.cka import (
     cka,
@@ -14,6 +14,7 @@ from ntkscope.metrics.cka import (
     debiased_cka_distance,
     kernel_distance,
 )
+from ntkscope.metrics.layer_share import layer_share
 from ntkscope.metrics.measure import measure_kernels
 from ntkscope.metrics.spectrum import (
     Spectrum,
@@ -36,7 +37,9 @@ __all__ = [
     "effective_rank",
     "kernel_distance",
     "label_kernel",
+    "label_projection",
     "later_snapshot",
+    "layer_share",
     "measure_kernels",
     "normalise",
     "participation_ratio",

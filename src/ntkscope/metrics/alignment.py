@@ -1,4 +1,4 @@
-"""Alignment of a kernel with the labels: A = CKA(Θ, YYᵀ), Y one-hot."""
+"""Alignment of a kernel with the labels, A = CKA(Θ, YYᵀ), Y one-hot; and of its eigenvectors."""
 
 from __future__ import annotations
 
@@ -38,3 +38,28 @@ def alignment(
     """
     target = normalise(label_kernel(labels, outputs), centring, outputs)
     return similarity(normalise(kernel, centring, outputs), target)
+
+
+def label_projection(
+    eigenvectors: NDArray[Any], labels: NDArray[Any], outputs: int = 1
+) -> FloatArray:
+    """Share of the label kernel on each eigenvector: u_iᵀ (YYᵀ) u_i / tr(YYᵀ), in [0, 1].
+
+    Not centred, as the eigenvalues are not: over all eigenvectors it sums to 1, and weighted with
+    λ_i to ⟨Θ, YYᵀ⟩ / tr(YYᵀ), the numerator of the uncentred alignment. A constant eigenvector
+    has 1/C for C balanced classes, although it tells none of them apart. Of equal eigenvalues only
+    the sum over their eigenvectors has a meaning.
+
+    Args:
+        eigenvectors: (…, N·K, k), orthonormal columns.
+        labels: (sample,), integers.
+        outputs: K of a full NTK, whose label kernel is YYᵀ ⊗ I_K; else 1.
+
+    Returns:
+        (…, k), NaN where an eigenvector is.
+    """
+    classes = (labels[:, None] == np.unique(labels)).astype(np.float64)
+    *batch, rows, count = eigenvectors.shape
+    samples = np.asarray(eigenvectors).reshape(*batch, rows // outputs, outputs, count)
+    sums = np.einsum("...nkr,nc->...ckr", samples, classes, optimize=True)
+    return np.asarray(np.einsum("...ckr,...ckr->...r", sums, sums) / rows)

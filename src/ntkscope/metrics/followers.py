@@ -7,10 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkscope.metrics.alignment import label_kernel
+from ntkscope.metrics.alignment import label_kernel, label_projection
 from ntkscope.metrics.centring import Centring
+from ntkscope.metrics.layer_share import layer_share
 from ntkscope.metrics.lineage import Lineage
-from ntkscope.metrics.spectrum import Spectrum, spectral_norm, spectrum
+from ntkscope.metrics.spectrum import spectral_norm, spectrum
 from ntkscope.metrics.tracker import CURVES, Tracker
 
 Curves = dict[str, NDArray[Any]]
@@ -51,20 +52,26 @@ class WholeKernel:
             suffix: _tracker(lineage, (seeds,), boundaries, dt, form)
             for suffix, form in forms.items()
         }
-        self._spectra: list[Spectrum] = []
+        self._labels, self._outputs = lineage.labels, lineage.outputs
+        self._tolerance = _tolerance(lineage)
+        self._spectra: list[Curves] = []
         self._finite: list[NDArray[np.bool_]] = []
 
     def visit(self, index: int, kernel: NDArray[Any]) -> None:
         """Take in (seed, M, M)."""
         self._finite.append(np.isfinite(kernel).all(axis=(-2, -1)))
-        self._spectra.append(spectrum(kernel))
+        found = spectrum(kernel, self._tolerance)._asdict()
+        vectors = found.pop("eigenvectors")
+        found["label_projection"] = label_projection(vectors, self._labels, self._outputs)
+        self._spectra.append(found)
         for tracker in self._trackers.values():
             tracker.visit(index, kernel)
 
     def curves(self) -> Curves:
-        """Name → (snapshot, seed)."""
-        sizes = map(np.stack, zip(*self._spectra, strict=True))
-        found: Curves = dict(zip(Spectrum._fields, sizes, strict=True))
+        """Name → (snapshot, seed[, rank])."""
+        found = {
+            name: np.stack([each[name] for each in self._spectra]) for name in self._spectra[0]
+        }
         for suffix, tracker in self._trackers.items():
             found |= {f"{name}{suffix}": tracker.curves[name] for name in CURVES}
         finite = np.stack(self._finite)
@@ -72,7 +79,10 @@ class WholeKernel:
 
 
 class LayerKernels:
-    """Size, distance from the start, velocity and alignment of each layer NTK."""
+    """Size, distances, velocity and alignment of each layer NTK, and its share of the change.
+
+    The change is that of the sum of the layer NTKs since the last boundary.
+    """
 
     array = "layer_ntk"
 
@@ -81,23 +91,40 @@ class LayerKernels:
     ) -> None:
         batch = (seeds, len(lineage.layers))
         self._tracker = _tracker(lineage, batch, boundaries, dt, "centred")
+        self._at_boundary = np.isin(lineage.steps, boundaries)
+        self._outputs, self._tolerance = lineage.outputs, _tolerance(lineage)
+        self._boundary: NDArray[np.float64] | None = None
+        self._shares: list[NDArray[np.float64]] = []
         self._norms: list[NDArray[np.float64]] = []
         self._traces: list[NDArray[np.float64]] = []
 
     def visit(self, index: int, kernel: NDArray[Any]) -> None:
-        """Take in (seed, layer, N, N)."""
+        """Take in (seed, layer, M, M)."""
         self._norms.append(spectral_norm(kernel))
         self._traces.append(np.trace(kernel, axis1=-2, axis2=-1))
+        self._shares.append(self._share(index, kernel))
         self._tracker.visit(index, kernel)
 
     def curves(self) -> Curves:
         """Name → (snapshot, seed, layer)."""
         moved = {
             f"layer_{name}": self._tracker.curves[name]
-            for name in ("distance_from_start", "velocity", "alignment")
+            for name in ("distance_from_start", "distance_from_boundary", "velocity", "alignment")
         }
-        sizes = {"layer_spectral_norm": self._norms, "layer_trace": self._traces}
-        return {name: np.stack(values) for name, values in sizes.items()} | moved
+        own = {
+            "layer_spectral_norm": self._norms,
+            "layer_trace": self._traces,
+            "layer_share": self._shares,
+        }
+        return {name: np.stack(values) for name, values in own.items()} | moved
+
+    def _share(self, index: int, kernel: NDArray[Any]) -> NDArray[np.float64]:
+        """(seed, layer), NaN before the first boundary and at each."""
+        if self._at_boundary[index]:
+            self._boundary = kernel
+        if self._boundary is None or self._at_boundary[index]:
+            return np.full(kernel.shape[:2], np.nan)
+        return layer_share(self._boundary, kernel, self._outputs, self._tolerance)
 
 
 def _tracker(
@@ -108,5 +135,10 @@ def _tracker(
     form: Centring,
 ) -> Tracker:
     target = label_kernel(lineage.labels, lineage.outputs)
-    tolerance = 8.0 * float(np.finfo(lineage.dtype).eps)
-    return Tracker(lineage.steps, boundaries, dt, target, batch, form, lineage.outputs, tolerance)
+    form_of = (form, lineage.outputs, _tolerance(lineage))
+    return Tracker(lineage.steps, boundaries, dt, target, batch, *form_of)
+
+
+def _tolerance(lineage: Lineage) -> float:
+    """What is rounding, relative to a kernel that was stored or computed in `lineage.dtype`."""
+    return 8.0 * float(np.finfo(lineage.dtype).eps)

@@ -1,15 +1,22 @@
 """Metrics of one run's stream: from kernels and training log to one NetCDF table.
 
-A table of kind `metrics` has dims (seed, snapshot[, layer][, seen]) with coords `seed`, `step`,
-`task`, `layer`, `seen`, attributes `boundaries` (steps) and `dt` (steps), and the variables that
-`variables` describes: spectral_norm, trace, effective_rank, participation_ratio;
-distance_from_start, distance_from_boundary, velocity, alignment, and these four with `_debiased`
-(not for a full NTK, whose rows are not independent samples) and `_uncentred`; layer_spectral_norm,
-layer_trace, layer_velocity, layer_distance_from_start, layer_alignment; loss, accuracy;
-diverged_step, dead_step.
+A table of kind `metrics` has dims (seed, snapshot[, layer][, seen][, rank]) with coords `seed`,
+`step`, `task`, `layer`, `seen`, `rank` (from 1), attributes `boundaries` (steps) and `dt` (steps),
+and the variables that `variables` describes:
+
+* (seed, snapshot): spectral_norm, trace, effective_rank, participation_ratio; distance_from_start,
+  distance_from_boundary, velocity, alignment, and these four with `_debiased` (not for a full NTK,
+  whose rows are not independent samples) and `_uncentred`.
+* (seed, snapshot, rank): eigenvalues, label_projection, of the ten largest (fewer of a smaller
+  kernel). Neither is centred: the first eigenvalue is spectral_norm.
+* (seed, snapshot, layer): layer_spectral_norm, layer_trace, layer_velocity,
+  layer_distance_from_start, layer_distance_from_boundary, layer_alignment, layer_share. Layer NTKs
+  and their change are centred in all but the first two.
+* (seed, snapshot, seen): loss, accuracy; at a boundary on the task that begins there too.
+* (seed): diverged_step, dead_step.
 
 Metrics of a full NTK are of its (N·K, N·K) matrix, centred over samples for each output; its
-alignment is with YYᵀ ⊗ I_K.
+alignment is with YYᵀ ⊗ I_K, as is its label_projection.
 """
 
 from __future__ import annotations
@@ -87,7 +94,7 @@ def measure_kernels(
 
 
 def _measure(lineage: Lineage, boundaries: NDArray[np.int64], dt: int) -> Curves:
-    """All curves of kernels, (seed, snapshot[, layer]), by blocks of seeds that fit in memory."""
+    """All curves of kernels, (seed, snapshot[, layer or rank]), by blocks of seeds."""
     blocks = [_measure_block(lineage, seeds, boundaries, dt) for seeds in _seed_blocks(lineage)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
@@ -127,20 +134,24 @@ def _assemble(lineage: Lineage, curves: Curves, log: xr.Dataset) -> xr.Dataset:
     }
     for name, first in (("diverged_step", diverged), ("dead_step", dead)):
         variables[name] = (("seed",), first, attributes(name))
-    return xr.Dataset(variables, _coords(lineage, log))
+    ranks = np.arange(1, 1 + curves["eigenvalues"].shape[-1])
+    return xr.Dataset(variables, _coords(lineage, log, ranks))
 
 
 def _dims(name: str) -> tuple[str, ...]:
     if name in ("loss", "accuracy"):
         return ("seed", "snapshot", "seen")
+    if name in ("eigenvalues", "label_projection"):
+        return ("seed", "snapshot", "rank")
     return ("seed", "snapshot", "layer") if name.startswith("layer_") else ("seed", "snapshot")
 
 
-def _coords(lineage: Lineage, log: xr.Dataset) -> dict[str, Any]:
+def _coords(lineage: Lineage, log: xr.Dataset, ranks: NDArray[np.int64]) -> dict[str, Any]:
     coords: dict[str, Any] = {
         "seed": lineage.seeds,
         "step": ("snapshot", lineage.steps, {"long_name": "training step", "units": "step"}),
         "task": ("snapshot", lineage.tasks, {"long_name": "task, from 1"}),
         "seen": ("seen", log["seen"].values, {"long_name": "task of the test images, from 1"}),
+        "rank": ("rank", ranks, {"long_name": "rank of the eigenvalue, from 1"}),
     }
     return coords | ({"layer": lineage.layers} if lineage.layers else {})

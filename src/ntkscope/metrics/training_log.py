@@ -1,4 +1,9 @@
-"""The training log of a lineage: loss and accuracy on every task so far, and what diverged."""
+"""The training log of a lineage: loss and accuracy on every task so far, and what diverged.
+
+A boundary's snapshot is the old task's last. Its loss on the task that begins there is in the log
+of that task, as `start_loss`, and is put into the boundary's row: the jump of the loss is
+loss[boundary, new task] − loss[boundary, old task].
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,8 @@ from ntkscope.metrics.failures import earliest
 from ntkscope.stores import read_store
 
 _CURVES = ["loss", "accuracy"]
+_STARTS = ["start_loss", "start_accuracy"]
+_ROUNDING = 1e-3  # by which the same loss may differ between two devices
 
 
 def read_log(
@@ -21,7 +28,7 @@ def read_log(
 ) -> xr.Dataset:
     """Loss and accuracy (seed, snapshot, seen) at the given steps, and `diverged_step` (seed).
 
-    A task not yet seen is NaN.
+    A task not yet seen is NaN; at a boundary the task that begins there counts as seen.
 
     Args:
         paths: snapshot stores of the lineage, in the order of their tasks.
@@ -29,9 +36,10 @@ def read_log(
         seeds: (seed,), the kernels' seeds.
 
     Raises:
-        StoreError: a store is missing, incomplete, or lacks one of the seeds or steps.
+        StoreError: a store is missing, incomplete, or lacks one of the seeds or steps, or starts
+            from another loss than its parent ended with.
     """
-    logs = [_read(path, seeds) for path in paths]
+    logs = [_read(path, seeds, first=path == paths[0]) for path in paths]
     joined = xr.concat(
         [log[_CURVES] for log in logs],
         dim="snapshot",
@@ -41,6 +49,8 @@ def read_log(
         compat="override",
         combine_attrs="override",
     )
+    for before, log, path in zip(logs[:-1], logs[1:], paths[1:], strict=True):
+        _fill_boundary(joined, before, log, path)
     place = np.searchsorted(joined["step"].values, steps)
     place = np.minimum(place, joined.sizes["snapshot"] - 1)
     if not np.array_equal(joined["step"].values[place], steps):
@@ -56,12 +66,30 @@ def read_log(
     )
 
 
-def _read(path: Path, seeds: NDArray[np.int64]) -> xr.Dataset:
+def _fill_boundary(joined: xr.Dataset, before: xr.Dataset, log: xr.Dataset, path: Path) -> None:
+    """Put what `log` starts from, on its own task, into the row at which `before` ends."""
+    known = before["loss"].isel(snapshot=-1).values
+    started = log["start_loss"].isel(seen=slice(-1)).values
+    if not np.allclose(started, known, rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True):
+        raise StoreError(
+            "the task starts from another loss than its parent ended with",
+            where=path,
+            remedy="delete the run and the runs that follow it, and run their rules again",
+        )
+    row = int(np.searchsorted(joined["step"].values, before["step"].values[-1]))
+    for name in _CURVES:
+        curve = joined[name].transpose("seed", "snapshot", "seen").values
+        curve[:, row, log.sizes["seen"] - 1] = log[f"start_{name}"].values[:, -1]
+        joined[name] = (("seed", "snapshot", "seen"), curve, joined[name].attrs)
+
+
+def _read(path: Path, seeds: NDArray[np.int64], *, first: bool) -> xr.Dataset:
     data = read_store(path, "snapshots")
-    missing = [name for name in (*_CURVES, "diverged_step", "seen", "step") if name not in data]
+    kept = [*_CURVES, "diverged_step", *([] if first else _STARTS)]
+    missing = [name for name in (*kept, "seen", "step") if name not in data]
     if missing or not np.array_equal(data["seed"].values, seeds):
         what = f"has no {', '.join(missing)}" if missing else "is of other seeds than the kernels"
         raise StoreError(
             f"the training log {what}", where=path, remedy="delete it and run its rule again"
         )
-    return data[[*_CURVES, "diverged_step"]].load()
+    return data[kept].load()

@@ -36,6 +36,18 @@ _MEANINGS = {
         "arXiv 2507.16039; Fort et al. 2020",
     ),
     "alignment": ("CKA of the NTK with YYᵀ, Y the one-hot labels", "1", "Cortes et al. 2012"),
+    "eigenvalues": ("largest eigenvalues λ_i of the NTK, not centred", "1", "definition"),
+    "label_projection": (
+        "u_iᵀ YYᵀ u_i / tr YYᵀ, u_i the eigenvector of λ_i, not centred; NaN where λ_i is 0",
+        "1",
+        "definition",
+    ),
+    "share": (
+        "⟨ΔΘ_l, HΔΘH⟩ / ‖HΔΘH‖², ΔΘ the change since the last boundary; NaN before the first and "
+        "where nothing changed",
+        "1",
+        "definition",
+    ),
     "loss": ("mean loss on test images of each task seen", "1", "training log"),
     "accuracy": ("accuracy on test images of each task seen", "1", "training log"),
     "diverged_step": ("first step that is not finite, −1 if none", "step", "training log, kernels"),

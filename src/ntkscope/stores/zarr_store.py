@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,9 +58,10 @@ class ZarrStore:
         arrays: dict[str, Array],
         *,
         coords: Mapping[str, tuple[tuple[str, ...], Any]],
-        mask: tuple[str, ...],
+        mask: tuple[str, ...] | Array,
         attrs: dict[str, Any],
         groups: tuple[str, ...] = (),
+        shared: bool = False,
     ) -> ZarrStore:
         """Create the store, whole or not at all, with an empty completion mask.
 
@@ -68,11 +70,14 @@ class ZarrStore:
             kind: what it holds (`images`, `snapshots`, `kernels`); checked when it is opened.
             arrays: data, to be written later.
             coords: name → (dims, values), written now.
-            mask: dims of the completion mask; a part is done when its element is true.
+            mask: dims of the completion mask; a part is done when its element is true. Or the mask
+                itself, where several processes write: each its own chunks of it.
             attrs: provenance and description, JSON-able.
             groups: groups that exist even if nothing is ever added to them.
+            shared: several processes may do this at once: the first one's store stays.
         """
-        partial = path.with_name(f".{path.name}.partial")
+        owner = f".{uuid.uuid4().hex}" if shared else ""
+        partial = path.with_name(f".{path.name}{owner}.partial")
         if partial.exists():
             shutil.rmtree(partial)
         root = zarr.open_group(str(partial), mode="w-", zarr_format=3)
@@ -85,13 +90,15 @@ class ZarrStore:
                 data = data.astype(np.dtypes.StringDType())
             _create(root, name, Array(dims, data.shape, data.dtype))
             _array(root, name)[...] = data
-        _create(root, MASK, Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool)))
+        if not isinstance(mask, Array):
+            mask = Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool))
+        _create(root, MASK, mask)
         for group in groups:
             root.require_group(group)
         root.attrs.update(
             {"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs}
         )
-        partial.replace(path)
+        _move(partial, path, shared)
         return cls.resume(path, kind)
 
     @classmethod
@@ -166,6 +173,13 @@ class ZarrStore:
         """Add attributes, e.g. the wall time when all is written."""
         self.group.attrs.update(attrs)
 
+    def tidy(self) -> None:
+        """Remove what killed writers left, when all is written."""
+        for chunk in self.path.rglob("*.partial"):
+            chunk.unlink()
+        for store in self.path.parent.glob(f".{self.path.name}.*.partial"):
+            shutil.rmtree(store)
+
 
 def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Dataset:
     """A complete store, or one group of it, as a lazily read xarray dataset.
@@ -218,6 +232,16 @@ def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
             remedy=remedy,
         )
     return root
+
+
+def _move(made: Path, path: Path, shared: bool) -> None:
+    """Move a folder to its place, or remove it where another process may have been faster."""
+    try:
+        made.rename(path)
+    except OSError:
+        if not (shared and path.is_dir()):
+            raise
+        shutil.rmtree(made)
 
 
 def _create(root: zarr.Group, name: str, array: Array) -> None:

@@ -29,6 +29,10 @@ def allocate_snapshots(
         "accuracy": Array(logged, size, "f8", attrs={"long_name": "test accuracy", "units": "1"}),
         "diverged_step": Array(("seed",), (seeds,), "i8", attrs={"units": "step; -1: none"}),
     }
+    if run.parent is not None:
+        for name in ("loss", "accuracy"):
+            attrs = arrays[name].attrs | {"comment": "before the task's first step"}
+            arrays[f"start_{name}"] = Array(("seed", "seen"), (seeds, seen), "f8", attrs=attrs)
     block = _block(run, shapes)
     for name, shape in shapes.items():
         dims = ("seed", "snapshot", *(f"{name}_{axis}" for axis in range(len(shape))))
@@ -72,6 +76,11 @@ class Recorder:
     def wants(self, step: int) -> bool:
         """Whether a snapshot is to be kept at this step."""
         return step in self.number
+
+    def start(self, loss: np.ndarray, accuracy: np.ndarray) -> None:
+        """The log, each [S, seen], of what a task with a parent starts from."""
+        self.store.write("start_loss", ..., loss)
+        self.store.write("start_accuracy", ..., accuracy)
 
     def add(
         self, step: int, parameters: dict[str, Tensor], loss: np.ndarray, accuracy: np.ndarray

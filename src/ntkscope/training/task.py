@@ -50,8 +50,9 @@ def train_task(
         parent: snapshots of the tasks before (None for a run of one task).
         output: the store to make, of kind `snapshots`: group `parameters` with an array
             (seed, snapshot, …) for each parameter; `loss` and `accuracy` (seed, snapshot, seen);
-            coordinates seed, step, task, seen; `diverged_step` (seed); group `optimizer` with the
-            optimiser's tensors at the end.
+            with a parent, `start_loss` and `start_accuracy` (seed, seen) of the parameters that the
+            task starts from; coordinates seed, step, task, seen; `diverged_step` (seed); group
+            `optimizer` with the optimiser's tensors at the end.
         state: the job's workplace: killed and called again, training goes on from there and ends
             with the same bits.
         stage: digest of the stage's sources: another one's state is not used.
@@ -143,8 +144,8 @@ def _train(
     batches = _Batches(run, images, device)
     sets = evaluation_sets(run, images, device)
     steps = run.tasks[-1].steps
-    if training.step == 0:
-        _record(run, training, recorder, sets)
+    if training.step == run.start:
+        _record_start(run, training, recorder, sets)
     last_checkpoint = time.monotonic()
     first = training.step - run.start
     for step in progress(range(first, steps), steps, run.id, done=first):
@@ -197,21 +198,46 @@ def _update(
         optimizer.step(factor)
 
 
+def _record_start(
+    run: RunSpec, training: TrainingState, recorder: Recorder, sets: list[tuple[Tensor, Tensor]]
+) -> None:
+    """Before the first step: step 0's snapshot, or the log alone where the parent has the snapshot.
+
+    The parent's log at this step lacks the task that begins here.
+    """
+    if run.parent is None:
+        _record(run, training, recorder, sets)
+    else:
+        loss, accuracy, _ = _log(run, training, training.parameters(), sets)
+        recorder.start(loss, accuracy)
+
+
 def _record(
     run: RunSpec, training: TrainingState, recorder: Recorder, sets: list[tuple[Tensor, Tensor]]
 ) -> None:
     """Keep one snapshot with its log, and note which seeds are no longer finite."""
     parameters = training.parameters()
-    loss, accuracy = evaluate(training.stacks, sets, run.loss)
-    finite = np.isfinite(loss).all(axis=1)
-    for values in parameters.values():
-        finite &= torch.isfinite(values.flatten(1)).all(dim=1).numpy()
-    accuracy[~finite] = np.nan
+    loss, accuracy, finite = _log(run, training, parameters, sets)
     newly = ~finite & (training.diverged_step < 0)
     training.diverged_step[newly] = training.step
     for seed in np.flatnonzero(newly):
         log.warning("seed %d diverged at step %d", run.seeds[seed], training.step)
     recorder.add(training.step, parameters, loss, accuracy)
+
+
+def _log(
+    run: RunSpec,
+    training: TrainingState,
+    parameters: dict[str, Tensor],
+    sets: list[tuple[Tensor, Tensor]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Loss and accuracy [S, seen], and which seeds are finite [S]; no accuracy for the others."""
+    loss, accuracy = evaluate(training.stacks, sets, run.loss)
+    finite = np.isfinite(loss).all(axis=1)
+    for values in parameters.values():
+        finite &= torch.isfinite(values.flatten(1)).all(dim=1).numpy()
+    accuracy[~finite] = np.nan
+    return loss, accuracy, finite
 
 
 def _finish(training: TrainingState, store: ZarrStore, record: dict[str, Any]) -> None:

@@ -14,13 +14,22 @@ from ntkscope.errors import ConfigError
 
 
 def stream(kind, **keys):
-    return tasks_of({"kind": kind, "order_seed": None, "steps": 5, **keys}, 10)
+    return tasks_of({"kind": kind, "order_seed": None, "steps": 5, "change": "abrupt", **keys}, 10)
 
 
 def test_class_split():
     first, second = stream("class_split", tasks=2, classes_per_task=5)
     assert first.classes == first.labels == (0, 1, 2, 3, 4)
     assert second.classes == second.labels == (5, 6, 7, 8, 9)
+
+
+def test_a_gradual_split_fades_from_one_block_to_the_next():
+    first, second, third = stream("class_split", tasks=3, classes_per_task=2, change="gradual")
+    assert (first.classes, first.weights) == ((0, 1), None)
+    assert second.classes == second.labels == (0, 1, 2, 3)
+    assert second.weights == (0.5, 0.5, 0, 0)
+    assert second.weights_end == (0, 0, 0.5, 0.5)
+    assert (third.classes, third.weights_end) == ((2, 3, 4, 5), (0, 0, 0.5, 0.5))
 
 
 @given(st.integers(0, 100))
@@ -87,7 +96,9 @@ def test_runs_are_shared_where_they_are_equal():
     assert cells["lazy", 128].run == cells["feature", 128].run
     assert cells["lazy", 256].run != cells["feature", 256].run
     assert len(cells) == 15
-    assert len(runs_of(config)) == 3 * 14
+    runs = {run for cell in cells.values() for run in (*cell.run.lineage, cell.twin)}
+    assert len(runs) == 3 * 14
+    assert runs < set(runs_of(config).values())
     for cell in cells.values():
         assert cell.run.parent == cell.twin.parent
         assert cell.run.parent.parent is None

@@ -26,14 +26,18 @@ MODELS = ("mlp", "cnn", "myrtle7")
 def whole() -> dict[str, Any]:
     """A configuration in which every key of every section is written."""
     values = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-    base = values["experiments"].pop("reactivation")
+    base = values["experiments"]["reactivation"]
+    values["experiments"] = {}
     for number, stream in enumerate(STREAMS):
         experiment = {**base, "stream": {"kind": stream}, "training": {"sampling": "independent"}}
         experiment["analysis"] = "table"
         experiment["model"] = {"kind": MODELS[number % len(MODELS)], "width": 8}
         values["experiments"][stream] = experiment
+    sections = ("model", "regimes", "stream", "training")
+    parts = {"part": {"dataset": values["dataset"], **{key: base[key] for key in sections}}}
+    values["experiments"]["parts"] = {**base, "analysis": "table", "variants": parts}
     written = Config.model_validate(values).model_dump()
-    for regime in ("feature", "lazy"):
+    for regime in ("feature", "lazy", "rates"):
         del written["regimes"][regime]["weight_std"], written["regimes"][regime]["bias_std"]
     return written
 
@@ -42,7 +46,7 @@ def keys(values: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The paths of all keys that the schema fixes."""
     if not isinstance(values, dict):
         return []
-    named = path in (("regimes",), ("experiments",))
+    named = path in (("regimes",), ("experiments",)) or path[-1:] == ("variants",)
     here = [] if named else [(*path, key) for key in values]
     return here + [inner for key in values for inner in keys(values[key], (*path, key))]
 

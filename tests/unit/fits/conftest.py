@@ -25,6 +25,9 @@ def metrics_table(
     layers: tuple[str, ...] = (),
     diverged: dict[int, int] | None = None,
     dead: dict[int, int] | None = None,
+    ranks: int = 0,
+    loss: Any = 0.0,
+    accuracy: Any = 1.0,
     **curves: Any,
 ) -> xr.Dataset:
     """A table whose curves are 1 unless given, each broadcast to (seed, snapshot)."""
@@ -36,7 +39,10 @@ def metrics_table(
         name: (("seed", "snapshot"), np.array(np.broadcast_to(curve, shape), float))
         for name, curve in (defaults | curves).items()
     }
-    variables["loss"] = (("seed", "snapshot", "seen"), np.zeros((*shape, 1 + len(boundaries))))
+    seen = (*shape, 1 + len(boundaries))
+    for name, curve in (("loss", loss), ("accuracy", accuracy)):
+        whole = np.array(np.broadcast_to(curve, seen), float)
+        variables[name] = (("seed", "snapshot", "seen"), whole)
     coords: dict[str, Any] = {
         "seed": np.arange(seeds),
         "step": ("snapshot", np.asarray(steps, np.int64)),
@@ -46,6 +52,9 @@ def metrics_table(
     if layers:
         variables["layer_trace"] = (("seed", "snapshot", "layer"), np.ones((*shape, len(layers))))
         coords["layer"] = list(layers)
+    if ranks:
+        variables["eigenvalues"] = (("seed", "snapshot", "rank"), np.ones((*shape, ranks)))
+        coords["rank"] = np.arange(1, ranks + 1)
     for name, failures in (("diverged_step", diverged or {}), ("dead_step", dead or {})):
         variables[name] = ("seed", np.asarray([failures.get(s, -1) for s in range(seeds)]))
     attrs = {"boundaries": np.asarray(boundaries, np.int64), "dt": dt, "kernel": "trace"}

@@ -70,8 +70,9 @@ def test_a_missing_twin_and_a_missing_cell_are_nan(collected: Callable[..., xr.D
 
 def test_other_lengths_layers_and_tasks_are_padded(collected: Callable[..., xr.Dataset]) -> None:
     longer = {"steps": np.arange(0, 61, 2), "boundaries": (20, 40), "layers": ("a", "b", "out")}
+    longer["ranks"] = 3
     data = collected(
-        ({"depth": 1}, {"layers": ("a", "out")}, None),
+        ({"depth": 1}, {"layers": ("a", "out"), "ranks": 2}, None),
         ({"depth": 2}, longer, longer),
     )
     assert data["step"].dims == ("depth", "snapshot")
@@ -81,6 +82,8 @@ def test_other_lengths_layers_and_tasks_are_padded(collected: Callable[..., xr.D
     assert data["layer"].values.tolist() == ["a", "out", "b"]
     assert np.isnan(data["layer_trace"].sel(depth=1, layer="b")).all()
     assert data.sizes["seen"] == 3
+    assert data["rank"].values.tolist() == [1, 2, 3]
+    assert np.isnan(data["eigenvalues"].sel(depth=1, rank=3)).all()
 
 
 def test_an_axis_named_like_a_metric_is_renamed(collected: Callable[..., xr.Dataset]) -> None:

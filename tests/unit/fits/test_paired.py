@@ -13,6 +13,7 @@ from scipy import stats
 from ntkscope.fits.paired import (
     against_zero,
     cohens_dz,
+    median,
     rank_biserial,
     sign_p,
     t_interval,
@@ -104,3 +105,12 @@ def test_the_interval_of_paired_differences_covers_nominally(seeds: int) -> None
     found = t_interval(shift - twin, 0.95)
     covered = np.mean((found.low <= 0.7) & (found.high >= 0.7))
     assert 0.945 < covered < 0.955
+
+
+@given(st.lists(st.sampled_from([1.0, 2.0, 3.5, np.inf, np.nan]), min_size=1, max_size=7))
+def test_the_median_is_numpys_where_it_is_reached(few: list[float]) -> None:
+    values = np.asarray(few)
+    kept = np.sort(values[~np.isnan(values)])
+    middle = kept[[(len(kept) - 1) // 2, len(kept) // 2]] if len(kept) else np.asarray([np.nan])
+    expected = middle.mean() if np.isfinite(middle).all() else np.nan
+    np.testing.assert_array_equal(median(values), expected)

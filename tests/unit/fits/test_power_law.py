@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
+from ntkscope.fits.concavity import curvature_by_seed
 from ntkscope.fits.paired import t_interval
 from ntkscope.fits.power_law import (
     clustered,
     compare,
-    curvatures_by_seed,
     fit_power_law,
-    slopes_by_seed,
 )
+from ntkscope.fits.trend import slope_by_seed
 
 WIDTHS = 64.0 * 2.0 ** np.arange(6)
 SEEDS = np.arange(1.0, 6.0)
@@ -31,7 +31,7 @@ def test_slopes_and_curvatures_are_least_squares() -> None:
     log_y = np.random.default_rng(0).standard_normal((3, 6))
     x = np.log(WIDTHS)
     for row, slope, bend in zip(
-        log_y, slopes_by_seed(x, log_y), curvatures_by_seed(x, log_y), strict=True
+        log_y, slope_by_seed(x, log_y), curvature_by_seed(x, log_y), strict=True
     ):
         np.testing.assert_allclose(slope, np.polyfit(x, row, 1)[0], rtol=1e-10)
         np.testing.assert_allclose(bend, np.polyfit(x, row, 2)[0], rtol=1e-8)
@@ -45,7 +45,7 @@ def test_the_pooled_fit_is_that_of_statsmodels() -> None:
     fit = sm.OLS(log_y.ravel(), design).fit(cov_type="cluster", cov_kwds=groups, use_t=True)
     found = clustered(x, log_y, 0.95)
     np.testing.assert_allclose((found.low, found.high), fit.conf_int()[1], rtol=1e-12)
-    np.testing.assert_allclose(found.estimate, slopes_by_seed(x, log_y).mean(), rtol=1e-12)
+    np.testing.assert_allclose(found.estimate, slope_by_seed(x, log_y).mean(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.05])
@@ -57,7 +57,7 @@ def test_the_interval_covers_nominally_at_5_seeds_whether_or_not_slopes_vary(
     slopes = -0.7 + spread * generator.standard_normal(shape)
     offsets = 0.05 * generator.standard_normal(shape)
     noise = 0.05 * generator.standard_normal((*shape, len(x)))
-    found = t_interval(slopes_by_seed(x, offsets[..., None] + slopes[..., None] * x + noise), 0.95)
+    found = t_interval(slope_by_seed(x, offsets[..., None] + slopes[..., None] * x + noise), 0.95)
     covered = np.mean((found.low <= -0.7) & (found.high >= -0.7))
     assert 0.93 < covered < 0.97
 

@@ -7,20 +7,23 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from ntkscope.fits.forgetting import forgetting, loss_jump
 from ntkscope.fits.reactivation import (
     QUANTITIES,
-    Span,
     arm_quantities,
     checkmark,
     deflection,
     distance,
-    half_recovery_step,
     log_velocity,
     minimum_step,
+    norm_change_end,
     norm_drop,
+    peak_velocity,
     recovery,
+    recovery_step,
     spike_over_baseline,
 )
+from ntkscope.fits.span import Span
 
 STEPS = np.arange(0, 13)
 SPAN = Span(STEPS, boundary=5, end=12, window=3)
@@ -28,12 +31,25 @@ SPAN = Span(STEPS, boundary=5, end=12, window=3)
 NORM = np.asarray([9, 9, 9, 10, 11, 9, 9.5, 4, 5, 6, 7, 9, 6], float)
 
 
+def half_recovery_step(norm: np.ndarray, span: Span) -> np.ndarray:
+    return recovery_step(norm, span, 0.5)
+
+
+def every_curve(norm: np.ndarray) -> dict[str, np.ndarray]:
+    """All curves that quantities are made of, each `norm`, for two tasks where tasks count."""
+    plain = dict.fromkeys(("velocity", "spectral_norm", "distance_from_boundary"), norm)
+    return plain | dict.fromkeys(("loss", "accuracy"), np.stack([norm, 2 * norm], -1))
+
+
 def test_the_norm_falls_from_10_to_4_and_rises_to_9() -> None:
     np.testing.assert_allclose(norm_drop(NORM, SPAN), 0.6)
     np.testing.assert_allclose(checkmark(NORM, SPAN), 0.5)
     assert minimum_step(NORM, SPAN) == 2
     np.testing.assert_allclose(recovery(NORM, SPAN), 2 / 6)
+    np.testing.assert_allclose(norm_change_end(NORM, SPAN), -0.4)
     assert half_recovery_step(NORM, SPAN) == 5
+    assert recovery_step(NORM, SPAN, 5 / 6) == 6
+    assert recovery_step(NORM, SPAN, 1.0) == np.inf
 
 
 def test_a_norm_that_only_grows_has_no_checkmark_and_no_recovery() -> None:
@@ -49,7 +65,7 @@ def test_a_norm_that_stays_down_has_a_drop_and_no_checkmark() -> None:
     np.testing.assert_allclose(norm_drop(step, SPAN), 0.7)
     assert checkmark(step, SPAN) == 0
     assert recovery(step, SPAN) == 0
-    assert np.isnan(half_recovery_step(step, SPAN))
+    assert half_recovery_step(step, SPAN) == np.inf
 
 
 def test_only_the_task_after_the_boundary_counts() -> None:
@@ -79,6 +95,25 @@ def test_the_baseline_takes_only_steps_that_have_a_velocity_within_the_task() ->
     assert np.isnan(spike_over_baseline(velocity, none))
 
 
+def test_the_peak_is_the_largest_velocity_measured_within_the_task() -> None:
+    velocity = np.full(13, 2.0)
+    velocity[[4, 8, 12]] = 100.0, 7.0, np.nan
+    np.testing.assert_allclose(peak_velocity(velocity, SPAN), np.log(7))
+    cut = Span(STEPS, boundary=5, end=8, window=3, ends_stream=False)
+    np.testing.assert_allclose(peak_velocity(velocity, cut), np.log(2))
+    far = Span(STEPS, boundary=5, end=12, window=3, dt=50)
+    assert np.isnan(peak_velocity(velocity, far))
+
+
+def test_loss_jump_and_forgetting_are_read_off_at_the_boundary_and_at_the_end() -> None:
+    span = Span(STEPS, boundary=5, end=9, window=3, task=2)
+    loss, accuracy = np.zeros((13, 3)), np.zeros((13, 3))
+    loss[5] = [9.0, 0.25, 2.0]
+    accuracy[[5, 9], 1] = 0.9, 0.2
+    assert loss_jump(loss, span) == 1.75
+    np.testing.assert_allclose(forgetting(accuracy, span), 0.7)
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_no_velocity_has_no_log_and_no_warning(value: float) -> None:
     with np.errstate(all="raise"):
@@ -106,16 +141,14 @@ def test_distance_is_taken_at_the_end_of_the_window_but_not_at_the_next_boundary
 def test_a_seed_that_diverged_is_nan_and_its_neighbour_is_not() -> None:
     both = np.stack([NORM, NORM])
     both[1, 9:] = np.nan
-    curves = dict.fromkeys(("velocity", "spectral_norm", "distance_from_boundary"), both)
-    found = arm_quantities(curves, SPAN)
+    found = arm_quantities(every_curve(both), SPAN)
     for name in ("norm_drop", "checkmark", "minimum_step", "recovery", "half_recovery_step"):
         assert np.isfinite(found[name][0]), name
         assert np.isnan(found[name][1]), name
 
 
 def test_every_quantity_is_made_and_described() -> None:
-    curves = dict.fromkeys(("velocity", "spectral_norm", "distance_from_boundary"), NORM)
-    assert {*arm_quantities(curves, SPAN), "deflection"} == set(QUANTITIES)
+    assert {*arm_quantities(every_curve(NORM), SPAN), "deflection"} == set(QUANTITIES)
 
 
 def test_quantities_batch_over_leading_axes(  # (arm, seed, snapshot)
@@ -128,6 +161,8 @@ def test_quantities_batch_over_leading_axes(  # (arm, seed, snapshot)
         recovery,
         half_recovery_step,
         log_velocity,
+        peak_velocity,
+        norm_change_end,
         spike_over_baseline,
     ]
     for function in functions:

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from ntkscope.fits import QUANTITIES, collect_metrics, fit_experiment
+from ntkscope.fits.exponents import LAWS
 from ntkscope.stores import read_netcdf
 
 Table = Callable[..., xr.Dataset]
@@ -33,12 +34,16 @@ def curves(steps: np.ndarray, spike: Any, drop: Any, bend: float) -> dict[str, A
 
 
 def fit(
-    folder: Path, cells: list[dict[str, Any]], confidence: float = 0.95
+    folder: Path,
+    cells: list[dict[str, Any]],
+    confidence: float = 0.95,
+    analysis: str = "reactivation",
 ) -> tuple[xr.Dataset, pd.DataFrame]:
     """Collected and fitted, read back from the files."""
     collect_metrics(cells, folder / "metrics.nc", {})
     files = [folder / name for name in ("metrics.nc", "fits.nc", "table.csv")]
-    fit_experiment(*files, window=5, confidence=confidence, record={})
+    how = {"analysis": analysis, "classes": 5, "record": {}}
+    fit_experiment(*files, window=5, confidence=confidence, **how)
     return read_netcdf(folder / "fits.nc", "fits"), pd.read_csv(folder / "table.csv")
 
 
@@ -140,7 +145,7 @@ def test_the_table_has_a_row_a_point_and_quantity_then_exponents(
     fits, rows = fitted
     effects = rows[rows["quantity"].isin(list(QUANTITIES))]
     assert len(effects) == len(cells) * len(QUANTITIES)
-    assert rows["quantity"].str.startswith("exponent of").sum() == 2 * 5
+    assert rows["quantity"].str.startswith("exponent of").sum() == 2 * len(LAWS)
     row = effects[(effects["regime"] == "ntk") & (effects["width"] == 64)].set_index("quantity")
     spike = fits.sel(regime="ntk", width=64, boundary=1, quantity="spike")
     for column in ("estimate", "low", "high", "effect_dz", "p_sign", "n"):
@@ -170,7 +175,7 @@ def test_a_seed_that_failed_in_either_arm_is_left_out_and_counted(
     assert np.isnan(at["per_seed"].sel(seed=3)).all()
     assert at["seed_left_out"].values.tolist() == [False, False, False, True, False]
     assert fits["exponent_incomplete"].sel(regime="lazy", law="spike") == 1
-    assert (rows["left_out"] > 0).sum() == len(QUANTITIES) + 5
+    assert (rows["left_out"] > 0).sum() == len(QUANTITIES) + len(LAWS)
 
 
 def test_a_failure_after_the_next_boundary_does_not_reach_back(
@@ -208,6 +213,34 @@ def test_a_value_that_does_not_exist_is_undefined_not_left_out(
     fits, _ = fit(tmp_path, cells[:1])
     at = fits.sel(regime="lazy", width=64, boundary=1, quantity="spike")
     assert (at["n"], at["left_out"], at["undefined"]) == (4, 0, 1)
+
+
+def test_a_time_that_some_seeds_do_not_reach_has_a_median_and_no_mean(
+    tmp_path: Path, cells: list[dict[str, Any]], table: Table
+) -> None:
+    steps = np.arange(0, 41)
+    back = np.where(SEED_SHIFTS < 2, 99, 24 + SEED_SHIFTS)
+    norm = np.where((steps > 20) & (steps < back), 0.4, 1.0)
+    cells[0]["run"] = tmp_path / "late.nc"
+    table(cells[0]["run"], velocity=9.0, spectral_norm=norm)
+    fits, rows = fit(tmp_path, cells[:1])
+    at = fits.sel(regime="lazy", width=64, boundary=1, quantity="half_recovery_step")
+    assert (at["n"], at["censored"], at["undefined"], at["median"]) == (3, 2, 0, 8)
+    assert np.isnan(at["estimate"])
+    row = rows[rows["quantity"] == "half_recovery_step"].iloc[0]
+    assert row["note"].startswith("not reached within the task by 2 of 5 seeds")
+
+
+def test_results_of_a_sweep_are_rows_of_the_table(
+    tmp_path: Path, cells: list[dict[str, Any]]
+) -> None:
+    for cell in cells:
+        cell["axes"] = {"regime": cell["axes"]["regime"], "learning_rate": cell["axes"]["width"]}
+    fits, rows = fit(tmp_path, cells, analysis="learning_rate")
+    row = rows[rows["quantity"] == "slope of spike: log learning_rate"].set_index("regime")
+    assert row.loc["ntk", "low"] < REGIMES["ntk"] < row.loc["ntk", "high"]
+    assert row["learning_rate"].isna().all()
+    assert fits.attrs["analysis"] == "learning_rate"
 
 
 def test_a_stream_without_boundary_makes_empty_tables(tmp_path: Path, table: Table) -> None:

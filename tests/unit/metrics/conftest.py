@@ -58,17 +58,20 @@ def write_kernels(
 def write_log(
     path: Path, steps: list[int], seeds: int, seen: int = 1, diverged: list[int] | None = None
 ) -> Path:
-    """A log whose loss at (seed, snapshot, seen) is 100·seed + step + seen/10."""
-    dims, shape = ("seed", "snapshot", "seen"), (seeds, len(steps), seen)
-    loss = (
-        100.0 * np.arange(seeds)[:, None, None]
-        + np.asarray(steps)[:, None]
-        + np.arange(1, seen + 1) / 10
-    )
+    """A log whose loss at (seed, step, seen) is 100·seed + step + seen/10.
+
+    A task after the first starts from the step before its first snapshot.
+    """
+    every = np.asarray([steps[0] - 1, *steps])
+    loss = 100.0 * np.arange(seeds)[:, None, None] + every[:, None] + np.arange(1, seen + 1) / 10
+    dims = ("seed", "snapshot", "seen")
+    values = {"loss": loss[:, 1:], "accuracy": loss[:, 1:] / 1000}
+    if seen > 1:
+        values |= {"start_loss": loss[:, 0], "start_accuracy": loss[:, 0] / 1000}
     store = ZarrStore.allocate(
         path,
         "snapshots",
-        {name: Array(dims, shape, np.dtype(np.float64)) for name in ("loss", "accuracy")},
+        {n: Array((dims if v.ndim == 3 else dims[::2]), v.shape, "f8") for n, v in values.items()},
         coords={
             "seed": (("seed",), list(range(seeds))),
             "step": (("snapshot",), np.asarray(steps, np.int64)),
@@ -78,8 +81,8 @@ def write_log(
         mask=("snapshot",),
         attrs={},
     )
-    store.write("loss", ..., loss)
-    store.write("accuracy", ..., loss / 1000)
+    for name, logged in values.items():
+        store.write(name, ..., logged)
     store.done(...)
     return path
 

@@ -18,6 +18,8 @@ from ntkscope.metrics import (
     cosine_similarity,
     debiased_cka_distance,
     kernel_distance,
+    label_projection,
+    layer_share,
     measure_kernels,
     spectrum,
 )
@@ -70,7 +72,10 @@ def test_every_variable_is_its_definition(measured: Make, stream: np.ndarray) ->
     data = measured(whole, np.moveaxis(stream, 1, 2))
     for seed, i in np.ndindex(SEEDS, len(STEPS)):
         point, kernel = data.isel(seed=seed, snapshot=i), whole[seed, i]
-        expected = spectrum(kernel)._asdict() | {
+        sizes = spectrum(kernel)._asdict()
+        vectors = sizes.pop("eigenvectors")
+        expected = sizes | {
+            "label_projection": label_projection(vectors, LABELS),
             "distance_from_start": cka_distance(kernel, whole[seed, 0]),
             "distance_from_start_debiased": debiased_cka_distance(kernel, whole[seed, 0]),
             "distance_from_start_uncentred": kernel_distance(kernel, whole[seed, 0]),
@@ -93,8 +98,40 @@ def test_every_variable_is_its_definition(measured: Make, stream: np.ndarray) ->
             np.testing.assert_allclose(at["layer_spectral_norm"], size, rtol=1e-12)
             moved = cka_distance(part[i], part[0])
             np.testing.assert_allclose(at["layer_distance_from_start"], moved, atol=1e-14)
+            moved = cka_distance(part[i], part[3]) if STEPS[i] >= 5 else np.nan
+            np.testing.assert_allclose(at["layer_distance_from_boundary"], moved, atol=1e-14)
             towards = alignment(part[i], LABELS)
             np.testing.assert_allclose(at["layer_alignment"], towards, rtol=1e-11)
+
+
+def test_layers_share_the_change_since_the_last_boundary(
+    measured: Make, stream: np.ndarray
+) -> None:
+    layers = np.moveaxis(stream, 1, 2)
+    share = measured(stream.sum(axis=1), layers)["layer_share"].values
+    assert np.isnan(share[:, :4]).all()
+    np.testing.assert_allclose(share[:, 4:].sum(axis=-1), 1, rtol=1e-12)
+    np.testing.assert_allclose(share[:, 5], layer_share(layers[:, 3], layers[:, 5]), rtol=1e-12)
+
+
+def test_a_layer_kernel_that_is_not_finite_has_no_share(measured: Make, stream: np.ndarray) -> None:
+    layers = np.moveaxis(stream, 1, 2)
+    layers[0, 5:, 1], layers[1, 6] = np.inf, layers[1, 3]
+    share = measured(layers.sum(axis=2), layers)["layer_share"].values
+    assert np.isfinite(share).all(axis=2)[:, 4:].tolist() == [
+        [True, False, False],
+        [True, True, False],
+    ]
+
+
+def test_the_first_eigenvalue_is_the_spectral_norm(measured: Make, stream: np.ndarray) -> None:
+    data = measured(stream.sum(axis=1), diverged=[-1, 7])
+    assert data["eigenvalues"].dims == ("seed", "snapshot", "rank")
+    assert data["rank"].values.tolist() == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_array_equal(data["eigenvalues"].sel(rank=1), data["spectral_norm"])
+    np.testing.assert_allclose(data["eigenvalues"].sum("rank", skipna=False), data["trace"])
+    np.testing.assert_allclose(data["label_projection"].sum("rank", skipna=False)[0], 1)
+    assert np.isnan(data["label_projection"][1, 5:]).all()
 
 
 def test_the_table_describes_itself(measured: Make, stream: np.ndarray) -> None:
@@ -112,8 +149,28 @@ def test_the_log_is_joined_and_unseen_tasks_are_nan(measured: Make, stream: np.n
     data = measured(stream.sum(axis=1))
     np.testing.assert_allclose(data["loss"].sel(seen=1), [STEPS + 0.1, STEPS + 100.1])
     second = data["loss"].sel(seen=2).values
-    assert np.isnan(second[:, :4]).all()
+    assert np.isnan(second[:, :3]).all()
     np.testing.assert_allclose(second[0, 4:], np.asarray(SECOND) + 0.2)
+
+
+def test_a_boundary_has_the_loss_on_the_task_that_begins(
+    measured: Make, stream: np.ndarray
+) -> None:
+    boundary = measured(stream.sum(axis=1)).isel(snapshot=3)
+    np.testing.assert_allclose(boundary["loss"], [[5.1, 5.2], [105.1, 105.2]])
+    np.testing.assert_allclose(boundary["accuracy"], boundary["loss"] / 1000)
+
+
+def test_a_task_that_starts_from_another_loss_than_its_parents_end_is_refused(
+    tmp_path: Path, kernel_store: Make, log_store: Make, kernels: Make
+) -> None:
+    stores = [
+        kernel_store(tmp_path / f"k{task}.zarr", kernels(1, 2, N), steps, task)
+        for task, steps in ((1, [0, 1]), (2, [3, 4]))
+    ]
+    logs = [log_store(tmp_path / "a.zarr", [0, 1], 1), log_store(tmp_path / "b.zarr", [3, 4], 1, 2)]
+    with pytest.raises(StoreError, match="another loss than its parent"):
+        measure_kernels(stores, logs, tmp_path / "m.nc", boundaries=[1], dt=1, record={})
 
 
 def test_velocity_over_another_dt(measured: Make, stream: np.ndarray) -> None:
@@ -190,6 +247,10 @@ def test_a_full_ntk_is_measured_as_its_matrix(measured: Make, kernels: Make) -> 
     aligned = alignment(stream, LABELS)
     np.testing.assert_allclose(data["alignment"], aligned, rtol=1e-10)
     np.testing.assert_allclose(data["trace"], 3 * np.trace(stream, axis1=-2, axis2=-1))
+    own = spectrum(stream)
+    projected = label_projection(own.eigenvectors, LABELS)[..., :3]
+    of_three = data["label_projection"].values[..., :9].reshape(*projected.shape, 3).sum(axis=-1)
+    np.testing.assert_allclose(of_three, projected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

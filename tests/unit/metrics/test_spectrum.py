@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ntkscope.metrics import effective_rank, participation_ratio, spectral_norm, spectrum
-from ntkscope.metrics.spectrum import DENSE_LIMIT, LANCZOS_FROM
+from ntkscope.metrics.spectrum import DENSE_LIMIT, LANCZOS_FROM, TOP
 
 
 def test_effective_rank_is_exp_of_the_entropy_by_loops() -> None:
@@ -48,12 +48,30 @@ def test_lanczos_and_lapack_agree_and_lanczos_is_reproducible(
     np.testing.assert_array_equal(spectral_norm(batch), spectral_norm(batch))
 
 
+@pytest.mark.parametrize("subset_from", [10, 300])
+def test_eigenpairs_are_the_largest_and_of_full_rank_only(
+    subset_from: int, monkeypatch: pytest.MonkeyPatch, kernels: Callable[..., np.ndarray]
+) -> None:
+    import sys
+
+    monkeypatch.setattr(sys.modules["ntkscope.metrics.spectrum"], "SUBSET_FROM", subset_from)
+    batch = kernels(2, 20) - 0.1 * np.eye(20)  # of rank 5
+    found = spectrum(batch)
+    assert (found.eigenvalues.shape, found.eigenvectors.shape) == ((2, TOP), (2, 20, TOP))
+    assert np.isnan(found.eigenvectors[:, :, 5:]).all()
+    values, vectors = found.eigenvalues[:, None, :5], found.eigenvectors[..., :5]
+    np.testing.assert_allclose(batch @ vectors, values * vectors, atol=1e-12)
+    np.testing.assert_allclose((values * vectors) @ np.swapaxes(vectors, -1, -2), batch, atol=1e-12)
+    np.testing.assert_array_equal(found.eigenvalues[:, 0], found.spectral_norm)
+    assert (np.diff(found.eigenvalues) <= 0).all()
+
+
 def test_above_the_dense_limit_only_the_entropy_is_missing(
     monkeypatch: pytest.MonkeyPatch, kernels: Callable[..., np.ndarray]
 ) -> None:
     import sys
 
-    small = kernels(30)
+    small = kernels(30, features=40)
     dense = spectrum(small)
     assert DENSE_LIMIT > 30
     monkeypatch.setattr(sys.modules["ntkscope.metrics.spectrum"], "DENSE_LIMIT", 20)
@@ -61,18 +79,23 @@ def test_above_the_dense_limit_only_the_entropy_is_missing(
     np.testing.assert_allclose(found.spectral_norm, dense.spectral_norm, rtol=1e-12)
     assert np.isnan(found.effective_rank)
     assert np.isfinite(found.participation_ratio)
+    np.testing.assert_allclose(found.eigenvalues, dense.eigenvalues, rtol=1e-12)
+    along = np.sum(found.eigenvectors * dense.eigenvectors, axis=0)
+    np.testing.assert_allclose(np.abs(along), 1, rtol=1e-10)
 
 
 def test_a_kernel_that_is_not_finite_is_nan_and_the_others_are_not() -> None:
     batch = np.stack([np.eye(4), np.full((4, 4), np.inf)])
     for values in spectrum(batch):
-        assert np.isfinite(values[0])
-        assert np.isnan(values[1])
+        assert np.isfinite(values[0]).all()
+        assert np.isnan(values[1]).all()
     assert np.isnan(spectral_norm(batch)[1])
 
 
 def test_a_zero_kernel_has_norm_0_and_no_rank() -> None:
     found = spectrum(np.zeros((4, 4)))
     assert found.spectral_norm == 0
+    assert (found.eigenvalues == 0).all()
+    assert np.isnan(found.eigenvectors).all()
     assert np.isnan(found.effective_rank)
     assert np.isnan(participation_ratio(np.zeros((4, 4))))

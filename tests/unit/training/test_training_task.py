@@ -16,10 +16,11 @@ from ntkscope.config.runs import ModelSpec, OptimizerSpec
 from ntkscope.data.images import load_images
 from ntkscope.data.sampling import batch_indices, task_labels
 from ntkscope.errors import NtkscopeError, StoreError
-from ntkscope.models import architecture, build_network
+from ntkscope.models import StackedNetwork, architecture, build_network
 from ntkscope.stores import read_store
 from ntkscope.training import snapshot_steps, task, train_task
 from ntkscope.training.device import choose_device
+from ntkscope.training.evaluation import evaluate, evaluation_sets
 from ntkscope.training.inputs import to_inputs
 
 OPTIMIZERS = [
@@ -142,6 +143,30 @@ def test_a_run_and_its_twin_share_their_first_task(run, images_path, tmp_path):
     shift, twin = (contents(train(r, images_path, tmp_path)) for r in (run, run.twin))
     assert len(list(tmp_path.glob("*.zarr"))) == 3
     assert not np.array_equal(shift["parameters/readout.weight"], twin["parameters/readout.weight"])
+
+
+def test_a_task_starts_with_the_log_its_parent_ended_with(run, images_path, tmp_path):
+    ended, shift, twin = (
+        read_store(train(member, images_path, tmp_path), "snapshots")
+        for member in (run.parent, run, run.twin)
+    )
+    assert "start_loss" not in ended
+    for name in ("loss", "accuracy"):
+        for log in (shift, twin):
+            assert log[f"start_{name}"].dims == ("seed", "seen")
+            np.testing.assert_array_equal(log[f"start_{name}"][:, 0], ended[name][:, -1, 0])
+        np.testing.assert_array_equal(twin[f"start_{name}"][:, 1], ended[name][:, -1, 0])
+
+
+def test_the_start_log_is_of_the_parameters_before_the_first_step(run, images_path, tmp_path):
+    parent = read_store(train(run.parent, images_path, tmp_path), "snapshots", "parameters")
+    last = {n: torch.from_numpy(values.values[:, -1]) for n, values in parent.items()}
+    images = load_images(images_path)
+    stack = StackedNetwork(architecture(run.model, images.train.shape[1:], 4), last)
+    loss, accuracy = evaluate([stack], evaluation_sets(run, images, torch.device("cpu")), run.loss)
+    log = read_store(train(run, images_path, tmp_path), "snapshots")
+    np.testing.assert_allclose(log["start_loss"], loss, rtol=1e-6)
+    np.testing.assert_array_equal(log["start_accuracy"], accuracy)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["sgd", "momentum", "adam"])

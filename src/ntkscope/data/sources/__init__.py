@@ -12,9 +12,10 @@ from ntkscope.data.sources.cifar5m import open_cifar5m
 from ntkscope.data.sources.digits import open_digits
 from ntkscope.data.sources.fashion_mnist import open_fashion_mnist
 from ntkscope.data.sources.imagenet100 import open_imagenet100
+from ntkscope.data.sources.presence import is_there
 from ntkscope.data.sources.svhn import open_svhn
 
-__all__ = ["SOURCES", "Images", "Split", "open_source"]
+__all__ = ["SOURCES", "Images", "Split", "is_there", "open_source"]
 
 SOURCES: dict[str, Callable[[Dataset], Images]] = {
     "digits": open_digits,

@@ -1,0 +1,26 @@
+"""Rule take_kernels_part: see ntkscope.kernels.take_part."""
+
+from pathlib import Path
+
+from ntkscope.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from ntkscope.config import KernelSpec, RunSpec
+    from ntkscope.config.sections import Resources
+    from ntkscope.kernels import take_part
+    from ntkscope.training.device import keep_freed_memory
+
+    keep_freed_memory()
+    settings = Resources.model_validate(snakemake.config["resources"])
+    take_part(
+        RunSpec.model_validate(snakemake.params.run),
+        KernelSpec.model_validate(snakemake.params.kernel),
+        Path(snakemake.input.images),
+        Path(snakemake.input.snapshots),
+        (int(snakemake.wildcards.part), int(snakemake.wildcards.parts)),
+        state=Path(snakemake.params.state),
+        stage=snakemake.params.stage,
+        device=settings.device,
+        threads=snakemake.threads,
+        memory=settings.mem_mb * 10**6,
+    )

@@ -1,0 +1,19 @@
+"""Rule findings: see ntkscope.fits.findings.write_findings."""
+
+from pathlib import Path
+
+from ntkscope.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from ntkscope.fits.findings import write_findings
+    from ntkscope.provenance import provenance
+
+    write_findings(
+        dict(zip(snakemake.params.experiments, map(Path, snakemake.input.fits), strict=True)),
+        Path(snakemake.output.csv),
+        Path(snakemake.output.markdown),
+        Path(snakemake.output.tex),
+        figures=snakemake.params.figures,
+        confidence=snakemake.params.confidence,
+        record=provenance(),
+    )

@@ -1,0 +1,68 @@
+"""Variants: an experiment in parts, each a configuration of its own with other sections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ntkscope.config.sections import Config, Dataset, Variant
+
+_COSMETIC = ("root", "download")  # of a dataset: where its files are, not which
+
+
+def by_variant(config: Config, name: str) -> Iterator[tuple[str | None, Config]]:
+    """The configuration of each variant of an experiment, by its name; None where there are none.
+
+    Args:
+        config: the whole.
+        name: of an experiment.
+
+    Yields:
+        The variant's name, and the configuration with the variant's sections in place.
+    """
+    experiment = config.experiments[name]
+    if not experiment.variants:
+        yield None, config
+    for key, variant in experiment.variants.items():
+        sections = {part: getattr(variant, part) for part in variant.model_fields_set}
+        sections.pop("dataset", None)
+        own = experiment.model_copy(update={**sections, "variants": {}})
+        update = {"dataset": dataset_of(config, variant), "experiments": {name: own}}
+        yield key, config.model_copy(update=update)
+
+
+def dataset_of(config: Config, variant: Variant) -> Dataset:
+    """A variant's dataset; its files are where the configuration says unless it says otherwise."""
+    if "dataset" not in variant.model_fields_set:
+        return config.dataset
+    own = variant.dataset
+    where = {key: getattr(config.dataset, key) for key in _COSMETIC}
+    return own.model_copy(
+        update={key: value for key, value in where.items() if key not in own.model_fields_set}
+    )
+
+
+def without_absent(config: Config, is_there: Callable[[Dataset], bool]) -> tuple[Config, list[str]]:
+    """The configuration without the variants that may be left out and whose dataset is absent.
+
+    Args:
+        config: the whole.
+        is_there: whether the files of a dataset are on this machine.
+
+    Returns:
+        The configuration, and the variants left out as `experiment.variant (dataset)`.
+    """
+    experiments, left_out = {}, []
+    for name, experiment in config.experiments.items():
+        kept = dict(experiment.variants)
+        for key, variant in experiment.variants.items():
+            dataset = dataset_of(config, variant)
+            if experiment.absent == "leave_out" and not is_there(dataset):
+                del kept[key]
+                left_out.append(f"{name}.{key} ({dataset.name})")
+        experiments[name] = experiment.model_copy(update={"variants": kept})
+    there = {
+        name: each
+        for name, each in experiments.items()
+        if each.variants or not config.experiments[name].variants
+    }
+    return config.model_copy(update={"experiments": there}), left_out

@@ -1,0 +1,139 @@
+"""Learning rates: trajectories by rate, and what grows, slows down or diverges with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ntkscope.config.sections import FigureStyle
+from ntkscope.figures import panels
+from ntkscope.figures.captions import number_in_words
+from ntkscope.figures.panels import Effect, Look, Point
+from ntkscope.figures.style import width_colours
+from ntkscope.fits import results_of
+
+METRICS = (panels.VELOCITY, panels.NORM)
+_RATE = "learning rate"
+_OPEN = {"line": (0, (4, 1.5)), "filled": False}
+_WORDS = {"kendall_tau": "Kendall's τ of", "lowest_at": "rate of the least"}
+_TIME = "recovery\n(steps from the boundary)"
+_HALF, _FULL = Effect("half_recovery_step", _TIME), Effect("recovery_step", _TIME)
+
+
+def draw_learning_rate(
+    metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
+) -> Figure:
+    """Draw the figure.
+
+    Args:
+        metrics: kind `experiment`, axes regime and learning_rate.
+        fits: kind `fits` of the same.
+        style: sizes and palette.
+        labels: regime → name as printed.
+    """
+    points = panels.points_of(metrics, fits)
+    regimes = panels.values_of(points, "regime")
+    shapes = [(len(METRICS), len(regimes)), (2, 3)]
+    figure, (left, right) = panels.new_blocks(style, shapes, 0.52, ratios=(1.25 * len(regimes), 3))
+    rates = sorted(panels.values_of(points, "learning_rate"))
+    colours = dict(zip(rates, width_colours(style.palette, len(rates)), strict=True))
+    for regime, column in zip(regimes, left.T, strict=True):
+        column[0].set_title(labels.get(regime, regime))
+        chosen = panels.where(points, regime=regime)
+        panels.draw_lines(column, chosen, METRICS, "learning_rate", colours, fits.attrs)
+    panels.finish_lines(left, METRICS, int(fits.attrs["window"]))
+    _effects(right, points, fits)
+    panels.letter(left, right)
+    lines = [panels.line_handle(f"{rate:g}", colour) for rate, colour in colours.items()]
+    panels.legend_above(figure, [panels.heading(_RATE), *lines, *panels.context_handles()])
+    panels.make_room(figure)
+    return figure
+
+
+def _effects(grid: panels.Grid, points: list[Point], fits: xr.Dataset) -> None:
+    (spike, drop, minimum), (times, reached, forgetting) = grid
+    for number, regime in enumerate(panels.values_of(points, "regime")):
+        chosen = panels.where(points, regime=regime)
+        filled, unfilled = panels.regime_look(number), panels.regime_look(number, **_OPEN)
+        draw = partial(_draw, points=chosen, window=int(fits.attrs["window"]))
+        draw(spike, panels.SPIKE, filled)
+        draw(drop, panels.NORM_DROP, filled)
+        draw(drop, panels.CHECKMARK, unfilled)
+        draw(minimum, panels.MINIMUM_STEP, filled)
+        draw(forgetting, panels.FORGETTING, filled)
+        for effect, look in ((_HALF, filled), (_FULL, unfilled)):
+            _seeds(times, chosen, effect.quantity, look)
+            draw(times, effect, look)
+            _reached(reached, chosen, effect.quantity, look)
+    panels.finish_effect(spike, panels.SPIKE)
+    drop.set_ylabel("norm drop, checkmark\n(less twin's)")
+    looks = [panels.regime_look(0), panels.regime_look(0, **_OPEN)]
+    panels.text_legend(drop, looks, ["norm drop", "checkmark"], "")
+    panels.text_legend(times, looks, ["half", "full"], "")
+    panels.text_legend(reached, looks, ["half", "full"], "")
+    for axes in grid.flat:
+        panels.ticks_at(axes, sorted(panels.values_of(points, "learning_rate")), base=10)
+        panels.mark_left_out(axes, [p.at["learning_rate"] for p in points], points)
+    for axes in (minimum, times, reached):
+        axes.set_ylim(bottom=0)
+    for axes in grid[-1]:
+        axes.set_xlabel(_RATE)
+
+
+def _draw(axes: Axes, effect: Effect, look: Look, points: list[Point], window: int) -> None:
+    x = _places(points, look)
+    panels.draw_effect(axes, x, [point.fits for point in points], effect, look, window)
+
+
+def _places(points: list[Point], look: Look) -> panels.FloatArray:
+    """Rates of the points, with open points a little aside: (point,)."""
+    rates = np.asarray([point.at["learning_rate"] for point in points], float)
+    return rates * (1.0 if look.filled else 1.07)
+
+
+def _seeds(axes: Axes, points: list[Point], quantity: str, look: Look) -> None:
+    """The time of each seed that gets there, where not all do and so there is no mean."""
+    for place, point in zip(_places(points, look), points, strict=True):
+        cell = point.fits.sel(quantity=quantity)
+        if cell["censored"] > 0:
+            seeds = cell["per_seed"].values[np.isfinite(cell["per_seed"].values)]
+            drawing = look.drawing | {"linestyle": "none", "markersize": 2.0, "alpha": 0.6}
+            axes.plot(np.full(len(seeds), place), seeds, **drawing)
+
+
+def _reached(axes: Axes, points: list[Point], quantity: str, look: Look) -> None:
+    """How many seeds get there within the task."""
+    counts = [int(point.fits["n"].sel(quantity=quantity)) for point in points]
+    axes.plot(_places(points, look), counts, markersize=2.8, linewidth=0.8, **look.drawing)
+    axes.set_ylabel("seeds that recover\nwithin the task")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def trend_words(fits: xr.Dataset) -> dict[str, str]:
+    """`$trends`: trends in the rate, and the rate at which recovery is fastest."""
+    results = results_of(fits)
+    said = [f"* {regime}: {_trend(results, regime)}." for regime in fits["regime"].values]
+    return {"trends": "\n".join(said)}
+
+
+def _trend(results: pd.DataFrame, regime: str) -> str:
+    rows = results[results["regime"] == regime].set_index(["statistic", "quantity"])
+    ends = rows[["estimate", "low", "high"]]
+    parts = []
+    for statistic, words in _WORDS.items():
+        found = ends[ends.index.get_level_values("statistic") == statistic]
+        values = found.to_numpy(float)
+        values = np.exp(values) if statistic == "lowest_at" else values
+        said = [
+            f"{name.replace('_', ' ')} {number_in_words(*row)}"
+            for (_, name), row in zip(found.index, values, strict=True)
+        ]
+        parts += [f"{words} {', '.join(said)}"] if said else []
+    return "; ".join(parts)

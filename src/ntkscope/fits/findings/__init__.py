@@ -1,0 +1,14 @@
+"""Verdicts on the claims of arXiv 2507.16039, and on our own: `results/findings`.
+
+A claim says where its interval must lie. It is *supported* if its interval lies there wholly,
+beyond a stated size where the claim is of size; *opposite* if it lies wholly on the other side;
+else *not supported*; and *not tested* where this configuration has no data for it. A claim of every
+width, rate, … is judged by the least favourable of them, by intervals that hold for all of them at
+once (Bonferroni).
+"""
+
+from ntkscope.fits.findings.claim import Claim, Claimed, Finding, judge
+from ntkscope.fits.findings.registry import CLAIMS
+from ntkscope.fits.findings.write import find, write_findings
+
+__all__ = ["CLAIMS", "Claim", "Claimed", "Finding", "find", "judge", "write_findings"]

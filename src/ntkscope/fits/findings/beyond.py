@@ -1,0 +1,225 @@
+"""Claims of our own: the true lazy limit, what explains reactivation, and what it foretells."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ntkscope.fits.cells import KEYS, axes_of_table, seeds_of
+from ntkscope.fits.correlation import between_runs, within_runs
+from ntkscope.fits.findings.claim import OURS, Claim, less_than, more_than, within
+from ntkscope.fits.findings.evidence import Evidence
+from ntkscope.fits.findings.task_shifts import NOTICEABLE
+from ntkscope.fits.paired import FloatArray, Interval
+from ntkscope.fits.results import Result, of_seeds
+
+
+def _slower_vanishing(evidence: Evidence) -> list[Result]:
+    """Exponent of the drop in the lazy regime − in the regime ntk, paired by seed."""
+    pair = [evidence.exponents("reactivation", "norm_drop", regime=r) for r in ("lazy", "ntk")]
+    return [
+        of_seeds(
+            lazy.per_seed - ntk.per_seed,
+            evidence.confidence("reactivation"),
+            statistic="difference",
+            quantity="norm_drop",
+            against="exponents, lazy − ntk",
+            units="1",
+            at={},
+            boundary=lazy.boundary,
+            note="; ".join(dict.fromkeys(filter(None, (lazy.note, ntk.note)))),
+        )
+        for lazy, ntk in zip(*pair, strict=False)
+    ]
+
+
+def _relabelled(evidence: Evidence) -> list[Result]:
+    """Spikes of the controls that are no new classes − that of new classes."""
+    spikes = evidence.cells("controls", quantity="spike")
+    names = ("labels_shifted", "labels_permuted", "new_inputs")
+    return [
+        difference
+        for name in names
+        for difference in evidence.differences(
+            evidence.cells("controls", quantity="spike", variant=name),
+            spikes[spikes["variant"] == "new_classes"] if len(spikes) else spikes,
+            ("variant",),
+            f"{name} − new_classes",
+        )
+    ]
+
+
+def _drops_and_forgetting(evidence: Evidence) -> tuple[FloatArray, FloatArray]:
+    """Norm drop and forgetting (run, seed) of all experiments, boundaries of a run averaged.
+
+    A run that several experiments share is taken once; one whose task does not change, never.
+    """
+    found: dict[bytes, FloatArray] = {}
+    for experiment in evidence.fits:
+        table = evidence.table(experiment)
+        both = [table[table["quantity"] == name] for name in ("norm_drop", "forgetting")]
+        axes = axes_of_table(both[0])
+        pairs = both[0].merge(both[1], on=[*axes, KEYS[0]], suffixes=(None, "_other"))
+        seeds = seeds_of(both[0])
+        for _, run in pairs.groupby(axes, dropna=False, sort=False):
+            values = np.stack([run[seeds], run[[f"{seed}_other" for seed in seeds]]]).mean(axis=1)
+            if np.isfinite(values).any() and np.nanmax(np.abs(values)) > 0:
+                found.setdefault(values.astype(float).round(12).tobytes(), values.astype(float))
+    runs = np.stack(list(found.values())) if found else np.empty((0, 2, 0))
+    return runs[:, 0], runs[:, 1]
+
+
+def _between(evidence: Evidence) -> list[Result]:
+    drops, forgetting = _drops_and_forgetting(evidence)
+    return [
+        _correlation(
+            between_runs(drops, forgetting, 0.95),
+            "between runs",
+            "n counts runs, of a design and no sample",
+        )
+    ]
+
+
+def _within(evidence: Evidence) -> list[Result]:
+    drops, forgetting = _drops_and_forgetting(evidence)
+    note = f"n counts seeds, over {len(drops)} runs"
+    return [_correlation(within_runs(drops, forgetting, 0.95), "within runs", note)]
+
+
+def _correlation(interval: Interval, against: str, note: str) -> Result:
+    nothing = np.asarray([np.nan])
+    return Result("r", "forgetting", against, "1", {}, -1, interval, nothing, note)
+
+
+_SEQUENCES = {
+    "relabelled": "many tasks that relabel the same inputs",
+    "five_by_two": "5 tasks of 2 new classes",
+    "ten_by_one": "10 tasks of 1 new class",
+}
+
+
+def _decaying(variant: str, quantity: str) -> Claim:
+    word = {"log_velocity": "log velocity at the boundary", "norm_drop": "norm drop"}[quantity]
+    return Claim(
+        f"{quantity}_decays_{variant}",
+        f"Reactivation decays along {_SEQUENCES[variant]} (opposite: it accumulates): {word}",
+        OURS,
+        "sequence",
+        f"slope of the {word} against the boundary's number",
+        less_than(0.0),
+        lambda evidence: evidence.results(
+            "sequence", statistic="slope", quantity=quantity, variant=variant
+        ),
+    )
+
+
+def _explained(quantity: str) -> Claim:
+    word = {"spike": "spike", "norm_drop": "norm drop"}[quantity]
+    return Claim(
+        f"loss_jump_explains_{quantity}",
+        f"The jump of the loss at the boundary explains most of the {word}",
+        OURS,
+        "controls",
+        f"R² of {word} on loss jump over abrupt controls and seeds",
+        more_than(0.5, other=0.5),
+        lambda evidence: evidence.results(
+            "controls", statistic="r2_of_loss_jump", quantity=quantity
+        ),
+    )
+
+
+CLAIMS = [
+    Claim(
+        "ntk_drop_vanishes",
+        "In the true lazy limit (regime ntk) the norm drop vanishes with width",
+        OURS,
+        "reactivation",
+        "exponent of the norm drop in width, regime ntk",
+        less_than(0.0),
+        lambda evidence: evidence.exponents("reactivation", "norm_drop", regime="ntk"),
+    ),
+    Claim(
+        "ntk_velocity_vanishes",
+        "In the true lazy limit (regime ntk) velocity at the boundary vanishes with width",
+        OURS,
+        "reactivation",
+        "exponent of the velocity at the boundary in width, regime ntk",
+        less_than(0.0),
+        lambda evidence: evidence.exponents("reactivation", "log_velocity", regime="ntk"),
+    ),
+    Claim(
+        "lazy_is_not_the_limit",
+        "With a rate ∝ 1/width (regime lazy) the drop vanishes more slowly, if at all",
+        OURS,
+        "reactivation",
+        "difference of exponents of the norm drop in width, lazy − ntk",
+        more_than(0.0),
+        _slower_vanishing,
+    ),
+    Claim(
+        "relabelling_reactivates",
+        "Other labels on old inputs, or new inputs under old labels, reactivate as new classes do",
+        OURS,
+        "controls",
+        "difference of spikes, each control − new classes",
+        within(NOTICEABLE, "between ±log 2"),
+        _relabelled,
+    ),
+    Claim(
+        "spike_needs_abruptness",
+        "New classes that come gradually give no spike",
+        OURS,
+        "controls",
+        "spike, classes fading from old to new over the task",
+        less_than(NOTICEABLE, "< log 2"),
+        lambda evidence: evidence.effects("controls", quantity="spike", variant="gradual"),
+    ),
+    Claim(
+        "drop_needs_no_abruptness",
+        "New classes that come gradually do make the norm drop",
+        OURS,
+        "controls",
+        "norm drop, classes fading from old to new over the task",
+        more_than(0.05),
+        lambda evidence: evidence.effects("controls", quantity="norm_drop", variant="gradual"),
+    ),
+    Claim(
+        "frequency_spikes_when_abrupt",
+        "Class ratios that change at once spike more than those that change gradually",
+        OURS,
+        "frequency",
+        "difference of spikes, α stepped − ramped, at every ε > 0",
+        more_than(0.0),
+        lambda evidence: evidence.results(
+            "frequency",
+            statistic="difference",
+            quantity="spike",
+            against="stepped − ramped",
+            epsilon=lambda epsilon: epsilon > 0,
+        ),
+    ),
+    _explained("spike"),
+    _explained("norm_drop"),
+    Claim(
+        "drop_foretells_forgetting_between",
+        "Runs whose norm drops more forget more",
+        OURS,
+        "",
+        "correlation of norm drop and forgetting between the means of runs",
+        more_than(0.0),
+        _between,
+    ),
+    Claim(
+        "drop_foretells_forgetting_within",
+        "Of one run, the seeds whose norm drops more forget more",
+        OURS,
+        "",
+        "correlation of norm drop and forgetting within runs, jackknife over seeds",
+        more_than(0.0),
+        _within,
+    ),
+    *(
+        _decaying(variant, quantity)
+        for variant in _SEQUENCES
+        for quantity in ("log_velocity", "norm_drop")
+    ),
+]

@@ -1,0 +1,56 @@
+"""The snapshots around one boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Span:
+    """The snapshots around one boundary.
+
+    Attributes:
+        steps: (snapshot,), strictly increasing.
+        boundary: its step, one of `steps`.
+        end: step of the next boundary, or the last one.
+        window: steps that count as just before and just after.
+        dt: steps behind a velocity.
+        ends_stream: whether no boundary is at `end`.
+        task: number, from 1, of the task that ends at the boundary.
+    """
+
+    steps: NDArray[np.int64]
+    boundary: int
+    end: int
+    window: int
+    dt: int = 1
+    ends_stream: bool = True
+    task: int = 1
+
+    @property
+    def at(self) -> int:
+        """Index of the boundary."""
+        return int(np.searchsorted(self.steps, self.boundary))
+
+    @property
+    def at_end(self) -> int:
+        """Index of the end."""
+        return int(np.searchsorted(self.steps, self.end))
+
+    @property
+    def before(self) -> NDArray[np.bool_]:
+        """The window up to and including the boundary."""
+        return (self.steps > self.boundary - self.window) & (self.steps <= self.boundary)
+
+    @property
+    def after(self) -> NDArray[np.bool_]:
+        """All of the task that begins at the boundary."""
+        return (self.steps > self.boundary) & (self.steps <= self.end)
+
+    @property
+    def early(self) -> NDArray[np.bool_]:
+        """The part of `after` within the window."""
+        return self.after & (self.steps <= self.boundary + self.window)

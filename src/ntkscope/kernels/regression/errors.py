@@ -1,0 +1,13 @@
+"""What goes wrong in a kernel regression."""
+
+from __future__ import annotations
+
+from ntkscope.errors import NtkscopeError
+
+
+class RegressionError(NtkscopeError):
+    """A kernel, targets or a ridge that a regression cannot use, or one that did not converge."""
+
+
+class RidgeWarning(UserWarning):
+    """The ridge used is not the one asked for, or lies on the boundary of its grid."""

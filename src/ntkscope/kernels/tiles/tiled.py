@@ -1,0 +1,137 @@
+"""One model's kernel, computed tile by tile, and written with its mirror image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ntkscope.kernels.engine import layer_ntks
+from ntkscope.kernels.plan import Plan
+from ntkscope.kernels.tiles.grid import Grid, Tile, largest_side, lay_out
+from ntkscope.kernels.tiles.host import Tensors, on_host
+from ntkscope.stores import ZarrStore
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """What is needed to compute any tile.
+
+    Attributes:
+        model: as of `empirical_ntk`.
+        x1, x2: inputs on the model's device; x2 None: x1.
+        kind: trace, full or pseudo.
+        by_layer: whether layer NTKs are wanted too.
+        plan: of this model and kind.
+        memory: bytes in all: an eighth for a tile, a half for samples held and passes.
+        grid: of tiles.
+    """
+
+    model: nn.Module
+    x1: Tensor
+    x2: Tensor | None
+    kind: str
+    by_layer: bool
+    plan: Plan
+    memory: int
+    grid: Grid
+
+    def tiles(self, places: Iterable[Tile]) -> Iterator[tuple[Tile, Tensors]]:
+        """Tiles on the model's device: `ntk` [n, m] or [n, K, m, K], `layer_ntk` [layer, …]."""
+        for place in places:
+            yield place, self._tile(place)
+
+    def _tile(self, place: Tile) -> Tensors:
+        rows, columns = self.grid.samples(place)
+        right = None
+        if self.x2 is not None or self.grid.is_mirrored(place):
+            right = (self.x1 if self.x2 is None else self.x2)[columns]
+        found = layer_ntks(
+            self.model,
+            self.x1[rows],
+            right,
+            self.kind,
+            by_layer=self.by_layer,
+            memory=self.memory // 2,
+            plan=self.plan,
+        )
+        kernels = [self._by_sample(kernel, len(self.x1[rows])) for kernel in found.values()]
+        if not self.by_layer:
+            return {"ntk": kernels[0]}
+        layers = torch.stack(kernels)
+        return {"ntk": layers.sum(0), "layer_ntk": layers}
+
+    def _by_sample(self, kernel: Tensor, rows: int) -> Tensor:
+        """[n·K, m·K] as [n, K, m, K] (kind full)."""
+        if self.kind != "full":
+            return kernel
+        outputs = len(self.plan.starts)
+        return kernel.view(rows, outputs, -1, outputs)
+
+
+def grid_of(
+    plan: Plan,
+    samples: tuple[int, int],
+    symmetric: bool,
+    layers: int,
+    memory: int,
+    tile: int | None,
+) -> Grid:
+    """The grid of tiles whose work fits into memory.
+
+    Args:
+        plan: of the model and kind.
+        samples: N and M.
+        symmetric: both are the same.
+        layers: how many layer NTKs are wanted beside the whole.
+        memory: bytes.
+        tile: samples on a tile's side, about; None: chosen.
+    """
+    outputs = len(plan.starts) if plan.full else 1
+    pair_bytes = plan.starts.element_size() * outputs**2
+    held = max(1, memory // 2 // max(1, plan.term_bytes))
+    all_arrays = 2 * (layers + 1) * pair_bytes  # twice: one is copied while another is made
+    largest = tile or largest_side(max(samples), all_arrays, held, memory // 8)
+    return lay_out(*samples, symmetric, pair_bytes, largest)
+
+
+def write_tiles(
+    tiled: Tiled, store: ZarrStore, places: Iterable[Tile], lead: tuple[int, ...] = ()
+) -> Iterator[Tile]:
+    """Compute and write tiles, each marked as complete after its data; yields those that are.
+
+    Args:
+        tiled: the kernel.
+        store: with `ntk` and perhaps `layer_ntk`, and a mask that ends in (tile, tile2).
+        places: which tiles.
+        lead: the kernel's place on the store's leading axes.
+    """
+    for place, tile in on_host(tiled.tiles(places)):
+        rows, columns = tiled.grid.samples(place)
+        for name, tensor in tile.items():
+            values = tensor.numpy()
+            store.write(name, _index(name, tiled.kind, lead, rows, columns), values)
+            if tiled.grid.is_mirrored(place):
+                index = _index(name, tiled.kind, lead, columns, rows)
+                store.write(name, index, _mirrored(values, tiled.kind))
+        store.done((*lead, *place))
+        if tiled.grid.is_mirrored(place):
+            store.done((*lead, place[1], place[0]))
+        yield place
+
+
+def _index(
+    name: str, kind: str, lead: tuple[int, ...], rows: slice, columns: slice
+) -> tuple[int | slice, ...]:
+    every = slice(None)
+    outputs = (every,) if kind == "full" else ()
+    layers = (every,) if name == "layer_ntk" else ()
+    return (*lead, *layers, rows, *outputs, columns, *outputs)
+
+
+def _mirrored(values: np.ndarray, kind: str) -> np.ndarray:
+    """[…, n, m] as [..., m, n], or […, n, K, m, K] as […, m, K, n, K]."""
+    return np.moveaxis(values, (-2, -1), (-4, -3)) if kind == "full" else values.swapaxes(-2, -1)

@@ -1,0 +1,254 @@
+"""Verdicts: on intervals, on a made-up world in which the paper is right, and as tables."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy import stats
+
+from ntkscope.fits.findings import CLAIMS, Claim, Claimed, find, judge, write_findings
+from ntkscope.fits.findings.claim import between, less_than, more_than, some, within
+from ntkscope.fits.findings.evidence import Evidence
+from ntkscope.fits.findings.write import tex_escaped
+from ntkscope.stores import write_netcdf
+from tests.unit.fits.sweeps import OFFSETS, fitted, sweep
+
+NOISE = OFFSETS[::-1]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "low", "high", "verdict"),
+    [
+        (more_than(0.5), 0.6, 0.9, "supported"),
+        (more_than(0.5), 0.4, 0.9, "not supported"),
+        (more_than(0.5), 0.1, 0.3, "not supported"),
+        (more_than(0.5), -0.9, -0.1, "opposite"),
+        (more_than(0.5, other=0.5), 0.1, 0.3, "opposite"),
+        (less_than(0.1), -1.0, 0.05, "supported"),
+        (less_than(0.1), 0.2, 0.3, "opposite"),
+        (within(0.7), -0.1, 0.2, "supported"),
+        (within(0.7), 0.6, 0.8, "not supported"),
+        (within(0.7), -0.9, -0.8, "opposite"),
+        (between(0, 1), 0.2, 0.9, "supported"),
+        (some(), -0.3, -0.1, "supported"),
+        (some(), -0.3, 0.1, "not supported"),
+    ],
+)
+def test_verdicts(claimed: Claimed, low: float, high: float, verdict: str) -> None:
+    assert claimed.verdict(low, high) == verdict
+
+
+def reactivation() -> xr.Dataset:
+    """Larger spikes in feature; in ntk all shrinks like 1/width."""
+    sizes = {"lazy": 1.0, "feature": 2.0, "ntk": 0.5}
+    cells = [{"regime": r, "width": w} for r in sizes for w in (64, 256, 1024)]
+
+    def scale(regime: str, width: int) -> float:
+        return sizes[regime] * (64 / width if regime == "ntk" else 1)
+
+    return sweep(
+        cells,
+        spike=lambda b, regime, width: 3 + scale(regime, width) + OFFSETS,
+        log_velocity=lambda b, regime, width: np.log(scale(regime, width)) + OFFSETS,
+        norm_drop=lambda b, regime, width: 0.3 * scale(regime, width) * np.exp(OFFSETS),
+        checkmark=lambda b, regime, width: 0.2 * scale(regime, width) * np.exp(OFFSETS),
+        deflection=lambda b, regime, width: (0.2 if width > 64 else -0.2) + OFFSETS,
+        forgetting=lambda b, regime, width: 0.5 * scale(regime, width) + OFFSETS,
+    )
+
+
+def similarity() -> xr.Dataset:
+    cells = [{"new_classes": n, "protocol": p} for n in range(6) for p in ("swap", "add")]
+
+    def size(b: int, new_classes: int, protocol: str) -> Any:
+        return (1 - np.exp(-0.5 * new_classes)) * (1 + OFFSETS)
+
+    return sweep(
+        cells,
+        norm_drop=size,
+        spike=size,
+        spike_over_baseline=size,
+        forgetting=size,
+    )
+
+
+def frequency() -> xr.Dataset:
+    cells: list[dict[str, Any]] = [
+        {"variant": "frequency", "epsilon": e, "alpha": a, "change": None}
+        for e, a in itertools.product((0.5, 0.01, 0.0), ("stepped", "ramped"))
+    ]
+    cells += [
+        {"variant": "conceptual", "epsilon": None, "alpha": None, "change": c}
+        for c in ("abrupt", "gradual")
+    ]
+
+    def spike(b: int, variant: str, epsilon: Any, alpha: Any, change: Any) -> Any:
+        if variant == "conceptual":
+            return (6 if change == "abrupt" else 1) + OFFSETS
+        return (4 if alpha == "stepped" else 0.1) + NOISE + (epsilon == 0) * 9
+
+    return sweep(cells, spike=spike, peak_velocity=spike, norm_drop=spike)
+
+
+@pytest.fixture(scope="module")
+def world() -> dict[str, xr.Dataset]:
+    rates = [0.01, 0.03, 0.1, 0.2, 0.5, 1.0]
+    late = {0.01: np.inf, 0.03: 30.0, 0.1: 9.0, 0.2: 10.0, 0.5: 20.0, 1.0: 40.0}
+    learning = sweep(
+        [{"learning_rate": rate} for rate in rates],
+        half_recovery_step=lambda b, learning_rate: late[learning_rate] * np.exp(OFFSETS),
+        minimum_step=lambda b, learning_rate: 20 + OFFSETS,
+        norm_drop=lambda b, learning_rate: 0.5 + 0.1 * np.log(learning_rate) + OFFSETS,
+        checkmark=lambda b, learning_rate: 0.1 + 0.1 * OFFSETS * np.log(learning_rate),
+    )
+    long = sweep(
+        [{"variant": "relabelled"}],
+        6,
+        spike=lambda b, variant: 4 + OFFSETS,
+        log_velocity=lambda b, variant: 4 - b / 9 + OFFSETS,
+        norm_drop=lambda b, variant: 0.2 + b / 99 + OFFSETS,
+    )
+    made = {
+        "reactivation": reactivation(),
+        "similarity": similarity(),
+        "frequency": frequency(),
+        "learning_rate": learning,
+        "sequence": long,
+        "datasets": sweep([{"variant": "digits_mlp"}], spike=lambda b, variant: 3 + OFFSETS),
+    }
+    return {f"{name}_here": fitted(values, name) for name, values in made.items()}
+
+
+@pytest.fixture(scope="module")
+def verdicts(world: dict[str, xr.Dataset]) -> pd.DataFrame:
+    return pd.DataFrame(find(world, "figures", 0.95)).set_index("claim_id")
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("velocity_spikes_lazy", "supported"),
+        ("larger_spike_in_feature", "supported"),
+        ("checkmark_feature", "supported"),
+        ("alignment_deflects_lazy", "supported"),
+        ("conceptual_maximal_norm_drop", "supported"),
+        ("conceptual_medium_spike", "supported"),
+        ("monotone_norm_drop", "supported"),
+        ("diminishing_returns_norm_drop", "supported"),
+        ("concave_norm_drop", "supported"),
+        ("saturating_norm_drop", "supported"),
+        ("no_shift_no_spike", "supported"),
+        ("frequency_ramped_smooth", "supported"),
+        ("frequency_stepped_smooth", "opposite"),
+        ("frequency_below_conceptual_spike", "supported"),
+        ("high_rate_deeper", "not supported"),
+        ("low_rate_slower", "supported"),
+        ("high_rate_slower", "supported"),
+        ("low_rate_first_steps", "opposite"),
+        ("checkmark_every_rate", "supported"),
+        ("checkmark_every_duration", "not tested"),
+        ("spike_every_boundary", "supported"),
+        ("imagenet100_spike", "not tested"),
+        ("ntk_drop_vanishes", "supported"),
+        ("ntk_velocity_vanishes", "supported"),
+        ("lazy_is_not_the_limit", "supported"),
+        ("relabelling_reactivates", "not tested"),
+        ("frequency_spikes_when_abrupt", "supported"),
+        ("drop_foretells_forgetting_between", "supported"),
+        ("log_velocity_decays_relabelled", "supported"),
+        ("norm_drop_decays_relabelled", "opposite"),
+    ],
+)
+def test_claims_are_judged_right(claim: str, verdict: str, verdicts: pd.DataFrame) -> None:
+    assert verdicts.loc[claim, "verdict"] == verdict, verdicts.loc[claim]
+
+
+def test_a_family_is_judged_by_its_least_favourable_member_at_its_confidence(
+    verdicts: pd.DataFrame,
+) -> None:
+    row = verdicts.loc["frequency_below_conceptual_spike"]
+    difference = 4 + NOISE - 6 - OFFSETS
+    half = stats.t.ppf(1 - 0.025 / 2, 4) * difference.std(ddof=1) / np.sqrt(5)
+    np.testing.assert_allclose([row["estimate"], row["high"]], [-2, -2 + half])
+    assert row["note"].startswith("least favourable of 2: epsilon")
+    assert "2 of 2 supported" in row["note"]
+    assert (row["confidence"], row["n"]) == (0.95, 5)
+    assert row["figure"] == "figures/frequency_here.pdf"
+
+
+def test_a_run_of_both_regimes_is_no_evidence_of_their_difference() -> None:
+    def spike(b: int, regime: str, width: int) -> Any:
+        return 3 + OFFSETS + (0 if regime == "lazy" else np.log2(width / 128) * (1 + NOISE))
+
+    cells = [{"regime": r, "width": w} for r in ("feature", "lazy") for w in (64, 128, 256, 512)]
+    fits = fitted(sweep(cells, spike=spike), "reactivation")
+    claim = next(c for c in CLAIMS if c.id == "larger_spike_in_feature")
+    found = judge(claim, Evidence({"reactivation": fits}, ""), 0.95)
+    assert found.verdict == "supported"
+    assert "least favourable of 2: width 256" in found.note
+    assert "one at width 128" in found.note
+
+
+def test_times_not_reached_are_said(verdicts: pd.DataFrame) -> None:
+    assert "of its times 5 and of the middle third's 0" in verdicts.loc["low_rate_slower", "note"]
+
+
+def test_a_run_that_two_experiments_share_is_correlated_once(
+    world: dict[str, xr.Dataset],
+) -> None:
+    twice = world | {"again": world["reactivation_here"].assign_attrs(analysis="controls")}
+    claim = next(c for c in CLAIMS if c.id == "drop_foretells_forgetting_between")
+    first, second = (judge(claim, Evidence(w, ""), 0.95) for w in (world, twice))
+    assert first.n == second.n == 2 + 3 + 5  # equal values count as one run
+    assert first.estimate == second.estimate
+
+
+def test_without_any_experiment_nothing_is_tested() -> None:
+    found = find({}, "figures", 0.95)
+    assert {f.verdict for f in found} == {"not tested"}
+    assert len({f.claim_id for f in found}) == len(found) == len(CLAIMS)
+
+
+def test_members_without_seeds_are_counted(world: dict[str, xr.Dataset]) -> None:
+    lost = world["learning_rate_here"].copy(deep=True)
+    lost["per_seed"].loc[{"learning_rate": 1.0}] = np.nan
+    claim = next(c for c in CLAIMS if c.id == "checkmark_every_rate")
+    found = judge(claim, Evidence({"learning_rate": lost}, ""), 0.95)
+    assert "least favourable of 5" in found.note
+    assert "1 more without data" in found.note
+
+
+def test_the_three_tables_are_written(
+    tmp_path: Path, world: dict[str, xr.Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = {}
+    for name, fits in world.items():
+        paths[name] = tmp_path / f"{name}.nc"
+        write_netcdf(fits, paths[name], "fits", {})
+    files = [Path(f"results/small/findings.{kind}") for kind in ("csv", "md", "tex")]
+    how = {"figures": "figures/small", "confidence": 0.95, "record": {"commit": "abc"}}
+    write_findings(paths, *files, **how)
+    table, markdown, tex = pd.read_csv(files[0]), files[1].read_text(), files[2].read_text()
+    assert table["claim_id"].tolist() == [claim.id for claim in CLAIMS]
+    rows = [line for line in markdown.splitlines() if line.startswith("| ")]
+    assert all(line.count(" | ") == 6 for line in rows)
+    assert "[sequence_here](../../figures/small/sequence_here.pdf)" in markdown
+    assert "commit abc" in markdown
+    assert tex.isascii()
+    assert tex.count(" \\\\") == 1 + len(CLAIMS)
+
+
+def test_tex_is_escaped() -> None:
+    assert tex_escaped("50% of a_b & {c} < α²") == (r"50\% of a\_b \& \{c\} $<$ $\alpha$$^2$")
+
+
+def test_ids_are_unique_and_claims_are_complete() -> None:
+    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
+    assert all(isinstance(claim, Claim) and claim.statistic and claim.source for claim in CLAIMS)

@@ -1,0 +1,50 @@
+"""One run's kernels by several jobs: the same bytes, and nothing is made again for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.workflow.project import Project, kill
+from tests.workflow.test_interruptions import first_task, take
+
+PARTS = {"take_kernels_part": 3, "take_kernels": 1}
+SMALL_TILES = {"take": "_WHOLE_BYTES = 0", "tiles/grid": "_SMALLEST = 4"}
+
+
+@pytest.fixture
+def spread(project: Project) -> Project:
+    """Three jobs a kernel, from now on."""
+    project.change("resources.kernel_jobs", 3)
+    return project
+
+
+def test_parts_make_the_same_bytes_and_leave_nothing(spread: Project) -> None:
+    assert spread.plan() == {}
+    _, target = first_task(spread)
+    whole = take(spread, target)
+    assert spread.plan(target) == PARTS
+    spread.build(target)
+    assert [file for file in spread.files("results/.state/**/*") if file.is_file()] == []
+    for jobs in (3, 2, 1):
+        spread.change("resources.kernel_jobs", jobs)
+        assert spread.plan(target) == {}
+    assert take(spread, target) == whole
+
+
+@pytest.mark.slow
+def test_killed_in_tiles_they_end_with_the_same_bytes(spread: Project) -> None:
+    for module, line in SMALL_TILES.items():
+        spread.append(f"src/ntkscope/kernels/{module}.py", f"\n{line}\n")
+    _, target = first_task(spread)
+    take(spread, target)
+    spread.change("resources.kernel_jobs", 1)
+    spread.build(target)
+    whole = take(spread, target)
+    assert any(name.startswith("complete/c/1/2/1/") for name in whole)  # seed, snapshot, tile
+    spread.change("resources.kernel_jobs", 3)
+    process = spread.start(target)
+    spread.wait_for("results/.state/runs/*/kernels-*-parts/*.zarr/complete/c/1/2/0/0", process)
+    kill(process)
+    spread.build("--unlock")
+    spread.build(target)
+    assert take(spread, target) == whole
