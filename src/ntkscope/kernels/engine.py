@@ -36,6 +36,7 @@ from ntkscope.kernels.terms import OuterProducts, Term, gather, part
 from ntkscope.kernels.tiling import tiles
 
 Terms = dict[str, Term]
+_WORTH_A_LOOK = 2**26  # multiply-adds
 
 
 def layer_ntks(
@@ -166,5 +167,7 @@ def _multiply(
 
 
 def _reduced(left: Term, right: Term) -> tuple[Term, Term]:
+    """Terms of one cotangent, where the products that this saves are worth the look."""
     assert isinstance(left, OuterProducts) and isinstance(right, OuterProducts)
-    return one_cotangent(left, right)
+    products = left.samples * right.samples * left.gradients[0].numel()
+    return one_cotangent(left, right) if products > _WORTH_A_LOOK else (left, right)
