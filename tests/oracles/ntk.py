@@ -17,11 +17,17 @@ def jacobian(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def ntk(model: nn.Module, x1: Tensor, x2: Tensor, kind: str) -> Tensor:
-    """[N, M], or [N, K, M, K] (kind full)."""
-    full = torch.einsum("nkp,mlp->nkml", jacobian(model, x1), jacobian(model, x2))
+    """[N, M]; [N, K, M, K] (kind full); [N, M, K] (kind diagonal)."""
+    return of_kind(torch.einsum("nkp,mlp->nkml", jacobian(model, x1), jacobian(model, x2)), kind)
+
+
+def of_kind(full: Tensor, kind: str) -> Tensor:
+    """A kernel from that of kind full."""
+    outputs = full.shape[1]
     if kind == "full":
         return full
-    outputs = full.shape[1]
+    if kind == "diagonal":
+        return torch.einsum("nkmk->nmk", full)
     if kind == "trace":
         return torch.einsum("nkmk->nm", full) / outputs
     return full.sum((1, 3)) / outputs

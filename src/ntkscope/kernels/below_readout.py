@@ -52,7 +52,8 @@ def _follows(g: Tensor, ratio: Tensor, row: Tensor) -> bool:
     """Whether g is `ratio` [R, O] times its picked entries, to rounding, in every sample."""
     tolerance = 16 * torch.finfo(g.dtype).eps
     for some in g.split(_ROWS):
-        rest = (some - _pick(some, row).unsqueeze(1) * ratio).abs().max()
-        if not rest <= tolerance * some.abs().max():
+        picked = _pick(some, row)
+        rest = torch.addcmul(some, picked.unsqueeze(1), ratio, value=-1).abs_().max()
+        if not rest <= tolerance * picked.abs().max():  # no |ratio| is above 1
             return False
     return True

@@ -7,6 +7,8 @@ ours), their sum (K times as large), and the kernel of the summed outputs, the p
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -15,11 +17,27 @@ KINDS = {
     "full": "Θ[n,k,m,l] = ⟨∂f_k(x_n)/∂θ, ∂f_l(x_m)/∂θ⟩",
     "pseudo": "Θ[n,m] = ⟨∂g(x_n)/∂θ, ∂g(x_m)/∂θ⟩ of g = Σ_k f_k / √K",
 }
+"""What every function for kernels gives."""
+
+EMPIRICAL_KINDS = {
+    **KINDS,
+    "diagonal": "Θ[n,m,k] = ⟨∂f_k(x_n)/∂θ, ∂f_k(x_m)/∂θ⟩: every output with itself only",
+    "layers": "the trace NTK of each module's own parameters θ_l; they sum to the trace NTK",
+}
+"""Those that `empirical_ntk` has besides."""
+
+Pairs = Literal["summed", "own", "every"]
+"""Of cotangents (k, l): Σ_k (k, k) as [n, m]; each (k, k) as [R, n, m]; all as [R, n, R, m]."""
 
 
 def normalisation(kind: str) -> str:
     """The definition of a kind of kernel, for a store's attributes."""
-    return KINDS[kind]
+    return EMPIRICAL_KINDS[kind]
+
+
+def pairs_of(kind: str) -> Pairs:
+    """Which pairs of cotangents a kind of kernel is made of."""
+    return {"full": "every", "diagonal": "own"}.get(kind, "summed")  # type: ignore[return-value]
 
 
 def cotangents(kind: str, outputs: int, like: Tensor) -> Tensor:

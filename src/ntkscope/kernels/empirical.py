@@ -1,13 +1,19 @@
-"""`empirical_ntk`: the exact kernel of any torch module."""
+"""`empirical_ntk`: the exact kernel of any torch module; `plan_ntk`: what it would take."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ntkscope.kernels.conventions import KINDS
-from ntkscope.kernels.engine import layer_ntks
+from ntkscope.kernels.calibration import rates_of
+from ntkscope.kernels.conventions import EMPIRICAL_KINDS
+from ntkscope.kernels.engine import kernels
+from ntkscope.kernels.memory import free_bytes
+from ntkscope.kernels.plan import Plan
+from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.refusals import as_found, in_place_refused, refuse
 from ntkscope.kernels.strategies import STRATEGIES
+
+_FREE = 0.5  # of the memory that is free, where no budget is given
 
 
 def empirical_ntk(
@@ -20,44 +26,88 @@ def empirical_ntk(
     memory: int | str | None = None,
     chunk: int | None = None,
     force: str | None = None,
+    plan: Plan | None = None,
 ) -> Tensor | dict[str, Tensor]:
     """Exact empirical NTK of a torch module (Jacot et al. 2018, eq. 4).
 
     Args:
         model: maps [N, …] to [N, K], each sample by itself; left as it was found.
         x1: inputs [N, …]; x2: [N2, …], or None for x1.
-        kind: `trace` (mean over outputs, as neural-tangents has it), `full`, or `pseudo`
-            (see `conventions.KINDS`).
+        kind: `trace` (mean over outputs, as neural-tangents has it), `full`, `pseudo`, `diagonal`
+            (every output with itself) or `layers` (trace NTKs of the layers); see
+            `conventions.EMPIRICAL_KINDS`.
         by_layer: a kernel for each module that has parameters of its own; a shared parameter
-            belongs to the first.
+            belongs to the first. kind="layers" is kind="trace" with by_layer.
         memory: budget beside the kernel itself, in bytes or as text ("2GB"); the result is the
-            same, the time may be longer. None: everything is held.
+            same to rounding, the time may be longer. None: half of what is free.
         chunk: at most so many samples in one pass.
         force: for tests: a strategy for all layers that allow it (`strategies.STRATEGIES`).
+        plan: of `plan_ntk`, for this model and kind and inputs of this shape; the parameters may
+            have changed since. None: strategies by nominal rates, the same on every machine.
 
     Returns:
-        [N, N2], or [N, K, N2, K] (kind full), in the model's dtype; by_layer: a dict of them that
-        sum to the whole. Exactly symmetric where x2 is None.
+        [N, N2]; [N, K, N2, K] (kind full) or [N, N2, K] (kind diagonal), of which the outputs are
+        the outer axes in memory; by_layer: a dict of them that sum to the whole. In the model's
+        dtype, exactly symmetric where x2 is None.
 
     Raises:
         ModelError: a model whose kernel is not defined (batch statistics, active dropout, outputs
             that are random or mix samples, an in-place operation on what a gradient needs, no
             parameters, an output that is not [N, K]), or too little memory; the message says what
             to do.
+        ValueError: an argument that is none of those allowed, or a plan of something else.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind = {kind!r}; allowed: {', '.join(KINDS)}")
-    if force not in (None, *STRATEGIES):
-        raise ValueError(f"force = {force!r}; allowed: {', '.join(STRATEGIES)}")
+    _check(kind, force)
     refuse(model)
     with as_found(model), in_place_refused(model):
-        layers = layer_ntks(
-            model, x1, x2, kind, by_layer=by_layer, memory=memory, chunk=chunk, force=force
+        if plan is None:
+            plan = make_plan(model, x1, x2, kind, force)
+        elif plan.model is not model or plan.kind != kind:
+            raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
+        if memory is None:
+            memory = int(_FREE * free_bytes(plan.starts.device))
+        found = kernels(
+            model,
+            plan,
+            x1,
+            x2,
+            by_layer=by_layer or kind == "layers",
+            memory=memory,
+            chunk=chunk,
         )
-    if kind == "full":
-        samples = (len(x1), len(x1 if x2 is None else x2))
-        layers = {
-            n: k.view(samples[0], -1, samples[1], k.shape[1] // samples[1])
-            for n, k in layers.items()
-        }
-    return layers if by_layer else layers[""]
+    return found[""] if "" in found and not (by_layer or kind == "layers") else found
+
+
+def plan_ntk(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    kind: str = "trace",
+    force: str | None = None,
+) -> Plan:
+    """How `empirical_ntk` would go about it: print it, or hand it to `empirical_ntk`.
+
+    The layers' strategies are those that should be fastest by rates measured on this device, once
+    a process (under 0.3 s). Arguments and errors are those of `empirical_ntk`; only the first two
+    samples are looked at.
+
+    Returns:
+        A plan; as text a table of the layers with strategy, FLOPs of their Gram matrices, memory
+        of what is kept of all samples, and expected seconds. A layer left to the fallback takes
+        further passes through the model, which are not counted.
+    """
+    _check(kind, force)
+    refuse(model)
+    like = next(p for p in model.parameters() if p.requires_grad)
+    with as_found(model), in_place_refused(model):
+        return make_plan(model, x1, x2, kind, force, rates_of(like.device, like.dtype))
+
+
+def _check(kind: str, force: str | None) -> None:
+    for name, value, allowed in (
+        ("kind", kind, tuple(EMPIRICAL_KINDS)),
+        ("force", force, STRATEGIES),
+    ):
+        if value is not None and value not in allowed:
+            raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")

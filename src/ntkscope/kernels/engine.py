@@ -20,21 +20,23 @@ in one process by turns, least of 3 to 6 (seconds under load; the MLP's Jacobian
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 
 from ntkscope.kernels.below_readout import one_cotangent
-from ntkscope.kernels.conventions import mirror
 from ntkscope.kernels.features import terms_of
 from ntkscope.kernels.memory import Portions, portions
 from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.planning import make_plan
-from ntkscope.kernels.strategies import elements_per_pair, gram
+from ntkscope.kernels.results import Result
+from ntkscope.kernels.strategies import add_gram
 from ntkscope.kernels.terms import OuterProducts, Term, gather, part
+from ntkscope.kernels.tiling import tiles
 
-_TILE_ELEMENTS = 2**22  # of the largest temporary of a tile
+Terms = dict[str, Term]
+_WORTH_A_LOOK = 2**26  # multiply-adds
 
 
 def layer_ntks(
@@ -54,7 +56,7 @@ def layer_ntks(
     Args:
         model: maps [N, …] to [N, K], each sample by itself; in eval mode where that matters.
         x1, x2: inputs [N, …], [N2, …]; x2 None: x1.
-        kind: trace, full or pseudo (`conventions.KINDS`).
+        kind: one of `conventions.EMPIRICAL_KINDS`.
         by_layer: else one entry, "", of their sum.
         memory: budget for what is kept of the samples and for the passes, in bytes or as text
             ("2GB"), without the kernels themselves; samples that do not fit are passed again for
@@ -62,43 +64,49 @@ def layer_ntks(
         chunk: at most so many samples in one pass.
         force: a strategy for all layers that allow it (`strategies.STRATEGIES`).
         plan: of this very model and kind, made before; the parameters' values may have changed.
+            None: one by the nominal rates, which is the same in every process.
 
     Returns:
-        Module name → [N, N2], or [N·K, N2·K] (kind full); exactly symmetric where x2 is None. A
-        parameter that several modules share belongs to the first.
+        Module name → [N, N2], or [N·K, N2·K] (kind full), or [N, N2, K] (kind diagonal); exactly
+        symmetric where x2 is None. A parameter that several modules share belongs to the first.
 
     Raises:
         ModelError: a model whose kernel is not defined, or memory too small.
     """
-    n, m = len(x1), len(x1 if x2 is None else x2)
     if plan is None:
         plan = make_plan(model, x1, x2, kind, force)
+    found = kernels(model, plan, x1, x2, by_layer=by_layer, memory=memory, chunk=chunk)
+    if plan.pairs == "every":
+        return {name: k.flatten(2).flatten(0, 1) for name, k in found.items()}
+    return found
+
+
+@torch.no_grad()
+def kernels(
+    model: nn.Module,
+    plan: Plan,
+    x1: Tensor,
+    x2: Tensor | None,
+    *,
+    by_layer: bool,
+    memory: int | str | None = None,
+    chunk: int | None = None,
+) -> dict[str, Tensor]:
+    """As `layer_ntks`, but of kind full a view [N, K, N2, K] of memory with the outputs first."""
+    n, m = len(x1), len(x1 if x2 is None else x2)
     split = portions(memory, n, plan.working_bytes, plan.term_bytes, chunk)
-    R = len(plan.starts)
-    shape = (R, n, R, m) if plan.full else (n, m)
-    keys = [layer.name for layer in plan.layers if layer.owns] if by_layer else [""]
-    found = {key: plan.starts.new_zeros(shape) for key in keys}
+    names = [layer.name for layer in plan.layers if layer.owns]
+    groups = {name: [name] for name in names} if by_layer else {"": names}
+    found = {key: Result(plan, n, m, symmetric=x2 is None) for key in groups}
     for left, right, at, same in _blocks(model, plan, x1, x2, split):
-        for layer in plan.layers:
-            if layer.owns:
-                out = found[layer.name if by_layer else ""]
-                _add(out, left[layer.name], right[layer.name], at, layer.strategy, same)
+        _multiply(plan, left, right, at, same, {found[key]: groups[key] for key in groups})
         del left, right  # before the next are made
-    return {key: _finished(plan, kind, value, x2 is None) for key, value in found.items()}
-
-
-def _finished(plan: Plan, kind: str, kernel: Tensor, symmetric: bool) -> Tensor:
-    """Mean over outputs (trace), rows in order (sample, output) (full), lower half filled in."""
-    if kind == "trace":
-        kernel /= len(plan.starts)
-    if plan.full:
-        kernel = kernel.permute(1, 0, 3, 2).flatten(2).flatten(0, 1)
-    return mirror(kernel) if symmetric else kernel
+    return {key: result.kernel for key, result in found.items()}
 
 
 def _blocks(
     model: nn.Module, plan: Plan, x1: Tensor, x2: Tensor | None, split: Portions
-) -> Iterator[tuple[dict[str, Term], dict[str, Term], tuple[int, int], bool]]:
+) -> Iterator[tuple[Terms, Terms, tuple[int, int], bool]]:
     """Terms of held rows, terms of columns, where their block stands, whether they are the same.
 
     With one set of samples only the blocks from the diagonal on. Few columns stand beside many
@@ -119,38 +127,47 @@ def _blocks(
         del left
 
 
-def _terms(model: nn.Module, plan: Plan, x: Tensor, chunk: int) -> dict[str, Term]:
+def _terms(model: nn.Module, plan: Plan, x: Tensor, chunk: int) -> Terms:
     if len(x) <= chunk:
         return terms_of(model, plan, x)
     return gather((terms_of(model, plan, some) for some in x.split(chunk)), len(x))
 
 
-def _add(
-    out: Tensor, left: Term, right: Term, at: tuple[int, int], strategy: str, same: bool
+def _multiply(
+    plan: Plan,
+    left: Terms,
+    right: Terms,
+    at: tuple[int, int],
+    same: bool,
+    sums: dict[Result, list[str]],
 ) -> None:
-    """Add a block's products at (row, column) of out, tile by tile."""
-    full = out.ndim == 4
-    if strategy == "factored" and not full:
-        assert isinstance(left, OuterProducts) and isinstance(right, OuterProducts)
-        left, right = one_cotangent(left, right)
-    n, m = left.samples, right.samples
-    for rows, columns in _tiles(n, m, elements_per_pair(left, full), same):
-        tile = gram(part(left, rows), part(right, columns), strategy, full)
-        r, c = (
-            slice(offset + s.start, offset + s.stop)
-            for s, offset in zip((rows, columns), at, strict=True)
-        )
-        if full:
-            out[:, r, :, c] += tile
-        else:
-            out[r, c] += tile
+    """A block's products, tile by tile: of a tile all layers, while it is in the cache.
+
+    Args:
+        plan: with the strategies.
+        left, right: terms of the block's rows and columns.
+        at: its first row and column in the results.
+        same: rows and columns are the same, and only tiles from the diagonal on are wanted.
+        sums: which layers' kernels add up to which result.
+    """
+    strategies = {layer.name: layer.strategy for layer in plan.layers}
+    left, right = dict(left), dict(right)
+    if plan.pairs == "summed":
+        for name in left:
+            if strategies[name] == "factored":
+                left[name], right[name] = _reduced(left[name], right[name])
+    n, m = (next(iter(side.values())).samples for side in (left, right))
+    for rows, columns in tiles(n, m, plan, same):
+        for result, names in sums.items():
+            total = result.tile(rows.stop - rows.start, columns.stop - columns.start)
+            for name in names:
+                one, other = part(left[name], rows), part(right[name], columns)
+                add_gram(total, one, other, strategies[name], plan.pairs)
+            result.write(total, at[0] + rows.start, at[1] + columns.start)
 
 
-def _tiles(n: int, m: int, elements: int, same: bool) -> Iterator[tuple[slice, slice]]:
-    """Tiles of [n, m] that cover it, or its upper triangle (same)."""
-    pairs = max(1, _TILE_ELEMENTS // elements)
-    high = min(max(64, min(n // 4, 512)), math.isqrt(pairs))
-    wide = max(1, pairs // high)
-    for row in range(0, n, high):
-        for column in range(row if same else 0, m, wide):
-            yield slice(row, min(row + high, n)), slice(column, min(column + wide, m))
+def _reduced(left: Term, right: Term) -> tuple[Term, Term]:
+    """Terms of one cotangent, where the products that this saves are worth the look."""
+    assert isinstance(left, OuterProducts) and isinstance(right, OuterProducts)
+    products = left.samples * right.samples * left.gradients[0].numel()
+    return one_cotangent(left, right) if products > _WORTH_A_LOOK else (left, right)

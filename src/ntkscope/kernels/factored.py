@@ -8,36 +8,45 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ntkscope.kernels.terms import OuterProducts, inner_products
+from ntkscope.kernels.conventions import Pairs
+from ntkscope.kernels.products import product, products
+from ntkscope.kernels.terms import OuterProducts, by_cotangent, inner_products
+from ntkscope.kernels.work import Sizes, Work, of_product
 
 
-def factored_gram(left: OuterProducts, right: OuterProducts, full: bool) -> Tensor:
-    """[n, m], summed over cotangents, or [R, n, R, m]; for terms of one position.
+def add_factored(total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs) -> None:
+    """Add to `total`, shaped as `conventions.Pairs` says; for terms of one position.
 
     Gradients that all samples share (at the readout) have one product for all pairs.
     """
-    found = None
     for group in range(left.inputs.shape[1]):
         inner = inner_products(left, right, group)
         g, h = left.gradients[:, group, 0], right.gradients[:, group, 0]
-        part = _outer(g, h, full).mul(inner.unsqueeze(1) if full else inner)
-        found = part if found is None else found.add_(part)
-    assert found is not None
-    return found
+        if pairs == "every" and len(g) == len(h) == 1:
+            outer = product(g[0], h[0])
+            for first, second in outer.nonzero().tolist():  # at the readout, the diagonal alone
+                total[first, :, second] += inner * outer[first, second]
+        else:
+            total.addcmul_(_outer(g, h, pairs), inner.unsqueeze(1) if pairs == "every" else inner)
 
 
-def _outer(g: Tensor, h: Tensor, full: bool) -> Tensor:
-    """⟨g, h⟩ of [n, R, O] and [m, R, O]: [n, m], or [R, n, R, m]."""
-    if not full:
-        return g.flatten(1) @ h.flatten(1).T
-    first, second = g.transpose(0, 1), h.transpose(0, 1)
-    pairs = first.flatten(0, 1) @ second.flatten(0, 1).T
-    return pairs.view(*first.shape[:2], *second.shape[:2])
+def _outer(g: Tensor, h: Tensor, pairs: Pairs) -> Tensor:
+    """⟨g, h⟩ of [n, R, O] and [m, R, O], summed over cotangents, of each, or of every pair."""
+    if pairs == "summed":
+        return product(g.flatten(1), h.flatten(1))
+    first, second = by_cotangent(g), by_cotangent(h)
+    if pairs == "own":
+        return products(first, second)
+    found = product(first.flatten(0, 1), second.flatten(0, 1))
+    return found.view(*first.shape[:2], *second.shape[:2])
 
 
-def factored_cost(
-    dims: tuple[int, int, int, int, int], pairs: float, samples: int, full: bool
-) -> float:
-    """Multiply-adds for (groups, 1, R, O, D)."""
-    groups, _, R, O, D = dims  # noqa: E741
-    return groups * pairs * (D + R * O * (R if full else 1))
+def factored_work(sizes: Sizes) -> Work:
+    """Of layers of one position."""
+    pairs = sizes.groups * sizes.sample_pairs
+    depth = sizes.outputs * (sizes.cotangents if sizes.pairs == "summed" else 1)
+    return (
+        of_product(pairs, sizes.width)
+        + of_product(pairs * sizes.results, depth)
+        + Work(elements=pairs * sizes.results)
+    )

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.kernels.fallback import any_gradients
-from ntkscope.kernels.layers import outer_products, parameter_gradients
+from ntkscope.kernels.faster import FasterBackward
+from ntkscope.kernels.layers import outer_products, parameter_gradients, pixel_products
 from ntkscope.kernels.materialised import materialise
 from ntkscope.kernels.plan import Layer, Plan
 from ntkscope.kernels.recording import Call, backpropagate, record
@@ -21,13 +22,16 @@ def terms_of(model: nn.Module, plan: Plan, x: Tensor) -> dict[str, Term]:
     sums = any_gradients(model, plan.strays, x, plan.starts, plan.mapped) if plan.strays else {}
     found: dict[str, Term] = {}
     for layer in plan.known:
-        products = None if plan.is_tied(layer) else layer_products(returned[layer.name], len(x))
+        products = None
+        if not plan.is_tied(layer):
+            products = layer_products(returned[layer.name], len(x), layer.strategy == "pixels")
         if products is None:
             _add(sums, layer, returned[layer.name], len(x))
         elif layer.strategy == "materialised":
             found[layer.name] = materialise(products)
         else:
             found[layer.name] = products
+        del returned[layer.name]
     for layer in plan.layers:
         if layer.name not in found and layer.owns:
             found[layer.name] = _gradients(sums, layer, len(x), plan.starts)
@@ -36,17 +40,28 @@ def terms_of(model: nn.Module, plan: Plan, x: Tensor) -> dict[str, Term]:
 
 def there_and_back(model: nn.Module, plan: Plan, x: Tensor, starts: Tensor) -> dict[str, Returned]:
     """Known layer's name → its calls and what flows back; calls without effect are left out."""
-    y, calls = record(model, x, [layer.module for layer in plan.known])
-    found: dict[str, Returned] = {layer.name: [] for layer in plan.known}
-    names = {id(layer.module): layer.name for layer in plan.known}
-    for call, g in zip(calls, backpropagate(y, calls, starts), strict=True):
+    with FasterBackward():
+        y, calls = record(model, x, [layer.module for layer in plan.known])
+    return by_layer(plan.known, calls, backpropagate(y, calls, starts))
+
+
+def by_layer(
+    layers: list[Layer], calls: list[Call], flows: list[Tensor | None]
+) -> dict[str, Returned]:
+    """Layer's name → its calls and what flows back to each, where anything does."""
+    found: dict[str, Returned] = {layer.name: [] for layer in layers}
+    names = {id(layer.module): layer.name for layer in layers}
+    for call, g in zip(calls, flows, strict=True):
         if g is not None:
             found[names[id(call.module)]].append((call, g))
     return found
 
 
-def layer_products(returned: Returned, n: int) -> OuterProducts | None:
+def layer_products(returned: Returned, n: int, by_pixels: bool = False) -> OuterProducts | None:
     """The outer products of all calls of a layer; None for layers without."""
+    if by_pixels:
+        ((call, g),) = returned
+        return pixel_products(call.module, call.inputs, g)  # type: ignore[arg-type]
     terms = []
     for call, g in returned:
         term = outer_products(call.module, call.inputs, g, n)

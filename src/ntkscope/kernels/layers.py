@@ -7,6 +7,7 @@ exact class: a subclass may compute anything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ntkscope.kernels.patches import as_weight, patches
+from ntkscope.kernels.patches import Convolution, as_weight, patches, pixels, window_of
 from ntkscope.kernels.terms import OuterProducts, bias_gradients, weight_gradients
 from ntkscope.models.network import ScaledConv2d, ScaledLinear
 
@@ -35,6 +36,16 @@ def outer_products(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts
     """The gradients as a sum of outer products; None for a layer that has no such form."""
     make = PRODUCTS.get(type(module))
     return None if make is None else make(module, a, g, n)
+
+
+def pixel_products(module: Convolution, a: Tensor, g: Tensor) -> OuterProducts:
+    """The same of a convolution, but with pixels in place of patches."""
+    seen = pixels(module, _scaled(module, a))
+    if not _learns(module, "weight"):
+        seen = seen * 0
+    width = seen.shape[-1] * math.prod(module.kernel_size)
+    window = window_of(module, a)
+    return OuterProducts(seen, _by_group(module, g), _offset(module), width, window=window)
 
 
 def parameter_gradients(module: Layer, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
@@ -91,8 +102,13 @@ def _convolution(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts:
     u = patches(module, _scaled(module, a))
     if not _learns(module, "weight"):
         u = u[..., :0]
-    by_group = g.flatten(3).unflatten(2, (module.groups, -1))  # n, R, groups, O, S
-    return OuterProducts(u, by_group.permute(0, 2, 4, 1, 3), _offset(module), u.shape[-1])
+    return OuterProducts(u, _by_group(module, g), _offset(module), u.shape[-1])
+
+
+def _by_group(module: Layer, g: Tensor) -> Tensor:
+    """[n, R, channel, y, x] as [n, groups, S, R, O]."""
+    found: Tensor = g.flatten(3).unflatten(2, (module.groups, -1)).permute(0, 2, 4, 1, 3)
+    return found
 
 
 def _embedding(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts:

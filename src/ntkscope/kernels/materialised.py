@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from ntkscope.kernels.terms import Gradients, OuterProducts, bias_gradients, weight_gradients
+from ntkscope.kernels.conventions import Pairs
+from ntkscope.kernels.products import product, products
+from ntkscope.kernels.terms import (
+    Gradients,
+    OuterProducts,
+    bias_gradients,
+    weight_gradients,
+)
+from ntkscope.kernels.work import Sizes, Work, of_product
 
 
 def materialise(term: OuterProducts) -> Gradients:
@@ -13,22 +20,29 @@ def materialise(term: OuterProducts) -> Gradients:
     weight = weight_gradients(term).flatten(2)
     if not term.offset:
         return Gradients(weight)
-    bias = bias_gradients(term).expand(len(weight), -1, -1)
-    return Gradients(torch.cat([weight, bias], 2))
+    bias = bias_gradients(term)
+    found = weight.new_empty(*weight.shape[:2], weight.shape[2] + bias.shape[2])
+    found[..., : weight.shape[2]] = weight
+    found[..., weight.shape[2] :] = bias
+    return Gradients(found)
 
 
-def materialised_gram(left: Gradients, right: Gradients, full: bool) -> Tensor:
-    """Σ_r ⟨j_r(x_n), j_r(x_m)⟩ as [n, m], or all pairs of cotangents as [R, n, R, m]."""
-    if not full:
-        return left.of.flatten(1) @ right.of.flatten(1).T
-    first, second = (t.of.transpose(0, 1) for t in (left, right))
-    pairs = first.flatten(0, 1) @ second.flatten(0, 1).T
-    return pairs.view(*first.shape[:2], *second.shape[:2])
+def add_materialised(total: Tensor, left: Gradients, right: Gradients, pairs: Pairs) -> None:
+    """Add to `total` ⟨j_k(x_n), j_l(x_m)⟩, shaped as `conventions.Pairs` says."""
+    if pairs == "summed":
+        total += product(left.of.flatten(1), right.of.flatten(1))
+        return
+    if pairs == "own":
+        total += products(left.of.transpose(0, 1), right.of.transpose(0, 1))
+        return
+    found = product(left.of.flatten(0, 1), right.of.flatten(0, 1))
+    total += found.view(*left.of.shape[:2], *right.of.shape[:2]).permute(1, 0, 3, 2)
 
 
-def materialised_cost(
-    dims: tuple[int, int, int, int, int], pairs: float, samples: int, full: bool
-) -> float:
-    """Multiply-adds for (groups, S, R, O, D): the Gram matrix, and the gradients once a sample."""
-    groups, S, R, O, D = dims  # noqa: E741
-    return groups * R * O * D * (pairs * (R if full else 1) + samples * S)
+def materialised_work(sizes: Sizes) -> Work:
+    """The gradients once a sample, and their Gram matrix."""
+    rows = sizes.groups * sizes.cotangents * sizes.outputs  # of all gradients of a sample
+    made = of_product(sizes.samples * rows * sizes.width, sizes.positions)
+    read = sizes.samples * sizes.positions * (rows + sizes.groups * sizes.width)
+    depth = rows * sizes.width * (1 if sizes.pairs == "summed" else 1 / sizes.cotangents)
+    return made + Work(elements=read) + of_product(sizes.sample_pairs * sizes.results, depth)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+import psutil
+import torch
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from ntkscope.errors import ModelError
@@ -40,10 +42,19 @@ def parse_bytes(memory: int | str) -> int:
     return int(found)
 
 
+def free_bytes(device: torch.device) -> int:
+    """Memory that a device could give now; unknown devices are taken to have plenty."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available) if device.type == "cpu" else sys.maxsize
+
+
 def portions(
     memory: int | str | None, samples: int, working: int, terms: int, chunk: int | None = None
 ) -> Portions:
     """Split the samples so that a pass, its terms and the terms held fit.
+
+    Where a pass takes little more than what is kept of it, all samples make one: nothing is copied.
 
     Args:
         memory: the budget in bytes or as text; None: everything is held.
@@ -56,10 +67,13 @@ def portions(
         ModelError: not even two samples fit.
     """
     most = min(samples, chunk or samples)
+    if working > 3 * terms:
+        most = max(1, min(most, _PASS_BYTES // working))
     if memory is None:
-        chunk = max(1, min(most, _PASS_BYTES // max(working, 1)))
-        return Portions(samples, sys.maxsize, chunk)
+        return Portions(samples, sys.maxsize, most)
     budget, each = parse_bytes(memory), max(working + terms, 1)
+    if samples * terms + most * each <= budget:
+        return Portions(samples, sys.maxsize, most)
     one_pass = max(1, min(most, min(_PASS_BYTES, budget // 4) // each))
     room = (budget - one_pass * each) // max(terms, 1)
     beside = room // 8

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from ntkscope.kernels.conventions import Pairs
+from ntkscope.kernels.work import NOMINAL, Rates, Work
+
 
 @dataclass
 class Layer:
@@ -17,6 +20,9 @@ class Layer:
         learns: attribute → first name of that parameter in `model.named_parameters()`.
         owns: those names that are first met here; the layer's kernel is of them.
         strategy: one of `strategies.STRATEGIES`.
+        work: of its Gram matrix, and of the gradients where they are made.
+        passes: of its share in the passes there and back.
+        bytes: what is kept of each sample.
     """
 
     name: str
@@ -24,29 +30,43 @@ class Layer:
     learns: dict[str, str]
     owns: list[str]
     strategy: str = "materialised"
+    work: Work = field(default_factory=Work)
+    passes: Work = field(default_factory=Work)
+    bytes: int = 0
 
 
 @dataclass
 class Plan:
-    """All layers, and what they need.
+    """All layers, and what they need. Printed, a table of them.
 
     Attributes:
+        model: whose kernel it is.
+        kind: `conventions.EMPIRICAL_KINDS`.
+        samples: numbers of rows and columns that the strategies were chosen for.
         layers: in the model's order.
         starts: cotangents [R, K].
-        full: whether all pairs of cotangents are wanted.
+        pairs: which pairs of cotangents are wanted.
+        rates: of the device, as they were taken to be.
         mapped: whether the fallback may take all samples at once.
         tied: names of parameters that several known layers use.
         working_bytes: what a forward and backward pass takes for each sample, about.
-        term_bytes: what a sample's terms take.
     """
 
+    model: nn.Module
+    kind: str
+    samples: tuple[int, int]
     layers: list[Layer]
     starts: Tensor
-    full: bool
+    pairs: Pairs
+    rates: Rates = NOMINAL
     mapped: bool = True
     tied: set[str] = field(default_factory=set)
     working_bytes: int = 0
-    term_bytes: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether all pairs of cotangents are wanted."""
+        return self.pairs == "every"
 
     @property
     def known(self) -> list[Layer]:
@@ -58,9 +78,53 @@ class Plan:
         """Parameters that are left to the fallback."""
         return [n for layer in self.layers if layer.strategy == "fallback" for n in layer.owns]
 
+    @property
+    def term_bytes(self) -> int:
+        """What is kept of each sample."""
+        return sum(layer.bytes for layer in self.layers)
+
+    @property
+    def work(self) -> Work:
+        """Of all layers, and the passes there and back; without the fallback's passes."""
+        return sum((layer.work + layer.passes for layer in self.layers), Work())
+
+    @property
+    def seconds(self) -> float:
+        """Expected time, where everything that is kept fits into memory."""
+        return self.rates.seconds(self.work)
+
     def is_tied(self, layer: Layer) -> bool:
         """Whether another known layer shares a parameter with this one."""
         return not self.tied.isdisjoint(layer.learns.values())
+
+    def __str__(self) -> str:
+        n, m = self.samples
+        rows = [("layer", "strategy", "GFLOP", "MB", "seconds")]
+        total = sum((layer.passes for layer in self.layers), Work())
+        for layer in self.layers:
+            if layer.owns:
+                held = layer.bytes * (n + m)
+                rows.append(self._row(layer.name, layer.strategy, layer.work, held))
+        rows.append(self._row("passes", "", total, None))
+        rows.append(self._row("all", "", self.work, self.term_bytes * (n + m)))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = [_aligned(row, widths) for row in rows]
+        inputs = f"{n} samples" if not m else f"{n} × {m} samples"
+        return "\n".join([f"{self.kind} NTK of {inputs}", *lines])
+
+    def _row(
+        self, name: str, strategy: str, work: Work, held: int | None
+    ) -> tuple[str, str, str, str, str]:
+        megabytes = "" if held is None else f"{held / 1e6:.1f}"
+        seconds = f"{self.rates.seconds(work):.2g}"
+        return name or "(model)", strategy, f"{work.flops / 1e9:.3g}", megabytes, seconds
+
+
+def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
+    """Words to the left, numbers to the right."""
+    words = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+    numbers = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+    return "  ".join(words + numbers)
 
 
 def learning_layers(model: nn.Module) -> list[Layer]:

@@ -2,62 +2,140 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
-from ntkscope.kernels.conventions import cotangents
-from ntkscope.kernels.features import layer_products, terms_of, there_and_back
+from ntkscope.kernels.conventions import cotangents, pairs_of
+from ntkscope.kernels.features import Returned, layer_products
 from ntkscope.kernels.layers import is_known
-from ntkscope.kernels.plan import Plan, learning_layers
+from ntkscope.kernels.patches import window_of
+from ntkscope.kernels.plan import Layer, Plan, learning_layers
 from ntkscope.kernels.refusals import count_outputs
-from ntkscope.kernels.strategies import cheapest
-from ntkscope.kernels.terms import bytes_per_sample
-from ntkscope.kernels.verification import distrust
+from ntkscope.kernels.strategies import WORK, cheapest
+from ntkscope.kernels.terms import OuterProducts
+from ntkscope.kernels.verification import trusted
+from ntkscope.kernels.work import NOMINAL, Rates, Sizes, Work, of_product
 
 
 def make_plan(
-    model: nn.Module, x1: Tensor, x2: Tensor | None, kind: str, force: str | None = None
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None,
+    kind: str,
+    force: str | None = None,
+    rates: Rates = NOMINAL,
 ) -> Plan:
     """A plan for a model and all inputs of one shape.
 
     Args:
         model: maps [N, …] to [N, K].
         x1, x2: inputs, as of `engine.layer_ntks`; two of x1 are looked at.
-        kind: trace, full or pseudo.
+        kind: one of `conventions.EMPIRICAL_KINDS`.
         force: a strategy to take wherever it is possible.
+        rates: by which the cheapest strategy is chosen. The nominal ones choose the same on every
+            machine, and so give the same bits in every process.
 
     Raises:
         ModelError: the kernel is not defined (`refusals`).
     """
     outputs = count_outputs(model, x1)
     like = next(p for p in model.parameters() if p.requires_grad)
-    plan = Plan(learning_layers(model), cotangents(kind, outputs, like.detach()), kind == "full")
+    plan = Plan(
+        model,
+        kind,
+        (len(x1), 0 if x2 is None else len(x2)),
+        learning_layers(model),
+        cotangents(kind, outputs, like.detach()),
+        pairs_of(kind),
+        rates,
+    )
     for layer in plan.layers:
         if force == "fallback" or not is_known(layer.module):
             layer.strategy = "fallback"
-    distrust(model, plan, x1[:2])
+    returned = trusted(model, plan, x1[:2])
     users = [name for layer in plan.known for name in layer.learns.values()]
     plan.tied = {name for name in users if users.count(name) > 1}
-    n, m = len(x1), 0 if x2 is None else len(x2)
-    pairs = n * m if m else n * (n + 1) / 2
-    _choose(model, plan, x1[:2], (pairs, n + m), force)
+    parameters = dict(model.named_parameters())
+    for layer in plan.layers:
+        own = sum(parameters[name].numel() for name in layer.owns)
+        _choose(plan, layer, own, returned.get(layer.name, []), force)
     return plan
 
 
-def _choose(
-    model: nn.Module, plan: Plan, probe: Tensor, size: tuple[float, int], force: str | None
-) -> None:
-    """Strategies, and the memory that the passes and the terms take."""
-    returned = there_and_back(model, plan, probe, plan.starts)
-    calls = [call for each in returned.values() for call, _ in each]
-    n, R = len(probe), len(plan.starts)
-    work = sum(2 * R * c.shape.numel() + 4 * c.inputs.numel() for c in calls) // n
-    largest = 0
-    for layer in plan.known:
-        products = layer_products(returned[layer.name], n)
-        if products is not None and not plan.is_tied(layer):
-            layer.strategy = cheapest(products, *size, plan.full, force)
-            largest = max(largest, products.inputs[0].numel())
-    parameters = dict(model.named_parameters())
-    work += sum(2 * R * parameters[name].numel() for name in plan.strays)
-    plan.working_bytes = (work + largest) * plan.starts.element_size()
-    plan.term_bytes = sum(bytes_per_sample(t) for t in terms_of(model, plan, probe).values())
+def _choose(plan: Plan, layer: Layer, own: int, returned: Returned, force: str | None) -> None:
+    """The strategy of a layer, its work, and the memory that its passes and terms take.
+
+    Args:
+        plan: to which the layer belongs.
+        layer: of which layer.
+        own: how many parameters it owns.
+        returned: what flows back to it, of the probe.
+        force: a strategy to take where it is possible.
+    """
+    R, item, n = len(plan.starts), plan.starts.element_size(), min(2, plan.samples[0])
+    for call, _ in returned:
+        numbers = 2 * R * call.shape.numel() + 4 * call.inputs.numel()
+        plan.working_bytes += numbers * item // n
+    known = layer.strategy != "fallback" and not plan.is_tied(layer)
+    products = layer_products(returned, n) if known else None
+    if products is None:
+        layer.work = of_product(_sample_pairs(plan) * R, own * _times(plan))
+        layer.bytes = R * own * item
+        plan.working_bytes += 2 * layer.bytes if layer.strategy == "fallback" else 0
+        return
+    sizes = _sizes(plan, layer, returned, products)
+    layer.strategy = cheapest(sizes, plan.rates, force)
+    layer.work = WORK[layer.strategy](sizes)
+    layer.passes = _passes(sizes)
+    layer.bytes = item * _kept(layer.strategy, sizes, len(returned) == 1 and returned[0][0].top)
+    plan.working_bytes += item * products.inputs[0].numel()
+
+
+def _sizes(plan: Plan, layer: Layer, returned: Returned, products: OuterProducts) -> Sizes:
+    groups, positions, _, outputs = products.gradients.shape[1:]
+    image, kernel, module = None, 0, layer.module
+    if isinstance(module, nn.Conv1d | nn.Conv2d) and len(returned) == 1:
+        window = window_of(module, returned[0][0].inputs)
+        image = (math.prod(window.image), module.in_channels // module.groups)
+        kernel = sum(window.kernel)
+    return Sizes(
+        groups,
+        positions,
+        len(plan.starts),
+        outputs,
+        products.width,
+        image,
+        kernel,
+        sum(plan.samples),
+        _sample_pairs(plan),
+        plan.pairs,
+    )
+
+
+def _sample_pairs(plan: Plan) -> float:
+    n, m = plan.samples
+    return n * m if m else n * (n + 1) / 2
+
+
+def _times(plan: Plan) -> int:
+    """Products of each cotangent."""
+    return len(plan.starts) if plan.pairs == "every" else 1
+
+
+def _passes(sizes: Sizes) -> Work:
+    """Once there, and once back a cotangent."""
+    rows = sizes.samples * sizes.groups * sizes.positions * sizes.outputs
+    return of_product(rows * (1 + sizes.cotangents), sizes.width)
+
+
+def _kept(strategy: str, sizes: Sizes, shared: bool) -> int:
+    """Numbers that are kept of a sample; `shared`: what flows back is the same for all."""
+    back = sizes.groups * sizes.cotangents * sizes.outputs
+    if strategy == "materialised":
+        return back * (sizes.width + 1)
+    inputs = sizes.positions * sizes.width
+    if strategy == "pixels":
+        assert sizes.image is not None
+        inputs = math.prod(sizes.image)
+    return sizes.groups * inputs + (0 if shared else back * sizes.positions)

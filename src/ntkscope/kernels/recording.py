@@ -13,6 +13,8 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from ntkscope.kernels.refusals import spoiled
 
+_SMALL = 2**15  # numbers in a layer's outputs
+
 
 @dataclass
 class Call:
@@ -69,8 +71,8 @@ def _hooked(modules: Iterable[nn.Module], calls: list[Call]) -> Iterator[None]:
 def backpropagate(y: Tensor, calls: list[Call], starts: Tensor) -> list[Tensor | None]:
     """∂⟨start_r, y⟩/∂(output) of each call; no parameter's gradient is computed.
 
-    All cotangents go back at once where every layer's output is a vector, else one by one: pooling
-    and attention have no batched backward pass.
+    All cotangents go back at once where every layer's output is a short vector, else one by one:
+    pooling and attention have no batched backward pass, and large products gain nothing by it.
 
     Args:
         y: outputs [N, K].
@@ -101,10 +103,11 @@ def _gradients(y: Tensor, calls: list[Call], starts: Tensor) -> list[Tensor | No
         )
         return found
 
-    if len(starts) > 1 and all(len(call.shape) == 2 for call in calls):
+    small = all(len(call.shape) == 2 and call.shape.numel() <= _SMALL for call in calls)
+    if len(starts) > 1 and small:
         together = _or_none(lambda: grad(starts, batched=True))
         if together is not None:
-            return [None if g is None else g.transpose(0, 1) for g in together]
+            return [None if g is None else g.transpose(0, 1).contiguous() for g in together]
     each = [grad(start) for start in starts]
     return [None if g[0] is None else torch.stack(g, 1) for g in zip(*each, strict=True)]
 

@@ -95,8 +95,12 @@ def in_place_refused(model: nn.Module) -> Iterator[None]:
 
 def differ(found: Tensor, expected: Tensor) -> bool:
     """Whether two tensors differ by more than rounding can do; NaNs are let through."""
-    tolerance = torch.finfo(expected.dtype).eps ** (1 / 3)
-    return bool((found - expected).abs().max() > tolerance * expected.abs().max())
+    return beyond_rounding((found - expected).abs().max(), expected.abs().max())
+
+
+def beyond_rounding(error: Tensor, scale: Tensor) -> bool:
+    """Whether a difference is more than rounding of numbers of that size can make."""
+    return bool(error > torch.finfo(scale.dtype).eps ** (1 / 3) * scale)
 
 
 @contextmanager

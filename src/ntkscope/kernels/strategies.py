@@ -1,7 +1,8 @@
-"""Which way a layer's Gram matrix is taken: chosen layer by layer, by multiply-adds.
+"""Which way a layer's Gram matrix is taken: chosen layer by layer, by the time it should take.
 
 factored      one position: (⟨u, u'⟩ + offset) ⟨g, g'⟩
 structured    few positions, many parameters: contraction over pairs of positions
+pixels        the same of a convolution, from the inner products of pixels instead of patches
 materialised  many positions, few parameters: the gradients are made, then multiplied
 fallback      unknown layers: gradients from torch's function transforms
 """
@@ -10,52 +11,47 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ntkscope.kernels.factored import factored_cost, factored_gram
-from ntkscope.kernels.materialised import materialised_cost, materialised_gram
-from ntkscope.kernels.structured import structured_cost, structured_gram
+from ntkscope.kernels.conventions import Pairs
+from ntkscope.kernels.factored import add_factored, factored_work
+from ntkscope.kernels.materialised import add_materialised, materialised_work
+from ntkscope.kernels.structured import add_structured, pixels_work, structured_work
 from ntkscope.kernels.terms import Gradients, OuterProducts, Term
+from ntkscope.kernels.work import Rates, Sizes
 
-STRATEGIES = ("factored", "structured", "materialised", "fallback")
+STRATEGIES = ("factored", "structured", "pixels", "materialised", "fallback")
 
-_COSTS = {
-    "factored": factored_cost,
-    "structured": structured_cost,
-    "materialised": materialised_cost,
+WORK = {
+    "factored": factored_work,
+    "structured": structured_work,
+    "pixels": pixels_work,
+    "materialised": materialised_work,
 }
 
 
-def cheapest(
-    term: OuterProducts, pairs: float, samples: int, full: bool, force: str | None = None
-) -> str:
-    """The strategy with the fewest multiply-adds.
+def cheapest(sizes: Sizes, rates: Rates, force: str | None = None) -> str:
+    """The strategy with the least expected time.
 
     Args:
-        term: any sample's outer products; only their sizes matter.
-        pairs, samples: how many pairs of samples, and samples, the kernel is of.
-        full: all pairs of cotangents are wanted, not their sum.
-        force: taken where the layer allows it (factored: one position only).
+        sizes: of the layer.
+        rates: of the device.
+        force: taken where the layer allows it: factored, one position; pixels, a convolution that
+            is called once.
     """
-    groups, positions, R, O = term.gradients.shape[1:]  # noqa: E741
-    dims = (groups, positions, R, O, term.width)
-    allowed = [name for name in _COSTS if name != "factored" or positions == 1]
+    allowed = [
+        name
+        for name in WORK
+        if (name != "factored" or sizes.positions == 1)
+        and (name != "pixels" or sizes.image is not None)
+    ]
     if force in allowed:
         return force
-    return min(allowed, key=lambda name: _COSTS[name](dims, pairs, samples, full))
+    return min(allowed, key=lambda name: rates.seconds(WORK[name](sizes)))
 
 
-def gram(left: Term, right: Term, strategy: str, full: bool) -> Tensor:
-    """The Gram matrix [n, m] or [R, n, R, m] of two terms of one layer."""
+def add_gram(total: Tensor, left: Term, right: Term, strategy: str, pairs: Pairs) -> None:
+    """Add the Gram matrix of two terms of one layer to `total` (`conventions.Pairs`)."""
     if isinstance(left, Gradients) and isinstance(right, Gradients):
-        return materialised_gram(left, right, full)
+        add_materialised(total, left, right, pairs)
+        return
     assert isinstance(left, OuterProducts) and isinstance(right, OuterProducts)
-    return (factored_gram if strategy == "factored" else structured_gram)(left, right, full)
-
-
-def elements_per_pair(term: Term, full: bool) -> int:
-    """Numbers in the largest temporary of `gram` for one pair of samples."""
-    if isinstance(term, Gradients):
-        return term.of.shape[1] ** 2 if full else 1
-    S, R, O = term.gradients.shape[2:]  # noqa: E741
-    if not full:
-        return S**2
-    return max(S**2, S * R * O, R**2) if S > 1 else R**2
+    (add_factored if strategy == "factored" else add_structured)(total, left, right, pairs)

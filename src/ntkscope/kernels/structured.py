@@ -1,36 +1,64 @@
 """Gram matrices of sums of outer products, position by position: Σ_st ⟨u_s, u'_t⟩ ⟨g_s, g'_t⟩.
 
 Best where a layer has few positions and many parameters: the last stages of a convolutional
-network, short sequences (Novak et al. 2022, "Fast finite width neural tangent kernel", §3.3).
+network, short sequences (Novak et al. 2022, "Fast finite width neural tangent kernel", §3.3). For
+a convolution ⟨u_s, u'_t⟩ may be had from the inner products of pixels (`patches.patch_products`).
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from ntkscope.kernels.terms import OuterProducts, inner_products
+from ntkscope.kernels.conventions import Pairs
+from ntkscope.kernels.products import product
+from ntkscope.kernels.terms import OuterProducts, inner_products, part
+from ntkscope.kernels.work import Sizes, Work, of_product
 
-_HADAMARD = 8  # multiply-adds in the time of one elementwise product and sum
+_TILE = 2**19  # numbers in the largest temporary: what stays in a cache
 
 
-def structured_gram(left: OuterProducts, right: OuterProducts, full: bool) -> Tensor:
-    """[n, m], summed over cotangents, or [R, n, R, m]."""
-    contract = _every_pair if full else _summed
-    n, m = len(left.inputs), len(right.inputs)
-    found = None
+def add_structured(total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs) -> None:
+    """Add to `total`, shaped as `conventions.Pairs` says, in tiles of samples."""
+    n, m = left.samples, right.samples
+    side = max(1, math.isqrt(_TILE // _temporary(left, right, pairs)))
+    over_every = pairs == "every"
+    for row in range(0, n, side):
+        rows = slice(row, row + side)
+        for column in range(0, m, side):
+            columns = slice(column, column + side)
+            here = total[:, rows, :, columns] if over_every else total[..., rows, columns]
+            _add_tile(here, part(left, rows), part(right, columns), pairs)
+
+
+def _temporary(left: OuterProducts, right: OuterProducts, pairs: Pairs) -> int:
+    """Numbers for one pair of samples."""
+    S, R, O = left.gradients.shape[2:]  # noqa: E741
+    both = S * right.positions
+    seen = both if left.window is None else max(both, math.prod(left.window.image) ** 2)
+    return max(seen, S * R * O, R**2) if pairs == "every" else seen
+
+
+def _add_tile(total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs) -> None:
+    n, m = left.samples, right.samples
     for group in range(left.inputs.shape[1]):
         inner = inner_products(left, right, group).view(n, left.positions, m, right.positions)
-        g, h = (t.gradients[:, group] for t in (left, right))
-        part = contract(inner, g.expand(n, -1, -1, -1), h.expand(m, -1, -1, -1))
-        found = part if found is None else found.add_(part)
-    assert found is not None
-    return found
+        g = left.gradients[:, group].expand(n, -1, -1, -1)
+        h = right.gradients[:, group].expand(m, -1, -1, -1)
+        if pairs == "every":
+            total += _every_pair(inner, g, h)
+        elif pairs == "summed":
+            total += _summed(inner, g.flatten(2), h.flatten(2))
+        else:
+            for k in range(len(total)):
+                total[k] += _summed(inner, g[:, :, k], h[:, :, k])
 
 
 def _summed(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
-    """Σ_st inner[n, s, m, t] Σ_r ⟨g[n, s, r], h[m, t, r]⟩."""
-    outer = g.flatten(2).flatten(0, 1) @ h.flatten(2).flatten(0, 1).T
+    """Σ_st inner[n, s, m, t] ⟨g[n, s], h[m, t]⟩."""
+    outer = product(g.flatten(0, 1), h.flatten(0, 1))
     return outer.view(inner.shape).mul_(inner).sum((1, 3))
 
 
@@ -40,10 +68,26 @@ def _every_pair(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
     return torch.einsum("nsko,nsmlo->knlm", g, summed)
 
 
-def structured_cost(
-    dims: tuple[int, int, int, int, int], pairs: float, samples: int, full: bool
-) -> float:
-    """Multiply-adds for (groups, S, R, O, D); nothing is made once a sample."""
-    groups, S, R, O, D = dims  # noqa: E741
-    last = R**2 * S * O if full else _HADAMARD * S**2
-    return groups * pairs * (S**2 * (D + R * O) + last)
+def structured_work(sizes: Sizes) -> Work:
+    """From patches; nothing is made once a sample."""
+    pairs = sizes.groups * sizes.sample_pairs * sizes.positions**2
+    return of_product(pairs, sizes.width) + _contraction(sizes)
+
+
+def pixels_work(sizes: Sizes) -> Work:
+    """From pixels: shallower products, and a sum of shifted ones for each row and column."""
+    assert sizes.image is not None
+    (seen, channels), pairs = sizes.image, sizes.groups * sizes.sample_pairs
+    shifted = pairs * sizes.kernel * max(seen, sizes.positions) ** 2
+    return of_product(pairs * seen**2, channels) + Work(elements=2 * shifted) + _contraction(sizes)
+
+
+def _contraction(sizes: Sizes) -> Work:
+    """Products of what flows back, and their sum with the inner products of what came in."""
+    S, R, O = sizes.positions, sizes.cotangents, sizes.outputs  # noqa: E741
+    pairs = sizes.groups * sizes.sample_pairs
+    if sizes.pairs == "every":
+        return of_product(pairs * S * R * O, S) + of_product(pairs * R**2, S * O)
+    products = 1 if sizes.pairs == "summed" else R
+    over = of_product(pairs * products * S**2, R * O / products)
+    return over + Work(elements=2 * pairs * products * S**2)

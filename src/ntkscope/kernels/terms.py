@@ -10,9 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+from ntkscope.kernels.patches import Window, patch_products
+from ntkscope.kernels.products import product, products
 
 
 @dataclass
@@ -20,11 +24,13 @@ class OuterProducts:
     """Gradients Σ_s g_s u_sᵀ of a weight, and bias_scale · Σ_s g_s of a bias.
 
     Attributes:
-        inputs: u [n, groups, S, D], or [n, groups, S] of integers: one-hot u of width `width`.
+        inputs: u [n, groups, S, D]; or [n, groups, S] of integers: one-hot u of width `width`; or,
+            with a window, the pixels that the patches u are cut from, [n, groups, y·x, C].
         gradients: g [n, groups, S, R, O], R cotangents.
         offset: bias_scale², 0 without a bias that learns.
         width: D.
         shared: the gradients are the same for all samples, and n = 1 (at the readout).
+        window: of a convolution whose patches are not made.
     """
 
     inputs: Tensor
@@ -32,6 +38,7 @@ class OuterProducts:
     offset: float
     width: int
     shared: bool = False
+    window: Window | None = None
 
     @property
     def positions(self) -> int:
@@ -66,9 +73,10 @@ class Gradients:
 
 
 Term = OuterProducts | Gradients
+AnyTerm = TypeVar("AnyTerm", bound=Term)
 
 
-def part(term: Term, rows: slice) -> Term:
+def part(term: AnyTerm, rows: slice) -> AnyTerm:
     """The samples `rows`, as views."""
     return _with(term, {name: t[rows] for name, t in term.of_samples().items()})
 
@@ -99,17 +107,25 @@ def _allocate(term: Term, samples: int) -> Term:
     return _with(term, {name: t.new_empty(samples, *t.shape[1:]) for name, t in each})
 
 
-def _with(term: Term, tensors: dict[str, Tensor]) -> Term:
-    found: Term = replace(term, **tensors)  # type: ignore[arg-type]
+def _with(term: AnyTerm, tensors: dict[str, Tensor]) -> AnyTerm:
+    found: AnyTerm = replace(term, **tensors)  # type: ignore[arg-type]
     return found
+
+
+def by_cotangent(t: Tensor) -> Tensor:
+    """[n, R, …] as [R, n, …], in order in memory."""
+    return t.transpose(0, 1).contiguous()
 
 
 def inner_products(left: OuterProducts, right: OuterProducts, group: int) -> Tensor:
     """⟨u_s, u'_t⟩ + offset: [n·S, m·T], rows in order (sample, position)."""
-    u, v = left.inputs[:, group].flatten(0, 1), right.inputs[:, group].flatten(0, 1)
+    u, v = left.inputs[:, group], right.inputs[:, group]
+    if left.window is not None:
+        found = patch_products(u, v, left.window)
+        return found.flatten(2).flatten(0, 1).add_(left.offset)
     if u.is_floating_point():
-        return torch.mm(u, v.T).add_(left.offset)
-    same: Tensor = u.unsqueeze(1) == v
+        return product(u.flatten(0, 1), v.flatten(0, 1)).add_(left.offset)
+    same: Tensor = u.flatten(0, 1).unsqueeze(1) == v.flatten(0, 1)
     return same.to(left.gradients.dtype)
 
 
@@ -128,7 +144,7 @@ def weight_gradients(term: OuterProducts) -> Tensor:
         found = g.new_zeros(n, groups, R, O, term.width).scatter_add_(4, index, g.movedim(2, 4))
     else:
         rows = g.flatten(3).flatten(0, 1).mT
-        found = torch.bmm(rows, term.inputs.flatten(0, 1)).view(n, groups, R, O, -1)
+        found = products(rows, term.inputs.flatten(0, 1).mT).view(n, groups, R, O, -1)
     return torch.transpose(found, 1, 2).flatten(2, 3)
 
 

@@ -11,26 +11,38 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.kernels.fallback import any_gradients
-from ntkscope.kernels.features import there_and_back
+from ntkscope.kernels.features import Returned, by_layer
 from ntkscope.kernels.layers import parameter_gradients
 from ntkscope.kernels.plan import Layer, Plan
-from ntkscope.kernels.recording import Call
-from ntkscope.kernels.refusals import differ
+from ntkscope.kernels.recording import Call, backpropagate, record
+from ntkscope.kernels.refusals import beyond_rounding, differ
 
 Named = dict[str, Tensor]  # parameter's name → gradient
 
 
-def distrust(model: nn.Module, plan: Plan, probe: Tensor) -> None:
-    """Move to the fallback what autograd contradicts, and all that shares parameters with it."""
+def trusted(model: nn.Module, plan: Plan, probe: Tensor) -> dict[str, Returned]:
+    """What flows back to the known layers; those that autograd contradicts go to the fallback.
+
+    So does all that shares parameters with them.
+
+    Returns:
+        Layer's name → its calls and what flows back [B, 1, …], for one cotangent of one sample.
+    """
     start = _random_start(plan)
-    expected = _true_gradients(model, plan, probe, start)
-    wrong = _contradicted(model, plan, probe, start, expected) | set(plan.strays)
+    y, calls = record(model, probe, [layer.module for layer in plan.known])
+    with torch.enable_grad():
+        first = y[:1]
+    expected = _true_gradients(model, plan, first, start)
+    starts = torch.stack([start, *(torch.zeros_like(start) for _ in probe[1:])], 1)
+    returned = by_layer(plan.known, calls, backpropagate(y, calls, starts))
+    wrong = _contradicted(plan, returned, len(probe), expected) | set(plan.strays)
     while caught := [layer for layer in plan.known if wrong & set(layer.learns.values())]:
         for layer in caught:
             layer.strategy = "fallback"
             wrong |= set(layer.learns.values())
     if plan.strays:
         plan.mapped = _may_be_mapped(model, plan, probe, start, expected)
+    return returned
 
 
 def _random_start(plan: Plan) -> Tensor:
@@ -39,35 +51,33 @@ def _random_start(plan: Plan) -> Tensor:
     return torch.randn(1, plan.starts.shape[1], generator=generator).to(plan.starts)
 
 
-def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, start: Tensor) -> Named:
-    """Of the first sample's output, by autograd."""
+def _true_gradients(model: nn.Module, plan: Plan, first: Tensor, start: Tensor) -> Named:
+    """Of the first sample's output [1, K], by autograd."""
     named = dict(model.named_parameters())
     names = [name for layer in plan.layers for name in layer.owns]
-    with torch.enable_grad():
-        first = model(probe)[:1]
     if not first.requires_grad:
         return {name: torch.zeros_like(named[name]) for name in names}
     found = torch.autograd.grad(
-        first, [named[n] for n in names], start, allow_unused=True, materialize_grads=True
+        first,
+        [named[n] for n in names],
+        start,
+        retain_graph=True,
+        allow_unused=True,
+        materialize_grads=True,
     )
     return dict(zip(names, found, strict=True))
 
 
-def _contradicted(
-    model: nn.Module, plan: Plan, probe: Tensor, start: Tensor, expected: Named
-) -> set[str]:
+def _contradicted(plan: Plan, returned: dict[str, Returned], n: int, expected: Named) -> set[str]:
     """Parameters of layers whose formulas err; the other sample's gradient has to be zero."""
-    n = len(probe)
-    starts = torch.stack([start, *(torch.zeros_like(start) for _ in range(n - 1))], 1)
-    returned = there_and_back(model, plan, probe, starts)
-    found = {name: g.new_zeros(n, *g.shape) for name, g in expected.items()}
+    found: Named = {}
     wrong: set[str] = set()
     for layer in plan.known:
         for call, g in returned[layer.name]:
-            each = _attempt(layer, call, g, found, n)
+            each = _attempt(layer, call, g, expected, n)
             wrong |= set() if each else set(layer.learns.values())
             for name, gradient in each.items():
-                found[name] = found[name] + gradient
+                found[name] = found[name] + gradient if name in found else gradient
     return wrong.union(*(_differing(layer, found, expected) for layer in plan.known))
 
 
@@ -78,15 +88,19 @@ def _attempt(layer: Layer, call: Call, g: Tensor, like: Named, n: int) -> Named:
     except RuntimeError:
         return {}
     found = {layer.learns[attr]: gradient[:, 0] for attr, gradient in each.items()}
-    return found if all(g.shape == like[name].shape for name, g in found.items()) else {}
+    return found if all(g.shape[1:] == like[name].shape for name, g in found.items()) else {}
 
 
 def _differing(layer: Layer, found: Named, expected: Named) -> set[str]:
     """A layer's parameters together: the gradient of one may be nothing but rounding."""
     names = set(layer.learns.values())
-    goal = torch.cat([expected[n].flatten() for n in names])
-    mine = torch.cat([found[n].flatten(1) for n in names], 1)
-    return names if differ(mine, torch.stack([goal, *([goal * 0] * (len(mine) - 1))])) else set()
+    errors, scales = [], []
+    for name in names:
+        goal = expected[name]
+        mine = found.get(name, goal.new_zeros(1, *goal.shape))
+        errors += [(mine[0] - goal).abs().max(), *(other.abs().max() for other in mine[1:])]
+        scales.append(goal.abs().max())
+    return names if beyond_rounding(max(errors), max(scales)) else set()
 
 
 def _may_be_mapped(

@@ -6,10 +6,11 @@ from torch import nn
 
 from ntkscope.config.runs import ModelSpec
 from ntkscope.errors import ModelError
-from ntkscope.kernels import KINDS, empirical_ntk, stacked_ntk
+from ntkscope.kernels import empirical_ntk, stacked_ntk
 from ntkscope.models import architecture, build_network, parameter_shapes
 from tests.oracles.ntk import ntk
 
+KINDS = ("trace", "full", "pseudo")  # that stacks of networks have
 ARCHITECTURES = {
     "mlp-1": (ModelSpec(kind="mlp", depth=1, width=6), (3, 3, 1)),
     "mlp-3-gelu": (ModelSpec(kind="mlp", depth=3, width=5, activation="gelu"), (3, 3, 2)),

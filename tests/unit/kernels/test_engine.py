@@ -9,18 +9,19 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ntkscope.errors import ModelError
-from ntkscope.kernels import KINDS, empirical_ntk
+from ntkscope.kernels import empirical_ntk
 from ntkscope.kernels.below_readout import one_cotangent
-from ntkscope.kernels.factored import factored_gram
+from ntkscope.kernels.factored import add_factored
 from ntkscope.kernels.features import terms_of
 from ntkscope.kernels.jacobian import jacobian_layer_ntks
 from ntkscope.kernels.memory import parse_bytes, portions
 from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.strategies import STRATEGIES
 from tests.oracles.networks import NAMES, network
-from tests.oracles.ntk import ntk
+from tests.oracles.ntk import ntk, of_kind
 
 torch.set_num_threads(1)
+KINDS = ("trace", "full", "pseudo", "diagonal")  # layers is a trace NTK for each layer
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop|Using padding='same'")
 
 
@@ -34,33 +35,52 @@ def strategies(name, **how):
     return {layer.name: layer.strategy for layer in plan.layers}
 
 
+def is_symmetric(kernel, kind):
+    if kind == "full":
+        return torch.equal(kernel, kernel.permute(2, 3, 0, 1))
+    return torch.equal(kernel, kernel.transpose(0, 1))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_the_definition(name):
     model, x1, x2 = network(name)
-    for kind in KINDS:
-        for other in (None, x2):
-            expected = ntk(model, x1, x1 if other is None else other, kind)
+    for other in (None, x2):
+        full = ntk(model, x1, x1 if other is None else other, "full")
+        for kind in KINDS:
             found = empirical_ntk(model, x1, other, kind=kind)
+            expected = of_kind(full, kind)
+            assert found.shape == expected.shape
             assert relative_error(found, expected) < 1e-10
-            if other is None:
-                size = found.shape[0] * (found.shape[1] if kind == "full" else 1)
-                assert torch.equal(found.reshape(size, size), found.reshape(size, size).T)
+            assert other is not None or is_symmetric(found, kind)
 
 
-@pytest.mark.parametrize("force", STRATEGIES)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_strategy_gives_the_same(name, force):
+def test_every_strategy_gives_the_same(name):
     model, x1, x2 = network(name)
-    for kind in ("trace", "full"):
-        expected = ntk(model, x1, x2, kind)
-        found = empirical_ntk(model, x1, x2, kind=kind, force=force)
-        assert relative_error(found, expected) < 1e-10
+    full = ntk(model, x1, x2, "full")
+    for kind in ("trace", "full", "diagonal"):
+        for force in STRATEGIES:
+            found = empirical_ntk(model, x1, x2, kind=kind, force=force)
+            assert relative_error(found, of_kind(full, kind)) < 1e-10
+
+
+def test_kind_layers_is_the_trace_ntk_of_each_layer():
+    model, x1, x2 = network("residual batch norm")
+    for other in (None, x2):
+        layers = empirical_ntk(model, x1, other, kind="layers")
+        by_layer = empirical_ntk(model, x1, other, by_layer=True)
+        assert list(layers) == list(by_layer)
+        assert all(torch.equal(layers[name], by_layer[name]) for name in layers)
+        whole = empirical_ntk(model, x1, other)
+        torch.testing.assert_close(sum(layers.values()), whole, rtol=1e-12, atol=1e-12)
 
 
 def test_a_forced_strategy_is_taken_where_it_can_be():
     assert set(strategies("vectors", force="factored").values()) == {"factored"}
     assert strategies("conv2d same", force="structured")["0"] == "structured"
     assert strategies("conv2d same", force="factored")["0"] != "factored"
+    assert strategies("conv2d same", force="pixels")["0"] == "pixels"
+    assert strategies("vectors", force="pixels")["0"] != "pixels"
     assert set(strategies("recurrent", force="fallback").values()) == {"fallback"}
 
 
@@ -137,10 +157,10 @@ def test_below_a_readout_one_cotangent_will_do():
         "2": 1,
         "4": 3,
     }
-    expected = factored_gram(left["2"], right["2"], full=False)
-    torch.testing.assert_close(
-        factored_gram(*reduced["2"], full=False), expected, rtol=1e-13, atol=1e-13
-    )
+    found, expected = torch.zeros(3, 4).double(), torch.zeros(3, 4).double()
+    add_factored(found, *reduced["2"], "summed")
+    add_factored(expected, left["2"], right["2"], "summed")
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-13)
 
 
 _LAYERS = st.sampled_from(
@@ -258,6 +278,17 @@ def test_a_budget_is_kept():
         assert split.chunk * 500 + (split.beside + split.held) * 300 <= memory
         assert min(split.held, split.beside, split.chunk) >= 1
     assert portions(None, samples=1000, working=500, terms=300).held == 1000
+    assert portions("2MB", 1000, 500, 300) == portions(None, 1000, 500, 300)
+
+
+def test_without_a_budget_half_of_what_is_free_is_used(monkeypatch):
+    model, x, _ = network("residual batch norm", samples=9)
+    whole = empirical_ntk(model, x)
+    monkeypatch.setattr("ntkscope.kernels.empirical.free_bytes", lambda device: 120_000)
+    torch.testing.assert_close(empirical_ntk(model, x), whole, rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr("ntkscope.kernels.empirical.free_bytes", lambda device: 1000)
+    with pytest.raises(ModelError, match="memory = 500"):
+        empirical_ntk(model, x)
 
 
 class Fails(nn.Module):

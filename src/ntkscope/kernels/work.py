@@ -1,0 +1,85 @@
+"""What a layer's Gram matrix costs: multiply-adds of matrix products, and numbers passed over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ntkscope.kernels.conventions import Pairs
+
+
+@dataclass(frozen=True)
+class Work:
+    """An amount of arithmetic.
+
+    Attributes:
+        multiply_adds: in matrix products.
+        elements: numbers that are read or written one by one, products' results among them.
+    """
+
+    multiply_adds: float = 0.0
+    elements: float = 0.0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.multiply_adds + other.multiply_adds, self.elements + other.elements)
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations: two a multiply-add."""
+        return 2 * self.multiply_adds + self.elements
+
+
+def of_product(results: float, depth: float) -> Work:
+    """A matrix product of so many numbers, each a sum of `depth` products."""
+    return Work(results * depth, results)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes on which a layer's cost depends.
+
+    Attributes:
+        groups, positions, outputs, width: of its outer products (`terms.OuterProducts`).
+        cotangents: R.
+        image: pixels and channels of what a convolution looks at, if it is one.
+        kernel: height + width of its kernel.
+        samples: from how many samples terms are made.
+        sample_pairs: of how many pairs of samples the kernel is wanted.
+        pairs: of which cotangents.
+    """
+
+    groups: int
+    positions: int
+    cotangents: int
+    outputs: int
+    width: int
+    image: tuple[int, int] | None
+    kernel: int
+    samples: int
+    sample_pairs: float
+    pairs: Pairs
+
+    @property
+    def dots(self) -> int:
+        """Pairs of cotangents that are multiplied, of one pair of samples."""
+        return self.cotangents ** (2 if self.pairs == "every" else 1)
+
+    @property
+    def results(self) -> int:
+        """Numbers in the kernel for one pair of samples."""
+        return 1 if self.pairs == "summed" else self.dots
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast a device is: multiply-adds and elements a second."""
+
+    multiply_adds: float
+    elements: float
+
+    def seconds(self, work: Work) -> float:
+        """Expected time."""
+        return work.multiply_adds / self.multiply_adds + work.elements / self.elements
+
+
+NOMINAL = Rates(multiply_adds=5e10, elements=2e9)
+"""Of no device in particular: choices made by it are the same in every process."""
