@@ -30,8 +30,8 @@ def draw_duration(
     """
     points = panels.points_of(metrics, fits)
     regimes = panels.values_of(points, "regime")
-    shapes = [(len(METRICS), len(regimes)), (2, len(EFFECTS) // 2)]
-    figure, (left, right) = panels.new_blocks(style, shapes, 0.52, ratios=(len(regimes), 2))
+    shape = len(METRICS), len(regimes)
+    figure, (left, right) = panels.lines_and_effects(style, shape, 2, 0.52, 2 / len(regimes))
     lengths = sorted(panels.values_of(points, "steps"))
     colours = dict(zip(lengths, width_colours(style.palette, len(lengths)), strict=True))
     for regime, column in zip(regimes, left.T, strict=True):

@@ -47,13 +47,15 @@ def draw_frequency(
     points = panels.points_of(metrics, fits)
     regimes = panels.values_of(points, "regime")
     columns = [(regime, pace) for regime in regimes for pace in _PACES if _mixed(points, pace)]
-    shapes = [(len(METRICS), len(columns)), (2, len(EFFECTS) // 2)]
-    figure, (left, right) = panels.new_blocks(style, shapes, 0.56, ratios=(len(columns), 2.2))
+    lines = len(METRICS), len(columns)
+    figure, (left, right) = panels.lines_and_effects(style, lines, 2, 0.56, 2.2 / len(columns))
     sizes = sorted(panels.values_of(points, "epsilon"), reverse=True)
     colours = dict(zip(sizes, width_colours(style.palette, len(sizes)), strict=True))
     for (regime, pace), column in zip(columns, left.T, strict=True):
         column[0].set_title(pace if len(regimes) == 1 else f"{pace}, {labels.get(regime, regime)}")
-        _new_classes(column, panels.where(points, regime=regime, change=_PACES[pace]), fits)
+        new = panels.where(points, regime=regime, change=_PACES[pace])
+        if new:
+            _new_classes(column, new, fits)
         chosen = panels.where(_mixed(points, pace), regime=regime)
         panels.draw_lines(column, chosen, METRICS, "epsilon", colours, fits.attrs)
     panels.finish_lines(left, METRICS, int(fits.attrs["window"]))

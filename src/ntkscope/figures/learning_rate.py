@@ -40,8 +40,8 @@ def draw_learning_rate(
     """
     points = panels.points_of(metrics, fits)
     regimes = panels.values_of(points, "regime")
-    shapes = [(len(METRICS), len(regimes)), (2, 3)]
-    figure, (left, right) = panels.new_blocks(style, shapes, 0.52, ratios=(1.25 * len(regimes), 3))
+    shape = len(METRICS), len(regimes)
+    figure, (left, right) = panels.lines_and_effects(style, shape, 3, 0.52, 2.4 / len(regimes))
     rates = sorted(panels.values_of(points, "learning_rate"))
     colours = dict(zip(rates, width_colours(style.palette, len(rates)), strict=True))
     for regime, column in zip(regimes, left.T, strict=True):
@@ -119,8 +119,9 @@ def _reached(axes: Axes, points: list[Point], quantity: str, look: Look) -> None
 def trend_words(fits: xr.Dataset) -> dict[str, str]:
     """`$trends`: trends in the rate, and the rate at which recovery is fastest."""
     results = results_of(fits)
-    regimes = fits["regime"].values if len(results) else []
-    said = [f"* {regime}: {_trend(results, regime)}." for regime in regimes]
+    if results.empty:
+        return {"trends": ""}
+    said = [f"* {regime}: {_trend(results, regime)}." for regime in fits["regime"].values]
     return {"trends": "\n".join(said)}
 
 

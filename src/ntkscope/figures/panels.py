@@ -197,6 +197,23 @@ def new_blocks(
     return figure, grids
 
 
+def lines_and_effects(
+    style: FigureStyle, lines: tuple[int, int], effects: int, height: float, ratio: float
+) -> tuple[Figure, tuple[Grid, Grid]]:
+    """Trajectories, and two rows of effects beside them, or below where there are many columns.
+
+    Args:
+        style: has the width.
+        lines: rows and columns of the trajectories.
+        effects: columns of the effects.
+        height: of the figure, in widths; ratio: of effects to trajectories in width.
+    """
+    few = lines[1] <= 2
+    ratios, high = ([1.0, ratio], height) if few else ([], 1.9 * height)
+    figure, (left, right) = new_blocks(style, [lines, (2, effects)], high, ratios)
+    return figure, (left, right)
+
+
 def steps_from_boundary(cell: xr.Dataset) -> FloatArray:
     """Steps of the snapshots that there are, from the first boundary: (snapshot,)."""
     steps = np.asarray(cell["step"].values, float)
