@@ -4,6 +4,9 @@
 takes many networks of one architecture at once (the seeds and snapshots of a run); `infinite_ntk`
 and `infinite_nngp` are the limits of an architecture's width; `write_ntk` is for kernels larger
 than memory; `take_kernels` is the stage, `take_part` a part of it.
+
+`ntkscope.kernels.operator` multiplies with kernels that are never formed, `ntkscope.kernels.regression`
+solves with them; they are not imported here, so that jobs which do neither start sooner.
 """
 
 from ntkscope.kernels.conventions import EMPIRICAL_KINDS, KINDS, normalisation
