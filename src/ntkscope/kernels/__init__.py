@@ -5,8 +5,8 @@ takes many networks of one architecture at once (the seeds and snapshots of a ru
 and `infinite_nngp` are the limits of an architecture's width; `write_ntk` is for kernels larger
 than memory; `take_kernels` is the stage, `take_part` a part of it.
 
-`ntkscope.kernels.operator` multiplies with kernels that are never formed, `ntkscope.kernels.regression`
-solves with them; they are not imported here, so that jobs which do neither start sooner.
+`ntkscope.kernels.operator` multiplies with kernels that are never formed, and
+`ntkscope.kernels.regression` solves with kernels; neither is imported here, so that jobs start soon.
 """
 
 from ntkscope.kernels.conventions import EMPIRICAL_KINDS, KINDS, normalisation
