@@ -6,7 +6,7 @@ and `infinite_nngp` are the limits of an architecture's width; `write_ntk` is fo
 than memory; `take_kernels` is the stage, `take_part` a part of it.
 
 `ntkscope.kernels.operator` multiplies with kernels that are never formed, and
-`ntkscope.kernels.regression` solves with kernels; neither is imported here, so that jobs start soon.
+`ntkscope.kernels.regression` solves with kernels; neither is imported here: jobs start sooner.
 """
 
 from ntkscope.kernels.conventions import EMPIRICAL_KINDS, KINDS, normalisation
