@@ -60,6 +60,7 @@ def draw_reactivation(
     panels.legend_above(figure, [panels.heading("width"), *lines, *context, *points])
     figure.align_ylabels(grid[:, 0])
     figure.align_ylabels(grid[:, -1])
+    panels.make_room(figure)
     return figure
 
 
