@@ -54,7 +54,7 @@ def _looks(points: Sequence[Point], palette: str) -> list[Look]:
     """A marker for what points share in words, a colour for the number that is swept."""
     axis, colours = _colours(points, palette)
     kinds = list(series_of(points))
-    looks = [_look(kinds.index(words_of(point)), len(kinds)) for point in points]
+    looks = [_look(kinds.index(words_of(point)), len(kinds), bool(colours)) for point in points]
     return [
         replace(look, colour=colours.get(point.at.get(axis), look.colour))
         for point, look in zip(points, looks, strict=True)
@@ -69,9 +69,8 @@ def _handles(points: Sequence[Point], palette: str, labels: Mapping[str, str]) -
     ]
     kinds = series_of(points)
     for number, words in enumerate(kinds if len(kinds) > 1 else ()):
-        look = _look(number, len(kinds))
         name = ", ".join(_told(words, kinds, labels))
-        handles.append(panels.point_handle(name, replace(look, colour="0.3") if colours else look))
+        handles.append(panels.point_handle(name, _look(number, len(kinds), bool(colours))))
     return handles
 
 
@@ -88,9 +87,9 @@ def _colours(points: Sequence[Point], palette: str) -> tuple[str, dict[Any, Any]
     return axis, dict(zip(values, width_colours(palette, len(values)), strict=True))
 
 
-def _look(number: int, count: int) -> Look:
-    """Of a kind of runs, by its place; black where there is but one."""
-    colour = REGIME_COLOURS[number % len(REGIME_COLOURS)] if count > 1 else "0.1"
+def _look(number: int, count: int, plain: bool) -> Look:
+    """Of a kind of runs, by its place; in grey where colours say something else, or it is alone."""
+    colour = "0.3" if plain or count == 1 else REGIME_COLOURS[number % len(REGIME_COLOURS)]
     return Look(colour, _MARKERS[number % len(_MARKERS)], "none", number < len(_MARKERS))
 
 

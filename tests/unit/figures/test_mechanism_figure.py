@@ -17,7 +17,7 @@ WIDTHS = [{"regime": r, "width": w} for r in ("feature", "lazy") for w in (8, 16
 RATES = [{"regime": "feature", "width": 8, "learning_rate": rate} for rate in (0.1, 0.3, 1.0)]
 SETS = [
     {"regime": "feature", "width": width, "variant": f"{name}_{model}"}
-    for name in ("digits", "other", "third")
+    for name in ("digits", "other")
     for model, width in (("mlp", 16), ("cnn", 4))
 ]
 
@@ -31,6 +31,11 @@ def read_with_spectra(folder, points, analysis="reactivation", diverged=lambda a
     return with_spectra(metrics), fits
 
 
+@pytest.fixture(scope="module")
+def rates(tmp_path_factory):
+    return read_with_spectra(tmp_path_factory.mktemp("rates"), RATES, "learning_rate")
+
+
 def drawn(data):
     return draw_mechanism(*data, FigureStyle(), {"feature": "Feature"})
 
@@ -39,7 +44,6 @@ def drawn(data):
     ("points", "analysis", "columns", "said"),
     [
         (WIDTHS, "reactivation", 4, ["Feature", "lazy", "width 8", "width 32", "readout"]),
-        (RATES, "learning_rate", 2, ["learning rate 0.1", "learning rate 1"]),
         (SETS, "datasets", MOST, ["digits mlp", "other cnn", "layer 2"]),
         (WIDTHS[:1], "reactivation", 1, ["Feature", "layer 1 (input)"]),
     ],
@@ -74,8 +78,8 @@ def test_points_without_seeds_are_not_drawn(tmp_path):
     assert [point.at["learning_rate"] for point in shown] == [0.1, 0.3]
 
 
-def test_tables_without_layers_lack_the_row(tmp_path):
-    metrics, fits = read_with_spectra(tmp_path, RATES[:2], "learning_rate")
+def test_tables_without_layers_lack_the_row(rates):
+    metrics, fits = rates
     with themed(FigureStyle()):
         figure = drawn((metrics.drop_vars("layer_share"), fits))
         assert len(figure.axes) == 3 * 2 + 1
@@ -90,19 +94,19 @@ def test_the_readout_is_the_last_layer(tmp_path):
     ]
 
 
-def test_runs_are_paired_and_correlated(tmp_path):
-    _, fits = read_with_spectra(tmp_path, WIDTHS)
+def test_runs_are_paired_and_correlated(rates):
+    _, fits = rates
     points = every_point(fits, fits)
     for point, run in zip(points, runs_of(fits), strict=True):
         cell = fits.sel(**point.at, boundary=1)
         expected = cell["per_seed"].sel(quantity=["norm_drop", "forgetting"])
         np.testing.assert_array_equal(run, expected)
-    assert "between 6 runs: " in correlations_in_words(fits)[1]
-    assert forgetting_words(fits)["analysis"] == "reactivation"
+    assert "between 3 runs: " in correlations_in_words(fits)[1]
+    assert forgetting_words(fits)["analysis"] == "learning_rate"
 
 
-def test_drawn_again_it_is_the_same_to_the_byte(tmp_path):
-    data = read_with_spectra(tmp_path, RATES[:1], "learning_rate")
+def test_drawn_again_it_is_the_same_to_the_byte(tmp_path, rates):
+    data = [table.isel(learning_rate=[0]) for table in rates]
     digests = []
     for _ in range(2):
         with themed(FigureStyle()):
