@@ -123,8 +123,9 @@ def number_in_words(estimate: float, low: float, high: float) -> str:
 
 
 def _used(fits: xr.Dataset) -> str:
-    """Seeds behind the intervals that there are."""
-    counts = fits["n"].values[fits["n"].values > 0]
+    """Seeds behind the intervals of effects that are paired with a twin."""
+    counts = fits["n"].sel(quantity=fits["quantity_paired"].values).values
+    counts = counts[counts > 0]
     if not counts.size:
         return "0"
     low, high = int(counts.min()), int(counts.max())
