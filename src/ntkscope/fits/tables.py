@@ -135,7 +135,8 @@ def fit(
     for name, meaning in _MEANINGS.items():
         if name in found:
             found[name].attrs["long_name"] = meaning
-    return found.assign_attrs(window=window, confidence=confidence, analysis=analysis)
+    facts = {"window": window, "confidence": confidence, "analysis": analysis}
+    return found.assign_attrs(facts | ({} if classes is None else {"classes": classes}))
 
 
 def _undefined(values: xr.Dataset, used: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
