@@ -34,14 +34,19 @@ def draw_against_width(
     if effect.ratio or float(fits["low"].sel(quantity=effect.quantity).min()) > 0:
         axes.set_yscale("log")
     axes.set_xlabel("width")
-    texts = [_exponent(fits.sel(regime=regime), effect.quantity) for regime in regimes]
+    texts = [exponent(fits.sel(regime=regime), effect.quantity) for regime in regimes]
     panels.text_legend(axes, looks, texts, "exponent of width")
     legend_over(axes)
 
 
-def _exponent(fits: xr.Dataset, quantity: str) -> str | None:
-    """`b ± half`, with a star where the log–log curve bends; None where there is no exponent."""
-    if quantity not in fits["law"].values:
+def exponent(fits: xr.Dataset, quantity: str) -> str | None:
+    """`b ± half`, with a star where the log–log curve bends; None where there is no exponent.
+
+    Args:
+        fits: kind `fits` at one boundary and one point of all axes but width.
+        quantity: whose law of the width it is.
+    """
+    if "law" not in fits.dims or quantity not in fits["law"].values:
         return None
     law = fits.sel(law=quantity)
     middle, low, high = (float(law[f"exponent{end}"]) for end in ("", "_low", "_high"))

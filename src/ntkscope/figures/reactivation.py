@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
+from ntkscope.figures.laws import exponent
 from ntkscope.figures.panels import Effect
 from ntkscope.figures.style import width_colours
 
@@ -72,22 +73,11 @@ def _against_width(axes: Axes, fits: xr.Dataset, effect: Effect, regimes: list[s
     for regime, look, aside in zip(regimes, looks, nudge, strict=True):
         cells = [first.sel(regime=regime, width=width) for width in widths]
         panels.draw_effect(axes, widths * np.exp(aside), cells, effect, look, fits.attrs["window"])
-    texts = [_exponent(first.sel(regime=regime), effect.quantity) for regime in regimes]
+    texts = [exponent(first.sel(regime=regime), effect.quantity) for regime in regimes]
     panels.ticks_at(axes, widths, base=2)
     positive = bool(first["low"].sel(quantity=effect.quantity).min() > 0)
     panels.finish_effect(axes, effect, log=positive and any(texts))
     panels.text_legend(axes, looks, texts, "exponent of width")
-
-
-def _exponent(fits: xr.Dataset, quantity: str) -> str | None:
-    """`b ± half`, the exponent of the effect in width; None where there is none."""
-    if "law" not in fits.dims or quantity not in fits["law"].values:
-        return None
-    law = fits.sel(law=quantity)
-    middle, low, high = (float(law[f"exponent{end}"]) for end in ("", "_low", "_high"))
-    if not np.isfinite(middle):
-        return None
-    return panels.with_half(middle, low, high, sign=True) + ("*" if bool(law["curved"]) else "")
 
 
 def _titles(grid: panels.Grid, regimes: list[str], labels: Mapping[str, str]) -> None:
