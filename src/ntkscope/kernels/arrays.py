@@ -7,8 +7,29 @@ from typing import Any
 from ntkscope.kernels.conventions import normalisation
 from ntkscope.stores import Array
 
+_AXES = {
+    "full": ("sample", "output", "sample2", "output2"),
+    "diagonal": ("sample", "sample2", "output"),
+}
+
 Axis = tuple[str, int, int]
 """Dimension name, length, and how much of it is in one chunk."""
+
+
+def axes_of(kind: str) -> tuple[str, ...]:
+    """Names of a kernel's axes."""
+    return _AXES.get(kind, ("sample", "sample2"))
+
+
+def transposed(kind: str) -> tuple[int, ...]:
+    """The order of a kernel's axes that makes it Θ(x2, x1) of Θ(x1, x2)."""
+    axes = axes_of(kind)
+    return tuple(axes.index(_other(name) if _other(name) in axes else name) for name in axes)
+
+
+def _other(name: str) -> str:
+    """`sample2` of `sample`, and the other way round."""
+    return name.removesuffix("2") if name.endswith("2") else f"{name}2"
 
 
 def kernel_arrays(
@@ -20,20 +41,18 @@ def kernel_arrays(
     layers: int,
     dtype: Any,
 ) -> dict[str, Array]:
-    """`ntk` (…, sample, sample2) or (…, sample, output, sample2, output2), kind full.
+    """`ntk` (…, sample, sample2), or of the kind's own axes, and `layer_ntk`.
 
     Args:
-        kind: trace, full or pseudo.
+        kind: `conventions.KINDS`.
         lead: axes before those of the samples.
         samples, chunk: rows and columns of the kernel and of a chunk.
         outputs: K.
         layers: of `layer_ntk` (…, layer, sample, …); 0: there is none.
         dtype: of both.
     """
-    rows, columns = zip(("sample", "sample2"), samples, chunk, strict=True)
-    pair: tuple[Axis, ...] = (rows, columns)
-    if kind == "full":
-        pair = (rows, ("output", outputs, outputs), columns, ("output2", outputs, outputs))
+    sizes = {"sample": (samples[0], chunk[0]), "sample2": (samples[1], chunk[1])}
+    pair = tuple((name, *sizes.get(name, (outputs, outputs))) for name in axes_of(kind))
     about = {"long_name": f"{kind} NTK", "definition": normalisation(kind)}
     found = {"ntk": _array((*lead, *pair), dtype, about)}
     if layers:

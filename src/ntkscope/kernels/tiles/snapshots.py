@@ -37,7 +37,7 @@ class SnapshotTiles:
         self._load(0, 0)
         plan = make_plan(network, job.inputs, None, kernel.kind)
         layers = len(job.names) if kernel.by_layer else 0
-        self._grid = grid_of(plan, (samples, samples), True, layers, memory, None)
+        self._grid = grid_of(plan, kernel.kind, (samples, samples), True, layers, memory, None)
         self._tiled = Tiled(
             network, job.inputs, None, kernel.kind, kernel.by_layer, plan, memory, self._grid
         )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ntkscope.kernels.arrays import axes_of, transposed
 from ntkscope.kernels.engine import layer_ntks
 from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.tiles.grid import Grid, Tile, largest_side, lay_out
@@ -23,7 +24,7 @@ class Tiled:
     Attributes:
         model: as of `empirical_ntk`.
         x1, x2: inputs on the model's device; x2 None: x1.
-        kind: trace, full or pseudo.
+        kind: `conventions.KINDS`.
         by_layer: whether layer NTKs are wanted too.
         plan: of this model and kind.
         memory: bytes in all: an eighth for a tile, a half for samples held and passes.
@@ -40,7 +41,7 @@ class Tiled:
     grid: Grid
 
     def tiles(self, places: Iterable[Tile]) -> Iterator[tuple[Tile, Tensors]]:
-        """Tiles on the model's device: `ntk` [n, m] or [n, K, m, K], `layer_ntk` [layer, …]."""
+        """Tiles on the model's device: `ntk` of `arrays.axes_of`, `layer_ntk` [layer, …]."""
         for place in places:
             yield place, self._tile(place)
 
@@ -74,6 +75,7 @@ class Tiled:
 
 def grid_of(
     plan: Plan,
+    kind: str,
     samples: tuple[int, int],
     symmetric: bool,
     layers: int,
@@ -83,15 +85,15 @@ def grid_of(
     """The grid of tiles whose work fits into memory.
 
     Args:
-        plan: of the model and kind.
+        plan, kind: of the model.
         samples: N and M.
         symmetric: both are the same.
         layers: how many layer NTKs are wanted beside the whole.
         memory: bytes.
         tile: samples on a tile's side, about; None: chosen.
     """
-    outputs = len(plan.starts) if plan.full else 1
-    pair_bytes = plan.starts.element_size() * outputs**2
+    outputs = len(axes_of(kind)) - 2  # axes of them
+    pair_bytes = plan.starts.element_size() * len(plan.starts) ** outputs
     held = max(1, memory // 2 // max(1, plan.term_bytes))
     all_arrays = 2 * (layers + 1) * pair_bytes  # twice: one is copied while another is made
     largest = tile or largest_side(max(samples), all_arrays, held, memory // 8)
@@ -116,7 +118,7 @@ def write_tiles(
             store.write(name, _index(name, tiled.kind, lead, rows, columns), values)
             if tiled.grid.is_mirrored(place):
                 index = _index(name, tiled.kind, lead, columns, rows)
-                store.write(name, index, _mirrored(values, tiled.kind))
+                store.write(name, index, _transpose(values, tiled.kind))
         store.done((*lead, *place))
         if tiled.grid.is_mirrored(place):
             store.done((*lead, place[1], place[0]))
@@ -126,12 +128,13 @@ def write_tiles(
 def _index(
     name: str, kind: str, lead: tuple[int, ...], rows: slice, columns: slice
 ) -> tuple[int | slice, ...]:
-    every = slice(None)
-    outputs = (every,) if kind == "full" else ()
-    layers = (every,) if name == "layer_ntk" else ()
-    return (*lead, *layers, rows, *outputs, columns, *outputs)
+    of = {"sample": rows, "sample2": columns}
+    layers = (slice(None),) if name == "layer_ntk" else ()
+    return (*lead, *layers, *(of.get(axis, slice(None)) for axis in axes_of(kind)))
 
 
-def _mirrored(values: np.ndarray, kind: str) -> np.ndarray:
-    """[…, n, m] as [..., m, n], or […, n, K, m, K] as […, m, K, n, K]."""
-    return np.moveaxis(values, (-2, -1), (-4, -3)) if kind == "full" else values.swapaxes(-2, -1)
+def _transpose(values: np.ndarray, kind: str) -> np.ndarray:
+    """A tile, or one of each layer, as it stands on the other side of the diagonal."""
+    order = transposed(kind)
+    first = values.ndim - len(order)
+    return values.transpose(*range(first), *(first + axis for axis in order))

@@ -73,6 +73,7 @@ def write_ntk(
         raise ValueError(f"part = {part}; give (i, n) with 0 ≤ i < n")
     if tile is not None and tile < 1:
         raise ValueError(f"tile = {tile}; give at least 1")
+    by_layer = by_layer or kind == "layers"
     path, budget = Path(path), parse_bytes(memory)
     refuse(model)
     device = next(p for p in model.parameters() if p.requires_grad).device
@@ -81,7 +82,7 @@ def write_ntk(
         plan = make_plan(model, x1, x2, kind)
         names = [layer.name for layer in plan.layers if layer.owns] if by_layer else []
         samples = len(x1), len(x1 if x2 is None else x2)
-        grid = grid_of(plan, samples, x2 is None, len(names), budget, tile)
+        grid = grid_of(plan, kind, samples, x2 is None, len(names), budget, tile)
         settings = {"kind": kind, "by_layer": by_layer, "memory": budget, "tf32": tf32}
         of = _of(model, x1, x2) | settings | {"tile": grid.side}
         store = _begin(path, plan, grid, of, names)
