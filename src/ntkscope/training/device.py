@@ -62,6 +62,7 @@ def repeatable(threads: int) -> Iterator[None]:
         torch.get_float32_matmul_precision(),
         torch.backends.cudnn.benchmark,
         deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+        torch.backends.cudnn.allow_tf32,
     )
     # Not use_deterministic_algorithms, which sets the same flag but imports torch's compiler (2 s).
     torch.set_deterministic_debug_mode("error")
@@ -69,6 +70,7 @@ def repeatable(threads: int) -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # of convolutions; torch's own default is True
     try:
         yield
     finally:
@@ -77,3 +79,4 @@ def repeatable(threads: int) -> Iterator[None]:
         torch.set_float32_matmul_precision(before[2])
         torch.backends.cudnn.benchmark = before[3]
         deterministic.fill_uninitialized_memory = before[4]  # type: ignore[attr-defined]
+        torch.backends.cudnn.allow_tf32 = before[5]
