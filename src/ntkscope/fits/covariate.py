@@ -62,9 +62,11 @@ def _adjusted_slope(x: FloatArray, y: FloatArray, confidence: float) -> Interval
 
 
 def _slope_given_controls(x: FloatArray, y: FloatArray) -> float:
-    """Coefficient of x in y ~ x + C(control)."""
+    """Coefficient of x in y ~ x + C(control); NaN where x does not vary within any control."""
     from statsmodels.regression.linear_model import OLS
 
+    if np.allclose(x, x.mean(axis=1, keepdims=True), rtol=1e-9, atol=0):
+        return float("nan")
     controls = np.repeat(np.eye(len(x)), x.shape[1], axis=0)
     return float(OLS(y.ravel(), np.column_stack([x.ravel(), controls])).fit().params[0])
 
