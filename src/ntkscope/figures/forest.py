@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from ntkscope.figures import panels
 from ntkscope.figures.panels import Effect, Look
@@ -36,6 +37,8 @@ def draw_forest(
             draw_interval(axes, place, (middle, low, high), look)
         if effect.ratio:
             axes.set_xscale("log")
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.axvline(1.0 if effect.ratio else 0.0, color=TWIN, linewidth=0.6, zorder=0)
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_yticks(range(len(names)), list(names) if axes is row[0] else [])

@@ -32,7 +32,7 @@ def draw_against_width(
         panels.draw_effect(axes, widths * aside, cells, effect, look, int(fits.attrs["window"]))
     panels.ticks_at(axes, widths, base=2)
     if effect.ratio or float(fits["low"].sel(quantity=effect.quantity).min()) > 0:
-        axes.set_yscale("log")
+        panels.log_axis(axes)
     axes.set_xlabel("width")
     texts = [exponent(fits.sel(regime=regime), effect.quantity) for regime in regimes]
     panels.text_legend(axes, looks, texts, "exponent of width")

@@ -109,8 +109,9 @@ def _seeds(axes: Axes, points: list[Point], quantity: str, look: Look) -> None:
 
 
 def _reached(axes: Axes, points: list[Point], quantity: str, look: Look) -> None:
-    """How many seeds get there within the task."""
-    counts = [int(point.fits["n"].sel(quantity=quantity)) for point in points]
+    """How many seeds get there within the task; nothing where all were left out."""
+    cells = [point.fits.sel(quantity=quantity) for point in points]
+    counts = [int(c["n"]) if c["n"] + c["censored"] > 0 else np.nan for c in cells]
     axes.plot(_places(points, look), counts, markersize=2.8, linewidth=0.8, **look.drawing)
     axes.set_ylabel("seeds that recover\nwithin the task")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -324,9 +324,7 @@ def share_limits(row: Sequence[Axes] | Grid, metric: Metric, window: int) -> Non
     for number, axes in enumerate(row):
         axes.set_ylim(low, high)
         if metric.relative:
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_locator(NullLocator())
+            _plain_ticks(axes)
         axes.tick_params(labelleft=number == 0, which="both")
     row[0].set_ylabel(metric.label)
 
@@ -378,9 +376,23 @@ def effect_ends(
 def finish_effect(axes: Axes, effect: Effect, log: bool = False) -> None:
     """The scale of an effect, logarithmic for a ratio or where asked, and a line at no effect."""
     if effect.ratio or log:
-        axes.set_yscale("log")
+        log_axis(axes)
     if effect.ratio or not log:
         axes.axhline(1.0 if effect.ratio else 0.0, color=TWIN, linewidth=0.6, zorder=0)
+
+
+def log_axis(axes: Axes) -> None:
+    """A logarithmic y axis; below two decades with ticks at 1, 2, 5 of each, plainly written."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 100 * low:
+        _plain_ticks(axes)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def with_half(middle: float, low: float, high: float, sign: bool = False) -> str:
@@ -389,6 +401,9 @@ def with_half(middle: float, low: float, high: float, sign: bool = False) -> str
     digits = int(np.clip(np.ceil(np.log10(3 / half)), 0, 4)) if half > 0 else 2
     text = f"{middle:{'+' if sign else ''}.{digits}f} ± {half:.{digits}f}"
     return text.replace("-", "−")
+
+
+_LETTERS = 20  # more of them do not stand side by side below a panel
 
 
 def ticks_at(axes: Axes, values: Sequence[float] | FloatArray, base: int | None = None) -> None:
@@ -403,7 +418,9 @@ def ticks_at(axes: Axes, values: Sequence[float] | FloatArray, base: int | None 
         axes.set_xlim(x.min() - room, x.max() + room)
     axes.xaxis.set_major_locator(FixedLocator(x.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(x, [f"{value:g}" for value in x])
+    labels = [f"{value:g}" for value in x]
+    aslant = sum(map(len, labels)) >= _LETTERS
+    axes.set_xticks(x, labels, rotation=40 if aslant else 0)
 
 
 def mark_left_out(axes: Axes, places: Sequence[float], points: Sequence[Point]) -> None:
