@@ -81,7 +81,7 @@ MOVED = Effect("distance", "distance moved in\n{window} steps (less twin's)")
 DEFLECTION = Effect("deflection", "deflection\n(less twin's)")
 FORGETTING = Effect("forgetting", "forgetting\n(accuracy, less twin's)")
 RECOVERY = Effect("recovery", "recovery\n(share of the fall)")
-MINIMUM_STEP = Effect("minimum_step", "minimum of the norm\n(steps from the boundary)")
+MINIMUM_STEP = Effect("minimum_step", "step of the minimum\nnorm, from the boundary")
 
 
 @dataclass(frozen=True)
