@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -16,8 +17,8 @@ from ntkscope.figures import panels
 from ntkscope.figures.panels import FloatArray, Look, Point
 from ntkscope.figures.style import REGIME_COLOURS, REGIME_MARKERS, width_colours
 from ntkscope.figures.sweeps import every_point, in_words, series_of, words_of
-from ntkscope.fits.correlation import between_runs, within_runs
-from ntkscope.fits.paired import Interval
+from ntkscope.fits import results_of
+from ntkscope.fits.foretelling import BETWEEN, WITHIN
 
 _MARKERS = (*REGIME_MARKERS, "X", "<", ">", "*")
 _DOTS = {"linestyle": "none", "markersize": 2.6, "alpha": 0.85}
@@ -132,22 +133,23 @@ def forgetting_words(fits: xr.Dataset) -> dict[str, str]:
 
 def correlations_in_words(fits: xr.Dataset) -> list[str]:
     """Correlations of drop and forgetting between the means of runs, and within runs."""
-    confidence = float(fits.attrs["confidence"])
-    runs = [run for run in runs_of(fits) if np.nan_to_num(run).any()]
-    drop, forgotten = np.stack(runs, axis=1) if runs else np.empty((2, 0, fits.sizes["seed"]))
-    between = between_runs(drop, forgotten, confidence)
-    within = within_runs(drop, forgotten, confidence)
+    head = f"correlation and its {100 * float(fits.attrs['confidence']):g}% interval"
+    results = results_of(fits)
+    found = {row["against"]: row for _, row in results.iterrows() if row["quantity"] == _PAIR[1]}
+    if BETWEEN not in found:
+        return [head, "not asked:", "all classes are in its test images"]
+    between, within = found[BETWEEN], found[WITHIN]
     return [
-        f"correlation and its {100 * confidence:g}% interval",
-        f"between {len(runs)} runs: {_interval(between)}",
+        head,
+        f"between {between['n']} runs: {_interval(between)}",
         f"within runs: {_interval(within)}",
     ]
 
 
-def _interval(found: Interval) -> str:
-    if not np.isfinite(found.estimate):
+def _interval(found: pd.Series[Any]) -> str:
+    if not np.isfinite(found["estimate"]):
         return "none"
-    ends = f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    ends = f"{found['estimate']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
     return ends.replace("-", "−")
 
 

@@ -1,6 +1,6 @@
 """What is asked of each analysis' sweep: laws along its axes, and differences between its cells.
 
-Every statistic is one value a seed with a t interval over seeds, but for AICc and R².
+Every statistic is one value a seed with a t interval over seeds, but for AICc, R² and correlations.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import xarray as xr
 from ntkscope.fits.cells import Line, cell_table, complete, lines
 from ntkscope.fits.comparisons import controls, frequency
 from ntkscope.fits.concavity import bend_by_seed, curvature_by_seed, first_share_by_seed
+from ntkscope.fits.foretelling import NOT_ASKED, foretelling
 from ntkscope.fits.paired import FloatArray, Interval, t_interval
 from ntkscope.fits.peak import lowest_by_seed
 from ntkscope.fits.reactivation import QUANTITIES
@@ -88,7 +89,7 @@ def sweep_results(
         classes: of its first task; None: nothing is held against the dissimilarity of tasks.
         confidence: such as 0.95.
     """
-    if analysis not in (*SWEEPS, "controls") or not values.sizes["boundary"]:
+    if not values.sizes["boundary"]:
         return xr.Dataset()
     table = cell_table(values)
     if classes and {"protocol", "new_classes"} <= set(table.columns):
@@ -103,6 +104,8 @@ def sweep_results(
     if "variant" in table.columns:
         compare = {"frequency": frequency, "controls": controls}
         found += compare[analysis](table, confidence) if analysis in compare else []
+    if analysis not in NOT_ASKED:
+        found += foretelling([table], confidence)
     return as_dataset(found, values)
 
 

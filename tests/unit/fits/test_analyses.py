@@ -11,6 +11,7 @@ import xarray as xr
 
 from ntkscope.fits import results_of
 from ntkscope.fits.analyses import sweep_results
+from ntkscope.fits.paired import FloatArray
 from tests.unit.fits.sweeps import OFFSETS, SEEDS, sweep
 
 
@@ -168,7 +169,17 @@ def test_reactivation_along_a_sequence_accumulates_or_decays() -> None:
     assert (row["variant"], row["boundary"], row["against"]) == ("long", -1, "boundary")
 
 
-@pytest.mark.parametrize("analysis", ["reactivation", "table"])
-def test_other_analyses_have_no_results(analysis: str) -> None:
-    values = sweep([{"width": w} for w in (1, 2, 3)], spike=lambda b, width: OFFSETS)
-    assert len(results(values, analysis)) == 0
+@pytest.mark.parametrize("analysis", ["reactivation", "table", "frequency"])
+def test_other_analyses_ask_for_correlations_alone(analysis: str) -> None:
+    def drop(b: int, width: int) -> FloatArray:
+        return width + OFFSETS
+
+    cells = [{"width": w} for w in (1, 2, 4, 8)]
+    values = sweep(cells, spike=drop, norm_drop=drop, forgetting=drop)
+    found = results(values, analysis)
+    if analysis == "frequency":
+        assert len(found) == 0
+        return
+    assert list(found["statistic"]) == ["correlation"] * 2
+    np.testing.assert_allclose(found["estimate"], 1)
+    assert list(found["n"]) == [4, 5]

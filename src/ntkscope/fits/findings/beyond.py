@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ntkscope.fits.cells import KEYS, axes_of_table, seeds_of
-from ntkscope.fits.correlation import between_runs, within_runs
 from ntkscope.fits.findings.claim import OURS, Claim, less_than, more_than, within
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.findings.task_shifts import NOTICEABLE
-from ntkscope.fits.paired import FloatArray, Interval
+from ntkscope.fits.foretelling import BETWEEN, NOT_ASKED, WITHIN, foretelling
 from ntkscope.fits.results import Result, of_seeds
 
 
@@ -48,50 +44,15 @@ def _relabelled(evidence: Evidence) -> list[Result]:
     ]
 
 
-def _drops_and_forgetting(evidence: Evidence) -> tuple[FloatArray, FloatArray]:
-    """Norm drop and forgetting (run, seed) of all experiments, boundaries of a run averaged.
-
-    A run that several experiments share is taken once; one whose task does not change, never.
-    Shifts of frequency are left out: their test images have all classes alike, so that accuracy on
-    the old task does not say what was forgotten.
-    """
-    found: dict[bytes, FloatArray] = {}
-    for experiment in evidence.fits:
-        if evidence.fits[experiment].attrs["analysis"] == "frequency":
-            continue
-        table = evidence.table(experiment)
-        both = [table[table["quantity"] == name] for name in ("norm_drop", "forgetting")]
-        axes = axes_of_table(both[0])
-        pairs = both[0].merge(both[1], on=[*axes, KEYS[0]], suffixes=(None, "_other"))
-        seeds = seeds_of(both[0])
-        for _, run in pairs.groupby(axes, dropna=False, sort=False):
-            values = np.stack([run[seeds], run[[f"{seed}_other" for seed in seeds]]]).mean(axis=1)
-            if np.isfinite(values).any() and np.nanmax(np.abs(values)) > 0:
-                found.setdefault(values.astype(float).round(12).tobytes(), values.astype(float))
-    runs = np.stack(list(found.values())) if found else np.empty((0, 2, 0))
-    return runs[:, 0], runs[:, 1]
-
-
-def _between(evidence: Evidence) -> list[Result]:
-    drops, forgetting = _drops_and_forgetting(evidence)
-    return [
-        _correlation(
-            between_runs(drops, forgetting, 0.95),
-            "between runs",
-            "n counts runs, of a design and no sample",
-        )
+def _foretelling(evidence: Evidence, against: str) -> list[Result]:
+    """The correlation over the runs of all experiments that are asked."""
+    asked = [
+        evidence.table(name)
+        for name, fits in evidence.fits.items()
+        if fits.attrs["analysis"] not in NOT_ASKED
     ]
-
-
-def _within(evidence: Evidence) -> list[Result]:
-    drops, forgetting = _drops_and_forgetting(evidence)
-    note = f"n counts seeds, over {len(drops)} runs"
-    return [_correlation(within_runs(drops, forgetting, 0.95), "within runs", note)]
-
-
-def _correlation(interval: Interval, against: str, note: str) -> Result:
-    nothing = np.asarray([np.nan])
-    return Result("r", "forgetting", against, "1", {}, -1, interval, nothing, note)
+    widest = max(float(fits.attrs["confidence"]) for fits in evidence.fits.values())
+    return [result for result in foretelling(asked, widest) if result.against == against]
 
 
 _SEQUENCES = {
@@ -210,7 +171,7 @@ CLAIMS = [
         "",
         "correlation of norm drop and forgetting between the means of runs, frequency left out",
         more_than(0.0),
-        _between,
+        lambda evidence: _foretelling(evidence, BETWEEN),
     ),
     Claim(
         "drop_foretells_forgetting_within",
@@ -219,7 +180,7 @@ CLAIMS = [
         "",
         "correlation of norm drop and forgetting within runs, jackknife over seeds",
         more_than(0.0),
-        _within,
+        lambda evidence: _foretelling(evidence, WITHIN),
     ),
     *(
         _decaying(variant, quantity)
