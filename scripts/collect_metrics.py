@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from ntkscope.logs import job_log
+from ntkscope.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
-    from ntkscope.fits import collect_metrics
-    from ntkscope.provenance import provenance
+    with lasting_imports():
+        from ntkscope.fits import collect_metrics
+        from ntkscope.provenance import provenance
 
     files = snakemake.input.metrics
     cells = [

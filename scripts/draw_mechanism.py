@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from ntkscope.logs import job_log
+from ntkscope.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
-    from ntkscope.config.sections import FigureStyle
-    from ntkscope.figures import draw_figure
+    with lasting_imports():
+        from ntkscope.config.sections import FigureStyle
+        from ntkscope.figures import draw_figure
 
     draw_figure(
         "mechanism",

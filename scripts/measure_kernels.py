@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from ntkscope.logs import job_log
+from ntkscope.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
-    from ntkscope.metrics import measure_kernels
-    from ntkscope.provenance import provenance
+    with lasting_imports():
+        from ntkscope.metrics import measure_kernels
+        from ntkscope.provenance import provenance
 
     measure_kernels(
         [Path(file) for file in snakemake.input.kernels],

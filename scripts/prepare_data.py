@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from ntkscope.logs import job_log
+from ntkscope.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
-    from ntkscope.config import DatasetSpec
-    from ntkscope.config.sections import Dataset
-    from ntkscope.data import prepare_data
+    with lasting_imports():
+        from ntkscope.config import DatasetSpec
+        from ntkscope.config.sections import Dataset
+        from ntkscope.data import prepare_data
 
     prepare_data(
         Dataset.model_validate(snakemake.config["datasets"][snakemake.wildcards.dataset]),

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from ntkscope.logs import job_log
+from ntkscope.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
-    from ntkscope.config import KernelSpec, RunSpec
-    from ntkscope.config.sections import Resources
-    from ntkscope.kernels import take_kernels
-    from ntkscope.training.device import keep_freed_memory
+    with lasting_imports():
+        from ntkscope.config import KernelSpec, RunSpec
+        from ntkscope.config.sections import Resources
+        from ntkscope.kernels import take_kernels
+        from ntkscope.training.device import keep_freed_memory
 
     keep_freed_memory()
     settings = Resources.model_validate(snakemake.config["resources"])
