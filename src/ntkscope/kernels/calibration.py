@@ -9,8 +9,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ntkscope.kernels.products import product
 from ntkscope.kernels.work import Rates
+from ntkscope.products import product
 
 _SIDE, _ELEMENTS, _TRIES = 512, 2**20, 4
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from ntkscope.kernels.conventions import Pairs
-from ntkscope.kernels.products import product, products
 from ntkscope.kernels.terms import OuterProducts, by_cotangent, inner_products
 from ntkscope.kernels.work import Sizes, Work, of_product
+from ntkscope.products import product, products
 
 
 def add_factored(total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs) -> None:

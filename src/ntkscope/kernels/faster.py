@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ntkscope.kernels.products import product, takes_onednn
+from ntkscope.products import product, takes_onednn
 
 Two = int | tuple[int, int]
 

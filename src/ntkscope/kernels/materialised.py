@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from ntkscope.kernels.conventions import Pairs
-from ntkscope.kernels.products import product, products
 from ntkscope.kernels.terms import (
     Gradients,
     OuterProducts,
@@ -13,6 +12,7 @@ from ntkscope.kernels.terms import (
     weight_gradients,
 )
 from ntkscope.kernels.work import Sizes, Work, of_product
+from ntkscope.products import product, products
 
 
 def materialise(term: OuterProducts) -> Gradients:

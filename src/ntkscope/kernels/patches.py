@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ntkscope.kernels.products import product
+from ntkscope.products import product
 
 Convolution = nn.Conv1d | nn.Conv2d
 Two = tuple[int, int]

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ntkscope.kernels.conventions import Pairs
-from ntkscope.kernels.products import product
 from ntkscope.kernels.terms import OuterProducts, inner_products, part
 from ntkscope.kernels.work import Sizes, Work, of_product
+from ntkscope.products import product
 
 _TILE = 2**19  # numbers in the largest temporary: what stays in a cache
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.kernels.patches import Window, patch_products
-from ntkscope.kernels.products import product, products
+from ntkscope.products import product, products
 
 
 @dataclass

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ntkscope.kernels import products as module
+from ntkscope import products as module
 from ntkscope.kernels.patches import patch_products, patches, pixels, window_of
-from ntkscope.kernels.products import product, products
+from ntkscope.models.batched_linear import batched_linear
+from ntkscope.products import product, products
 
 torch.set_num_threads(1)
 
@@ -19,7 +20,8 @@ def by_onednn(request, monkeypatch):
     if request.param and not torch.backends.mkldnn.is_available():
         pytest.skip("torch without oneDNN")
     monkeypatch.setattr(module, "_mkl_is_slow", lambda: request.param)
-    monkeypatch.setattr(module, "_WORTH", 1)
+    monkeypatch.setattr(module, "_WORTH", 0)
+    monkeypatch.setattr(module, "_WORTH_EACH", 0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -31,6 +33,21 @@ def test_products_are_those_of_torch(by_onednn, sizes, dtype):
     torch.testing.assert_close(products(a, b), a @ b.mT, rtol=1e-5, atol=1e-5)
     turned = a[0].T.contiguous().T
     torch.testing.assert_close(product(turned, b[0]), a[0] @ b[0].T, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_batched_linear_layers_and_their_gradients_are_torchs(by_onednn, with_bias):
+    sizes = ((3, 9, 5), (3, 7, 5), (3, 7))
+    x, weight, bias = (torch.randn(size).requires_grad_() for size in sizes)
+    own = [x, weight, bias] if with_bias else [x, weight]
+    expected = 0.7 * x @ weight.mT + (1.3 * bias.unsqueeze(1) if with_bias else 0)
+    found = batched_linear(x, weight, bias if with_bias else None, 0.7, 1.3)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    g = torch.randn_like(found)
+    for mine, theirs in zip(
+        torch.autograd.grad(found, own, g), torch.autograd.grad(expected, own, g), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_an_empty_sum_is_zero(by_onednn):

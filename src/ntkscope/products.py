@@ -14,12 +14,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-_WORTH = 2**17  # multiply-adds from which oneDNN's longer preparation pays
+# Multiply-adds above which oneDNN's longer preparation pays: of one product, and of each of a
+# batch, which MKL prepares once.
+_WORTH, _WORTH_EACH = 2**17, 2**20
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
     """⟨left_i, right_j⟩ of [n, D] and [m, D]: [n, m]; no gradient flows through it."""
-    if left.shape[0] * right.numel() < _WORTH or not takes_onednn(left):
+    if left.shape[0] * right.numel() <= _WORTH or not takes_onednn(left):
         return left @ right.T
     found: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
     return found
@@ -27,7 +29,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
 def products(left: Tensor, right: Tensor) -> Tensor:
     """⟨left_bi, right_bj⟩ of [B, n, D] and [B, m, D]: [B, n, m]."""
-    if left[0].shape[0] * right[0].numel() < _WORTH or not takes_onednn(left):
+    if left[0].shape[0] * right[0].numel() <= _WORTH_EACH or not takes_onednn(left):
         return left @ right.mT
     found = left.new_empty(len(left), left.shape[1], right.shape[1])
     for one, a, b in zip(found, left, right, strict=True):
