@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
-from ntkscope.figures.style import width_colours
 from ntkscope.fits import results_of
 
 METRICS = (panels.VELOCITY, panels.NORM)
@@ -32,13 +31,8 @@ def draw_duration(
     regimes = panels.values_of(points, "regime")
     shape = len(METRICS), len(regimes)
     figure, (left, right) = panels.lines_and_effects(style, shape, 2, 0.52, 2 / len(regimes))
-    lengths = sorted(panels.values_of(points, "steps"))
-    colours = dict(zip(lengths, width_colours(style.palette, len(lengths)), strict=True))
-    for regime, column in zip(regimes, left.T, strict=True):
-        column[0].set_title(labels.get(regime, regime))
-        chosen = panels.where(points, regime=regime)
-        panels.draw_lines(column, chosen, METRICS, "steps", colours, fits.attrs)
-    panels.finish_lines(left, METRICS, int(fits.attrs["window"]))
+    columns = {labels.get(r, r): panels.where(points, regime=r) for r in regimes}
+    colours = panels.draw_columns(left, columns, METRICS, "steps", style.palette, fits.attrs)
     _effects(right, points, regimes, fits)
     panels.letter(left, right)
     lines = [panels.line_handle(f"{length:g}", colour) for length, colour in colours.items()]

@@ -16,7 +16,6 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.captions import number_in_words
 from ntkscope.figures.panels import Effect, Look, Point
-from ntkscope.figures.style import width_colours
 from ntkscope.fits import results_of
 
 METRICS = (panels.VELOCITY, panels.NORM)
@@ -42,13 +41,9 @@ def draw_learning_rate(
     regimes = panels.values_of(points, "regime")
     shape = len(METRICS), len(regimes)
     figure, (left, right) = panels.lines_and_effects(style, shape, 3, 0.52, 2.4 / len(regimes))
-    rates = sorted(panels.values_of(points, "learning_rate"))
-    colours = dict(zip(rates, width_colours(style.palette, len(rates)), strict=True))
-    for regime, column in zip(regimes, left.T, strict=True):
-        column[0].set_title(labels.get(regime, regime))
-        chosen = panels.where(points, regime=regime)
-        panels.draw_lines(column, chosen, METRICS, "learning_rate", colours, fits.attrs)
-    panels.finish_lines(left, METRICS, int(fits.attrs["window"]))
+    columns = {labels.get(r, r): panels.where(points, regime=r) for r in regimes}
+    axis = "learning_rate"
+    colours = panels.draw_columns(left, columns, METRICS, axis, style.palette, fits.attrs)
     _effects(right, points, fits)
     panels.letter(left, right)
     lines = [panels.line_handle(f"{rate:g}", colour) for rate, colour in colours.items()]

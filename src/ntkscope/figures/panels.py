@@ -30,6 +30,7 @@ from ntkscope.figures.style import (
     REGIME_MARKERS,
     TWIN,
     TWIN_DASHES,
+    width_colours,
 )
 
 FloatArray = NDArray[np.float64]
@@ -306,6 +307,34 @@ def finish_lines(grid: Grid, metrics: Sequence[Metric], window: int) -> None:
         axes.tick_params(labelbottom=False)
     for axes in grid[-1]:
         axes.set_xlabel("steps from the boundary")
+
+
+def draw_columns(
+    grid: Grid,
+    columns: Mapping[str, Sequence[Point]],
+    metrics: Sequence[Metric],
+    axis: str,
+    palette: str,
+    attrs: Mapping[str, Any],
+) -> dict[Any, Any]:
+    """Trajectories, a column of panels for some points, a line for each value of an axis.
+
+    Args:
+        grid: (metric, column); columns: title → its points.
+        metrics: of the rows.
+        axis: what the lines of a column differ in; palette: of its values.
+        attrs: of the fits.
+
+    Returns:
+        The values in order and their colours.
+    """
+    values = sorted({point.at[axis] for points in columns.values() for point in points})
+    colours = dict(zip(values, width_colours(palette, len(values)), strict=True))
+    for (title, points), column in zip(columns.items(), grid.T, strict=True):
+        column[0].set_title(title)
+        draw_lines(column, points, metrics, axis, colours, attrs)
+    finish_lines(grid, metrics, int(attrs["window"]))
+    return colours
 
 
 def share_limits(row: Sequence[Axes] | Grid, metric: Metric, window: int) -> None:

@@ -19,7 +19,6 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.captions import number_in_words
 from ntkscope.figures.panels import Look, Point
-from ntkscope.figures.style import width_colours
 from ntkscope.fits import results_of
 
 METRICS = (panels.VELOCITY, panels.NORM)
@@ -62,13 +61,10 @@ def draw_similarity(
     rows = 2 if "classes" in fits.attrs else 1
     shapes = [(len(METRICS), len(series)), (rows, len(EFFECTS))]
     figure, (above, below) = panels.new_blocks(style, shapes, 0.5 + 0.25 * rows, ratios=())
-    numbers = panels.values_of(points, "new_classes")
-    colours = dict(zip(numbers, width_colours(style.palette, len(numbers)), strict=True))
-    for (protocol, regime), column in zip(series, above.T, strict=True):
-        column[0].set_title(f"{protocol}\n{labels.get(regime, regime)}")
-        chosen = panels.where(points, protocol=protocol, regime=regime)
-        panels.draw_lines(column, chosen, METRICS, "new_classes", colours, fits.attrs)
-    panels.finish_lines(above, METRICS, int(fits.attrs["window"]))
+    columns = {
+        f"{p}\n{labels.get(r, r)}": panels.where(points, protocol=p, regime=r) for p, r in series
+    }
+    colours = panels.draw_columns(above, columns, METRICS, "new_classes", style.palette, fits.attrs)
     _effects(below, points, series, fits)
     panels.letter(above, below)
     lines = [panels.line_handle(f"{number:g}", colour) for number, colour in colours.items()]

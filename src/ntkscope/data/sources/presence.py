@@ -9,13 +9,17 @@ from ntkscope.data.sources.fashion_mnist import DEBIAN
 from ntkscope.data.sources.files import places
 
 _SIGNS = {
-    "fashion_mnist": ("FashionMNIST/raw/train-images-idx3-ubyte.gz", "train-images-idx3-ubyte.gz"),
-    "cifar10": ("cifar-10-batches-py/data_batch_1", "data_batch_1"),
-    "cifar100": ("cifar-100-python/meta", "meta"),
-    "svhn": ("train_32x32.mat",),
-    "imagenet100": ("train", "val"),
-    "cifar5m": ("part0.npz", "cifar5m_part0.npz"),
+    "fashion_mnist": (
+        ("FashionMNIST/raw/train-images-idx3-ubyte.gz",),
+        ("train-images-idx3-ubyte.gz",),
+    ),
+    "cifar10": (("cifar-10-batches-py/data_batch_1",), ("data_batch_1",)),
+    "cifar100": (("cifar-100-python/meta",), ("meta",)),
+    "svhn": (("train_32x32.mat",),),
+    "imagenet100": (("train", "val"),),
+    "cifar5m": (("part0.npz",), ("cifar5m_part0.npz",)),
 }
+"""For each dataset: any of these in a folder is a sign of it, if all of the sign is there."""
 _NEVER_DOWNLOADED = ("imagenet100", "cifar5m")
 
 
@@ -31,5 +35,8 @@ def is_there(dataset: Dataset) -> bool:
     folders: list[Path] = list(places(dataset))
     if dataset.name == "fashion_mnist" and not dataset.root:
         folders.append(DEBIAN)
-    found = [(folder / sign).exists() for folder in folders for sign in _SIGNS[dataset.name]]
-    return all(found[:2]) or all(found[2:]) if dataset.name == "imagenet100" else any(found)
+    return any(
+        all((folder / part).exists() for part in sign)
+        for folder in folders
+        for sign in _SIGNS[dataset.name]
+    )
