@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -31,12 +32,18 @@ def test_every_job_is_slurms_and_the_figure_is_the_same(
     project.change("resources.gpu", 1)
     project.build(*OPTIONS)
     jobs = scontrol(project, "show", "jobs", "-o").splitlines()
-    of_rules = {rule: [job for job in jobs if f"rule_{rule}" in job] for rule in ALL_JOBS}
+    of_rules = {rule: jobs_of(rule, jobs) for rule in ALL_JOBS}
     assert {rule: len(found) for rule, found in of_rules.items()} == ALL_JOBS
     with_gpu = {rule for rule, found in of_rules.items() if all("gpu:1" in job for job in found)}
     assert with_gpu == {"train_task", "take_kernels"}
     figures = [(p.root / "figures/reactivation.pdf").read_bytes() for p in (project, finished)]
     assert figures[0] == figures[1]
+
+
+def jobs_of(rule: str, jobs: list[str]) -> list[str]:
+    """Those that are the rule's, and not of another whose name begins alike."""
+    comment = re.compile(rf"Comment=rule_{rule}(_wildcards_\S*)?(\s|$)")
+    return [job for job in jobs if comment.search(job)]
 
 
 def scontrol(project: Project, *arguments: str) -> str:

@@ -83,6 +83,7 @@ def test_killed_while_it_takes_kernels_it_ends_with_the_same_bits(slower: Projec
 
 @pytest.mark.slow
 def test_ended_by_ctrl_c_it_goes_on_without_more_ado(slower: Project) -> None:
+    slower.change("experiments.reactivation.stream.steps", 1500)
     target, _ = first_task(slower)
     process = slower.start(target)
     slower.wait_for(TRAINING, process)
