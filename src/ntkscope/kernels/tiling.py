@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ntkscope.kernels.plan import Plan
 
 _TILE = 2**19  # numbers of a tile of the result: what stays in a cache beside what it is made of
-_LAUNCH = 2**22  # multiply-adds in the time that one more tile takes of itself
+_LAUNCH = 2**24  # multiply-adds in the time that one more tile takes of itself
 
 
 def tiles(n: int, m: int, plan: Plan, same: bool) -> Iterator[tuple[slice, slice]]:
