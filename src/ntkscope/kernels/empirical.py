@@ -38,8 +38,9 @@ def empirical_ntk(
             `conventions.EMPIRICAL_KINDS`.
         by_layer: a kernel for each module that has parameters of its own; a shared parameter
             belongs to the first. kind="layers" is kind="trace" with by_layer.
-        memory: budget beside the kernel itself, in bytes or as text ("2GB"); the result is the
-            same to rounding, the time may be longer. None: half of what is free.
+        memory: budget beside the kernel itself, in bytes or as text ("2GB"): samples, and outputs,
+            are taken in parts that fit; the result is the same to rounding, the time may be
+            longer. None: half of what is free.
         chunk: at most so many samples in one pass.
         force: for tests: a strategy for all layers that allow it (`strategies.STRATEGIES`).
         plan: of `plan_ntk`, for this model and kind and inputs of this shape; the parameters may

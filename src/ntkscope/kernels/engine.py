@@ -4,18 +4,6 @@ One forward pass records what enters each layer, one backward pass a cotangent w
 these two a layer's per-sample gradients are made of, and their Gram matrices added up (Novak et al.
 2022, "Fast finite width neural tangent kernel", §3). Only upper tiles are computed where both sides
 are the same samples.
-
-Against the plain Jacobians of `jacobian.py`, float32, one thread of a shared two-core machine, both
-in one process by turns, least of 3 to 6 (seconds under load; the MLP's Jacobian once):
-
-| network                                 | N   | kind  | engine | Jacobian | ratio |
-|-----------------------------------------|-----|-------|--------|----------|-------|
-| convolutions 32, 64 on 32×32×3, K = 10  | 50  | trace | 0.56   | 1.45     | 2.6   |
-| the same                                | 50  | full  | 0.53   | 1.90     | 3.6   |
-| Myrtle-5, 32 channels, K = 1            | 50  | trace | 0.15   | 0.25     | 1.6   |
-| the same, K = 10                        | 50  | trace | 0.89   | 2.50     | 2.8   |
-| the same, K = 10                        | 50  | full  | 1.14   | 2.74     | 2.4   |
-| MLP 784-512-512-10                      | 200 | trace | 0.043  | 50.8     | 1200  |
 """
 
 from __future__ import annotations
@@ -27,10 +15,10 @@ from torch import Tensor, nn
 
 from ntkscope.kernels.below_readout import one_cotangent
 from ntkscope.kernels.features import terms_of
-from ntkscope.kernels.memory import Portions, portions
+from ntkscope.kernels.outputs import Part, parts
 from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.planning import make_plan
-from ntkscope.kernels.results import Result
+from ntkscope.kernels.results import Result, room_for, samples_first
 from ntkscope.kernels.strategies import add_gram
 from ntkscope.kernels.terms import OuterProducts, Term, gather, part
 from ntkscope.kernels.tiling import tiles
@@ -59,8 +47,9 @@ def layer_ntks(
         kind: one of `conventions.EMPIRICAL_KINDS`.
         by_layer: else one entry, "", of their sum.
         memory: budget for what is kept of the samples and for the passes, in bytes or as text
-            ("2GB"), without the kernels themselves; samples that do not fit are passed again for
-            each block of those that are held. None: everything is held.
+            ("2GB"), without the kernels themselves. Where not all samples fit, they pass again for
+            each block of those that are held, or fewer outputs are taken at once (`outputs`).
+            None: everything is held.
         chunk: at most so many samples in one pass.
         force: a strategy for all layers that allow it (`strategies.STRATEGIES`).
         plan: of this very model and kind, made before; the parameters' values may have changed.
@@ -94,34 +83,42 @@ def kernels(
 ) -> dict[str, Tensor]:
     """As `layer_ntks`, but of kind full a view [N, K, N2, K] of memory with the outputs first."""
     n, m = len(x1), len(x1 if x2 is None else x2)
-    split = portions(memory, n, plan.working_bytes, plan.term_bytes, chunk)
     names = [layer.name for layer in plan.layers if layer.owns]
     groups = {name: [name] for name in names} if by_layer else {"": names}
-    found = {key: Result(plan, n, m, symmetric=x2 is None) for key in groups}
-    for left, right, at, same in _blocks(model, plan, x1, x2, split):
-        _multiply(plan, left, right, at, same, {found[key]: groups[key] for key in groups})
-        del left, right  # before the next are made
-    return {key: result.kernel for key, result in found.items()}
+    found = {key: room_for(plan, n, m) for key in groups}
+    for some in parts(plan, memory, n, 0 if x2 is None else m, chunk):
+        results = {
+            key: Result(values, plan, some, symmetric=x2 is None) for key, values in found.items()
+        }
+        sums = {results[key]: groups[key] for key in groups}
+        for left, right, at, same in _blocks(model, some, x1, x2):
+            _multiply(some.plan, left, right, at, same, sums)
+            del left, right  # before the next are made
+        for result in results.values():
+            result.finish()
+    return {key: samples_first(values, plan.pairs) for key, values in found.items()}
 
 
 def _blocks(
-    model: nn.Module, plan: Plan, x1: Tensor, x2: Tensor | None, split: Portions
+    model: nn.Module, some: Part, x1: Tensor, x2: Tensor | None
 ) -> Iterator[tuple[Terms, Terms, tuple[int, int], bool]]:
     """Terms of held rows, terms of columns, where their block stands, whether they are the same.
 
-    With one set of samples only the blocks from the diagonal on. Few columns stand beside many
-    rows: every block of rows passes all later samples once more, so there should be few blocks.
+    With one set of samples, and of outputs, only the blocks from the diagonal on. Few columns stand
+    beside many rows: every block of rows passes all later samples once more, so there should be few
+    blocks.
     """
+    split, same = some.split, x2 is None and some.own
     columns = x1 if x2 is None else x2
     for row in range(0, len(x1), split.held):
         rows = x1[row : row + split.held]
-        left = _terms(model, plan, rows, split.chunk)
+        left = _terms(model, some.plan, rows, split.chunk)
         first = 0
-        if x2 is None:
+        if same:
             yield left, left, (row, row), True
             first = row + len(rows)
         for column in range(first, len(columns), split.beside):
-            right = _terms(model, plan, columns[column : column + split.beside], split.chunk)
+            right = _terms(model, some.beside, columns[column : column + split.beside], split.chunk)
             yield left, right, (row, column), False
             del right
         del left

@@ -14,6 +14,21 @@ from ntkscope.errors import ModelError
 _PASS_BYTES = 2**26  # of one forward and backward pass, where no budget says less
 
 
+@dataclass(frozen=True)
+class Need:
+    """Bytes a sample: `fixed`, and `each` for every cotangent."""
+
+    fixed: int = 0
+    each: int = 0
+
+    def __add__(self, other: Need) -> Need:
+        return Need(self.fixed + other.fixed, self.each + other.each)
+
+    def of(self, cotangents: int) -> int:
+        """Bytes for so many cotangents."""
+        return self.fixed + self.each * cotangents
+
+
 @dataclass
 class Portions:
     """How many samples at once.
@@ -52,7 +67,12 @@ def free_bytes(device: torch.device) -> int:
 
 
 def portions(
-    memory: int | str | None, samples: int, working: int, terms: int, chunk: int | None = None
+    memory: int | str | None,
+    samples: int,
+    working: int,
+    terms: int,
+    chunk: int | None = None,
+    others: int = 0,
 ) -> Portions:
     """Split the samples so that a pass, its terms and the terms held fit.
 
@@ -64,6 +84,7 @@ def portions(
         working: bytes a sample in a forward and backward pass.
         terms: bytes a sample of what is kept of it.
         chunk: at most so many samples a pass.
+        others: how many columns there are besides, if they are not the same samples.
 
     Raises:
         ModelError: not even two samples fit.
@@ -74,7 +95,7 @@ def portions(
     if memory is None:
         return Portions(samples, sys.maxsize, most)
     budget, each = parse_bytes(memory), max(working + terms, 1)
-    if samples * terms + most * each <= budget:
+    if (samples + others) * terms + most * each <= budget:
         return Portions(samples, sys.maxsize, most)
     one_pass = max(1, min(most, min(_PASS_BYTES, budget // 4) // each))
     room = (budget - one_pass * each) // max(terms, 1)

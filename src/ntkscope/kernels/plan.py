@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
 from ntkscope.kernels.conventions import Pairs
-from ntkscope.kernels.work import NOMINAL, Rates, Work
+from ntkscope.kernels.memory import Need
+from ntkscope.kernels.work import NOMINAL, Rates, Sizes, Work
 
 
 @dataclass
@@ -20,9 +21,10 @@ class Layer:
         learns: attribute → first name of that parameter in `model.named_parameters()`.
         owns: those names that are first met here; the layer's kernel is of them.
         strategy: one of `strategies.STRATEGIES`.
+        sizes: where it is made of outer products.
         work: of its Gram matrix, and of the gradients where they are made.
         passes: of its share in the passes there and back.
-        bytes: what is kept of each sample.
+        kept: memory of what is kept of each sample.
     """
 
     name: str
@@ -30,9 +32,10 @@ class Layer:
     learns: dict[str, str]
     owns: list[str]
     strategy: str = "materialised"
+    sizes: Sizes | None = None
     work: Work = field(default_factory=Work)
     passes: Work = field(default_factory=Work)
-    bytes: int = 0
+    kept: Need = field(default_factory=Need)
 
 
 @dataclass
@@ -49,7 +52,7 @@ class Plan:
         rates: of the device, as they were taken to be.
         mapped: whether the fallback may take all samples at once.
         tied: names of parameters that several known layers use.
-        working_bytes: what a forward and backward pass takes for each sample, about.
+        working: memory that a forward and backward pass takes for each sample, about.
     """
 
     model: nn.Module
@@ -61,7 +64,11 @@ class Plan:
     rates: Rates = NOMINAL
     mapped: bool = True
     tied: set[str] = field(default_factory=set)
-    working_bytes: int = 0
+    working: Need = field(default_factory=Need)
+
+    def of_outputs(self, starts: Tensor) -> Plan:
+        """The same with some of the cotangents."""
+        return replace(self, starts=starts)
 
     @property
     def full(self) -> bool:
@@ -79,9 +86,14 @@ class Plan:
         return [n for layer in self.layers if layer.strategy == "fallback" for n in layer.owns]
 
     @property
+    def working_bytes(self) -> int:
+        """What a forward and backward pass takes for each sample, about."""
+        return self.working.of(len(self.starts))
+
+    @property
     def term_bytes(self) -> int:
         """What is kept of each sample."""
-        return sum(layer.bytes for layer in self.layers)
+        return sum(layer.kept.of(len(self.starts)) for layer in self.layers)
 
     @property
     def work(self) -> Work:
@@ -103,7 +115,7 @@ class Plan:
         total = sum((layer.passes for layer in self.layers), Work())
         for layer in self.layers:
             if layer.owns:
-                held = layer.bytes * (n + m)
+                held = layer.kept.of(len(self.starts)) * (n + m)
                 rows.append(self._row(layer.name, layer.strategy, layer.work, held))
         rows.append(self._row("passes", "", total, None))
         rows.append(self._row("all", "", self.work, self.term_bytes * (n + m)))

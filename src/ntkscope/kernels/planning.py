@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from ntkscope.kernels.conventions import cotangents, pairs_of
 from ntkscope.kernels.features import Returned, layer_products
 from ntkscope.kernels.layers import is_known
+from ntkscope.kernels.memory import Need
 from ntkscope.kernels.patches import window_of
 from ntkscope.kernels.plan import Layer, Plan, learning_layers
 from ntkscope.kernels.refusals import count_outputs
 from ntkscope.kernels.strategies import WORK, cheapest
 from ntkscope.kernels.terms import OuterProducts
 from ntkscope.kernels.verification import trusted
-from ntkscope.kernels.work import NOMINAL, Rates, Sizes, Work, of_product
+from ntkscope.kernels.work import NOMINAL, Rates, Sizes, of_product, passes_work
 
 
 def make_plan(
@@ -73,23 +74,23 @@ def _choose(plan: Plan, layer: Layer, own: int, returned: Returned, force: str |
         returned: what flows back to it, of the probe.
         force: a strategy to take where it is possible.
     """
-    R, item, n = len(plan.starts), plan.starts.element_size(), min(2, plan.samples[0])
+    item, n = plan.starts.element_size(), min(2, plan.samples[0])
     for call, _ in returned:
-        numbers = 2 * R * call.shape.numel() + 4 * call.inputs.numel()
-        plan.working_bytes += numbers * item // n
+        fixed, each = 4 * call.inputs.numel() * item, 2 * call.shape.numel() * item
+        plan.working += Need(fixed // n, each // n)
     known = layer.strategy != "fallback" and not plan.is_tied(layer)
     products = layer_products(returned, n) if known else None
     if products is None:
-        layer.work = of_product(_sample_pairs(plan) * R, own * _times(plan))
-        layer.bytes = R * own * item
-        plan.working_bytes += 2 * layer.bytes if layer.strategy == "fallback" else 0
+        layer.work = of_product(_sample_pairs(plan) * len(plan.starts), own * _times(plan))
+        layer.kept = Need(each=own * item)
+        plan.working += Need(each=2 * own * item if layer.strategy == "fallback" else 0)
         return
-    sizes = _sizes(plan, layer, returned, products)
-    layer.strategy = cheapest(sizes, plan.rates, force)
-    layer.work = WORK[layer.strategy](sizes)
-    layer.passes = _passes(sizes)
-    layer.bytes = item * _kept(layer.strategy, sizes, len(returned) == 1 and returned[0][0].top)
-    plan.working_bytes += item * products.inputs[0].numel()
+    layer.sizes = _sizes(plan, layer, returned, products)
+    layer.strategy = cheapest(layer.sizes, plan.rates, force)
+    layer.work = WORK[layer.strategy](layer.sizes)
+    layer.passes = passes_work(layer.sizes)
+    layer.kept = _kept(layer, len(returned) == 1 and returned[0][0].top, item)
+    plan.working += Need(item * products.inputs[0].numel())
 
 
 def _sizes(plan: Plan, layer: Layer, returned: Returned, products: OuterProducts) -> Sizes:
@@ -123,19 +124,15 @@ def _times(plan: Plan) -> int:
     return len(plan.starts) if plan.pairs == "every" else 1
 
 
-def _passes(sizes: Sizes) -> Work:
-    """Once there, and once back a cotangent."""
-    rows = sizes.samples * sizes.groups * sizes.positions * sizes.outputs
-    return of_product(rows * (1 + sizes.cotangents), sizes.width)
-
-
-def _kept(strategy: str, sizes: Sizes, shared: bool) -> int:
-    """Numbers that are kept of a sample; `shared`: what flows back is the same for all."""
-    back = sizes.groups * sizes.cotangents * sizes.outputs
-    if strategy == "materialised":
-        return back * (sizes.width + 1)
+def _kept(layer: Layer, shared: bool, item: int) -> Need:
+    """Memory of what is kept of a sample; `shared`: what flows back is the same for all."""
+    sizes = layer.sizes
+    assert sizes is not None
+    back = sizes.groups * sizes.outputs * item
+    if layer.strategy == "materialised":
+        return Need(each=back * (sizes.width + 1))
     inputs = sizes.positions * sizes.width
-    if strategy == "pixels":
+    if layer.strategy == "pixels":
         assert sizes.image is not None
         inputs = math.prod(sizes.image)
-    return sizes.groups * inputs + (0 if shared else back * sizes.positions)
+    return Need(sizes.groups * inputs * item, 0 if shared else back * sizes.positions)

@@ -1,35 +1,46 @@
-"""A kernel that is filled in tile by tile, each number once, and its lower half by symmetry."""
+"""A kernel that is filled in tile by tile, and its lower half by symmetry."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from ntkscope.kernels.conventions import Pairs
+from ntkscope.kernels.outputs import Part
 from ntkscope.kernels.plan import Plan
 
 
+def room_for(plan: Plan, n: int, m: int) -> Tensor:
+    """Memory of a kernel, outputs first: [n, m]; [R, n, m] (own); [R, n, R, m] (every)."""
+    R = len(plan.starts)
+    shapes = {"summed": (n, m), "own": (R, n, m), "every": (R, n, R, m)}
+    return plan.starts.new_empty(shapes[plan.pairs])
+
+
+def samples_first(values: Tensor, pairs: Pairs) -> Tensor:
+    """A view with the outputs after the samples: [N, N2]; [N, N2, K] (own); [N, K, N2, K]."""
+    if pairs == "summed":
+        return values
+    return values.permute((1, 2, 0) if pairs == "own" else (1, 0, 3, 2))
+
+
 class Result:
-    """A kernel in the making.
+    """A part of a kernel in the making.
 
     Args:
-        plan: its kind, dtype and device.
-        n, m: samples.
-        symmetric: tiles below the diagonal are not given, but copied.
+        values: of the whole, from `room_for`.
+        plan: of the whole.
+        part: which outputs.
+        symmetric: rows and columns are the same samples; tiles below the diagonal are not given,
+            but copied.
     """
 
-    def __init__(self, plan: Plan, n: int, m: int, *, symmetric: bool) -> None:
-        R = len(plan.starts)
-        shapes = {"summed": (n, m), "own": (R, n, m), "every": (R, n, R, m)}
-        self.pairs, self.symmetric = plan.pairs, symmetric
-        self._scale = 1 / R if plan.pairs == "summed" else 1.0
-        self._values = plan.starts.new_empty(shapes[plan.pairs])
-        self._scratch = plan.starts.new_empty(0)
-
-    @property
-    def kernel(self) -> Tensor:
-        """[N, N2]; [N, N2, K] (own); [N, K, N2, K] (every): views with the outputs first."""
-        if self.pairs == "summed":
-            return self._values
-        return self._values.permute((1, 2, 0) if self.pairs == "own" else (1, 0, 3, 2))
+    def __init__(self, values: Tensor, plan: Plan, part: Part, *, symmetric: bool) -> None:
+        self.pairs, self._whole, self._part = plan.pairs, values, part
+        self._values = self._of(part.rows, part.columns)
+        self._scale = 1 / len(plan.starts) if plan.pairs == "summed" else 1.0
+        self._more = plan.pairs == "summed" and part.rows.start > 0
+        self._mirrored, self._crossed = symmetric and part.own, symmetric and not part.own
+        self._scratch = values.new_empty(0)
 
     def tile(self, n: int, m: int) -> Tensor:
         """Zeros for n × m samples, in memory that the next tile will use again."""
@@ -47,19 +58,33 @@ class Result:
         if self._scale != 1:
             tile *= self._scale
         height, width = tile.shape[1 if self.pairs == "every" else -2], tile.shape[-1]
-        if self.symmetric and row == column:
+        if self._mirrored and row == column:
             self._symmetrise(tile[..., :height])
-        self._part(row, column, height, width).copy_(tile)
+        self._put(tile, row, column, height, width)
         beside = max(0, row + height - column)  # columns of the square on the diagonal
-        if self.symmetric and beside < width:
-            mirrored = self._part(column + beside, row, width - beside, height)
-            mirrored.copy_(self._transposed(tile[..., beside:]))
+        if self._mirrored and beside < width:
+            mirrored = self._transposed(tile[..., beside:])
+            self._put(mirrored, column + beside, row, width - beside, height)
 
-    def _part(self, row: int, column: int, height: int, width: int) -> Tensor:
+    def finish(self) -> None:
+        """Of pairs of different outputs, the other way round."""
+        if self._crossed:
+            across = self._of(self._part.columns, self._part.rows)
+            across.copy_(self._values.permute(2, 3, 0, 1))
+
+    def _of(self, rows: slice, columns: slice) -> Tensor:
+        if self.pairs == "summed":
+            return self._whole
+        return self._whole[rows, :, columns] if self.pairs == "every" else self._whole[rows]
+
+    def _put(self, tile: Tensor, row: int, column: int, height: int, width: int) -> None:
         rows, columns = slice(row, row + height), slice(column, column + width)
-        if self.pairs == "every":
-            return self._values[:, rows, :, columns]
-        return self._values[..., rows, columns]
+        every = self.pairs == "every"
+        place = self._values[:, rows, :, columns] if every else self._values[..., rows, columns]
+        if self._more:
+            place += tile
+        else:
+            place.copy_(tile)
 
     def _transposed(self, tile: Tensor) -> Tensor:
         if self.pairs != "every":

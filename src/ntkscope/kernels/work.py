@@ -69,6 +69,12 @@ class Sizes:
         return 1 if self.pairs == "summed" else self.dots
 
 
+def passes_work(sizes: Sizes) -> Work:
+    """A layer's share of the passes: once there, and once back a cotangent."""
+    rows = sizes.samples * sizes.groups * sizes.positions * sizes.outputs
+    return of_product(rows * (1 + sizes.cotangents), sizes.width)
+
+
 @dataclass(frozen=True)
 class Rates:
     """How fast a device is: multiply-adds and elements a second."""
