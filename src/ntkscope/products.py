@@ -14,9 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-# Multiply-adds above which oneDNN's longer preparation pays: of one product, and of each of a
-# batch, which MKL prepares once.
-_WORTH, _WORTH_EACH = 2**17, 2**20
+_WORTH = 2**20  # multiply-adds above which oneDNN's longer preparation pays
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
@@ -27,15 +25,22 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     return found
 
 
-def products(left: Tensor, right: Tensor) -> Tensor:
-    """⟨left_bi, right_bj⟩ of [B, n, D] and [B, m, D]: [B, n, m]."""
-    if left[0].shape[0] * right[0].numel() <= _WORTH_EACH or not takes_onednn(left):
-        return left @ right.mT
-    found = left.new_empty(len(left), left.shape[1], right.shape[1])
-    for one, a, b in zip(found, left, right, strict=True):
+def products(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """⟨left_bi, right_bj⟩ of [B, n, D] and [B, m, D]: [B, n, m].
+
+    Args:
+        left, right: the matrices.
+        out: takes them, and is returned: [B, …, m], n of them in each of B.
+    """
+    if left[0].shape[0] * right[0].numel() <= _WORTH or not takes_onednn(left):
+        found = left @ right.mT
+        return found if out is None else out.copy_(found.view(out.shape))
+    if out is None:
+        out = left.new_empty(len(left), left.shape[1], right.shape[1])
+    for one, a, b in zip(out, left, right, strict=True):
         thin = len(b) < min(64, len(a))  # oneDNN wants the longer side second then
-        one.copy_(product(b, a).T if thin else product(a, b))
-    return found
+        one.copy_((product(b, a).T if thin else product(a, b)).view(one.shape))
+    return out
 
 
 def takes_onednn(like: Tensor) -> bool:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ntkscope.kernels.calibration import rates_of
 from ntkscope.kernels.conventions import EMPIRICAL_KINDS
 from ntkscope.kernels.engine import kernels
-from ntkscope.kernels.memory import free_bytes
+from ntkscope.kernels.memory import free_bytes, reuse_freed_memory
 from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.refusals import as_found, in_place_refused, refuse
@@ -60,6 +60,7 @@ def empirical_ntk(
     """
     _check(kind, force)
     refuse(model)
+    reuse_freed_memory()
     with as_found(model), in_place_refused(model):
         if plan is None:
             plan = make_plan(model, x1, x2, kind, force)

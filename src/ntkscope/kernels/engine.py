@@ -24,7 +24,7 @@ from ntkscope.kernels.terms import OuterProducts, Term, gather, part
 from ntkscope.kernels.tiling import tiles
 
 Terms = dict[str, Term]
-_WORTH_A_LOOK = 2**26  # multiply-adds
+_WORTH_A_LOOK = 512  # samples: products saved for each number that is looked at
 
 
 def layer_ntks(
@@ -166,5 +166,5 @@ def _multiply(
 def _reduced(left: Term, right: Term) -> tuple[Term, Term]:
     """Terms of one cotangent, where the products that this saves are worth the look."""
     assert isinstance(left, OuterProducts) and isinstance(right, OuterProducts)
-    products = left.samples * right.samples * left.gradients[0].numel()
-    return one_cotangent(left, right) if products > _WORTH_A_LOOK else (left, right)
+    fewest = min(left.samples, right.samples)
+    return one_cotangent(left, right) if fewest >= _WORTH_A_LOOK else (left, right)

@@ -17,13 +17,13 @@ from ntkscope.products import product, products
 
 def materialise(term: OuterProducts) -> Gradients:
     """The gradients [n, R, P] that the outer products sum to."""
-    weight = weight_gradients(term).flatten(2)
     if not term.offset:
-        return Gradients(weight)
-    bias = bias_gradients(term)
-    found = weight.new_empty(*weight.shape[:2], weight.shape[2] + bias.shape[2])
-    found[..., : weight.shape[2]] = weight
-    found[..., weight.shape[2] :] = bias
+        return Gradients(weight_gradients(term).flatten(2))
+    groups, _, R, O = term.gradients.shape[1:]  # noqa: E741
+    count = groups * O * term.width
+    found = term.gradients.new_empty(term.samples, R, count + groups * O)
+    weight_gradients(term, found[..., :count].unflatten(2, (groups * O, term.width)))
+    found[..., count:] = bias_gradients(term)
     return Gradients(found)
 
 

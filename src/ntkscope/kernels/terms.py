@@ -135,17 +135,20 @@ def bias_gradients(term: OuterProducts) -> Tensor:
     return total * math.sqrt(term.offset)
 
 
-def weight_gradients(term: OuterProducts) -> Tensor:
-    """Σ_s g_s u_sᵀ: [n, R, groups·O, D]."""
+def weight_gradients(term: OuterProducts, out: Tensor | None = None) -> Tensor:
+    """Σ_s g_s u_sᵀ: [n, R, groups·O, D], written to `out` where that is given."""
     n, groups, _, R, O = (*term.inputs.shape[:2], *term.gradients.shape[2:])  # noqa: E741
     g = term.gradients.expand(n, -1, -1, -1, -1)
     if not term.inputs.is_floating_point():
         index = term.inputs[:, :, None, None].expand(-1, -1, R, O, -1)
         found = g.new_zeros(n, groups, R, O, term.width).scatter_add_(4, index, g.movedim(2, 4))
     else:
-        rows = g.flatten(3).flatten(0, 1).mT
-        found = products(rows, term.inputs.flatten(0, 1).mT).view(n, groups, R, O, -1)
-    return torch.transpose(found, 1, 2).flatten(2, 3)
+        rows, columns = g.flatten(3).flatten(0, 1).mT, term.inputs.flatten(0, 1).mT
+        if out is not None and groups == 1:
+            return products(rows, columns, out)
+        found = products(rows, columns).view(n, groups, R, O, -1)
+    found = torch.transpose(found, 1, 2).flatten(2, 3)
+    return found if out is None else out.copy_(found)
 
 
 def join_calls(terms: list[OuterProducts]) -> OuterProducts:

@@ -21,7 +21,6 @@ def by_onednn(request, monkeypatch):
         pytest.skip("torch without oneDNN")
     monkeypatch.setattr(module, "_mkl_is_slow", lambda: request.param)
     monkeypatch.setattr(module, "_WORTH", 0)
-    monkeypatch.setattr(module, "_WORTH_EACH", 0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,12 +21,9 @@ from ntkscope.kernels.infinite.layouts import Layout
 from ntkscope.kernels.infinite.products import cross_products
 from ntkscope.kernels.infinite.propagate import Options
 from ntkscope.kernels.infinite.samples import Samples, any_zeros, samples
-from ntkscope.kernels.infinite.tiles import (
-    pairs_per_tile,
-    reuse_tile_memory,
-    tiles,
-)
+from ntkscope.kernels.infinite.tiles import pairs_per_tile, tiles
 from ntkscope.kernels.infinite.vector_layout import VectorLayout
+from ntkscope.kernels.memory import reuse_freed_memory
 from ntkscope.models import Architecture, Flatten
 
 
@@ -71,7 +69,7 @@ def infinite_ntk(
     Raises:
         ModelError: an activation without a closed form, or inputs that do not fit the layers.
     """
-    return _kernels(layers, x1, x2, True, normal_biases, tile, compile)[1]
+    return _kernels(layers, x1, x2, ("ntk",), normal_biases, tile, compile)[0]
 
 
 def infinite_nngp(
@@ -87,7 +85,7 @@ def infinite_nngp(
 
     Arguments, result and errors are those of `infinite_ntk`.
     """
-    return _kernels(layers, x1, x2, False, normal_biases, tile, compile)[0]
+    return _kernels(layers, x1, x2, ("nngp",), normal_biases, tile, compile)[0]
 
 
 def infinite_kernels(
@@ -100,7 +98,8 @@ def infinite_kernels(
     compile: bool = False,
 ) -> InfiniteKernels:
     """Both kernels in the time of the NTK. Arguments and errors are those of `infinite_ntk`."""
-    return InfiniteKernels(*_kernels(layers, x1, x2, True, normal_biases, tile, compile))
+    both = InfiniteKernels._fields
+    return InfiniteKernels(*_kernels(layers, x1, x2, both, normal_biases, tile, compile))
 
 
 @torch.no_grad()
@@ -108,31 +107,32 @@ def _kernels(
     layers: Architecture,
     x1: Tensor,
     x2: Tensor | None,
-    ntk: bool,
+    wanted: Sequence[str],
     normal_biases: bool,
     tile: int | None,
     compile: bool,
 ) -> list[Tensor]:
-    """[NNGP] or [NNGP, NTK], tile by tile."""
+    """Those of `InfiniteKernels` that are wanted, tile by tile."""
     check_inputs(x1, x2)
     if tile is not None and tile < 1:
         raise ValueError(f"tile = {tile}; it is a number of pairs, at least 1")
     check_layers(layers, tuple(x1.shape[1:]))
-    reuse_tile_memory()
+    reuse_freed_memory()
     layers, layout, entries = _laid_out(layers, x1)
     pairs = tile or pairs_per_tile(entries, x1.dtype, x1.device)
     s1 = samples(layers, layout, x1, normal_biases, pairs)
     s2 = s1 if x2 is None else samples(layers, layout, x2, normal_biases, pairs)
-    options, apply = Options(ntk, normal_biases), fused_through() if compile else through
+    options = Options("ntk" in wanted, normal_biases)
+    apply = fused_through() if compile else through
     engine = Engine(layers, layout, options, any_zeros(s1, s2), apply)
     labels = identities(x1) * 2 if x2 is None else identities(x1, x2)
-    out = [x1.new_empty(s1.count, s2.count) for _ in range(1 + ntk)]
+    out = {name: x1.new_empty(s1.count, s2.count) for name in wanted}
     _fill(out, engine, (s1, s2), labels, pairs, upper=x2 is None)
-    return out
+    return list(out.values())
 
 
 def _fill(
-    out: list[Tensor],
+    out: dict[str, Tensor],
     engine: Engine,
     both: tuple[Samples, Samples],
     labels: list[Tensor],
@@ -149,12 +149,13 @@ def _fill(
         if precise.needed(K, s1, s2, same):
             s1, s2 = precise.first[rows], precise.second[columns]
             K = cross_products(s1.x, s2.x, engine.layout)
-        found = cross_kernels(engine, K, s1, s2, same)
-        for kernel, part in zip(out, found, strict=False):
+        found = dict(zip(("nngp", "ntk"), cross_kernels(engine, K, s1, s2, same), strict=True))
+        for name, kernel in out.items():
+            part = found[name]
             assert part is not None
             kernel[rows, columns] = part
     if upper:
-        for kernel in out:
+        for kernel in out.values():
             mirror(kernel)
 
 

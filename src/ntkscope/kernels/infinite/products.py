@@ -7,12 +7,13 @@ from torch import Tensor
 
 from ntkscope.kernels.infinite.layouts import Layout
 from ntkscope.kernels.infinite.vector_layout import VectorLayout
+from ntkscope.products import product
 
 
 def cross_products(x1: Tensor, x2: Tensor, layout: Layout) -> Tensor:
     """[…, A, B] of every sample of x1 [channel, y, x, A] (or [inputs, A]) with every one of x2."""
     if isinstance(layout, VectorLayout):
-        return (x1.mT @ x2).div_(len(x1))
+        return product(x1.mT, x2.mT).div_(len(x1))
     return _channel_mean(x1[..., :, None], x2[..., None, :], layout)
 
 

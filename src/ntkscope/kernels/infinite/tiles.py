@@ -16,16 +16,6 @@ def pairs_per_tile(entries: int, dtype: torch.dtype, device: torch.device) -> in
     return max(1, _BYTES.get(device.type, _BYTES["cuda"]) // (entries * dtype.itemsize))
 
 
-def reuse_tile_memory() -> None:
-    """Let the C library reuse a tile's memory, and not return it to the system each time.
-
-    glibc keeps freed blocks only of sizes below the largest that it has seen freed, and it learns
-    from blocks of up to 32 MB: so one is freed here. Page faults were more than half of the time.
-    (Jobs, whose blocks are larger, use `training.device.keep_freed_memory`.)
-    """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
-
-
 def tiles(n1: int, n2: int, pairs: int, upper: bool) -> Iterator[tuple[slice, slice]]:
     """Rows and columns that cover [n1, n2], or its upper triangle, by at most `pairs` a tile.
 
