@@ -20,7 +20,7 @@ from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.results import Result, room_for, samples_first
 from ntkscope.kernels.strategies import add_gram
-from ntkscope.kernels.terms import OuterProducts, Term, gather, part
+from ntkscope.kernels.terms import Gathering, OuterProducts, Term, part
 from ntkscope.kernels.tiling import tiles
 
 Terms = dict[str, Term]
@@ -127,7 +127,10 @@ def _blocks(
 def _terms(model: nn.Module, plan: Plan, x: Tensor, chunk: int) -> Terms:
     if len(x) <= chunk:
         return terms_of(model, plan, x)
-    return gather((terms_of(model, plan, some) for some in x.split(chunk)), len(x))
+    gathering = Gathering(len(x))
+    for some in x.split(chunk):
+        gathering.add(terms_of(model, plan, some, gathering.room(len(some))))
+    return gathering.terms
 
 
 def _multiply(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -16,8 +18,13 @@ from ntkscope.kernels.terms import Gradients, OuterProducts, Term, join_calls
 Returned = list[tuple[Call, Tensor]]  # a layer's calls, and what flows back to each
 
 
-def terms_of(model: nn.Module, plan: Plan, x: Tensor) -> dict[str, Term]:
-    """Layer name → term of the samples x [n, …], in the plan's order."""
+def terms_of(
+    model: nn.Module, plan: Plan, x: Tensor, room: Mapping[str, Term] | None = None
+) -> dict[str, Term]:
+    """Layer name → term of the samples x [n, …], in the plan's order.
+
+    Gradients that are made are written to their `room`, where there is one.
+    """
     returned = there_and_back(model, plan, x, plan.starts)
     sums = any_gradients(model, plan.strays, x, plan.starts, plan.mapped) if plan.strays else {}
     found: dict[str, Term] = {}
@@ -28,7 +35,9 @@ def terms_of(model: nn.Module, plan: Plan, x: Tensor) -> dict[str, Term]:
         if products is None:
             _add(sums, layer, returned[layer.name], len(x))
         elif layer.strategy == "materialised":
-            found[layer.name] = materialise(products)
+            place = (room or {}).get(layer.name)
+            assert place is None or isinstance(place, Gradients)
+            found[layer.name] = materialise(products, place)
         else:
             found[layer.name] = products
         del returned[layer.name]

@@ -15,16 +15,17 @@ from ntkscope.kernels.work import Sizes, Work, of_product
 from ntkscope.products import product, products
 
 
-def materialise(term: OuterProducts) -> Gradients:
-    """The gradients [n, R, P] that the outer products sum to."""
-    if not term.offset:
-        return Gradients(weight_gradients(term).flatten(2))
+def materialise(term: OuterProducts, room: Gradients | None = None) -> Gradients:
+    """The gradients [n, R, P] that the outer products sum to, written to `room` where given."""
     groups, _, R, O = term.gradients.shape[1:]  # noqa: E741
     count = groups * O * term.width
-    found = term.gradients.new_empty(term.samples, R, count + groups * O)
-    weight_gradients(term, found[..., :count].unflatten(2, (groups * O, term.width)))
-    found[..., count:] = bias_gradients(term)
-    return Gradients(found)
+    if room is None:
+        biases = groups * O if term.offset else 0
+        room = Gradients(term.gradients.new_empty(term.samples, R, count + biases))
+    weight_gradients(term, room.of[..., :count].unflatten(2, (groups * O, term.width)))
+    if term.offset:
+        room.of[..., count:] = bias_gradients(term)
+    return room
 
 
 def add_materialised(total: Tensor, left: Gradients, right: Gradients, pairs: Pairs) -> None:

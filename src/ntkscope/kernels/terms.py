@@ -86,20 +86,41 @@ def bytes_per_sample(term: Term) -> int:
     return sum(t[0].numel() * t.element_size() for t in term.of_samples().values())
 
 
+class Gathering:
+    """The terms of all samples from those of chunks in order, each put where it belongs.
+
+    Args:
+        samples: of all chunks.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self.terms: dict[str, Term] = {}
+        self._samples, self._start = samples, 0
+
+    def room(self, count: int) -> dict[str, Term]:
+        """Where the terms of the next samples belong, as views; nothing before the first chunk."""
+        place = slice(self._start, self._start + count)
+        return {name: part(term, place) for name, term in self.terms.items()}
+
+    def add(self, chunk: dict[str, Term]) -> None:
+        """Copy the next chunk's terms, but those that lie there already."""
+        if not self.terms:
+            self.terms = {name: _allocate(term, self._samples) for name, term in chunk.items()}
+        count = next(iter(chunk.values())).samples
+        for name, place in self.room(count).items():
+            there = place.of_samples()
+            for key, tensor in chunk[name].of_samples().items():
+                if there[key].data_ptr() != tensor.data_ptr():
+                    there[key].copy_(tensor)
+        self._start += count
+
+
 def gather(chunks: Iterable[dict[str, Term]], samples: int) -> dict[str, Term]:
-    """The terms of all samples from those of chunks in order, each written where it belongs."""
-    found: dict[str, Term] = {}
-    start = 0
+    """The terms of all samples from those of chunks in order."""
+    gathering = Gathering(samples)
     for chunk in chunks:
-        if not found:
-            found = {name: _allocate(term, samples) for name, term in chunk.items()}
-        count = 0
-        for name, term in chunk.items():
-            for key, tensor in term.of_samples().items():
-                count = len(tensor)
-                getattr(found[name], key)[start : start + count] = tensor
-        start += count
-    return found
+        gathering.add(chunk)
+    return gathering.terms
 
 
 def _allocate(term: Term, samples: int) -> Term:
