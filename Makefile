@@ -92,7 +92,7 @@ report: $(STAMP) ## draw all figures and write results/report.html
 timings: $(STAMP) ## where the time of the last run went, by rule
 	@$(BIN)/python -m ntkscope.timings
 
-bench: $(STAMP) $(PEERS)/.installed ## kernels against other libraries, side by side: 30 minutes, one core
+bench: $(STAMP) $(PEERS)/.installed ## kernels against other libraries, side by side: 15 minutes, one core
 	@$(BIN)/python -m benchmarks.run --cases '$(CASES)' $(if $(QUICK),--quick)
 
 bench-gpu: $(STAMP) ## kernels and training on a CUDA GPU, against its own matrix product

@@ -27,7 +27,7 @@ class Tiled:
         kind: `conventions.KINDS`.
         by_layer: whether layer NTKs are wanted too.
         plan: of this model and kind.
-        memory: bytes in all: an eighth for a tile, a half for samples held and passes.
+        memory: bytes in all: an eighth for a tile, a third for samples held and passes.
         grid: of tiles.
     """
 
@@ -56,7 +56,7 @@ class Tiled:
             right,
             self.kind,
             by_layer=self.by_layer,
-            memory=self.memory // 2,
+            memory=self.memory // 3,
             plan=self.plan,
         )
         kernels = [self._by_sample(kernel, len(self.x1[rows])) for kernel in found.values()]
@@ -94,7 +94,7 @@ def grid_of(
     """
     outputs = len(axes_of(kind)) - 2  # axes of them
     pair_bytes = plan.starts.element_size() * len(plan.starts) ** outputs
-    held = max(1, memory // 2 // max(1, plan.term_bytes))
+    held = max(1, memory // 3 // max(1, plan.term_bytes))
     all_arrays = 2 * (layers + 1) * pair_bytes  # twice: one is copied while another is made
     largest = tile or largest_side(max(samples), all_arrays, held, memory // 8)
     return lay_out(*samples, symmetric, pair_bytes, largest)

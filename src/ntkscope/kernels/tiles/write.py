@@ -25,6 +25,8 @@ from ntkscope.logs import progress
 from ntkscope.provenance import provenance
 from ntkscope.stores import Array, ZarrStore
 
+_KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
+
 
 def write_ntk(
     path: str | Path,
@@ -75,6 +77,7 @@ def write_ntk(
         raise ValueError(f"tile = {tile}; give at least 1")
     by_layer = by_layer or kind == "layers"
     path, budget = Path(path), parse_bytes(memory)
+    budget -= min(budget // 2, _KEPT)
     refuse(model)
     device = next(p for p in model.parameters() if p.requires_grad).device
     x1, x2 = x1.to(device), None if x2 is None else x2.to(device)
