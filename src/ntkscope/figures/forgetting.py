@@ -127,17 +127,17 @@ def _explain(axes: Axes, handles: Sequence[Line2D], fits: xr.Dataset) -> None:
 
 def forgetting_words(fits: xr.Dataset) -> dict[str, str]:
     """Placeholders of a caption: `analysis`, and `correlations` as in the figure."""
-    _, between, within = correlations_in_words(fits)
-    return {"analysis": str(fits.attrs["analysis"]), "correlations": f"{between}; {within}"}
+    _, *found = correlations_in_words(fits)
+    return {"analysis": str(fits.attrs["analysis"]), "correlations": "; ".join(found)}
 
 
 def correlations_in_words(fits: xr.Dataset) -> list[str]:
-    """Correlations of drop and forgetting between the means of runs, and within runs."""
+    """A heading; correlations of drop and forgetting between runs and within runs, if asked."""
     head = f"correlation and its {100 * float(fits.attrs['confidence']):g}% interval"
     results = results_of(fits)
     found = {row["against"]: row for _, row in results.iterrows() if row["quantity"] == _PAIR[1]}
     if BETWEEN not in found:
-        return [head, "not asked:", "all classes are in its test images"]
+        return [head, "not asked, as its test images have all classes alike"]
     between, within = found[BETWEEN], found[WITHIN]
     return [
         head,
