@@ -44,7 +44,7 @@ def _outer(g: Tensor, h: Tensor, pairs: Pairs) -> Tensor:
 def factored_work(sizes: Sizes) -> Work:
     """Of layers of one position."""
     pairs = sizes.groups * sizes.sample_pairs
-    depth = sizes.outputs * (sizes.cotangents if sizes.pairs == "summed" else 1)
+    depth = sizes.outputs * (sizes.multiplied if sizes.pairs == "summed" else 1)
     return (
         of_product(pairs, sizes.width)
         + of_product(pairs * sizes.results, depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from ntkscope.kernels.layers import outer_products, parameter_gradients, pixel_p
 from ntkscope.kernels.materialised import materialise
 from ntkscope.kernels.plan import Layer, Plan
 from ntkscope.kernels.recording import Call, backpropagate, record
+from ntkscope.kernels.straight import straight_passes
 from ntkscope.kernels.terms import Gradients, OuterProducts, Term, join_calls
 
 Returned = list[tuple[Call, Tensor]]  # a layer's calls, and what flows back to each
@@ -49,13 +50,16 @@ def terms_of(
 
 def there_and_back(model: nn.Module, plan: Plan, x: Tensor, starts: Tensor) -> dict[str, Returned]:
     """Known layer's name → its calls and what flows back; calls without effect are left out."""
+    if plan.steps is not None:
+        wanted, summed = {id(layer.module) for layer in plan.known}, plan.pairs == "summed"
+        return by_layer(plan.known, *straight_passes(plan.steps, x, starts, wanted, summed=summed))
     with FasterBackward():
         y, calls = record(model, x, [layer.module for layer in plan.known])
     return by_layer(plan.known, calls, backpropagate(y, calls, starts))
 
 
 def by_layer(
-    layers: list[Layer], calls: list[Call], flows: list[Tensor | None]
+    layers: list[Layer], calls: Sequence[Call], flows: Sequence[Tensor | None]
 ) -> dict[str, Returned]:
     """Layer's name → its calls and what flows back to each, where anything does."""
     found: dict[str, Returned] = {layer.name: [] for layer in layers}

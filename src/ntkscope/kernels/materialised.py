@@ -42,8 +42,8 @@ def add_materialised(total: Tensor, left: Gradients, right: Gradients, pairs: Pa
 
 def materialised_work(sizes: Sizes) -> Work:
     """The gradients once a sample, and their Gram matrix."""
-    rows = sizes.groups * sizes.cotangents * sizes.outputs  # of all gradients of a sample
+    rows = sizes.groups * sizes.multiplied * sizes.outputs  # of all gradients of a sample
     made = of_product(sizes.samples * rows * sizes.width, sizes.positions)
     read = sizes.samples * sizes.positions * (rows + sizes.groups * sizes.width)
-    depth = rows * sizes.width * (1 if sizes.pairs == "summed" else 1 / sizes.cotangents)
+    depth = rows * sizes.width * (1 if sizes.pairs == "summed" else 1 / sizes.multiplied)
     return made + Work(elements=read) + of_product(sizes.sample_pairs * sizes.results, depth)

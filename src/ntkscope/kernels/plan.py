@@ -52,6 +52,7 @@ class Plan:
         rates: of the device, as they were taken to be.
         mapped: whether the fallback may take all samples at once.
         tied: names of parameters that several known layers use.
+        steps: the model's layers in order, where it is straight.
         working: memory that a forward and backward pass takes for each sample, about.
     """
 
@@ -64,6 +65,7 @@ class Plan:
     rates: Rates = NOMINAL
     mapped: bool = True
     tied: set[str] = field(default_factory=set)
+    steps: list[nn.Module] | None = None
     working: Need = field(default_factory=Need)
 
     def of_outputs(self, starts: Tensor) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ from ntkscope.kernels.plan import Layer, Plan, learning_layers
 from ntkscope.kernels.refusals import count_outputs
 from ntkscope.kernels.strategies import WORK, cheapest
 from ntkscope.kernels.terms import OuterProducts
-from ntkscope.kernels.verification import trusted
+from ntkscope.kernels.verification import straight_way, trusted
 from ntkscope.kernels.work import NOMINAL, Rates, Sizes, of_product, passes_work
 
 
@@ -57,14 +58,18 @@ def make_plan(
     returned = trusted(model, plan, x1[:2])
     users = [name for layer in plan.known for name in layer.learns.values()]
     plan.tied = {name for name in users if users.count(name) > 1}
+    plan.steps, single = straight_way(model, plan, x1[:2], returned)
     parameters = dict(model.named_parameters())
     for layer in plan.layers:
         own = sum(parameters[name].numel() for name in layer.owns)
-        _choose(plan, layer, own, returned.get(layer.name, []), force)
+        flows = returned.get(layer.name, [])
+        _choose(plan, layer, own, flows, force, single=layer.name in single)
     return plan
 
 
-def _choose(plan: Plan, layer: Layer, own: int, returned: Returned, force: str | None) -> None:
+def _choose(
+    plan: Plan, layer: Layer, own: int, returned: Returned, force: str | None, *, single: bool
+) -> None:
     """The strategy of a layer, its work, and the memory that its passes and terms take.
 
     Args:
@@ -73,6 +78,7 @@ def _choose(plan: Plan, layer: Layer, own: int, returned: Returned, force: str |
         own: how many parameters it owns.
         returned: what flows back to it, of the probe.
         force: a strategy to take where it is possible.
+        single: one cotangent stands for all.
     """
     item, n = plan.starts.element_size(), min(2, plan.samples[0])
     for call, _ in returned:
@@ -85,7 +91,7 @@ def _choose(plan: Plan, layer: Layer, own: int, returned: Returned, force: str |
         layer.kept = Need(each=own * item)
         plan.working += Need(each=2 * own * item if layer.strategy == "fallback" else 0)
         return
-    layer.sizes = _sizes(plan, layer, returned, products)
+    layer.sizes = replace(_sizes(plan, layer, returned, products), single=single)
     layer.strategy = cheapest(layer.sizes, plan.rates, force)
     layer.work = WORK[layer.strategy](layer.sizes)
     layer.passes = passes_work(layer.sizes)
@@ -130,9 +136,14 @@ def _kept(layer: Layer, shared: bool, item: int) -> Need:
     assert sizes is not None
     back = sizes.groups * sizes.outputs * item
     if layer.strategy == "materialised":
-        return Need(each=back * (sizes.width + 1))
+        return _of_cotangents(sizes, back * (sizes.width + 1))
     inputs = sizes.positions * sizes.width
     if layer.strategy == "pixels":
         assert sizes.image is not None
         inputs = math.prod(sizes.image)
-    return Need(sizes.groups * inputs * item, 0 if shared else back * sizes.positions)
+    fixed = Need(sizes.groups * inputs * item)
+    return fixed if shared else fixed + _of_cotangents(sizes, back * sizes.positions)
+
+
+def _of_cotangents(sizes: Sizes, each: int) -> Need:
+    return Need(fixed=each) if sizes.single else Need(each=each)

@@ -23,27 +23,36 @@ class Call:
     Attributes:
         module: the layer.
         inputs: what entered it [B, …], B a multiple of the number of samples.
-        version: torch's count of in-place changes to `inputs` at that moment.
-        edge: where its output stands in autograd's graph, whatever is done to the output later.
         shape: of the output.
         top: the output is the model's own.
     """
 
     module: nn.Module
     inputs: Tensor
+    shape: torch.Size
+    top: bool
+
+
+@dataclass
+class Recorded(Call):
+    """A call in autograd's graph.
+
+    Attributes:
+        version: torch's count of in-place changes to `inputs` at that moment.
+        edge: where its output stands in the graph, whatever is done to the output later.
+    """
+
     version: int
     edge: GradientEdge
-    shape: torch.Size
-    top: bool = False
 
 
-def record(model: nn.Module, x: Tensor, modules: Iterable[nn.Module]) -> tuple[Tensor, list[Call]]:
+def record(model: nn.Module, x: Tensor, modules: Iterable[nn.Module]) -> tuple[Tensor, list[Recorded]]:
     """The outputs [N, K], with their graph, and the calls of `modules` in order.
 
     Raises:
         ModelError: an input of a layer was changed in place after the layer had used it.
     """
-    calls: list[Call] = []
+    calls: list[Recorded] = []
     with _hooked(modules, calls), torch.enable_grad():
         y: Tensor = model(x)
     for call in calls:
@@ -54,11 +63,12 @@ def record(model: nn.Module, x: Tensor, modules: Iterable[nn.Module]) -> tuple[T
 
 
 @contextmanager
-def _hooked(modules: Iterable[nn.Module], calls: list[Call]) -> Iterator[None]:
+def _hooked(modules: Iterable[nn.Module], calls: list[Recorded]) -> Iterator[None]:
     def hook(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Tensor) -> None:
         if output.requires_grad:
             a = (args[0] if args else kwargs["input"]).detach()
-            calls.append(Call(module, a, a._version, get_gradient_edge(output), output.shape))
+            edge = get_gradient_edge(output)
+            calls.append(Recorded(module, a, output.shape, False, a._version, edge))
 
     handles = [m.register_forward_hook(hook, prepend=True, with_kwargs=True) for m in modules]
     try:
@@ -68,7 +78,7 @@ def _hooked(modules: Iterable[nn.Module], calls: list[Call]) -> Iterator[None]:
             handle.remove()
 
 
-def backpropagate(y: Tensor, calls: list[Call], starts: Tensor) -> list[Tensor | None]:
+def backpropagate(y: Tensor, calls: list[Recorded], starts: Tensor) -> list[Tensor | None]:
     """∂⟨start_r, y⟩/∂(output) of each call; no parameter's gradient is computed.
 
     All cotangents go back at once where every layer's output is a short vector, else one by one:
@@ -92,7 +102,7 @@ def backpropagate(y: Tensor, calls: list[Call], starts: Tensor) -> list[Tensor |
     return [top if call.top else next(found) for call in calls]
 
 
-def _gradients(y: Tensor, calls: list[Call], starts: Tensor) -> list[Tensor | None]:
+def _gradients(y: Tensor, calls: list[Recorded], starts: Tensor) -> list[Tensor | None]:
     if not calls:
         return []
     edges = [call.edge for call in calls]

@@ -84,7 +84,7 @@ def pixels_work(sizes: Sizes) -> Work:
 
 def _contraction(sizes: Sizes) -> Work:
     """Products of what flows back, and their sum with the inner products of what came in."""
-    S, R, O = sizes.positions, sizes.cotangents, sizes.outputs  # noqa: E741
+    S, R, O = sizes.positions, sizes.multiplied, sizes.outputs  # noqa: E741
     pairs = sizes.groups * sizes.sample_pairs
     if sizes.pairs == "every":
         return of_product(pairs * S * R * O, S) + of_product(pairs * R**2, S * O)

@@ -16,6 +16,7 @@ from ntkscope.kernels.layers import parameter_gradients
 from ntkscope.kernels.plan import Layer, Plan
 from ntkscope.kernels.recording import Call, backpropagate, record
 from ntkscope.kernels.refusals import beyond_rounding, differ
+from ntkscope.kernels.straight import straight_passes, straight_steps
 
 Named = dict[str, Tensor]  # parameter's name → gradient
 
@@ -43,6 +44,36 @@ def trusted(model: nn.Module, plan: Plan, probe: Tensor) -> dict[str, Returned]:
     if plan.strays:
         plan.mapped = _may_be_mapped(model, plan, probe, start, expected)
     return returned
+
+
+def straight_way(
+    model: nn.Module, plan: Plan, probe: Tensor, returned: dict[str, Returned]
+) -> tuple[list[nn.Module] | None, set[str]]:
+    """The steps of a straight model, if what they send back is what autograd does.
+
+    Args:
+        model, plan, probe: as for `trusted`.
+        returned: by `trusted`.
+
+    Returns:
+        The steps or None, and the names of layers of which one cotangent stands for all.
+    """
+    steps = None if plan.strays or plan.tied else straight_steps(model, probe)
+    if steps is None:
+        return None, set()
+    wanted = {id(layer.module) for layer in plan.known}
+    found = by_layer(
+        plan.known, *straight_passes(steps, probe, _random_start(plan), wanted, summed=False)
+    )
+    for layer in plan.known:
+        for (_, mine), (_, g) in zip(found[layer.name], returned[layer.name], strict=True):
+            if differ(mine[:1], g[:1]):
+                return None, set()
+    if plan.pairs != "summed" or len(plan.starts) == 1:
+        return steps, set()
+    calls, flows = straight_passes(steps, probe, plan.starts, wanted, summed=True)
+    single = {id(c.module) for c, g in zip(calls, flows, strict=True) if g.shape[1] == 1}
+    return steps, {layer.name for layer in plan.known if id(layer.module) in single}
 
 
 def _random_start(plan: Plan) -> Tensor:

@@ -45,6 +45,7 @@ class Sizes:
         samples: from how many samples terms are made.
         sample_pairs: of how many pairs of samples the kernel is wanted.
         pairs: of which cotangents.
+        single: one cotangent stands for all in the Gram matrices (`straight`).
     """
 
     groups: int
@@ -57,11 +58,17 @@ class Sizes:
     samples: int
     sample_pairs: float
     pairs: Pairs
+    single: bool = False
+
+    @property
+    def multiplied(self) -> int:
+        """Cotangents of which Gram matrices are made."""
+        return 1 if self.single else self.cotangents
 
     @property
     def dots(self) -> int:
         """Pairs of cotangents that are multiplied, of one pair of samples."""
-        return self.cotangents ** (2 if self.pairs == "every" else 1)
+        return self.multiplied ** (2 if self.pairs == "every" else 1)
 
     @property
     def results(self) -> int:
