@@ -175,22 +175,21 @@ class _Flow:
 
 
 def _spread(g: Tensor, window: tuple[int, int], slopes: Tensor | None = None) -> Tensor:
-    """Each of [n, R, channel, y, x] over its window, as its mean; times slopes [n, 1, …].
-
-    Row by row of the windows, so that the innermost loops are long.
-    """
+    """Each of [n, R, channel, y, x] over its window, as its mean; times slopes [n, 1, …]."""
     high, wide = window
-    n, R, channels, y, x = g.shape  # noqa: N806
-    each = (g / (high * wide)).unsqueeze(5).expand(n, R, channels, y, x, wide).reshape(*g.shape[:4], -1)
-    samples = n if slopes is None else len(slopes)
-    found = g.new_empty(samples, R, channels, y, high, x * wide)
-    by_row = None if slopes is None else slopes.unflatten(3, (y, high))
-    for row in range(high):
-        if by_row is None:
-            found[..., row, :] = each
-        else:
-            torch.mul(each, by_row[..., row, :], out=found[..., row, :])
-    return found.flatten(3, 4)
+    each = (g / (high * wide)).permute(0, 1, 3, 4, 2)[:, :, :, None, :, None]
+    shape = (*each.shape[:3], high, each.shape[4], wide, each.shape[6])
+    if slopes is None:
+        found = each.expand(shape).contiguous()
+    else:
+        by_window = slopes.permute(0, 1, 3, 4, 2).unflatten(3, (-1, wide)).unflatten(2, (-1, high))
+        found = each * by_window
+    return found.flatten(4, 5).flatten(2, 3).permute(0, 1, 4, 2, 3)
+
+
+def _channels_last(g: Tensor) -> Tensor:
+    """[n, R, channel, y, x] in an order of memory that convolutions and patches like."""
+    return g.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
 
 
 def straight_passes(
@@ -231,6 +230,8 @@ def straight_passes(
 
 def _there(steps: list[nn.Module], x: Tensor) -> list[_Passed]:
     passed = []
+    if x.ndim == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
     for step in steps:
         y = _linear(step, x) if type(step) in _LINEAR else step(x)
         passed.append(_Passed(step, x, y))
@@ -275,7 +276,7 @@ def _slopes(passed: _Passed) -> Tensor:
     """φ' as autograd has it."""
     step, z, y = passed.step, passed.inputs, passed.outputs
     if type(step) is nn.ReLU or getattr(step, "kind", None) == "relu":
-        return (y > 0).to(y.dtype)
+        return y.sign()
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         (slopes,) = torch.autograd.grad(step(z).sum(), z)
@@ -283,9 +284,11 @@ def _slopes(passed: _Passed) -> Tensor:
 
 
 def _unflattened(flow: _Flow, shape: torch.Size) -> _Flow:
+    of = flow.of.unflatten(2, shape)
     slopes = None if flow.slopes is None else flow.slopes.unflatten(2, shape)
-    even = flow.even and math.prod(shape[1:]) == 1
-    return _Flow(flow.of.unflatten(2, shape), flow.shared, slopes, even)
+    if len(shape) == 3:
+        of, slopes = _channels_last(of), None if slopes is None else _channels_last(slopes)
+    return _Flow(of, flow.shared, slopes, flow.even and math.prod(shape[1:]) == 1)
 
 
 def _pooled(flow: _Flow, passed: _Passed) -> _Flow:
@@ -300,7 +303,7 @@ def _pooled(flow: _Flow, passed: _Passed) -> _Flow:
 def _convolved_back(module: Module, g: Tensor, shape: torch.Size) -> Tensor:
     found = conv2d_input(
         (len(g) * g.shape[1], *shape),
-        _weight(module),
+        _weight(module).contiguous(memory_format=torch.channels_last),
         g.flatten(0, 1),
         module.stride,
         module.padding,
