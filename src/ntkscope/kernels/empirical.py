@@ -40,7 +40,7 @@ def empirical_ntk(
             belongs to the first. kind="layers" is kind="trace" with by_layer.
         memory: budget beside the kernel itself, in bytes or as text ("2GB"): samples, and outputs,
             are taken in parts that fit; the result is the same to rounding, the time may be
-            longer. None: half of what is free.
+            longer. None: half of what is free, or less where that hardly takes longer.
         chunk: at most so many samples in one pass.
         force: for tests: a strategy for all layers that allow it (`strategies.STRATEGIES`).
         plan: of `plan_ntk`, for this model and kind and inputs of this shape; the parameters may
@@ -66,6 +66,7 @@ def empirical_ntk(
             plan = make_plan(model, x1, x2, kind, force)
         elif plan.model is not model or plan.kind != kind:
             raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
+        sparing = memory is None
         if memory is None:
             memory = int(_FREE * free_bytes(plan.starts.device))
         found = kernels(
@@ -76,6 +77,7 @@ def empirical_ntk(
             by_layer=by_layer or kind == "layers",
             memory=memory,
             chunk=chunk,
+            sparing=sparing,
         )
     return found[""] if "" in found and not (by_layer or kind == "layers") else found
 

@@ -80,13 +80,17 @@ def kernels(
     by_layer: bool,
     memory: int | str | None = None,
     chunk: int | None = None,
+    sparing: bool = False,
 ) -> dict[str, Tensor]:
-    """As `layer_ntks`, but of kind full a view [N, K, N2, K] of memory with the outputs first."""
+    """As `layer_ntks`, but of kind full a view [N, K, N2, K] of memory with the outputs first.
+
+    sparing: as of `outputs.parts`.
+    """
     n, m = len(x1), len(x1 if x2 is None else x2)
     names = [layer.name for layer in plan.layers if layer.owns]
     groups = {name: [name] for name in names} if by_layer else {"": names}
     found = {key: room_for(plan, n, m) for key in groups}
-    for some in parts(plan, memory, n, 0 if x2 is None else m, chunk):
+    for some in parts(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing):
         results = {
             key: Result(values, plan, some, symmetric=x2 is None) for key, values in found.items()
         }

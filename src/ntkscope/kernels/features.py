@@ -7,9 +7,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ntkscope.kernels.convolved import takes_rows
 from ntkscope.kernels.fallback import any_gradients
 from ntkscope.kernels.faster import FasterBackward
-from ntkscope.kernels.layers import outer_products, parameter_gradients, pixel_products
+from ntkscope.kernels.layers import (
+    convolution_gradients,
+    outer_products,
+    parameter_gradients,
+    pixel_products,
+)
 from ntkscope.kernels.materialised import materialise
 from ntkscope.kernels.plan import Layer, Plan
 from ntkscope.kernels.recording import Call, backpropagate, record
@@ -30,22 +36,30 @@ def terms_of(
     sums = any_gradients(model, plan.strays, x, plan.starts, plan.mapped) if plan.strays else {}
     found: dict[str, Term] = {}
     for layer in plan.known:
-        products = None
+        term = None
         if not plan.is_tied(layer):
-            products = layer_products(returned[layer.name], len(x), layer.strategy == "pixels")
-        if products is None:
+            term = _term(layer, returned[layer.name], len(x), (room or {}).get(layer.name))
+        if term is None:
             _add(sums, layer, returned[layer.name], len(x))
-        elif layer.strategy == "materialised":
-            place = (room or {}).get(layer.name)
-            assert place is None or isinstance(place, Gradients)
-            found[layer.name] = materialise(products, place)
         else:
-            found[layer.name] = products
+            found[layer.name] = term
         del returned[layer.name]
     for layer in plan.layers:
         if layer.name not in found and layer.owns:
             found[layer.name] = _gradients(sums, layer, len(x), plan.starts)
     return {layer.name: found[layer.name] for layer in plan.layers if layer.name in found}
+
+
+def _term(layer: Layer, returned: Returned, n: int, room: Term | None) -> Term | None:
+    """What a layer's strategy wants; None for layers whose gradients are no outer products."""
+    if layer.strategy != "materialised":
+        return layer_products(returned, n, layer.strategy == "pixels")
+    assert room is None or isinstance(room, Gradients)
+    if len(returned) == 1 and takes_rows(layer.module):
+        ((call, g),) = returned
+        return convolution_gradients(call.module, call.inputs, g, room)  # type: ignore[arg-type]
+    products = layer_products(returned, n)
+    return None if products is None else materialise(products, room)
 
 
 def there_and_back(model: nn.Module, plan: Plan, x: Tensor, starts: Tensor) -> dict[str, Returned]:

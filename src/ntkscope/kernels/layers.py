@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ntkscope.kernels.convolved import weight_gradients_by_rows
+from ntkscope.kernels.materialised import biases_of, room_for, weights_of
 from ntkscope.kernels.patches import Convolution, as_weight, patches, pixels, window_of
-from ntkscope.kernels.terms import OuterProducts, bias_gradients, weight_gradients
+from ntkscope.kernels.terms import Gradients, OuterProducts, bias_gradients, weight_gradients
 from ntkscope.models.network import ScaledConv2d, ScaledLinear
 
 Layer = Any  # a module whose class is one of the tables' keys
@@ -46,6 +48,22 @@ def pixel_products(module: Convolution, a: Tensor, g: Tensor) -> OuterProducts:
     width = seen.shape[-1] * math.prod(module.kernel_size)
     window = window_of(module, a)
     return OuterProducts(seen, _by_group(module, g), _offset(module), width, window=window)
+
+
+def convolution_gradients(
+    module: nn.Conv2d, a: Tensor, g: Tensor, room: Gradients | None = None
+) -> Gradients:
+    """The gradients of a convolution for which `convolved.takes_rows`, in their room if given."""
+    offset = _offset(module)
+    if room is None:
+        room = room_for(
+            g, (len(g), g.shape[1]), len(module.weight), module.weight[0].numel(), offset
+        )
+    weights = weights_of(room, len(module.weight), module.weight[0].numel())
+    weight_gradients_by_rows(module, _scaled(module, a), g, weights)
+    if offset:
+        biases_of(room, len(module.weight))[:] = g.flatten(3).sum(3) * math.sqrt(offset)
+    return room
 
 
 def parameter_gradients(module: Layer, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ntkscope.kernels.conventions import Pairs
+from ntkscope.kernels.large import new_empty
 from ntkscope.kernels.terms import (
     Gradients,
     OuterProducts,
@@ -18,14 +19,37 @@ from ntkscope.products import product, products
 def materialise(term: OuterProducts, room: Gradients | None = None) -> Gradients:
     """The gradients [n, R, P] that the outer products sum to, written to `room` where given."""
     groups, _, R, O = term.gradients.shape[1:]  # noqa: E741
-    count = groups * O * term.width
     if room is None:
-        biases = groups * O if term.offset else 0
-        room = Gradients(term.gradients.new_empty(term.samples, R, count + biases))
-    weight_gradients(term, room.of[..., :count].unflatten(2, (groups * O, term.width)))
+        room = room_for(term.gradients, (term.samples, R), groups * O, term.width, term.offset)
+    weight_gradients(term, weights_of(room, groups * O, term.width))
     if term.offset:
-        room.of[..., count:] = bias_gradients(term)
+        biases_of(room, groups * O)[:] = bias_gradients(term)
     return room
+
+
+def room_for(
+    like: Tensor, shape: tuple[int, int], outputs: int, width: int, bias: float
+) -> Gradients:
+    """Memory for the gradients of a weight [outputs, width], and of the biases if there are any.
+
+    Args:
+        like: of its dtype and device.
+        shape: n, R.
+        outputs, width: of the weight.
+        bias: 0 for none.
+    """
+    return Gradients(new_empty(like, *shape, outputs * (width + (1 if bias else 0))))
+
+
+def weights_of(room: Gradients, outputs: int, width: int) -> Tensor:
+    """[n, R, outputs, width], a view."""
+    found: Tensor = room.of[..., : outputs * width].unflatten(2, (outputs, width))
+    return found
+
+
+def biases_of(room: Gradients, outputs: int) -> Tensor:
+    """[n, R, outputs], a view."""
+    return room.of[..., -outputs:]
 
 
 def add_materialised(total: Tensor, left: Gradients, right: Gradients, pairs: Pairs) -> None:

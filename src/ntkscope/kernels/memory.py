@@ -11,7 +11,8 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from ntkscope.errors import ModelError
 
-_PASS_BYTES = 2**26  # of one forward and backward pass, where no budget says less
+_PASS_BYTES = {"cpu": 2**25}  # of one forward and backward pass: what stays in a cache
+_PASS_BYTES_ELSEWHERE = 2**31  # what keeps a GPU busy
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available) if device.type == "cpu" else sys.maxsize
 
 
+def pass_bytes(device: torch.device) -> int:
+    """What one forward and backward pass may take, where no budget says less."""
+    return _PASS_BYTES.get(device.type, _PASS_BYTES_ELSEWHERE)
+
+
 def portions(
     memory: int | str | None,
     samples: int,
@@ -84,6 +90,7 @@ def portions(
     terms: int,
     chunk: int | None = None,
     others: int = 0,
+    one_pass: int = _PASS_BYTES["cpu"],
 ) -> Portions:
     """Split the samples so that a pass, its terms and the terms held fit.
 
@@ -96,20 +103,21 @@ def portions(
         terms: bytes a sample of what is kept of it.
         chunk: at most so many samples a pass.
         others: how many columns there are besides, if they are not the same samples.
+        one_pass: bytes that a pass may take at most.
 
     Raises:
         ModelError: not even two samples fit.
     """
     most = min(samples, chunk or samples)
     if working > 3 * terms:
-        most = max(1, min(most, _PASS_BYTES // working))
+        most = max(1, min(most, one_pass // working))
     if memory is None:
         return Portions(samples, sys.maxsize, most)
     budget, each = parse_bytes(memory), max(working + terms, 1)
     if (samples + others) * terms + most * each <= budget:
         return Portions(samples, sys.maxsize, most)
-    one_pass = max(1, min(most, min(_PASS_BYTES, budget // 4) // each))
-    room = (budget - one_pass * each) // max(terms, 1)
+    passing = max(1, min(most, min(one_pass, budget // 4) // each))
+    room = (budget - passing * each) // max(terms, 1)
     beside = room // 8
     held = room - beside
     if held < 1:
@@ -118,4 +126,4 @@ def portions(
             where="memory",
             remedy=f"give at least {each + terms} bytes, or compute in float32",
         )
-    return Portions(min(held, samples), max(beside, one_pass), one_pass)
+    return Portions(min(held, samples), max(beside, passing), passing)

@@ -2,7 +2,8 @@
 
 Fewer outputs at once leave room for more samples, so that fewer samples have to pass again; but
 each part of the outputs takes a forward pass and the products of what came in of its own. Of
-halvings of the outputs the one is taken that should be fastest.
+halvings of the outputs the one is taken that should be fastest; where no budget is given, of those
+that should hardly be slower the one that takes least memory.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ntkscope.errors import ModelError
-from ntkscope.kernels.memory import Portions, portions
+from ntkscope.kernels.memory import Portions, pass_bytes, portions
 from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.strategies import WORK
 from ntkscope.kernels.work import passes_work
+
+_LITTLE = 2**28  # bytes of what is kept, of which nothing has to be spared
+_HARDLY = 1.05  # times as long
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,13 @@ class Part:
 
 
 def parts(
-    plan: Plan, memory: int | str | None, n: int, m: int, chunk: int | None
+    plan: Plan,
+    memory: int | str | None,
+    n: int,
+    m: int,
+    chunk: int | None,
+    *,
+    sparing: bool = False,
 ) -> Iterator[Part]:
     """All outputs in parts that fit; of all pairs of outputs (kind full) the upper half if m = 0.
 
@@ -49,12 +59,13 @@ def parts(
         plan: of all outputs.
         memory, chunk: as of `memory.portions`.
         n, m: rows and columns; m = 0: the columns are the rows.
+        sparing: whether to take less memory than there is, where that hardly takes longer.
 
     Raises:
         ModelError: not even two samples fit with one output.
     """
     R = len(plan.starts)
-    at_once = _at_once(plan, memory, n, m, chunk)
+    at_once = _at_once(plan, memory, n, m, chunk, sparing)
     some = [slice(first, min(first + at_once, R)) for first in range(0, R, at_once)]
     crossed = plan.pairs == "every" and len(some) > 1
     split = _split(plan, at_once, memory, n, max(m, n if crossed else 0), chunk)
@@ -65,10 +76,13 @@ def parts(
             yield Part(left, right, rows, columns, split)
 
 
-def _at_once(plan: Plan, memory: int | str | None, n: int, m: int, chunk: int | None) -> int:
+def _at_once(
+    plan: Plan, memory: int | str | None, n: int, m: int, chunk: int | None, sparing: bool
+) -> int:
     R = len(plan.starts)
     if memory is None or R == 1:
         return R
+    sparing = sparing and (n + m) * plan.term_bytes > _LITTLE
     best, least = None, math.inf
     failure: ModelError | None = None
     for halvings in range(math.ceil(math.log2(R)) + 1):
@@ -79,11 +93,11 @@ def _at_once(plan: Plan, memory: int | str | None, n: int, m: int, chunk: int | 
         except ModelError as error:
             failure = error
             continue
-        if at_once == R and split.held == n:
+        if at_once == R and split.held == n and not sparing:
             return R
         seconds = _seconds(plan, at_once, split, n, m)
-        if seconds < least:
-            best, least = at_once, seconds
+        if seconds < (_HARDLY * least if sparing else least):
+            best, least = at_once, min(seconds, least)
     if best is None:
         assert failure is not None
         raise failure
@@ -94,7 +108,8 @@ def _split(
     plan: Plan, at_once: int, memory: int | str | None, n: int, others: int, chunk: int | None
 ) -> Portions:
     part = plan.of_outputs(plan.starts[:at_once])
-    return portions(memory, n, part.working_bytes, part.term_bytes, chunk, others)
+    most = pass_bytes(plan.starts.device)
+    return portions(memory, n, part.working_bytes, part.term_bytes, chunk, others, most)
 
 
 def _seconds(plan: Plan, at_once: int, split: Portions, n: int, m: int) -> float:

@@ -60,7 +60,7 @@ def patches(module: Convolution, images: Tensor) -> Tensor:
         images: [n, channel, y, x], or [n, channel, x] of a `Conv1d`.
     """
     window = window_of(module, images)
-    last = _pad(module, images, zeros=True).permute(0, 2, 3, 1).contiguous()
+    last = _padded(module, images)
     n, channels, step = len(last), last.shape[3], last.stride()
     view = last.as_strided(
         (n, *window.outputs, *window.kernel, channels),
@@ -77,6 +77,27 @@ def patches(module: Convolution, images: Tensor) -> Tensor:
         return view.reshape(n, 1, window.positions, -1)
     grouped: Tensor = view.unflatten(5, (module.groups, -1)).permute(0, 5, 1, 2, 3, 4, 6)
     return grouped.reshape(n, module.groups, window.positions, -1)
+
+
+def rows_of_patches(module: Convolution, images: Tensor) -> Tensor:
+    """[n, y, outputs along x, kernel width · channels]: each row of the padded image by itself.
+
+    Of a kernel's rows each looks at other rows of the image, but at the same pixels of them; so
+    these are all that a patch is made of, in a memory that is smaller by the kernel's height.
+
+    Args:
+        module: of one group.
+        images: as for `patches`.
+    """
+    window = window_of(module, images)
+    last = _padded(module, images)
+    n, height, _, channels = last.shape
+    steps, apart = last.stride(), last.stride(2)
+    view = last.as_strided(
+        (n, height, window.outputs[1], window.kernel[1], channels),
+        (*steps[:2], apart * window.stride[1], apart * window.dilation[1], 1),
+    )
+    return view.reshape(n, height, window.outputs[1], -1)
 
 
 def pixels(module: Convolution, images: Tensor) -> Tensor:
@@ -132,6 +153,11 @@ def as_weight(module: Convolution, gradients: Tensor) -> Tensor:
     """Gradients […, O, D] in the shape of the weight [..., O, channel, kernel]."""
     by_place: Tensor = gradients.unflatten(-1, (*module.kernel_size, -1))
     return by_place.movedim(-1, gradients.ndim - 1)
+
+
+def _padded(module: Convolution, images: Tensor) -> Tensor:
+    """[n, y, x, channel] with its padding, in order in memory."""
+    return _pad(module, images, zeros=True).permute(0, 2, 3, 1).contiguous()
 
 
 def _pad(module: Convolution, images: Tensor, zeros: bool) -> Tensor:

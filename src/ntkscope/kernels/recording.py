@@ -46,7 +46,9 @@ class Recorded(Call):
     edge: GradientEdge
 
 
-def record(model: nn.Module, x: Tensor, modules: Iterable[nn.Module]) -> tuple[Tensor, list[Recorded]]:
+def record(
+    model: nn.Module, x: Tensor, modules: Iterable[nn.Module]
+) -> tuple[Tensor, list[Recorded]]:
     """The outputs [N, K], with their graph, and the calls of `modules` in order.
 
     Raises:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ntkscope.kernels.conventions import Pairs
+from ntkscope.kernels.conventions import Pairs, mirror
+from ntkscope.kernels.large import new_empty
 from ntkscope.kernels.outputs import Part
 from ntkscope.kernels.plan import Plan
+
+_STRIP = 128  # rows mirrored at once
 
 
 def room_for(plan: Plan, n: int, m: int) -> Tensor:
     """Memory of a kernel, outputs first: [n, m]; [R, n, m] (own); [R, n, R, m] (every)."""
     R = len(plan.starts)
     shapes = {"summed": (n, m), "own": (R, n, m), "every": (R, n, R, m)}
-    return plan.starts.new_empty(shapes[plan.pairs])
+    return new_empty(plan.starts, *shapes[plan.pairs])
 
 
 def samples_first(values: Tensor, pairs: Pairs) -> Tensor:
@@ -94,6 +97,4 @@ class Result:
 
     def _symmetrise(self, square: Tensor) -> None:
         """Put the mirror image of its upper triangle below it."""
-        shape = square.shape
-        flat = square.flatten(2).flatten(0, 1) if self.pairs == "every" else square
-        square.copy_((flat.triu() + flat.triu(1).mT).view(shape))
+        mirror(square.flatten(2).flatten(0, 1) if self.pairs == "every" else square, _STRIP)

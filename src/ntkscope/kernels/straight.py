@@ -10,7 +10,6 @@ taken first: Σ_r ⟨c_r ∘ s, c_r ∘ s'⟩ = ⟨‖c‖ ∘ s, ‖c‖ ∘ s'
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,7 +170,8 @@ class _Flow:
         if self.slopes is None or not self.even:
             return None
         first = self.of[..., :1, :1] if self.of.ndim > 3 else self.of
-        return self.slopes * first.norm(dim=1, keepdim=True)
+        norm: Tensor = first.norm(dim=1, keepdim=True)
+        return self.slopes * norm
 
 
 def _spread(g: Tensor, window: tuple[int, int], slopes: Tensor | None = None) -> Tensor:
@@ -301,7 +301,7 @@ def _pooled(flow: _Flow, passed: _Passed) -> _Flow:
 
 
 def _convolved_back(module: Module, g: Tensor, shape: torch.Size) -> Tensor:
-    found = conv2d_input(
+    found: Tensor = conv2d_input(
         (len(g) * g.shape[1], *shape),
         _weight(module).contiguous(memory_format=torch.channels_last),
         g.flatten(0, 1),
@@ -310,4 +310,4 @@ def _convolved_back(module: Module, g: Tensor, shape: torch.Size) -> Tensor:
         module.dilation,
         module.groups,
     )
-    return found.unflatten(0, g.shape[:2])
+    return found.view(*g.shape[:2], *shape)

@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from ntkscope.kernels.large import new_empty
 from ntkscope.kernels.patches import Window, patch_products
 from ntkscope.products import product, products
 
@@ -125,7 +126,7 @@ def gather(chunks: Iterable[dict[str, Term]], samples: int) -> dict[str, Term]:
 
 def _allocate(term: Term, samples: int) -> Term:
     each = term.of_samples().items()
-    return _with(term, {name: t.new_empty(samples, *t.shape[1:]) for name, t in each})
+    return _with(term, {name: new_empty(t, samples, *t.shape[1:]) for name, t in each})
 
 
 def _with(term: AnyTerm, tensors: dict[str, Tensor]) -> AnyTerm:

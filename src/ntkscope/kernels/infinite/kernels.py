@@ -23,6 +23,7 @@ from ntkscope.kernels.infinite.propagate import Options
 from ntkscope.kernels.infinite.samples import Samples, any_zeros, samples
 from ntkscope.kernels.infinite.tiles import pairs_per_tile, tiles
 from ntkscope.kernels.infinite.vector_layout import VectorLayout
+from ntkscope.kernels.large import new_empty
 from ntkscope.kernels.memory import reuse_freed_memory
 from ntkscope.models import Architecture, Flatten
 
@@ -126,7 +127,7 @@ def _kernels(
     apply = fused_through() if compile else through
     engine = Engine(layers, layout, options, any_zeros(s1, s2), apply)
     labels = identities(x1) * 2 if x2 is None else identities(x1, x2)
-    out = {name: x1.new_empty(s1.count, s2.count) for name in wanted}
+    out = {name: new_empty(x1, s1.count, s2.count) for name in wanted}
     _fill(out, engine, (s1, s2), labels, pairs, upper=x2 is None)
     return list(out.values())
 

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
 from ntkscope.kernels.features import layer_products, terms_of, there_and_back
-from ntkscope.kernels.memory import parse_bytes
+from ntkscope.kernels.memory import parse_bytes, pass_bytes
 from ntkscope.kernels.plan import Layer, Plan
 from ntkscope.kernels.terms import bytes_per_sample
 
-_PASS_BYTES = 2**26  # of one forward and backward pass
 _OF_FREE = 0.25  # of the free memory, where no budget is given
 
 
@@ -99,7 +98,7 @@ def choose(
     hold = bool(formula.layers) and samples * terms + direction + each <= 0.6 * budget
     room = budget - (samples * terms if hold else 0)
     vectors = max(1, (room // 2) // direction)
-    most = min(_PASS_BYTES, room - direction * vectors) // max(each, 1)
+    most = min(pass_bytes(probe.device), room - direction * vectors) // max(each, 1)
     return Sizes(max(1, min(most, chunk or samples, samples)), vectors, hold)
 
 
