@@ -13,6 +13,7 @@ from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.refusals import as_found, in_place_refused, refuse
 from ntkscope.kernels.strategies import STRATEGIES
 
+_SMALL = 2**26  # bytes
 _FREE = 0.5  # of the memory that is free, where no budget is given
 
 
@@ -61,14 +62,14 @@ def empirical_ntk(
     _check(kind, force)
     refuse(model)
     reuse_freed_memory()
-    with as_found(model), in_place_refused(model):
+    if plan is not None and (plan.model is not model or plan.kind != kind):
+        raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
+    with as_found(model, may_change=plan is None or plan.steps is None), in_place_refused(model):
         if plan is None:
             plan = make_plan(model, x1, x2, kind, force)
-        elif plan.model is not model or plan.kind != kind:
-            raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
         sparing = memory is None
         if memory is None:
-            memory = int(_FREE * free_bytes(plan.starts.device))
+            memory = _default(plan, len(x1) + (0 if x2 is None else len(x2)))
         found = kernels(
             model,
             plan,
@@ -106,6 +107,13 @@ def plan_ntk(
     like = next(p for p in model.parameters() if p.requires_grad)
     with as_found(model), in_place_refused(model):
         return make_plan(model, x1, x2, kind, force, rates_of(like.device, like.dtype))
+
+
+def _default(plan: Plan, samples: int) -> int | None:
+    """The budget where none is given; None for kernels so small that no look is worth its time."""
+    if samples * (plan.working_bytes + plan.term_bytes) <= _SMALL:
+        return None
+    return int(_FREE * free_bytes(plan.starts.device))
 
 
 def _check(kind: str, force: str | None) -> None:

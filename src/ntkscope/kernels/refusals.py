@@ -104,8 +104,14 @@ def beyond_rounding(error: Tensor, scale: Tensor) -> bool:
 
 
 @contextmanager
-def as_found(model: nn.Module) -> Iterator[None]:
-    """Restore modes, buffers, gradients and torch's RNG, also after an exception."""
+def as_found(model: nn.Module, *, may_change: bool = True) -> Iterator[None]:
+    """Restore modes, buffers, gradients and torch's RNG, also after an exception.
+
+    may_change: False for a model of which nothing is called that could change any of them.
+    """
+    if not may_change:
+        yield
+        return
     modes = {module: module.training for module in model.modules()}
     buffers = {name: value.clone() for name, value in model.named_buffers()}
     gradients = {name: p.grad for name, p in model.named_parameters()}
