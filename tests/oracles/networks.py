@@ -193,6 +193,58 @@ _MAKERS = {
         lambda: _image(nn.Conv2d(2, 4, 3, groups=2), nn.Tanh(), nn.AvgPool2d(2)),
         _IMAGES,
     ),
+    "straight, flattened": (
+        lambda: nn.Sequential(
+            nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.GELU(), nn.AvgPool2d((2, 1))),
+            nn.Flatten(),
+            nn.Dropout(0.5),
+            nn.Linear(24, 4),
+            nn.Identity(),
+            nn.Sigmoid(),
+            nn.Linear(4, 3),
+        ),
+        _IMAGES,
+    ),
+    "straight, globally pooled": (
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding=(2, 1), dilation=(2, 1)),
+            nn.AvgPool2d(2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(4, 6, 2, padding=1, groups=2, bias=False),
+            nn.SiLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(6, 3),
+        ),
+        _IMAGES,
+    ),
+    "straight, pooled last": (
+        lambda: nn.Sequential(
+            nn.AvgPool2d(2),
+            nn.Conv2d(2, 4, 1),
+            nn.ELU(),
+            nn.AvgPool2d(2),
+            nn.Tanh(),
+            nn.Flatten(),
+            nn.Linear(4, 3),
+        ),
+        _IMAGES,
+    ),
+    "straight, many channels": (
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 44, 2),
+            nn.Tanh(),
+            nn.Conv2d(44, 3, (2, 3), (1, 2), padding=(2, 1), dilation=(2, 1)),
+            nn.LeakyReLU(0.1),
+            nn.Flatten(),
+            nn.Linear(30, 2),
+        ),
+        _IMAGES,
+    ),
+    "straight and linear": (
+        lambda: nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 4), nn.Softplus(), nn.Linear(4, 2)),
+        _VECTORS,
+    ),
     "conv3d": (
         lambda: _image(nn.Unflatten(1, (1, 2)), nn.Conv3d(1, 2, 2), nn.Tanh()),
         _IMAGES,

@@ -92,7 +92,9 @@ def _is_known(module: Module) -> bool:
         return (module.start_dim, module.end_dim) == (1, -1)
     if kind in _NOTHING:
         return kind is nn.Identity or not module.training
-    return kind in _LINEAR or kind in _ELEMENTWISE
+    if kind in _ELEMENTWISE:  # derivatives are taken at the inputs; of relu, at the outputs
+        return kind is nn.ReLU or not getattr(module, "inplace", False)
+    return kind in _LINEAR
 
 
 def _has_shapes(step: Module, a: Tensor, y: Tensor) -> bool:

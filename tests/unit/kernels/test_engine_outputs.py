@@ -72,6 +72,28 @@ def test_all_outputs_go_at_once_where_there_is_room():
         assert only.rows == slice(0, 50)
 
 
+def test_memory_is_spared_where_it_hardly_takes_longer(monkeypatch):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 8, 3, padding=1), nn.Tanh()]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 144, 16))
+    x = torch.randn(400, 3, 12, 12)
+    plan = make_plan(model, x, None, "trace")
+
+    def at_once(*, sparing):
+        return [
+            len(some.plan.starts) for some in parts(plan, 10**10, 400, 0, None, sparing=sparing)
+        ]
+
+    assert at_once(sparing=False) == at_once(sparing=True) == [16]  # too little to be spared
+    monkeypatch.setattr("ntkscope.kernels.outputs._LITTLE", 0)
+    assert at_once(sparing=False) == [16]
+    fewer = at_once(sparing=True)
+    assert 1 < len(fewer) < 16
+    assert sum(fewer) == 16
+    whole = empirical_ntk(model, x[:20], memory="1GB")
+    torch.testing.assert_close(empirical_ntk(model, x[:20]), whole, rtol=1e-4, atol=1e-4)
+
+
 def test_the_fewer_outputs_the_more_samples_are_held():
     model, x = many_outputs()
     plan = make_plan(model, x, None, "trace")
