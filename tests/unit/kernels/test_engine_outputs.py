@@ -86,6 +86,8 @@ def test_memory_is_spared_where_it_hardly_takes_longer(monkeypatch):
 
     assert at_once(sparing=False) == at_once(sparing=True) == [16]  # too little to be spared
     monkeypatch.setattr("ntkscope.kernels.outputs._LITTLE", 0)
+    assert at_once(sparing=True) == [16]  # one more forward pass is more than a twentieth here
+    monkeypatch.setattr("ntkscope.kernels.outputs._HARDLY", 1.5)
     assert at_once(sparing=False) == [16]
     fewer = at_once(sparing=True)
     assert 1 < len(fewer) < 16
