@@ -164,9 +164,9 @@ def _multiply(
     for rows, columns in tiles(n, m, plan, same):
         for result, names in sums.items():
             total = result.tile(rows.stop - rows.start, columns.stop - columns.start)
-            for name in names:
+            for place, name in enumerate(names):
                 one, other = part(left[name], rows), part(right[name], columns)
-                add_gram(total, one, other, strategies[name], plan.pairs)
+                add_gram(total, one, other, strategies[name], plan.pairs, first=place == 0)
             result.write(total, at[0] + rows.start, at[1] + columns.start)
 
 

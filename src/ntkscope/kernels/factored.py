@@ -6,6 +6,7 @@ A dense layer on vectors: neither the gradients nor anything of their size is ma
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ntkscope.kernels.conventions import Pairs
@@ -14,20 +15,43 @@ from ntkscope.kernels.work import Sizes, Work, of_product
 from ntkscope.products import product, products
 
 
-def add_factored(total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs) -> None:
+def add_factored(
+    total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs, *, first: bool = False
+) -> None:
     """Add to `total`, shaped as `conventions.Pairs` says; for terms of one position.
 
     Gradients that all samples share (at the readout) have one product for all pairs.
+
+    Args:
+        total: to which is added.
+        left, right: of the rows' and the columns' samples.
+        pairs: of which cotangents.
+        first: nothing is in `total` so far, whatever it holds.
     """
     for group in range(left.inputs.shape[1]):
         inner = inner_products(left, right, group)
         g, h = left.gradients[:, group, 0], right.gradients[:, group, 0]
         if pairs == "every" and len(g) == len(h) == 1:
-            outer = product(g[0], h[0])
-            for first, second in outer.nonzero().tolist():  # at the readout, the diagonal alone
-                total[first, :, second] += inner * outer[first, second]
+            if first:
+                total.zero_()
+            _add_shared(total, inner, product(g[0], h[0]))
         else:
-            total.addcmul_(_outer(g, h, pairs), inner.unsqueeze(1) if pairs == "every" else inner)
+            outer = _outer(g, h, pairs)
+            inner = inner.unsqueeze(1) if pairs == "every" else inner
+            if first:
+                torch.mul(outer, inner, out=total)
+            else:
+                total.addcmul_(outer, inner)
+        first = False
+
+
+def _add_shared(total: Tensor, inner: Tensor, outer: Tensor) -> None:
+    """Add inner[n, m] · outer[k, l] to [k, n, l, m]; at the readout `outer` is the identity."""
+    if torch.equal(outer, torch.eye(len(outer), dtype=outer.dtype, device=outer.device)):
+        total.diagonal(0, 0, 2).permute(2, 0, 1).add_(inner)
+        return
+    for k, l in outer.nonzero().tolist():  # noqa: E741
+        total[k, :, l] += inner * outer[k, l]
 
 
 def _outer(g: Tensor, h: Tensor, pairs: Pairs) -> Tensor:

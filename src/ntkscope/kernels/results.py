@@ -46,7 +46,7 @@ class Result:
         self._scratch = values.new_empty(0)
 
     def tile(self, n: int, m: int) -> Tensor:
-        """Zeros for n × m samples, in memory that the next tile will use again."""
+        """Memory for n × m samples, of any contents, that the next tile will use again."""
         shape = [*self._values.shape]
         shape[-1], shape[1 if self.pairs == "every" else -2] = m, n
         count = 1
@@ -54,7 +54,7 @@ class Result:
             count *= size
         if len(self._scratch) < count:
             self._scratch = self._values.new_empty(count)
-        return self._scratch[:count].view(shape).zero_()
+        return self._scratch[:count].view(shape)
 
     def write(self, tile: Tensor, row: int, column: int) -> None:
         """Put a tile where its first sample's pair stands, and its mirror image."""

@@ -48,10 +48,20 @@ def cheapest(sizes: Sizes, rates: Rates, force: str | None = None) -> str:
     return min(allowed, key=lambda name: rates.seconds(WORK[name](sizes)))
 
 
-def add_gram(total: Tensor, left: Term, right: Term, strategy: str, pairs: Pairs) -> None:
-    """Add the Gram matrix of two terms of one layer to `total` (`conventions.Pairs`)."""
+def add_gram(
+    total: Tensor, left: Term, right: Term, strategy: str, pairs: Pairs, *, first: bool = False
+) -> None:
+    """Add the Gram matrix of two terms of one layer to `total` (`conventions.Pairs`).
+
+    first: nothing is in `total` so far, whatever it holds.
+    """
+    if first and strategy != "factored":
+        total.zero_()
     if isinstance(left, Gradients) and isinstance(right, Gradients):
         add_materialised(total, left, right, pairs)
         return
     assert isinstance(left, OuterProducts) and isinstance(right, OuterProducts)
-    (add_factored if strategy == "factored" else add_structured)(total, left, right, pairs)
+    if strategy == "factored":
+        add_factored(total, left, right, pairs, first=first)
+    else:
+        add_structured(total, left, right, pairs)
