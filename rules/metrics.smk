@@ -20,7 +20,9 @@ rule measure_kernels:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards: megabytes_to_measure(
+            run_at(wildcards), known(KERNELS, wildcards.kernel, "kernel")
+        ),
         runtime=30,
     params:
         boundaries=lambda wildcards: list(run_at(wildcards).boundaries),

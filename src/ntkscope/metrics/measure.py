@@ -30,6 +30,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ntkscope.config.needs import BLOCK_BYTES, bytes_to_measure
 from ntkscope.errors import StoreError
 from ntkscope.logs import progress
 from ntkscope.metrics.failures import blank, earliest, first_step
@@ -38,9 +39,6 @@ from ntkscope.metrics.lineage import Lineage, open_lineage
 from ntkscope.metrics.training_log import read_log
 from ntkscope.metrics.variables import attributes
 from ntkscope.stores import write_netcdf
-
-BLOCK_BYTES = 1_000_000_000
-"""As many seeds are measured together as fit in here, but at least one."""
 
 _KEPT_ATTRS = ("kernel", "normalisation", "probe_digest", "precision")
 
@@ -100,9 +98,7 @@ def _measure(lineage: Lineage, boundaries: NDArray[np.int64], dt: int) -> Curves
 
 
 def _seed_blocks(lineage: Lineage) -> Iterator[slice]:
-    """One seed needs about 8 M² (16 + 7 layers) bytes, M the rows of a kernel."""
-    one_seed = 8 * lineage.size**2 * (16 + 7 * len(lineage.layers))
-    count = max(1, BLOCK_BYTES // one_seed)
+    count = max(1, BLOCK_BYTES // bytes_to_measure(lineage.size, len(lineage.layers)))
     for first in range(0, len(lineage.seeds), count):
         yield slice(first, first + count)
 
