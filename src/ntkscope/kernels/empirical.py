@@ -29,7 +29,7 @@ def empirical_ntk(
     force: str | None = None,
     plan: Plan | None = None,
 ) -> Tensor | dict[str, Tensor]:
-    """Exact empirical NTK of a torch module (Jacot et al. 2018, eq. 4).
+    """Exact empirical NTK of a torch module (Jacot et al. 2018, section 4).
 
     Args:
         model: maps [N, …] to [N, K], each sample by itself; left as it was found.

@@ -1,7 +1,7 @@
 """Gram matrices of single outer products g uᵀ: (⟨u, u'⟩ + offset) · ⟨g, g'⟩.
 
 A dense layer on vectors: neither the gradients nor anything of their size is made (Novak et al.
-2022, "Fast finite width neural tangent kernel", §3.3).
+2022, "Fast finite width neural tangent kernel", structured derivatives).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Exact NTKs of any network by its per-sample Jacobians: plain, and the reference for faster ways.
 
 Torch's function transforms differentiate the network of one sample with respect to its
-parameters; the kernel is the Jacobians' Gram matrix (Jacot et al. 2018, eq. 4), added up over
+parameters; the kernel is the Jacobians' Gram matrix (Jacot et al. 2018, section 4), added up over
 parameters and cotangents so that no more than one of each is in memory.
 """
 

@@ -1,8 +1,8 @@
 """Memory for large tensors, in large pages.
 
-Linux gives a process new memory page by page, each at its first use: of a kernel of 400 MB that
-takes longer than all products it is made of. In pages of 2 MB, which have to be asked for, it is
-five times as fast. NumPy asks for them in every large array (since 1.18), so it makes these.
+Linux gives a process new memory page by page, each at its first use: 400 MB of 4 kB take 0.14 s,
+more than a small network's full kernel of that size. In pages of 2 MB, which have to be asked for,
+it is five times as fast. NumPy asks for them in every large array (since 1.18), so it makes these.
 """
 
 from __future__ import annotations

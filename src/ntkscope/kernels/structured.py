@@ -1,8 +1,9 @@
 """Gram matrices of sums of outer products, position by position: Σ_st ⟨u_s, u'_t⟩ ⟨g_s, g'_t⟩.
 
 Best where a layer has few positions and many parameters: the last stages of a convolutional
-network, short sequences (Novak et al. 2022, "Fast finite width neural tangent kernel", §3.3). For
-a convolution ⟨u_s, u'_t⟩ may be had from the inner products of pixels (`patches.patch_products`).
+network, short sequences (Novak et al. 2022, "Fast finite width neural tangent kernel", structured
+derivatives). For a convolution ⟨u_s, u'_t⟩ may be had from the inner products of pixels
+(`patches.patch_products`).
 """
 
 from __future__ import annotations
