@@ -11,6 +11,7 @@ from ntkscope.kernels.memory import free_bytes, reuse_freed_memory
 from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.refusals import as_found, in_place_refused, refuse
+from ntkscope.kernels.straight import known_steps
 from ntkscope.kernels.strategies import STRATEGIES
 
 _SMALL = 2**26  # bytes
@@ -62,8 +63,8 @@ def empirical_ntk(
     _check(kind, force)
     refuse(model)
     reuse_freed_memory()
-    if plan is not None and (plan.model is not model or plan.kind != kind):
-        raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
+    if plan is not None:
+        _check_plan(plan, model, kind)
     with as_found(model, may_change=plan is None or plan.steps is None), in_place_refused(model):
         if plan is None:
             plan = make_plan(model, x1, x2, kind, force)
@@ -114,6 +115,13 @@ def _default(plan: Plan, samples: int) -> int | None:
     if samples * (plan.working_bytes + plan.term_bytes) <= _SMALL:
         return None
     return int(_FREE * free_bytes(plan.starts.device))
+
+
+def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
+    if plan.model is not model or plan.kind != kind:
+        raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
+    if plan.steps is not None and plan.steps != known_steps(model):
+        raise ValueError("the model's layers or hooks have changed since the plan; plan it again")
 
 
 def _check(kind: str, force: str | None) -> None:

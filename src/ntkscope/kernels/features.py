@@ -19,7 +19,7 @@ from ntkscope.kernels.layers import (
 from ntkscope.kernels.materialised import materialise
 from ntkscope.kernels.plan import Layer, Plan
 from ntkscope.kernels.recording import Call, backpropagate, record
-from ntkscope.kernels.straight import straight_passes
+from ntkscope.kernels.straight_passes import straight_passes
 from ntkscope.kernels.terms import Gradients, OuterProducts, Term, join_calls
 
 Returned = list[tuple[Call, Tensor]]  # a layer's calls, and what flows back to each

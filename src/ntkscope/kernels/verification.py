@@ -16,7 +16,8 @@ from ntkscope.kernels.layers import parameter_gradients
 from ntkscope.kernels.plan import Layer, Plan
 from ntkscope.kernels.recording import Call, backpropagate, record
 from ntkscope.kernels.refusals import beyond_rounding, differ
-from ntkscope.kernels.straight import straight_passes, straight_steps
+from ntkscope.kernels.straight import straight_steps
+from ntkscope.kernels.straight_passes import straight_passes
 
 Named = dict[str, Tensor]  # parameter's name → gradient
 

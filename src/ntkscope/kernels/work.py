@@ -45,7 +45,7 @@ class Sizes:
         samples: from how many samples terms are made.
         sample_pairs: of how many pairs of samples the kernel is wanted.
         pairs: of which cotangents.
-        single: one cotangent stands for all in the Gram matrices (`straight`).
+        single: one cotangent stands for all in the Gram matrices (`flow`).
     """
 
     groups: int

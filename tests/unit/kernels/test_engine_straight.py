@@ -194,3 +194,17 @@ def test_what_autograd_contradicts_is_recorded(monkeypatch):
     assert make_plan(model, x, None, "trace").steps is None
     found, expected = empirical_ntk(model, x), ntk(model, x, x, "trace")
     assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
+
+
+def test_a_plan_of_a_model_that_has_changed_is_refused():
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), torch.randn(5, 3)
+    plan = plan_ntk(model, x)
+    handle = model[1].register_forward_hook(lambda module, args, output: 2 * output)
+    with pytest.raises(ValueError, match="plan it again"):
+        empirical_ntk(model, x, plan=plan)
+    handle.remove()
+    kernel = empirical_ntk(model, x, plan=plan)
+    model[1] = nn.ReLU()
+    with pytest.raises(ValueError, match="plan it again"):
+        empirical_ntk(model, x, plan=plan)
+    assert torch.equal(kernel, kernel.T)
