@@ -156,7 +156,7 @@ def _multiply(
     """
     strategies = {layer.name: layer.strategy for layer in plan.layers}
     left, right = dict(left), dict(right)
-    if plan.pairs == "summed":
+    if plan.pairs == "summed" and plan.steps is None:  # else done on the way back (`flow`)
         for name in left:
             if strategies[name] == "factored":
                 left[name], right[name] = _reduced(left[name], right[name])
