@@ -14,7 +14,7 @@ from ntkscope.kernels.refusals import as_found, in_place_refused, refuse
 from ntkscope.kernels.straight import known_steps
 from ntkscope.kernels.strategies import STRATEGIES
 
-_SMALL = 2**26  # bytes
+_SMALL = 2**26  # bytes that are taken without a look at what is free
 _FREE = 0.5  # of the memory that is free, where no budget is given
 
 

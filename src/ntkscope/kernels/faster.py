@@ -52,9 +52,9 @@ def _avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor | None:
-    high, wide = _pair(kernel_size)
-    disjoint = not stride or _pair(stride) == (high, wide)
-    plain = _pair(padding) == (0, 0) and divisor_override is None and input.device.type == "cpu"
+    high, wide = both_ways(kernel_size)
+    disjoint = not stride or both_ways(stride) == (high, wide)
+    plain = both_ways(padding) == (0, 0) and divisor_override is None and input.device.type == "cpu"
     if not (disjoint and plain and input.ndim == 4):
         return None
     if input.shape[2] % high or input.shape[3] % wide:
@@ -63,7 +63,8 @@ def _avg_pool2d(
     return found
 
 
-def _pair(size: Two) -> tuple[int, int]:
+def both_ways(size: Two) -> tuple[int, int]:
+    """(y, x) of a size that may be given once for both."""
     return (size, size) if isinstance(size, int) else (size[0], size[-1])
 
 

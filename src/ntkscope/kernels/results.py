@@ -96,5 +96,8 @@ class Result:
         return flat.view(*tile.shape[2:], *tile.shape[:2])
 
     def _symmetrise(self, square: Tensor) -> None:
-        """Put the mirror image of its upper triangle below it."""
-        mirror(square.flatten(2).flatten(0, 1) if self.pairs == "every" else square, _STRIP)
+        """Put the mirror image of its upper triangle below it, in place."""
+        if self.pairs == "every":
+            rows = square.shape[0] * square.shape[1]
+            square = square.view(rows, rows)  # an error, not a copy, where it is no view
+        mirror(square, _STRIP)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
+from ntkscope.kernels.faster import both_ways
 from ntkscope.models.network import Elementwise, ScaledConv2d, ScaledLinear
 
 Module = Any  # a module whose class is one of the tables below
@@ -81,10 +82,10 @@ def _is_known(module: Module) -> bool:
         return module.padding_mode == "zeros" and not isinstance(module.padding, str)
     if kind is nn.AvgPool2d:
         plain = not module.ceil_mode and module.divisor_override is None
-        disjoint = _two(module.stride) == _two(module.kernel_size)
-        return plain and disjoint and not any(_two(module.padding))
+        disjoint = both_ways(module.stride) == both_ways(module.kernel_size)
+        return plain and disjoint and not any(both_ways(module.padding))
     if kind is nn.AdaptiveAvgPool2d:
-        return _two(module.output_size) == (1, 1)
+        return both_ways(module.output_size) == (1, 1)
     if kind is nn.Flatten:
         return (module.start_dim, module.end_dim) == (1, -1)
     if kind in NOTHING:
@@ -102,10 +103,8 @@ def _has_shapes(step: Module, a: Tensor, y: Tensor) -> bool:
     if kind in CONVOLUTION or kind is nn.AdaptiveAvgPool2d:
         return a.ndim == 4
     if kind is nn.AvgPool2d:
-        covered = tuple(n * k for n, k in zip(y.shape[2:], _two(step.kernel_size), strict=True))
+        covered = tuple(
+            n * k for n, k in zip(y.shape[2:], both_ways(step.kernel_size), strict=True)
+        )
         return a.ndim == 4 and a.shape[2:] == covered
     return True
-
-
-def _two(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
