@@ -53,16 +53,20 @@ def pixel_products(module: Convolution, a: Tensor, g: Tensor) -> OuterProducts:
 def convolution_gradients(
     module: nn.Conv2d, a: Tensor, g: Tensor, room: Gradients | None = None
 ) -> Gradients:
-    """The gradients of a convolution for which `convolved.takes_rows`, in their room if given."""
-    offset = _offset(module)
+    """The gradients of a convolution for which `convolved.takes_rows`, in their room if given.
+
+    Args:
+        module: the layer.
+        a: what entered it [n, channel, y, x].
+        g: what flows back to its output [n, R, channel, y, x].
+        room: where they belong; None: in new memory.
+    """
+    offset, outputs, width = _offset(module), len(module.weight), module.weight[0].numel()
     if room is None:
-        room = room_for(
-            g, (len(g), g.shape[1]), len(module.weight), module.weight[0].numel(), offset
-        )
-    weights = weights_of(room, len(module.weight), module.weight[0].numel())
-    weight_gradients_by_rows(module, _scaled(module, a), g, weights)
+        room = room_for(g, (len(g), g.shape[1]), outputs, width, offset)
+    weight_gradients_by_rows(module, _scaled(module, a), g, weights_of(room, outputs, width))
     if offset:
-        biases_of(room, len(module.weight))[:] = g.flatten(3).sum(3) * math.sqrt(offset)
+        biases_of(room, outputs)[:] = g.flatten(3).sum(3) * math.sqrt(offset)
     return room
 
 
