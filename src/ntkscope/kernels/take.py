@@ -101,7 +101,6 @@ def take_kernels(
         with Workplace(state, asked.identity) as place:
             _adopt(_shared(state, asked), place)
             store = asked.fill(place, place.store, (0, 1))
-            store.tidy()
             record = asked.record | {"wall_seconds": time.monotonic() - began}
             store.describe(provenance=record, parts=parts)
             place.finish(output)

@@ -7,6 +7,6 @@ finished store there, so that a killed job can go on where it was.
 
 from ntkscope.stores.netcdf import read_netcdf, write_netcdf
 from ntkscope.stores.workplace import Workplace
-from ntkscope.stores.zarr_store import Array, ZarrStore, read_store
+from ntkscope.stores.zarr_store import Array, ZarrStore, read_store, tidy
 
-__all__ = ["Array", "Workplace", "ZarrStore", "read_netcdf", "read_store", "write_netcdf"]
+__all__ = ["Array", "Workplace", "ZarrStore", "read_netcdf", "read_store", "tidy", "write_netcdf"]

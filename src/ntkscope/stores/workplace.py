@@ -19,6 +19,7 @@ import psutil
 
 from ntkscope.errors import BusyError
 from ntkscope.identity import digest
+from ntkscope.stores.zarr_store import tidy
 
 STALE_SECONDS = 600.0
 
@@ -66,8 +67,9 @@ class Workplace:
             shutil.rmtree(self.store)
 
     def finish(self, output: str | Path) -> None:
-        """Move the store to its declared output and remove the workplace."""
+        """Move the store, tidied, to its declared output and remove the workplace."""
         self.beat()
+        tidy(self.store)
         output = Path(output)
         output.parent.mkdir(parents=True, exist_ok=True)
         if output.exists():

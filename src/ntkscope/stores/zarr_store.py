@@ -173,12 +173,16 @@ class ZarrStore:
         """Add attributes, e.g. the wall time when all is written."""
         self.group.attrs.update(attrs)
 
-    def tidy(self) -> None:
-        """Remove what killed writers left, when all is written."""
-        for chunk in self.path.rglob("*.partial"):
-            chunk.unlink()
-        for store in self.path.parent.glob(f".{self.path.name}.*.partial"):
-            shutil.rmtree(store)
+
+def tidy(path: Path) -> None:
+    """Remove what writers of a store that were killed left in it and beside it: call it at the end.
+
+    Zarr writes `0.{uuid}.partial` and renames it to `0`: a kill between the two leaves it there.
+    """
+    for chunk in path.rglob("*.partial"):
+        chunk.unlink(missing_ok=True)
+    for store in path.parent.glob(f".{path.name}.*.partial"):
+        shutil.rmtree(store, ignore_errors=True)
 
 
 def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Dataset:

@@ -131,6 +131,14 @@ def test_a_workplace_moves_its_store_and_vanishes(tmp_path):
     assert not (tmp_path / "state").exists()
 
 
+def test_what_a_killed_writer_left_in_a_store_does_not_stay_there(tmp_path):
+    with Workplace(tmp_path / "state", {}) as place:
+        make(place.store)
+        (place.store / "a/c/0/0.0123.partial").touch()  # zarr's, between its write and its rename
+        place.finish(tmp_path / "out.zarr")
+    assert not list(tmp_path.rglob("*.partial"))
+
+
 def test_a_workplace_keeps_what_is_its_own_and_forgets_others(tmp_path):
     for identity, kept in (({"a": 1}, None), ({"a": 1}, b"x"), ({"a": 2}, None)):
         with Workplace(tmp_path / "state", identity) as place:

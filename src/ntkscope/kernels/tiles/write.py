@@ -23,7 +23,7 @@ from ntkscope.kernels.tiles.precision import float32_products
 from ntkscope.kernels.tiles.tiled import Tiled, grid_of, write_tiles
 from ntkscope.logs import progress
 from ntkscope.provenance import provenance
-from ntkscope.stores import Array, ZarrStore
+from ntkscope.stores import Array, ZarrStore, tidy
 
 _KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
 
@@ -96,7 +96,7 @@ def write_ntk(
             pass
     complete = bool(store.mask.all())
     if complete:
-        store.tidy()
+        tidy(path)
     return complete
 
 
