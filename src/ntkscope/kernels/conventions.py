@@ -7,6 +7,7 @@ ours), their sum (K times as large), and the kernel of the summed outputs, the p
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -55,6 +56,12 @@ def mirror(kernel: Tensor, tile: int = 256) -> Tensor:
     for start in range(0, kernel.shape[-1], tile):
         here, below = slice(start, start + tile), slice(start + tile, None)
         kernel[..., below, here] = kernel[..., here, below].mT
-        diagonal = kernel[..., here, here]
-        kernel[..., here, here] = diagonal.triu() + diagonal.triu(1).mT
+        square = kernel[..., here, here]
+        square.copy_(torch.where(_below(square.shape[-1], kernel.device), square.mT, square))
     return kernel
+
+
+@lru_cache(maxsize=8)
+def _below(size: int, device: torch.device) -> Tensor:
+    """Which elements of a square matrix are below its diagonal."""
+    return torch.ones(size, size, dtype=torch.bool, device=device).tril(-1)
