@@ -7,12 +7,12 @@ from ntkscope.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
     with lasting_imports():
+        from ntkscope.allocation import keep_freed_memory
         from ntkscope.config import RunSpec
         from ntkscope.config.sections import Resources
         from ntkscope.training import train_task
-        from ntkscope.training.device import keep_freed_memory
 
-    keep_freed_memory()
+    keep_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
     settings = Resources.model_validate(snakemake.config["resources"])
     train_task(
         RunSpec.model_validate(snakemake.params.run),

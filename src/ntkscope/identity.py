@@ -25,7 +25,17 @@ _ENTRANCES = {
 STAGES = tuple(_ENTRANCES)
 
 # Ground that moves files and words, and changes no number.
-_NEUTRAL = ("config", "stores", "errors", "identity", "logs", "provenance", "startup", "timings")
+_NEUTRAL = (
+    "allocation",
+    "config",
+    "stores",
+    "errors",
+    "identity",
+    "logs",
+    "provenance",
+    "startup",
+    "timings",
+)
 
 
 def digest(value: Any, length: int = DIGEST_LENGTH) -> str:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ntkscope.kernels.calibration import rates_of
 from ntkscope.kernels.conventions import EMPIRICAL_KINDS
 from ntkscope.kernels.engine import kernels
-from ntkscope.kernels.memory import free_bytes, reuse_freed_memory
+from ntkscope.kernels.memory import free_bytes
 from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.planning import make_plan
 from ntkscope.kernels.refusals import as_found, in_place_refused, refuse
@@ -62,7 +62,6 @@ def empirical_ntk(
     """
     _check(kind, force)
     refuse(model)
-    reuse_freed_memory()
     if plan is not None:
         _check_plan(plan, model, kind)
     with as_found(model, may_change=plan is None or plan.steps is None), in_place_refused(model):

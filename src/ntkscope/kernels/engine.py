@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ntkscope.kernels.below_readout import one_cotangent
 from ntkscope.kernels.features import terms_of
+from ntkscope.kernels.memory import reuse_freed_memory
 from ntkscope.kernels.outputs import Part, parts
 from ntkscope.kernels.plan import Plan
 from ntkscope.kernels.planning import make_plan
@@ -86,6 +87,7 @@ def kernels(
 
     sparing: as of `outputs.parts`.
     """
+    reuse_freed_memory()
     n, m = len(x1), len(x1 if x2 is None else x2)
     names = [layer.name for layer in plan.layers if layer.owns]
     groups = {name: [name] for name in names} if by_layer else {"": names}

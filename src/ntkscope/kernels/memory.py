@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 
@@ -9,11 +10,11 @@ import psutil
 import torch
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
+from ntkscope.allocation import keep_freed_memory
 from ntkscope.errors import ModelError
 
-# Of one forward and backward pass. On a CPU: enough for efficient products, and blocks below the
-# 32 MB that glibc reuses; twice as much, and page faults made convolutions half as fast.
-_PASS_BYTES = {"cpu": 3 * 2**25}
+_PASS_BYTES = {"cpu": 3 * 2**25}  # of one forward and backward pass: enough for good products
+_KEPT = 2**28  # bytes that stay with the process
 _PASS_BYTES_ELSEWHERE = 2**31  # what keeps a GPU busy
 
 
@@ -48,14 +49,11 @@ class Portions:
 
 
 def reuse_freed_memory() -> None:
-    """Let the C library reuse what is freed, and not return it to the system each time.
+    """Keep what a pass has freed for the next one, also in processes that are not ours.
 
-    glibc keeps freed blocks only of sizes below the largest that it has seen freed, and it learns
-    from blocks of up to 32 MB: so one is freed here, which touches none of it. Page faults were
-    more than half of the time of infinite kernels, and a seventh of those of convolutions. (Jobs,
-    whose blocks are larger, use `training.device.keep_freed_memory`.)
+    Page faults were more than half of the time of infinite kernels.
     """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
+    keep_freed_memory(_KEPT // 4, _KEPT)
 
 
 def parse_bytes(memory: int | str) -> int:
@@ -112,7 +110,7 @@ def portions(
     """
     most = min(samples, chunk or samples)
     if working > 3 * terms:
-        most = max(1, min(most, one_pass // working))
+        most = _evenly(samples, max(1, min(most, one_pass // working)))
     if memory is None:
         return Portions(samples, sys.maxsize, most)
     budget, each = parse_bytes(memory), max(working + terms, 1)
@@ -129,3 +127,8 @@ def portions(
             remedy=f"give at least {each + terms} bytes, or compute in float32",
         )
     return Portions(min(held, samples), max(beside, passing), passing)
+
+
+def _evenly(samples: int, most: int) -> int:
+    """As few passes, but all of about the same size."""
+    return math.ceil(samples / math.ceil(samples / most))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +10,6 @@ import torch
 from torch.utils import deterministic
 
 from ntkscope.errors import NtkscopeError
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def choose_device(wish: str) -> torch.device:
@@ -35,21 +32,6 @@ def choose_device(wish: str) -> torch.device:
             remedy="use device: auto, or install torch's build for your device",
         )
     return torch.device(wish)
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep large freed blocks for the next allocation instead of unmapping them.
-
-    For whole processes (jobs), since it cannot be undone. Each step allocates what the step before
-    freed; mapping it anew costs a page fault for every 4 kB: 20 to 30 times as many faults, and 12
-    to 20% of the CPU time of training and kernels at width 1024. Does nothing without glibc.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, 2**30)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager
