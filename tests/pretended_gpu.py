@@ -6,7 +6,8 @@ a GPU), NumPy of its tensors, and, while `repeatable`, what has no deterministic
 finds forgotten `.to(device)` and streams that are not waited for; of speed, rounding and memory
 it says nothing.
 
-torch lets Python register one more device for the rest of the process: it does no harm to others.
+torch lets Python register one more device for the rest of the process, before anything has gone
+backward there: so it is done when this file is imported, that is, before the first test runs.
 """
 
 from __future__ import annotations
@@ -197,15 +198,23 @@ class _Backend:
         pass
 
 
-@contextmanager
-def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
-    """The device, while the context lasts; skips the test where torch cannot have it."""
+def _register() -> bool:
     try:
         from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
     except ImportError:
+        return False
+    _setup_privateuseone_for_python_backend(NAME, backend_module=_Backend())
+    return True
+
+
+_THERE = _register()
+
+
+@contextmanager
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """The device, while the context lasts; skips the test where torch cannot have it."""
+    if not _THERE:
         pytest.skip("this torch cannot register a device from Python")
-    if not hasattr(torch, NAME):
-        _setup_privateuseone_for_python_backend(NAME, backend_module=_Backend())
     before = torch._C._only_lift_cpu_tensors()
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device): made here, then moved
     monkeypatch.setattr(torch.cuda, "Stream", Stream)

@@ -8,7 +8,7 @@ first: Σ_r ⟨c_r ∘ s, c_r ∘ s'⟩ = ⟨‖c‖ ∘ s, ‖c‖ ∘ s'⟩, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -51,6 +51,10 @@ class Flow:
             return Flow(flow.of.mul_(slopes), shared=False)
         both = slopes if flow.slopes is None else flow.slopes * slopes
         return Flow(flow.of, True, both, flow.even)
+
+    def scaled(self, factor: Tensor) -> Flow:
+        """Multiplied by a factor [C, …] of each channel, in new memory."""
+        return replace(self, of=self.of * factor)
 
     def whole(self) -> Tensor:
         """[n, R, …] in one, or [1, R, …] where no sample has entered."""

@@ -18,6 +18,7 @@ Module = Any  # a module whose class is one of the tables below
 
 LINEAR = (nn.Linear, ScaledLinear)
 CONVOLUTION = (nn.Conv2d, ScaledConv2d)
+NORM = (nn.BatchNorm1d, nn.BatchNorm2d)  # in eval mode
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # in eval mode
 ELEMENTWISE = (
     Elementwise,
@@ -81,9 +82,12 @@ def _is_known(module: Module) -> bool:
     if kind in CONVOLUTION:
         return module.padding_mode == "zeros" and not isinstance(module.padding, str)
     if kind is nn.AvgPool2d:
-        plain = not module.ceil_mode and module.divisor_override is None
-        disjoint = both_ways(module.stride) == both_ways(module.kernel_size)
-        return plain and disjoint and not any(both_ways(module.padding))
+        return _is_disjoint(module) and module.divisor_override is None
+    if kind is nn.MaxPool2d:
+        plain = both_ways(module.dilation) == (1, 1) and not module.return_indices
+        return plain and _is_disjoint(module)
+    if kind in NORM:
+        return not module.training and module.running_var is not None
     if kind is nn.AdaptiveAvgPool2d:
         return both_ways(module.output_size) == (1, 1)
     if kind is nn.Flatten:
@@ -95,6 +99,12 @@ def _is_known(module: Module) -> bool:
     return kind in LINEAR
 
 
+def _is_disjoint(pooling: Module) -> bool:
+    """Whether its windows do not overlap and have no padding."""
+    disjoint = both_ways(pooling.stride) == both_ways(pooling.kernel_size)
+    return disjoint and not pooling.ceil_mode and not any(both_ways(pooling.padding))
+
+
 def _has_shapes(step: Module, a: Tensor, y: Tensor) -> bool:
     """Whether the formulas are of inputs of such a shape."""
     kind = type(step)
@@ -102,7 +112,9 @@ def _has_shapes(step: Module, a: Tensor, y: Tensor) -> bool:
         return a.ndim == 2
     if kind in CONVOLUTION or kind is nn.AdaptiveAvgPool2d:
         return a.ndim == 4
-    if kind is nn.AvgPool2d:
+    if kind in NORM:
+        return a.ndim == (2 if kind is nn.BatchNorm1d else 4)
+    if kind in (nn.AvgPool2d, nn.MaxPool2d):
         covered = tuple(
             n * k for n, k in zip(y.shape[2:], both_ways(step.kernel_size), strict=True)
         )

@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
+from ntkscope.kernels.faster import both_ways
 from ntkscope.kernels.flow import Flow, channels_last
 from ntkscope.kernels.recording import Call
-from ntkscope.kernels.straight import CONVOLUTION, ELEMENTWISE, LINEAR, NOTHING, Module
+from ntkscope.kernels.straight import CONVOLUTION, ELEMENTWISE, LINEAR, NORM, NOTHING, Module
 from ntkscope.products import product
 
 
@@ -91,6 +93,8 @@ def _back(passed: _Passed, flow: Flow) -> Flow:
         return flow.times(_slopes(passed).unsqueeze(1))
     if kind in NOTHING:
         return flow
+    if kind in NORM:
+        return flow.scaled(_factor(step, a))
     if kind is nn.Flatten:
         return _unflattened(flow.spread(), a.shape[1:])
     if kind in LINEAR:
@@ -115,6 +119,14 @@ def _slopes(passed: _Passed) -> Tensor:
     return slopes
 
 
+def _factor(norm: Module, a: Tensor) -> Tensor:
+    """What it multiplies each channel with: [C], or [C, 1, 1]."""
+    factor: Tensor = (norm.running_var.to(a.dtype) + norm.eps).rsqrt()
+    if norm.weight is not None:
+        factor = factor * norm.weight.detach()
+    return factor.view(-1, *(1 for _ in a.shape[2:]))
+
+
 def _unflattened(flow: Flow, shape: torch.Size) -> Flow:
     of = flow.of.unflatten(2, shape)
     slopes = None if flow.slopes is None else flow.slopes.unflatten(2, shape)
@@ -126,10 +138,21 @@ def _unflattened(flow: Flow, shape: torch.Size) -> Flow:
 def _pooled(flow: Flow, passed: _Passed) -> Flow:
     (y, x), (small_y, small_x) = passed.inputs.shape[2:], passed.outputs.shape[2:]
     window = (y // small_y, x // small_x)
+    if type(passed.step) is nn.MaxPool2d:
+        spread = Flow(flow.whole(), flow.alike, even=False, window=window)
+        return spread.times(_chosen(passed.step, passed.inputs).unsqueeze(1))
     if flow.alike and (small_y, small_x) == (1, 1):
         of = (flow.whole() / (y * x)).expand(-1, -1, -1, y, x)
         return Flow(of, True, even=True)
     return Flow(flow.whole(), flow.alike, even=False, window=window)
+
+
+def _chosen(pooling: Module, a: Tensor) -> Tensor:
+    """How often its share of the mean each number's window has it: not at all, or as the whole."""
+    _, at = F.max_pool2d(a, pooling.kernel_size, pooling.stride, return_indices=True)
+    found = a.new_zeros(*a.shape[:2], a[0, 0].numel())
+    found.scatter_(2, at.flatten(2), float(math.prod(both_ways(pooling.kernel_size))))
+    return found.view(a.shape)
 
 
 def _convolved_back(module: Module, g: Tensor, shape: torch.Size) -> Tensor:

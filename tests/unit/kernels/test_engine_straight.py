@@ -30,7 +30,11 @@ _STRAIGHT = [
     "straight, globally pooled",
     "straight, pooled last",
     "straight, many channels",
+    "straight, norms",
+    "straight, norm and pooling on top",
+    "straight, norm and global pooling",
     "straight and linear",
+    "batch norm 1d",
 ]
 
 
@@ -91,6 +95,7 @@ def test_one_cotangent_stands_for_all_just_below_the_readout():
     assert singles("vectors") == {"0"}
     assert singles("straight, flattened") == {"3"}
     assert singles("straight, globally pooled") == {"3"}
+    assert singles("straight, norm and global pooling") == {"2"}
     assert singles("straight, pooled last") == set()  # another activation stands between
     assert singles("straight and linear") == {"1"}
     assert singles("straight, many channels") == set()  # flattened: outputs differ by position
@@ -152,9 +157,21 @@ _OTHERS = {
         lambda: nn.Sequential(nn.AvgPool2d(3, 2), nn.Flatten(), nn.Linear(8, 2)),
         _IMAGE,
     ),
-    "pooling by the maximum": (
-        lambda: nn.Sequential(nn.MaxPool2d(5), nn.Flatten(), nn.Linear(2, 2)),
+    "pooling by the maximum that overlaps": (
+        lambda: nn.Sequential(nn.MaxPool2d(3, 2), nn.Flatten(), nn.Linear(8, 2)),
         _IMAGE,
+    ),
+    "pooling by the maximum with gaps": (
+        lambda: nn.Sequential(nn.MaxPool2d(2, dilation=2), nn.Flatten(), nn.Linear(2, 2)),
+        _IMAGE,
+    ),
+    "a norm of tokens": (
+        lambda: nn.Sequential(nn.BatchNorm1d(4), nn.Flatten(), nn.Linear(12, 2)).eval(),
+        (4, 3),
+    ),
+    "a norm by the batch": (
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)),
+        _ROW,
     ),
     "circular": (
         lambda: nn.Sequential(
