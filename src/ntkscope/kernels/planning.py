@@ -87,8 +87,9 @@ def _choose(
     known = layer.strategy != "fallback" and not plan.is_tied(layer)
     products = layer_products(returned, n) if known else None
     if products is None:
-        layer.work = of_product(_sample_pairs(plan) * len(plan.starts), own * _times(plan))
-        layer.kept = Need(each=own * item)
+        cotangents = 1 if single else len(plan.starts)
+        layer.work = of_product(_sample_pairs(plan) * cotangents, own * _times(plan))
+        layer.kept = Need(fixed=own * item) if single else Need(each=own * item)
         plan.working += Need(each=2 * own * item if layer.strategy == "fallback" else 0)
         return
     layer.sizes = replace(_sizes(plan, layer, returned, products), single=single)
