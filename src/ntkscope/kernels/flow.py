@@ -42,10 +42,10 @@ class Flow:
             return self
         return Flow(_spread(self.of, self.window), self.shared, even=False)
 
-    def times(self, slopes: Tensor) -> Flow:
-        """Multiplied by slopes [n, 1, …]."""
+    def times(self, slopes: Tensor, *, inside: bool = False) -> Flow:
+        """Multiplied by slopes [n, 1, …]; inside: outputs next to channels, where it is written."""
         if self.window is not None and not self.shared:
-            return Flow(_spread(self.of, self.window, slopes), shared=False)
+            return Flow(_spread(self.of, self.window, slopes, inside=inside), shared=False)
         flow = self.spread()
         if not flow.shared:
             return Flow(flow.of.mul_(slopes), shared=False)
@@ -70,8 +70,13 @@ class Flow:
         return self.slopes * norm
 
 
-def _spread(g: Tensor, window: tuple[int, int], slopes: Tensor | None = None) -> Tensor:
-    """Each of [n, R, channel, y, x] over its window, as its mean; times slopes [n, 1, …]."""
+def _spread(
+    g: Tensor, window: tuple[int, int], slopes: Tensor | None = None, *, inside: bool = False
+) -> Tensor:
+    """Each of [n, R, channel, y, x] over its window, as its mean; times slopes [n, 1, …].
+
+    In memory [n, R, y, x, channel], or [n, y, x, R, channel] (inside).
+    """
     high, wide = window
     each = (g / (high * wide)).permute(0, 1, 3, 4, 2)[:, :, :, None, :, None]
     shape = (*each.shape[:3], high, each.shape[4], wide, each.shape[6])
@@ -79,7 +84,10 @@ def _spread(g: Tensor, window: tuple[int, int], slopes: Tensor | None = None) ->
         found = each.expand(shape).contiguous()
     else:
         by_window = slopes.permute(0, 1, 3, 4, 2).unflatten(3, (-1, wide)).unflatten(2, (-1, high))
-        found = each * by_window
+        if inside:
+            found = (each.movedim(1, 5) * by_window.movedim(1, 5)).movedim(5, 1)
+        else:
+            found = each * by_window
     return found.flatten(4, 5).flatten(2, 3).permute(0, 1, 4, 2, 3)
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
+from ntkscope.kernels.convolved import takes_rows
 from ntkscope.kernels.faster import both_ways
 from ntkscope.kernels.flow import Flow, channels_last
 from ntkscope.kernels.recording import Call
@@ -58,8 +59,14 @@ def straight_passes(
             flows.append(g)
         if len(calls) == len(wanted):
             break
-        flow = _back(each, flow)
+        bottom = len(calls) == len(wanted) - 1 and _wants_outputs_inside(passed[number - 1].step)
+        flow = _back(each, flow, bottom=bottom and id(passed[number - 1].step) in wanted)
     return calls, flows
+
+
+def _wants_outputs_inside(module: nn.Module) -> bool:
+    """Whether a layer's gradients are made of matrices [positions, outputs · channels]."""
+    return type(module) in CONVOLUTION and not takes_rows(module)
 
 
 def _there(steps: list[nn.Module], x: Tensor) -> list[_Passed]:
@@ -86,11 +93,12 @@ def _linear(module: Module, x: Tensor) -> Tensor:
     return z
 
 
-def _back(passed: _Passed, flow: Flow) -> Flow:
+def _back(passed: _Passed, flow: Flow, *, bottom: bool) -> Flow:
+    """Through a step; bottom: only the gradients of a convolution just below are wanted still."""
     step, a = passed.step, passed.inputs
     kind = type(step)
     if kind in ELEMENTWISE:
-        return flow.times(_slopes(passed).unsqueeze(1))
+        return flow.times(_slopes(passed).unsqueeze(1), inside=bottom)
     if kind in NOTHING:
         return flow
     if kind in NORM:
