@@ -11,11 +11,14 @@ from benchmarks import run
 from benchmarks.cases import CASES
 from benchmarks.figure import draw
 from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu import timing
+from benchmarks.gpu.kernels import kernel_rows
 from benchmarks.gpu.training import training_rows
 from benchmarks.measure import Measured
 from benchmarks.peers import NEURAL_TANGENTS, OURS, PEERS, SGEMM
 from benchmarks.report import printed, verdicts
 from benchmarks.table import rows_of
+from tests.pretended_gpu import NAME, pretended_gpu
 
 
 def rows(case, ours=1.0, theirs=4.0):
@@ -85,6 +88,14 @@ def test_the_gpu_benchmark_runs_on_the_cpu(tmp_path) -> None:
 
 
 @pytest.mark.slow
+def test_the_gpu_benchmark_stays_on_its_device(monkeypatch) -> None:
+    monkeypatch.setitem(timing.SIZE, NAME, 64)
+    with pretended_gpu(monkeypatch) as device:
+        rows = kernel_rows(device, quick=True)
+        assert {(row["status"], row["few_status"]) for row in rows} == {("ok", "ok")}
+        assert training_rows(device, quick=True)
+
+
 def test_the_benchmark_runs_without_the_peers_environment(tmp_path) -> None:
     options = ["--quick", "--cases", "trace MLP", "--environment", str(tmp_path)]
     run.main([*options, "--output", str(tmp_path / "bench")])
