@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_LARGE = 2**25  # bytes, from which on freed memory goes back to the system each time
+_LARGE = 2**25  # bytes; smaller tensors mostly lie in memory that was freed before
 _DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 _LINE = 64  # bytes of a cache line, where torch begins its own tensors
 
