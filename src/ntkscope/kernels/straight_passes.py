@@ -59,8 +59,9 @@ def straight_passes(
             flows.append(g)
         if len(calls) == len(wanted):
             break
-        bottom = len(calls) == len(wanted) - 1 and _wants_outputs_inside(passed[number - 1].step)
-        flow = _back(each, flow, bottom=bottom and id(passed[number - 1].step) in wanted)
+        below = passed[number - 1].step  # there is one, since a call is still wanted
+        last = len(wanted) - len(calls) == 1 and id(below) in wanted
+        flow = _back(each, flow, bottom=last and _wants_outputs_inside(below))
     return calls, flows
 
 
