@@ -243,11 +243,11 @@ def moved(model: nn.Module) -> nn.Module:
             known[id(tensor)] = there
         return known[id(tensor)]
 
-    tables: Callable[[nn.Module], Any] = lambda m: (m._parameters, m._buffers)  # noqa: E731
     for module in model.modules():
-        for table in tables(module):
-            for name, tensor in table.items():
-                table[name] = move(tensor)
+        for name, parameter in module._parameters.items():
+            module._parameters[name] = move(parameter)  # type: ignore[assignment]
+        for name, buffer in module._buffers.items():
+            module._buffers[name] = move(buffer)
     return model
 
 
