@@ -90,7 +90,7 @@ report: $(STAMP) ## draw all figures and write results/report.html
 	$(BIN)/snakemake --report results/report.html
 
 timings: $(STAMP) ## where the time of the last run went, by rule
-	@$(BIN)/python -m ntkscope.timings
+	@$(BIN)/python -m ntkscope.runtime.timings
 
 bench: $(STAMP) $(PEERS)/.installed ## kernels against other libraries, side by side: 15 minutes, one core
 	@$(BIN)/python -m benchmarks.run --cases '$(CASES)' $(if $(QUICK),--quick)

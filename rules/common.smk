@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from ntkscope.config import datasets_of, expand, load_config, runs_of, without_absent
-from ntkscope.config.needs import megabytes_to_measure
+from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.data.sources import is_there
 from ntkscope.errors import NtkscopeError
 from ntkscope.identity import stage_digest

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ntkscope.logs import job_log
-from ntkscope.startup import lasting_imports
+from ntkscope.runtime.logs import job_log
+from ntkscope.runtime.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
     with lasting_imports():

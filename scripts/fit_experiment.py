@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from ntkscope.logs import job_log
-from ntkscope.startup import lasting_imports
+from ntkscope.runtime.logs import job_log
+from ntkscope.runtime.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
     with lasting_imports():
         from ntkscope.fits import fit_experiment
-        from ntkscope.provenance import provenance
+        from ntkscope.runtime.provenance import provenance
 
     fit_experiment(
         Path(snakemake.input.metrics),

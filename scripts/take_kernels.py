@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from ntkscope.logs import job_log
-from ntkscope.startup import lasting_imports
+from ntkscope.runtime.logs import job_log
+from ntkscope.runtime.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
     with lasting_imports():
-        from ntkscope.allocation import keep_freed_memory
         from ntkscope.config import KernelSpec, RunSpec
         from ntkscope.config.sections import Resources
         from ntkscope.kernels import take_kernels
+        from ntkscope.runtime.allocation import keep_freed_memory
 
     keep_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
     settings = Resources.model_validate(snakemake.config["resources"])

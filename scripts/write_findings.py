@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from ntkscope.logs import job_log
-from ntkscope.startup import lasting_imports
+from ntkscope.runtime.logs import job_log
+from ntkscope.runtime.startup import lasting_imports
 
 with job_log(snakemake.log[0]):
     with lasting_imports():
         from ntkscope.fits.findings import write_findings
-        from ntkscope.provenance import provenance
+        from ntkscope.runtime.provenance import provenance
 
     write_findings(
         dict(zip(snakemake.params.experiments, map(Path, snakemake.input.fits), strict=True)),

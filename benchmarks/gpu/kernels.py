@@ -14,9 +14,10 @@ from benchmarks.flops import ntk_flops
 from benchmarks.gpu.timing import by_turns, memory_of, peak_flops, timed
 from benchmarks.measure import TOLERANCE
 from benchmarks.peers.torch_func import by_jacobian
-from ntkscope.config.runs import ModelSpec
-from ntkscope.kernels import empirical_ntk
-from ntkscope.models import architecture, build_network
+from ntkscope.config.specs import ModelSpec
+from ntkscope.models import build_network
+from ntkscope.models.zoo import architecture
+from ntkscope.ntk import empirical_ntk
 
 SHARE_OF_MEMORY = 0.6  # of what is free, given to the kernel
 TF32_TOLERANCE = 1e-2

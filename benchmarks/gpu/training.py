@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from benchmarks.gpu.timing import by_turns
-from ntkscope.config.runs import ModelSpec
-from ntkscope.models import StackedNetwork, architecture, build_network, initial_parameters
+from ntkscope.config.specs import ModelSpec
+from ntkscope.models import StackedNetwork, build_network, initial_parameters
+from ntkscope.models.zoo import architecture
 
 _RATE = 0.01
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.cases import Case, inputs, weights
-from ntkscope.config.runs import ModelSpec
-from ntkscope.models import Architecture, architecture, build_network
+from ntkscope.config.specs import ModelSpec
+from ntkscope.models import Architecture, build_network
+from ntkscope.models.zoo import architecture
 
 
 def layers_of(case: Case) -> Architecture:

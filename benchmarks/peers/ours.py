@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.cases import Case
 from benchmarks.flops import ntk_flops
 from benchmarks.peers.networks import layers_of, network_of, tensors, torch_version
-from ntkscope.kernels import empirical_ntk, infinite_ntk, plan_ntk
+from ntkscope.ntk import empirical_ntk, infinite_ntk, plan_ntk
 
 
 def version() -> str:

@@ -15,7 +15,7 @@ DIGEST_LENGTH = 12
 _ENTRANCES = {
     "data": "ntkscope.data.prepare",
     "training": "ntkscope.training.task",
-    "kernels": "ntkscope.kernels.take",
+    "kernels": "ntkscope.kernels.stage",
     "metrics": "ntkscope.metrics.measure",
     "fits": "ntkscope.fits.tables",
     "figures": "ntkscope.figures.draw",
@@ -26,15 +26,15 @@ STAGES = tuple(_ENTRANCES)
 
 # Ground that moves files and words, and changes no number.
 _NEUTRAL = (
-    "allocation",
     "config",
     "stores",
     "errors",
     "identity",
-    "logs",
-    "provenance",
-    "startup",
-    "timings",
+    "runtime.allocation",
+    "runtime.logs",
+    "runtime.provenance",
+    "runtime.startup",
+    "runtime.timings",
 )
 
 
@@ -101,8 +101,9 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 def _counts(package: Path, name: str) -> bool:
-    first, *rest = name.split(".")
-    return first == package.name and bool(rest) and rest[0] not in _NEUTRAL
+    first, _, rest = name.partition(".")
+    neutral = any(rest == one or rest.startswith(f"{one}.") for one in _NEUTRAL)
+    return first == package.name and bool(rest) and not neutral
 
 
 def _code(tree: ast.Module) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ntkscope.config.runs import DatasetSpec, ModelSpec, OptimizerSpec, RunSpec, SnapshotSpec, Task
+from ntkscope.config.specs import DatasetSpec, ModelSpec, OptimizerSpec, RunSpec, SnapshotSpec, Task
 from ntkscope.stores import Array, ZarrStore
 
 

@@ -8,7 +8,7 @@ from tests.workflow.project import Project, kill
 from tests.workflow.test_interruptions import first_task, take
 
 PARTS = {"take_kernels_part": 3, "take_kernels": 1}
-SMALL_TILES = {"take": "_WHOLE_BYTES = 0", "tiles/grid": "_SMALLEST = 4"}
+SMALL_TILES = {"kernels/stage": "_WHOLE_BYTES = 0", "ntk/tiled/grid": "_SMALLEST = 4"}
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_parts_make_the_same_bytes_and_leave_nothing(spread: Project) -> None:
 @pytest.mark.slow
 def test_killed_in_tiles_they_end_with_the_same_bytes(spread: Project) -> None:
     for module, line in SMALL_TILES.items():
-        spread.append(f"src/ntkscope/kernels/{module}.py", f"\n{line}\n")
+        spread.append(f"src/ntkscope/{module}.py", f"\n{line}\n")
     _, target = first_task(spread)
     take(spread, target)
     spread.change("resources.kernel_jobs", 1)

@@ -95,7 +95,7 @@ LOADED = {
     "data": "prepare",
     "models": "network",
     "training": "task",
-    "kernels": "dense",
+    "kernels": "job",
     "metrics": "cka",
     "fits": "collect",
     "figures": "style",
@@ -110,7 +110,7 @@ def test_changed_code_of_a_stage_runs_it_and_those_after(project: Project, stage
 
 
 def test_changed_code_that_no_job_loads_runs_nothing(project: Project) -> None:
-    for module in ("kernels/empirical", "kernels/regression/ridge", "kernels/operator/xtrace"):
+    for module in ("ntk/empirical/api", "ntk/regression/kernel_ridge", "ntk/operator/xtrace"):
         project.append(f"{LIBRARY}/{module}.py", "\n_X = 1\n")
     assert project.plan() == {}
 
@@ -125,7 +125,7 @@ def test_comments_and_docstrings_run_nothing(project: Project) -> None:
 
 
 def test_changed_code_that_computes_nothing_runs_nothing(project: Project) -> None:
-    for module in ("config/sections", "stores/zarr_store", "logs", "errors", "provenance"):
+    for module in ("config/load", "stores/zarr_store", "runtime/logs", "errors"):
         project.append(f"{LIBRARY}/{module}.py", "\n_X = 1\n")
     assert project.plan() == {}
 

@@ -5,10 +5,10 @@
 """
 
 from ntkscope.config.analyses import Cell
-from ntkscope.config.experiments import datasets_of, expand, runs_of
+from ntkscope.config.expand import datasets_of, expand, runs_of
 from ntkscope.config.load import load_config, load_files
-from ntkscope.config.runs import DatasetSpec, KernelSpec, RunSpec, Task
 from ntkscope.config.sections import Config, Experiment
+from ntkscope.config.specs import DatasetSpec, KernelSpec, RunSpec, Task
 from ntkscope.config.variants import without_absent
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ntkscope.config.runs import KernelSpec, RunSpec
 from ntkscope.config.sections import Experiment
+from ntkscope.config.specs import KernelSpec, RunSpec
 from ntkscope.errors import ConfigError
 
 

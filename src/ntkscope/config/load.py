@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ntkscope.config.checks import mistakes_across
-from ntkscope.config.experiments import expand
-from ntkscope.config.mistakes import Mistake, mistakes_of
-from ntkscope.config.origins import COMMAND_LINE, Key, Origins, read_document
+from ntkscope.config.cross_checks import mistakes_across
+from ntkscope.config.diagnostics.mistakes import Mistake, mistakes_of
+from ntkscope.config.diagnostics.origins import COMMAND_LINE, Key, Origins, read_document
+from ntkscope.config.expand import expand
 from ntkscope.config.sections import Config
 from ntkscope.errors import ConfigError
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ntkscope.config.allowed import schema
-from ntkscope.config.reference import with_tables
+from ntkscope.config.diagnostics.allowed import schema
+from ntkscope.config.diagnostics.reference import with_tables
 
 SCHEMA = Path("workflow/config.schema.json")
 README = Path("config/README.md")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ntkscope.config.runs import Task
+from ntkscope.config.specs import Task
 
 Point = dict[str, Any]
 """One point of a sweep over a stream section: its keys with one value each."""

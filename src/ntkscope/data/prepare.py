@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ntkscope.config.runs import DatasetSpec
 from ntkscope.config.sections import Dataset
+from ntkscope.config.specs import DatasetSpec
 from ntkscope.data.sources import Images, open_source
 from ntkscope.data.subset import balanced_subset
 from ntkscope.errors import DataError
-from ntkscope.logs import progress
-from ntkscope.provenance import provenance
+from ntkscope.runtime.logs import progress
+from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, Workplace, ZarrStore, read_store
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntkscope.config.runs import KernelSpec
+from ntkscope.config.specs import KernelSpec
 from ntkscope.data.subset import balanced_subset
 from ntkscope.identity import digest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ntkscope.config.runs import Task
+from ntkscope.config.specs import Task
 from ntkscope.errors import DataError
 
 _STREAM = 2  # keeps these draws apart from those of models/initialise.py for the same seed

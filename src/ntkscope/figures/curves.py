@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from ntkscope.figures.style import BOUNDARY_DOTS, TWIN_DASHES
-from ntkscope.fits.paired import t_interval
+from ntkscope.statistics.paired import t_interval
 
 FloatArray = NDArray[np.float64]
 

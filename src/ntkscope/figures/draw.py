@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.captions import fill_caption
-from ntkscope.figures.controls import draw_controls
-from ntkscope.figures.datasets import draw_datasets
-from ntkscope.figures.duration import draw_duration
-from ntkscope.figures.forgetting import forgetting_words
-from ntkscope.figures.frequency import draw_frequency
-from ntkscope.figures.learning_rate import draw_learning_rate, trend_words
-from ntkscope.figures.mechanism import draw_mechanism
-from ntkscope.figures.reactivation import draw_reactivation
-from ntkscope.figures.sequence import draw_sequence
-from ntkscope.figures.similarity import draw_similarity, law_words
+from ntkscope.figures.reactivation.controls import draw_controls
+from ntkscope.figures.reactivation.datasets import draw_datasets
+from ntkscope.figures.reactivation.duration import draw_duration
+from ntkscope.figures.reactivation.forgetting import forgetting_words
+from ntkscope.figures.reactivation.frequency import draw_frequency
+from ntkscope.figures.reactivation.learning_rate import draw_learning_rate, trend_words
+from ntkscope.figures.reactivation.mechanism import draw_mechanism
+from ntkscope.figures.reactivation.reactivation import draw_reactivation
+from ntkscope.figures.reactivation.sequence import draw_sequence
+from ntkscope.figures.reactivation.similarity import draw_similarity, law_words
 from ntkscope.figures.style import save, save_text, themed
 from ntkscope.stores import read_netcdf
 

@@ -5,14 +5,14 @@ figures and papers are drawn from.
 """
 
 from ntkscope.fits.collect import collect_metrics
-from ntkscope.fits.paired import Evidence, Interval, against_zero, t_interval
-from ntkscope.fits.power_law import Contrast, PowerLaw, compare, fit_power_law
-from ntkscope.fits.reactivation import QUANTITIES, Quantity
+from ntkscope.fits.reactivation.boundary_window import Span
+from ntkscope.fits.reactivation.effects import QUANTITIES, Quantity
 from ntkscope.fits.results import results_of
 from ntkscope.fits.rows import as_rows
 from ntkscope.fits.seed_values import seed_values
-from ntkscope.fits.span import Span
 from ntkscope.fits.tables import fit, fit_experiment
+from ntkscope.statistics.paired import Evidence, Interval, against_zero, t_interval
+from ntkscope.statistics.power_law import Contrast, PowerLaw, compare, fit_power_law
 
 __all__ = [
     "QUANTITIES",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ntkscope.fits.paired import FloatArray
+from ntkscope.statistics.paired import FloatArray
 
 KEYS = ("boundary", "quantity")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ntkscope.fits.cells import KEYS, axes_of_table, seeds_of
-from ntkscope.fits.covariate import explain
-from ntkscope.fits.reactivation import QUANTITIES
+from ntkscope.fits.reactivation.effects import QUANTITIES
 from ntkscope.fits.results import Result, of_seeds
+from ntkscope.statistics.covariate import explain
 
 WIDTHS, GRADUAL = "widths", "gradual"
 """Variants of `controls` that are no abrupt shift of their own."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ntkscope.fits.paired import FloatArray, Interval
-from ntkscope.fits.power_law import PowerLaw, compare, fit_power_law
+from ntkscope.statistics.paired import FloatArray, Interval
+from ntkscope.statistics.power_law import PowerLaw, compare, fit_power_law
 
 LAWS = ("spike", "spike_over_baseline", "log_velocity", "norm_drop", "checkmark", "distance")
 """Quantities with a size, so that a power law of the width is asked of them."""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ntkscope.fits.paired import FloatArray, Interval, t_interval
+from ntkscope.statistics.paired import FloatArray, Interval, t_interval
 
 _PREFIX = "result_"
 _TEXTS = ("statistic", "quantity", "against", "units", "note")

@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ntkscope.fits.paired import FloatArray
-from ntkscope.fits.reactivation import QUANTITIES, arm_quantities, deflection
-from ntkscope.fits.span import Span
+from ntkscope.fits.reactivation.boundary_window import Span
+from ntkscope.fits.reactivation.effects import QUANTITIES, arm_quantities, deflection
+from ntkscope.statistics.paired import FloatArray
 
 _CURVES = ("velocity", "spectral_norm", "distance_from_boundary", "alignment")
 _TASK_CURVES = ("loss", "accuracy")

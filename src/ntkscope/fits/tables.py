@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ntkscope.fits.analyses import sweep_results
 from ntkscope.fits.exponents import width_exponents
-from ntkscope.fits.paired import Evidence, against_zero, median, t_interval
-from ntkscope.fits.reactivation import QUANTITIES
+from ntkscope.fits.reactivation.analyses import sweep_results
+from ntkscope.fits.reactivation.effects import QUANTITIES
 from ntkscope.fits.rows import as_rows
 from ntkscope.fits.seed_values import seed_values
+from ntkscope.statistics.paired import Evidence, against_zero, median, t_interval
 from ntkscope.stores import read_netcdf, write_netcdf
 
 _MEANINGS = {

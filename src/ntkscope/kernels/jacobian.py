@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import vjp, vmap
 
-from ntkscope.kernels.conventions import cotangents
-from ntkscope.kernels.fallback import with_tensors
-from ntkscope.kernels.refusals import count_outputs
+from ntkscope.ntk.empirical.gradients.autograd import with_tensors
+from ntkscope.ntk.empirical.validation import count_outputs
+from ntkscope.ntk.kinds import cotangents
 
 
 def jacobian_layer_ntks(

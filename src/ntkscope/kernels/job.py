@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ntkscope.config.runs import KernelSpec, RunSpec
+from ntkscope.config.specs import KernelSpec, RunSpec
 from ntkscope.data.images import load_images
+from ntkscope.data.inputs import to_inputs
 from ntkscope.data.probe import Probe, choose_probe
-from ntkscope.kernels.arrays import Axis, kernel_arrays
-from ntkscope.kernels.conventions import normalisation
-from ntkscope.models import Architecture, architecture, parameter_shapes
+from ntkscope.models import Architecture, parameter_shapes
+from ntkscope.models.zoo import architecture
+from ntkscope.ntk.kinds import normalisation
+from ntkscope.ntk.tiled.store_layout import Axis, kernel_arrays
 from ntkscope.stores import Array, ZarrStore
-from ntkscope.training.inputs import to_inputs
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ntkscope.config.needs import BLOCK_BYTES, bytes_to_measure
+from ntkscope.config.memory_needs import BLOCK_BYTES, bytes_to_measure
 from ntkscope.errors import StoreError
-from ntkscope.logs import progress
 from ntkscope.metrics.failures import blank, earliest, first_step
 from ntkscope.metrics.followers import Curves, Follower, LayerKernels, WholeKernel
 from ntkscope.metrics.lineage import Lineage, open_lineage
 from ntkscope.metrics.training_log import read_log
 from ntkscope.metrics.variables import attributes
+from ntkscope.runtime.logs import progress
 from ntkscope.stores import write_netcdf
 
 _KEPT_ATTRS = ("kernel", "normalisation", "probe_digest", "precision")

@@ -1,8 +1,8 @@
 """Networks: one architecture description, built plainly or as a stack of seeds.
 
-`architecture` turns a `ModelSpec` into layer descriptions; `build_network` makes an ordinary torch
-module of them, `StackedNetwork` one module that holds many networks (seeds) at once. Parameters
-have the same names in both; the stack has one more, leading, dimension.
+`zoo.architecture` turns a `ModelSpec` into layer descriptions; `build_network` makes an ordinary
+torch module of them, `StackedNetwork` one module that holds many networks (seeds) at once.
+Parameters have the same names in both; the stack has one more, leading, dimension.
 """
 
 from ntkscope.models.architecture import (
@@ -13,7 +13,6 @@ from ntkscope.models.architecture import (
     Dense,
     Flatten,
     GlobalAvgPool,
-    architecture,
 )
 from ntkscope.models.initialise import initial_parameters, parameter_shapes
 from ntkscope.models.network import build_network
@@ -28,7 +27,6 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool",
     "StackedNetwork",
-    "architecture",
     "build_network",
     "initial_parameters",
     "parameter_shapes",

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ntkscope.products import products
+from ntkscope.runtime.matmul import products
 
 
 class _BatchedLinear(torch.autograd.Function):

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ntkscope.config.runs import RunSpec
+from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedImages
+from ntkscope.data.inputs import to_inputs
 from ntkscope.data.sampling import task_labels
 from ntkscope.models import StackedNetwork
-from ntkscope.training.inputs import to_inputs
 from ntkscope.training.losses import per_network_loss
 
 _STREAM = 3  # keeps this choice apart from the draws of training for the same seed

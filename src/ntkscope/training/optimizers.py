@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
-from ntkscope.config.runs import OptimizerSpec
+from ntkscope.config.specs import OptimizerSpec
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8  # torch's defaults
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ntkscope.config.runs import RunSpec
+from ntkscope.config.specs import RunSpec
 from ntkscope.stores import Array, ZarrStore
 from ntkscope.training.schedule import snapshot_steps
 

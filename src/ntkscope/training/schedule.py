@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ntkscope.config.runs import RunSpec
+from ntkscope.config.specs import RunSpec
 
 
 def snapshot_steps(run: RunSpec) -> np.ndarray:

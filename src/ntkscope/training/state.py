@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ntkscope.config.runs import OptimizerSpec
+from ntkscope.config.specs import OptimizerSpec
 from ntkscope.models import Architecture, StackedNetwork
 from ntkscope.training.optimizers import Optimizer, Slots
 

@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ntkscope.config.runs import RunSpec
+from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedImages, load_images
+from ntkscope.data.inputs import normalise
 from ntkscope.data.sampling import batch_indices, task_labels
 from ntkscope.errors import StoreError
-from ntkscope.logs import log, progress
-from ntkscope.models import Architecture, architecture, initial_parameters, parameter_shapes
-from ntkscope.provenance import provenance
+from ntkscope.models import Architecture, initial_parameters, parameter_shapes
+from ntkscope.models.zoo import architecture
+from ntkscope.runtime.device import choose_device, repeatable
+from ntkscope.runtime.logs import log, progress
+from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, Workplace, ZarrStore
-from ntkscope.training.device import choose_device, repeatable
 from ntkscope.training.evaluation import evaluate, evaluation_sets
-from ntkscope.training.inputs import normalise
 from ntkscope.training.losses import per_network_loss
 from ntkscope.training.recorder import Recorder, allocate_snapshots
 from ntkscope.training.schedule import learning_rate_factor

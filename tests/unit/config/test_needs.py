@@ -3,8 +3,8 @@
 import pytest
 
 from ntkscope.config import load_config
-from ntkscope.config.experiments import expand
-from ntkscope.config.needs import bytes_to_measure, megabytes_to_measure
+from ntkscope.config.expand import expand
+from ntkscope.config.memory_needs import bytes_to_measure, megabytes_to_measure
 
 
 @pytest.fixture

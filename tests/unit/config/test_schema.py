@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel
 
 from ntkscope.config import sections
-from ntkscope.config.allowed import schema, walk
-from ntkscope.config.reference import table, with_tables
+from ntkscope.config.diagnostics.allowed import schema, walk
+from ntkscope.config.diagnostics.reference import table, with_tables
 from ntkscope.config.schema import README, SCHEMA, schema_text
 
 ROOT = Path(__file__).parents[3]

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntkscope.config import load_config
-from ntkscope.config.allowed import keys_of, node_at
-from ntkscope.config.nearest import nearest
+from ntkscope.config.diagnostics.allowed import keys_of, node_at
+from ntkscope.config.diagnostics.nearest import nearest
 from ntkscope.config.sections import Config
 from ntkscope.errors import ConfigError
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ntkscope.config.runs import DatasetSpec
 from ntkscope.config.sections import Dataset
+from ntkscope.config.specs import DatasetSpec
 from ntkscope.data import load_images, prepare, prepare_data
 from ntkscope.data.sources import open_source
 from ntkscope.errors import DataError, StoreError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkscope.config.runs import KernelSpec
+from ntkscope.config.specs import KernelSpec
 from ntkscope.data import choose_probe
 from ntkscope.errors import DataError
 

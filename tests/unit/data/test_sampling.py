@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ntkscope.config.runs import Task
+from ntkscope.config.specs import Task
 from ntkscope.data.sampling import batch_indices, task_labels
 from ntkscope.errors import DataError
 

@@ -8,12 +8,12 @@ from docutils.core import publish_parts
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.captions import fill_caption
-from ntkscope.figures.controls import draw_controls, twin_alone
-from ntkscope.figures.datasets import draw_datasets, split
-from ntkscope.figures.forgetting import forgetting_words
-from ntkscope.figures.sequence import draw_sequence
+from ntkscope.figures.reactivation.controls import draw_controls, twin_alone
+from ntkscope.figures.reactivation.datasets import draw_datasets, split
+from ntkscope.figures.reactivation.forgetting import forgetting_words
+from ntkscope.figures.reactivation.sequence import draw_sequence
+from ntkscope.figures.reactivation.sweeps import every_point
 from ntkscope.figures.style import themed
-from ntkscope.figures.sweeps import every_point
 from ntkscope.fits import collect_metrics, fit_experiment, t_interval
 from tests.unit.figures.made_up import check_layout, curves, read, tables, texts
 from tests.unit.fits.conftest import metrics_table

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from ntkscope.config.sections import FigureStyle
-from ntkscope.figures.forgetting import correlations_in_words, forgetting_words, runs_of
-from ntkscope.figures.mechanism import MOST, draw_mechanism, layers_of, representative
+from ntkscope.figures.reactivation.forgetting import (
+    correlations_in_words,
+    forgetting_words,
+    runs_of,
+)
+from ntkscope.figures.reactivation.mechanism import MOST, draw_mechanism, layers_of, representative
+from ntkscope.figures.reactivation.sweeps import every_point
 from ntkscope.figures.style import save, themed
-from ntkscope.figures.sweeps import every_point
 from tests.unit.figures.made_up import check_layout, read, tables, texts
 from tests.unit.figures.spectra import with_spectra
 

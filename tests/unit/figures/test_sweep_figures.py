@@ -11,8 +11,8 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import draw_figure
 from ntkscope.figures.captions import fill_caption
 from ntkscope.figures.draw import FIGURES, WORDS
-from ntkscope.figures.frequency import epsilon_axis
-from ntkscope.figures.similarity import similarity
+from ntkscope.figures.reactivation.frequency import epsilon_axis
+from ntkscope.figures.reactivation.similarity import similarity
 from ntkscope.figures.style import themed
 from tests.unit.figures.made_up import STEPS, check_layout, read, tables, texts
 

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from ntkscope.fits import QUANTITIES
-from ntkscope.fits.analyses import sweep_results
 from ntkscope.fits.exponents import width_exponents
+from ntkscope.fits.reactivation.analyses import sweep_results
 
 SEEDS = 5
 OFFSETS = 0.01 * np.asarray([-2.0, -1.0, 0.0, 1.0, 2.0])

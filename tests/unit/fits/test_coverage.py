@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from ntkscope.fits.concavity import first_share_by_seed
-from ntkscope.fits.correlation import between_runs, within_runs
-from ntkscope.fits.covariate import explain
-from ntkscope.fits.paired import Interval, t_interval
-from ntkscope.fits.reactivation import log_velocity, norm_drop
-from ntkscope.fits.saturation import saturation_by_seed
-from ntkscope.fits.span import Span
-from ntkscope.fits.trend import kendall_by_seed, slope_by_seed
+from ntkscope.fits.reactivation.boundary_window import Span
+from ntkscope.fits.reactivation.effects import log_velocity, norm_drop
+from ntkscope.statistics.concavity import first_share_by_seed
+from ntkscope.statistics.correlation import between_runs, within_runs
+from ntkscope.statistics.covariate import explain
+from ntkscope.statistics.paired import Interval, t_interval
+from ntkscope.statistics.saturation import saturation_by_seed
+from ntkscope.statistics.trend import kendall_by_seed, slope_by_seed
 
 SEEDS = 5
 STEPS = np.arange(0, 41)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ntkscope.fits.forgetting import forgetting, loss_jump
-from ntkscope.fits.reactivation import (
+from ntkscope.fits.reactivation.boundary_window import Span
+from ntkscope.fits.reactivation.effects import (
     QUANTITIES,
     arm_quantities,
     checkmark,
@@ -23,7 +23,7 @@ from ntkscope.fits.reactivation import (
     recovery_step,
     spike_over_baseline,
 )
-from ntkscope.fits.span import Span
+from ntkscope.fits.reactivation.forgetting import forgetting, loss_jump
 
 STEPS = np.arange(0, 13)
 SPAN = Span(STEPS, boundary=5, end=12, window=3)

@@ -6,19 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from ntkscope.config.runs import ModelSpec
+from ntkscope.config.specs import ModelSpec
 from ntkscope.models import (
     AvgPool,
     Conv,
     Dense,
     StackedNetwork,
-    architecture,
     build_network,
     initial_parameters,
     parameter_shapes,
 )
 from ntkscope.models.activations import ACTIVATIONS, activation_derivative
 from ntkscope.models.batched_linear import batched_linear
+from ntkscope.models.zoo import architecture
 
 NTK = {"parametrisation": "ntk", "weight_std": 2**0.5, "bias_std": 0.3}
 SPECS = [

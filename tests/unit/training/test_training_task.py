@@ -12,16 +12,17 @@ import torch
 import torch.nn.functional as F
 import xarray as xr
 
-from ntkscope.config.runs import ModelSpec, OptimizerSpec
+from ntkscope.config.specs import ModelSpec, OptimizerSpec
 from ntkscope.data.images import load_images
+from ntkscope.data.inputs import to_inputs
 from ntkscope.data.sampling import batch_indices, task_labels
 from ntkscope.errors import NtkscopeError, StoreError
-from ntkscope.models import StackedNetwork, architecture, build_network
+from ntkscope.models import StackedNetwork, build_network
+from ntkscope.models.zoo import architecture
+from ntkscope.runtime.device import choose_device
 from ntkscope.stores import read_store
 from ntkscope.training import snapshot_steps, task, train_task
-from ntkscope.training.device import choose_device
 from ntkscope.training.evaluation import evaluate, evaluation_sets
-from ntkscope.training.inputs import to_inputs
 
 OPTIMIZERS = [
     OptimizerSpec(learning_rate=0.1),
@@ -199,7 +200,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
 KILLED = """
 import sys, time
 from pathlib import Path
-from ntkscope.config.runs import RunSpec
+from ntkscope.config.specs import RunSpec
 from ntkscope.training import task
 update = task._update
 def slow(*arguments):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ntkscope.fits.findings.evidence import Evidence
-from ntkscope.fits.paired import Interval, t_interval
 from ntkscope.fits.results import Result
+from ntkscope.statistics.paired import Interval, t_interval
 
 PAPER = "arXiv 2507.16039"
 OURS = "Beyond the paper"

@@ -11,9 +11,9 @@ import xarray as xr
 
 from ntkscope.fits.cells import KEYS, axes_of_table, cell_table, seeds_of
 from ntkscope.fits.comparisons import differences
-from ntkscope.fits.paired import FloatArray, Interval
-from ntkscope.fits.reactivation import QUANTITIES
+from ntkscope.fits.reactivation.effects import QUANTITIES
 from ntkscope.fits.results import Result, of_seeds, results_of
+from ntkscope.statistics.paired import FloatArray, Interval
 
 
 class Evidence:

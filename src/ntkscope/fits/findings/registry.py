@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ntkscope.fits.findings import (
+from ntkscope.fits.reactivation.claims import (
     beyond,
     key_findings,
     kinds_of_shift,

@@ -1,0 +1,100 @@
+"""What one value means beside another: checks across sections, before any run is expanded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ntkscope.config.datasets import DATASETS
+from ntkscope.config.diagnostics.mistakes import Mistake
+from ntkscope.config.diagnostics.nearest import did_you_mean
+from ntkscope.config.diagnostics.origins import Key
+from ntkscope.config.sections import Config, Dataset
+
+
+def mistakes_across(config: Config) -> list[Mistake]:
+    """The mistakes of a configuration each of whose values is allowed by itself."""
+    datasets = [
+        mistake for each in _datasets(config) for mistake in (*_sizes(*each), *_places(*each))
+    ]
+    return [*datasets, *_regimes(config), *_experiments(config)]
+
+
+def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
+    """Every dataset section, with its key."""
+    yield ("dataset",), config.dataset
+    for name, experiment in config.experiments.items():
+        for key, variant in experiment.variants.items():
+            if "dataset" in variant.model_fields_set:
+                yield ("experiments", name, "variants", key, "dataset"), variant.dataset
+
+
+def _sizes(section: Key, dataset: Dataset) -> Iterator[Mistake]:
+    classes = DATASETS[dataset.name].classes
+    if dataset.class_list is not None and dataset.name != "imagenet100":
+        yield Mistake(
+            (*section, "class_list"),
+            f"{dataset.class_list!r} is a list of classes of imagenet100, "
+            f"and dataset.name is {dataset.name}",
+            remedy="remove class_list, or set dataset.name: imagenet100",
+        )
+    for key in ("train_samples", "test_samples"):
+        samples = getattr(dataset, key)
+        if samples is not None and samples < classes:
+            yield Mistake(
+                (*section, key),
+                f"{samples} images cannot hold one of each of the {classes} classes "
+                f"of {dataset.name}",
+                allowed=f"a whole number ≥ {classes}, or null",
+            )
+
+
+def _places(section: Key, dataset: Dataset) -> Iterator[Mistake]:
+    if dataset.root is not None and not dataset.download and not _there(dataset.root).is_dir():
+        yield Mistake(
+            (*section, "root"),
+            f"there is no folder {dataset.root!r} (seen from {Path.cwd()})",
+            remedy="name the folder that holds the dataset's files, or set download: true",
+        )
+    listed = dataset.class_list if dataset.name == "imagenet100" else None
+    if listed is not None and not _there(listed).is_file():
+        yield Mistake(
+            (*section, "class_list"),
+            f"there is no file {listed!r} (seen from {Path.cwd()})",
+            remedy="name a text file of 100 class folder names, one a line",
+        )
+
+
+def _there(path: str) -> Path:
+    return Path(path).expanduser()
+
+
+def _regimes(config: Config) -> Iterator[Mistake]:
+    for name, regime in config.regimes.items():
+        for key in ("weight_std", "bias_std"):
+            if regime.parametrisation == "standard" and key in regime.model_fields_set:
+                yield Mistake(
+                    ("regimes", name, key),
+                    f"{getattr(regime, key)} has no meaning for parametrisation: standard, "
+                    "which starts as PyTorch does",
+                    remedy=f"remove {key}, or set parametrisation: ntk",
+                )
+
+
+def _experiments(config: Config) -> Iterator[Mistake]:
+    for name, experiment in config.experiments.items():
+        yield from _named(config, ("experiments", name), experiment.regimes)
+        for key, variant in experiment.variants.items():
+            yield from _named(config, ("experiments", name, "variants", key), variant.regimes)
+
+
+def _named(config: Config, section: Key, regimes: list[str]) -> Iterator[Mistake]:
+    """The regimes that a section names and the configuration lacks."""
+    for position, regime in enumerate(regimes):
+        if regime not in config.regimes:
+            yield Mistake(
+                (*section, "regimes", position),
+                f"there is no regime {regime!r}{did_you_mean(regime, config.regimes)}",
+                allowed=", ".join(config.regimes),
+                remedy=f"name one of these, or add a section regimes.{regime}",
+            )

@@ -1,0 +1,280 @@
+"""Expansion of an experiment: every point of its sweep as a `Cell` with its run and twin."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ntkscope.config.analyses import Cell, check_analysis
+from ntkscope.config.datasets import DATASETS
+from ntkscope.config.diagnostics.nearest import did_you_mean
+from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Section
+from ntkscope.config.specs import (
+    DatasetSpec,
+    KernelSpec,
+    ModelSpec,
+    OptimizerSpec,
+    RunSpec,
+    SnapshotSpec,
+    Task,
+)
+from ntkscope.config.streams import Point, tasks_of
+from ntkscope.config.variants import by_variant
+from ntkscope.errors import ConfigError
+from ntkscope.identity import digest
+
+_MYRTLE_POOLINGS = 3
+_DEPTH = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+
+
+def expand(config: Config, name: str) -> list[Cell]:
+    """All cells of the experiment `name`, in the order of the configuration.
+
+    Raises:
+        ConfigError: a point of the sweep that cannot be run; names the keys and what is allowed.
+    """
+    if name not in config.experiments:
+        raise ConfigError(
+            f"there is no experiment {name!r}{did_you_mean(name, config.experiments)}",
+            where="experiments",
+            remedy=f"use one of: {', '.join(config.experiments) or 'none is configured'}",
+        )
+    cells = [
+        cell for variant, own in by_variant(config, name) for cell in _sweep(own, name, variant)
+    ]
+    check_analysis(config.experiments[name], cells, f"experiments.{name}")
+    return cells
+
+
+def _sweep(config: Config, name: str, variant: str | None) -> Iterator[Cell]:
+    """The cells of one variant (None: of an experiment without any)."""
+    experiment = config.experiments[name]
+    where = f"experiments.{name}" + (f".variants.{variant}" if variant else "")
+    for regime in _regimes(config, experiment, where):
+        for model in _points(experiment.model):
+            for stream in _points(experiment.stream):
+                for training in _points(experiment.training):
+                    cell = _cell(config, (name, where), regime, model, stream, training)
+                    yield replace(cell, axes=_with_variant(cell.axes, variant))
+
+
+def _with_variant(axes: dict[str, Any], variant: str | None) -> dict[str, Any]:
+    """The axes with the variant's after regime and width."""
+    if variant is None:
+        return axes
+    first = {key: axes[key] for key in ("regime", "width")}
+    return {**first, "variant": variant, **axes}
+
+
+def runs_of(config: Config) -> dict[str, RunSpec]:
+    """Every run that any experiment needs, parents included, by id."""
+    found: dict[str, RunSpec] = {}
+    for name in config.experiments:
+        for cell in expand(config, name):
+            for run in filter(None, (cell.run, cell.twin)):
+                found.update({ancestor.id: ancestor for ancestor in run.lineage})
+    return found
+
+
+def datasets_of(config: Config) -> dict[str, Dataset]:
+    """Where the images of each prepared dataset come from, by the id of its store."""
+    return {
+        _dataset_spec(own.dataset).id: own.dataset
+        for name in config.experiments
+        for _, own in by_variant(config, name)
+    }
+
+
+def _dataset_spec(dataset: Dataset) -> DatasetSpec:
+    return DatasetSpec(
+        name=dataset.name,
+        class_list=_file_digest(dataset.class_list),
+        train_samples=dataset.train_samples,
+        test_samples=dataset.test_samples,
+    )
+
+
+def _points(section: Section) -> Iterator[Point]:
+    """Every combination of a section's lists, as plain dicts; swept keys under `_axes`."""
+    values = {key: getattr(section, key) for key in type(section).model_fields}
+    lists = {key: value for key, value in values.items() if isinstance(value, list)}
+    swept = [key for key, value in lists.items() if len(value) > 1]
+    for combination in itertools.product(*lists.values()):
+        point = {**values, **dict(zip(lists, combination, strict=True))}
+        yield {**point, "_axes": {key: point[key] for key in swept}}
+
+
+def _regimes(config: Config, experiment: Experiment, where: str) -> Iterator[Point]:
+    for regime in experiment.regimes:
+        if regime not in config.regimes:
+            raise ConfigError(
+                f"there is no regime {regime!r}",
+                where=f"{where}.regimes",
+                remedy=f"use one of: {', '.join(config.regimes)}, or add regimes.{regime}",
+            )
+        section: Regime = config.regimes[regime]
+        for point in _points(section):
+            yield {**point, "_axes": {"regime": regime, **point["_axes"]}}
+
+
+def _cell(
+    config: Config,
+    place: tuple[str, str],
+    regime: Point,
+    model: Point,
+    stream: Point,
+    training: Point,
+) -> Cell:
+    """One cell of the experiment named first in `place`; the second says where mistakes are."""
+    experiment, where = config.experiments[place[0]], place[1]
+    facts = DATASETS[config.dataset.name]
+    try:
+        tasks = tasks_of(stream, facts.classes)
+    except ValueError as error:
+        raise ConfigError(
+            f"this stream is impossible: {error}",
+            where=f"{where}.stream ({_say(stream)})",
+            remedy=f"use at most {facts.classes} classes in all, or another dataset",
+        ) from None
+    _check_batch(config, training, tasks[0].classes, where)
+    run = RunSpec(
+        dataset=_dataset_spec(config.dataset),
+        tasks=tasks,
+        model=_model(config, regime, model, where),
+        optimizer=_optimizer(regime, training, model["width"], where),
+        loss=training["loss"],
+        batch_size=training["batch_size"],
+        sampling=_sampling(training, tasks, where),
+        seeds=tuple(config.seeds),
+        snapshots=SnapshotSpec(**experiment.snapshots.model_dump()),
+        precision=experiment.training.precision,
+        evaluation_samples=experiment.training.evaluation_samples,
+    )
+    axes = {**regime["_axes"], "width": model["width"]}
+    for point in (model, stream, training):
+        axes.update(point["_axes"])
+    twin = run.twin if experiment.twin and run.boundaries else None
+    return Cell(axes, run, twin, _kernel(config, experiment, run, where))
+
+
+def _model(config: Config, regime: Point, model: Point, where: str) -> ModelSpec:
+    kind = model["kind"]
+    side = min(DATASETS[config.dataset.name].shape[:2])
+    poolings = {"mlp": 0, "cnn": model.get("depth", 0)}.get(kind, _MYRTLE_POOLINGS)
+    if side < 2**poolings:
+        raise ConfigError(
+            f"{kind} halves the image {poolings} times, but {config.dataset.name}'s images "
+            f"are {side} pixels wide",
+            where=f"{where}.model ({_say(model)})",
+            remedy="use a shallower network, an mlp, or a dataset of larger images",
+        )
+    ntk = regime["parametrisation"] == "ntk"
+    return ModelSpec(
+        kind=kind,
+        depth=model.get("depth", _DEPTH.get(kind)),
+        width=model["width"],
+        activation=model["activation"],
+        bias=model["bias"],
+        parametrisation=regime["parametrisation"],
+        weight_std=regime["weight_std"] if ntk else None,
+        bias_std=regime["bias_std"] if ntk else None,
+    )
+
+
+def _optimizer(regime: Point, training: Point, width: int, where: str) -> OptimizerSpec:
+    if training["optimizer"] == "adam" and training["momentum"]:
+        raise ConfigError(
+            f"momentum = {training['momentum']} has no meaning for adam",
+            where=f"{where}.training.momentum",
+            remedy="remove momentum, or use optimizer: sgd",
+        )
+    rate = regime["learning_rate"]
+    return OptimizerSpec(
+        kind=training["optimizer"],
+        learning_rate=rate / width if regime["scaling"] == "inverse_width" else rate,
+        momentum=training["momentum"],
+        weight_decay=training["weight_decay"],
+        schedule=training["schedule"],
+    )
+
+
+def _sampling(training: Point, tasks: tuple[Task, ...], where: str) -> Any:
+    weighted = any(task.weights is not None for task in tasks)
+    if weighted and training["sampling"] == "epochs":
+        raise ConfigError(
+            "a stream of class frequencies cannot be sampled by epochs, which show each image once",
+            where=f"{where}.training.sampling",
+            remedy="set sampling: independent",
+        )
+    return training["sampling"]
+
+
+def _check_batch(config: Config, training: Point, classes: tuple[int, ...], where: str) -> None:
+    available = _images_available(config, len(classes))
+    too_many = available is not None and training["batch_size"] > available
+    if training["sampling"] == "epochs" and too_many:
+        raise ConfigError(
+            f"batch_size = {training['batch_size']} is more than the {available} training images "
+            f"of a task of {len(classes)} classes",
+            where=f"{where}.training.batch_size",
+            remedy=f"use at most {available}, or sampling: independent",
+        )
+
+
+def _kernel(config: Config, experiment: Experiment, run: RunSpec, where: str) -> KernelSpec:
+    probe = experiment.probe
+    if probe.task > len(run.tasks):
+        raise ConfigError(
+            f"the probe is of task {probe.task}, but the stream has {len(run.tasks)} tasks",
+            where=f"{where}.probe.task",
+            remedy=f"use a task from 1 to {len(run.tasks)}",
+        )
+    task = run.tasks[probe.task - 1]
+    available = _images_available(config, len(task.classes))
+    if available is not None and probe.samples > available:
+        raise ConfigError(
+            f"a probe of {probe.samples} images is larger than its task, which has "
+            f"{available} training images (class-balanced)",
+            where=f"{where}.probe.samples",
+            remedy=f"use at most {available}",
+        )
+    if probe.samples < len(task.classes):
+        raise ConfigError(
+            f"a probe of {probe.samples} images cannot hold all of {len(task.classes)} classes",
+            where=f"{where}.probe.samples",
+            remedy=f"use at least {len(task.classes)}",
+        )
+    return KernelSpec(
+        kind=experiment.kernel.kind,
+        by_layer=experiment.kernel.by_layer and experiment.kernel.kind == "trace",
+        precision=experiment.kernel.precision,
+        samples=probe.samples,
+        seed=probe.seed,
+        classes=task.classes,
+        labels=task.labels,
+    )
+
+
+def _images_available(config: Config, classes: int) -> int | None:
+    """Class-balanced training images of `classes` classes; None where only the files tell."""
+    facts = DATASETS[config.dataset.name]
+    per_class = facts.train_per_class
+    if config.dataset.train_samples is not None:
+        limit = config.dataset.train_samples // facts.classes
+        per_class = limit if per_class is None else min(limit, per_class)
+    return None if per_class is None else classes * per_class
+
+
+def _file_digest(file: str | None) -> str | None:
+    """Digest of a file that decides what the data are; of its name where it is not there yet."""
+    if file is None:
+        return None
+    path = Path(file)
+    return digest(path.read_text(encoding="utf-8").split() if path.exists() else file)
+
+
+def _say(point: Point) -> str:
+    return ", ".join(f"{key}={value}" for key, value in point.items() if not key.startswith("_"))

@@ -1,0 +1,34 @@
+"""What a job will need, before any of it is run."""
+
+from __future__ import annotations
+
+from ntkscope.config.datasets import DATASETS
+from ntkscope.config.specs import KernelSpec, ModelSpec, RunSpec
+
+BLOCK_BYTES = 10**9
+"""As many seeds are measured together as fit in here, but at least one."""
+
+_PROCESS_MB = 1000  # of Python and its libraries
+
+
+def bytes_to_measure(size: int, layers: int) -> int:
+    """Memory that the metrics of one seed take: float64 matrices, 16 of the whole, 7 of each layer.
+
+    Args:
+        size: rows of its kernel.
+        layers: how many layer NTKs it has; 0 without.
+    """
+    return 8 * size**2 * (16 + 7 * layers)
+
+
+def megabytes_to_measure(run: RunSpec, kernel: KernelSpec) -> int:
+    """What a job should ask for, in MB, that measures a kernel along a run."""
+    outputs = DATASETS[run.dataset.name].classes if kernel.kind == "full" else 1
+    layers = _layers(run.model) if kernel.by_layer else 0
+    seed = bytes_to_measure(kernel.samples * outputs, layers)
+    return _PROCESS_MB + max(seed, BLOCK_BYTES) // 10**6
+
+
+def _layers(model: ModelSpec) -> int:
+    """Layers with parameters."""
+    return int(model.kind.removeprefix("myrtle")) if "myrtle" in model.kind else model.depth + 1

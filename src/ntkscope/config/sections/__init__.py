@@ -1,0 +1,57 @@
+"""The configuration a user writes, one model a section. A list for one value is a sweep.
+
+These models check each value by itself; `expand` checks what values mean together. Imports nothing
+of ntkscope.
+"""
+
+from ntkscope.config.sections.base import (
+    NAME,
+    Distinct,
+    Name,
+    Natural,
+    Positive,
+    PositiveFloat,
+    Section,
+    Sweep,
+)
+from ntkscope.config.sections.data import Dataset
+from ntkscope.config.sections.experiment import ANALYSES, Config, Experiment, Variant
+from ntkscope.config.sections.models import CNN, MLP, Activation, Model, Myrtle, Regime
+from ntkscope.config.sections.output import FigureStyle, Fits, Kernel, Probe, Resources
+from ntkscope.config.sections.streams import ClassSplit, Frequency, Overlap, Relabel, Single, Stream
+from ntkscope.config.sections.training import Snapshots, Training
+
+__all__ = [
+    "ANALYSES",
+    "CNN",
+    "MLP",
+    "NAME",
+    "Activation",
+    "ClassSplit",
+    "Config",
+    "Dataset",
+    "Distinct",
+    "Experiment",
+    "FigureStyle",
+    "Fits",
+    "Frequency",
+    "Kernel",
+    "Model",
+    "Myrtle",
+    "Name",
+    "Natural",
+    "Overlap",
+    "Positive",
+    "PositiveFloat",
+    "Probe",
+    "Regime",
+    "Relabel",
+    "Resources",
+    "Section",
+    "Single",
+    "Snapshots",
+    "Stream",
+    "Sweep",
+    "Training",
+    "Variant",
+]

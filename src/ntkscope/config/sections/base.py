@@ -1,0 +1,73 @@
+"""What all sections are made of: lists of values, names, numbers in a range."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+
+T = TypeVar("T")
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _distinct(values: list[T]) -> list[T]:
+    """The list as it is, if no value occurs twice in it."""
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise PydanticCustomError("repeated", "{value} occurs twice", {"value": value})
+    return values
+
+
+class _OneOrMany:
+    """Tells the JSON schema of a sweep what its validator does: one value will do for a list."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        array = {**handler(core_schema), "uniqueItems": True}
+        return {"anyOf": [array["items"], array]}
+
+
+Distinct = Annotated[
+    list[T],
+    AfterValidator(_distinct),
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+]
+"""A list of at least one value, none twice."""
+
+Sweep = Annotated[
+    list[T],
+    BeforeValidator(_as_list),
+    AfterValidator(_distinct),
+    Field(min_length=1),
+    _OneOrMany(),
+]
+"""One value, or a list of values to sweep over."""
+
+NAME = r"^[a-z][a-z0-9_]*$"
+Name = Annotated[str, Field(pattern=NAME)]
+"""A name that is part of a file's: lower-case letters, digits and _, a letter first."""
+
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+KIND = "Chooses this section."
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are refused, numbers are not made from strings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -1,0 +1,100 @@
+"""The sections of experiments, and the whole configuration."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ntkscope.config.sections.base import Distinct, Name, Natural, Section
+from ntkscope.config.sections.data import Dataset
+from ntkscope.config.sections.models import MLP, Model, Regime
+from ntkscope.config.sections.output import FigureStyle, Fits, Kernel, Probe, Resources
+from ntkscope.config.sections.streams import ClassSplit, Stream
+from ntkscope.config.sections.training import Snapshots, Training
+
+
+class Variant(Section):
+    """What one part of an experiment has of its own: each section here replaces the experiment's.
+
+    A section that is not given has a default that is never used: `model_fields_set` tells.
+    """
+
+    dataset: Dataset = Field(
+        default_factory=Dataset,
+        description="Where its images come from; `root` and `download` are the configuration's "
+        "unless given.",
+    )
+    model: Model = Field(default_factory=lambda: MLP(kind="mlp"), description="Its network.")
+    regimes: Distinct[str] = Field(
+        default_factory=list, description="Names of sections under `regimes`."
+    )
+    stream: Stream = Field(
+        default_factory=lambda: ClassSplit(kind="class_split"), description="Its stream of tasks."
+    )
+    training: Training = Field(default_factory=Training, description="How it learns a task.")
+
+
+ANALYSES = Literal[
+    "reactivation",
+    "similarity",
+    "frequency",
+    "learning_rate",
+    "duration",
+    "sequence",
+    "datasets",
+    "controls",
+    "table",
+]
+
+
+class Experiment(Section):
+    """A sweep of runs, its analysis and its figure (which has the experiment's name)."""
+
+    analysis: ANALYSES = Field(
+        description="Which fits and which figure, see below; table: metrics and fits of any "
+        "sweep, without a figure."
+    )
+    model: Model = Field(description="The network.")
+    regimes: Distinct[str] = Field(description="Names of sections under `regimes`.")
+    stream: Stream = Field(description="The stream of tasks.")
+    variants: dict[Name, Variant] = Field(
+        {},
+        description="Parts that differ in whole sections, each swept by itself, under names of "
+        "their own; none: the experiment is one sweep.",
+    )
+    absent: Literal["refuse", "leave_out"] = Field(
+        "refuse",
+        description="A variant whose dataset's files are not on this machine: refuse, or leave it "
+        "out and say so.",
+    )
+    training: Training = Field(Training(), description="How a task is learnt.")
+    snapshots: Snapshots = Field(Snapshots(), description="When parameters are kept.")
+    probe: Probe = Field(Probe(), description="The inputs on which kernels are evaluated.")
+    kernel: Kernel = Field(Kernel(), description="Which kernel is taken.")
+    fits: Fits = Field(Fits(), description="How runs are held against their twins.")
+    figure: FigureStyle = Field(FigureStyle(), description="Looks of the figure (cosmetic).")
+    twin: bool = Field(
+        True, description="Train each run's twin: the same stream without the shift."
+    )
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    preset: Name = Field(
+        "digits",
+        description="Name of this configuration; one other than `digits` draws into "
+        "figures/{preset}/.",
+    )
+    dataset: Dataset = Field(Dataset(), description="Where the images come from.")
+    seeds: Distinct[Natural] = Field(
+        [0, 1, 2, 3, 4], description="One network each; five or more for an interval."
+    )
+    regimes: dict[Name, Regime] = Field(
+        min_length=1, description="Learning regimes, by the names experiments call them."
+    )
+    experiments: dict[Name, Experiment] = Field(
+        min_length=1, description="Experiments by name; a figure has its experiment's name."
+    )
+    resources: Resources = Field(Resources(), description="What a job asks for (cosmetic).")

@@ -1,0 +1,71 @@
+"""The sections of networks, and of regimes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ntkscope.config.sections.base import KIND, Positive, PositiveFloat, Section, Sweep
+
+Activation = Literal["relu", "tanh", "gelu", "erf"]
+_ACTIVATION = "Nonlinearity after every layer but the readout."
+_BIAS = "Whether layers have biases."
+
+
+class MLP(Section):
+    """Fully connected network."""
+
+    kind: Literal["mlp"] = Field(description=KIND)
+    depth: Sweep[Positive] = Field([2], description="Hidden layers.")
+    width: Sweep[Positive] = Field([256], description="Units in each hidden layer.")
+    activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
+    bias: Sweep[bool] = Field([True], description=_BIAS)
+
+
+class CNN(Section):
+    """`depth` blocks of [3×3 convolution, activation, 2×2 average pool], then a linear readout."""
+
+    kind: Literal["cnn"] = Field(description=KIND)
+    depth: Sweep[Positive] = Field([2], description="Convolution blocks.")
+    width: Sweep[Positive] = Field(
+        [32], description="Channels of the first block; each next block doubles them."
+    )
+    activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
+    bias: Sweep[bool] = Field([True], description=_BIAS)
+
+
+class Myrtle(Section):
+    """Myrtle network of 5, 7 or 10 layers, global average pooling, linear readout."""
+
+    kind: Literal["myrtle5", "myrtle7", "myrtle10"] = Field(description=KIND)
+    width: Sweep[Positive] = Field([64], description="Channels of every convolution.")
+    activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
+    bias: Sweep[bool] = Field([True], description=_BIAS)
+
+
+Model = Annotated[MLP | CNN | Myrtle, Field(discriminator="kind")]
+
+
+class Regime(Section):
+    """A learning regime: how parameters are scaled and how the learning rate follows the width."""
+
+    parametrisation: Literal["standard", "ntk"] = Field(
+        "standard",
+        description="standard: PyTorch's default; ntk: unit normal parameters, "
+        "1/√fan_in in the forward pass.",
+    )
+    learning_rate: Sweep[PositiveFloat] = Field(
+        [0.1], description="Step size of the optimiser, before `scaling`."
+    )
+    scaling: Literal["fixed", "inverse_width"] = Field(
+        "fixed", description="inverse_width: the learning rate used is learning_rate / width."
+    )
+    weight_std: PositiveFloat = Field(
+        2.0**0.5,
+        description="ntk parametrisation only: W_std of all layers but the readout (1); √2.",
+    )
+    bias_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.1, description="ntk parametrisation only: scale of the biases, which start at 0."
+    )
+    label: str | None = Field(None, description="Name in figures (cosmetic).")

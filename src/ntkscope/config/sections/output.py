@@ -1,0 +1,85 @@
+"""The sections of what is made of a run: kernels, fits, figures; and of what a job asks for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ntkscope.config.sections.base import Natural, Positive, Section
+
+
+class Probe(Section):
+    """The fixed inputs on which kernels are evaluated: images of one task, class-balanced."""
+
+    samples: Annotated[int, Field(ge=4)] = Field(
+        100, description="Images N; a kernel has N × N entries (full: NK × NK)."
+    )
+    task: Positive = Field(1, description="Number of the task, from 1, whose images are used.")
+    seed: Natural = Field(0, description="Seed of the choice of images.")
+
+
+class Kernel(Section):
+    """Which kernel is taken of each snapshot."""
+
+    kind: Literal["trace", "full", "pseudo"] = Field(
+        "trace",
+        description="trace: mean over outputs; full: every pair of outputs; "
+        "pseudo: of the summed logits / √K.",
+    )
+    by_layer: bool = Field(True, description="Keep the layer NTKs too (kind trace).")
+    precision: Literal["float32", "float64"] = Field(
+        "float32", description="dtype of the kernel's arithmetic."
+    )
+
+
+class Fits(Section):
+    """How runs are held against their twins."""
+
+    window: Positive = Field(20, description="Steps after the boundary for the deflection.")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        0.95, description="Level of every interval over seeds."
+    )
+
+
+class FigureStyle(Section):
+    """Cosmetic: changes the drawing only."""
+
+    width_mm: Annotated[float, Field(ge=80, le=400)] = Field(
+        180.0, description="Width of the page's drawing, in millimetres."
+    )
+    palette: Literal[
+        "viridis", "cividis", "plasma", "inferno", "magma", "mako", "rocket", "crest", "flare"
+    ] = Field("viridis", description="Colours of the widths; all are safe for the colour-blind.")
+    font_size: Annotated[float, Field(ge=5, le=14)] = Field(
+        7.0, description="Size of the text, in points."
+    )
+    dpi: Annotated[int, Field(ge=72, le=1200)] = Field(
+        300, description="Resolution of the PNG, in dots an inch."
+    )
+
+
+class Resources(Section):
+    """What a training or kernel job asks for."""
+
+    threads: Positive = Field(1, description="CPU threads of a job.")
+    mem_mb: Positive = Field(
+        3000,
+        description="Memory asked for a job, in MB; a large kernel is taken in tiles that fit.",
+    )
+    runtime_minutes: Positive = Field(60, description="Time asked for a job, in minutes.")
+    gpu: Annotated[int, Field(ge=0, le=1)] = Field(
+        0, description="GPUs asked of the cluster for a job."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where tensors live; auto: a GPU if there is one."
+    )
+    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        30.0, description="Seconds between checkpoints of a running job."
+    )
+    kernel_jobs: Positive = Field(
+        1, description="So many jobs share each kernel of a run; the numbers are the same."
+    )
+    keep_snapshots: bool = Field(
+        True, description="false: snapshots are deleted when every kernel has been taken of them."
+    )

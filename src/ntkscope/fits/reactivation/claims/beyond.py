@@ -1,0 +1,190 @@
+"""Claims of our own: the true lazy limit, what explains reactivation, and what it foretells."""
+
+from __future__ import annotations
+
+from ntkscope.fits.findings.claim import OURS, Claim, less_than, more_than, within
+from ntkscope.fits.findings.evidence import Evidence
+from ntkscope.fits.reactivation.claims.task_shifts import NOTICEABLE
+from ntkscope.fits.reactivation.forgetting_prediction import BETWEEN, NOT_ASKED, WITHIN, foretelling
+from ntkscope.fits.results import Result, of_seeds
+
+
+def _slower_vanishing(evidence: Evidence) -> list[Result]:
+    """Exponent of the drop in the lazy regime − in the regime ntk, paired by seed."""
+    pair = [evidence.exponents("reactivation", "norm_drop", regime=r) for r in ("lazy", "ntk")]
+    return [
+        of_seeds(
+            lazy.per_seed - ntk.per_seed,
+            evidence.confidence("reactivation"),
+            statistic="difference",
+            quantity="norm_drop",
+            against="exponents, lazy − ntk",
+            units="1",
+            at={},
+            boundary=lazy.boundary,
+            note="; ".join(dict.fromkeys(filter(None, (lazy.note, ntk.note)))),
+        )
+        for lazy, ntk in zip(*pair, strict=False)
+    ]
+
+
+def _relabelled(evidence: Evidence) -> list[Result]:
+    """Spikes of the controls that are no new classes − that of new classes."""
+    spikes = evidence.cells("controls", quantity="spike")
+    names = ("labels_shifted", "labels_permuted", "new_inputs")
+    return [
+        difference
+        for name in names
+        for difference in evidence.differences(
+            evidence.cells("controls", quantity="spike", variant=name),
+            spikes[spikes["variant"] == "new_classes"] if len(spikes) else spikes,
+            ("variant",),
+            f"{name} − new_classes",
+        )
+    ]
+
+
+def _foretelling(evidence: Evidence, against: str) -> list[Result]:
+    """The correlation over the runs of all experiments that are asked."""
+    asked = [
+        evidence.table(name)
+        for name, fits in evidence.fits.items()
+        if fits.attrs["analysis"] not in NOT_ASKED
+    ]
+    widest = max(float(fits.attrs["confidence"]) for fits in evidence.fits.values())
+    return [result for result in foretelling(asked, widest) if result.against == against]
+
+
+_SEQUENCES = {
+    "relabelled": "many tasks that relabel the same inputs",
+    "five_by_two": "5 tasks of 2 new classes",
+    "ten_by_one": "10 tasks of 1 new class",
+}
+
+
+def _decaying(variant: str, quantity: str) -> Claim:
+    word = {"log_velocity": "log velocity at the boundary", "norm_drop": "norm drop"}[quantity]
+    return Claim(
+        f"{quantity}_decays_{variant}",
+        f"Reactivation decays along {_SEQUENCES[variant]} (opposite: it accumulates): {word}",
+        OURS,
+        "sequence",
+        f"slope of the {word} against the boundary's number",
+        less_than(0.0),
+        lambda evidence: evidence.results(
+            "sequence", statistic="slope", quantity=quantity, variant=variant
+        ),
+    )
+
+
+def _explained(quantity: str) -> Claim:
+    word = {"spike": "spike", "norm_drop": "norm drop"}[quantity]
+    return Claim(
+        f"loss_jump_explains_{quantity}",
+        f"The jump of the loss at the boundary explains most of the {word}",
+        OURS,
+        "controls",
+        f"R² of {word} on loss jump over abrupt controls and seeds",
+        more_than(0.5, other=0.5),
+        lambda evidence: evidence.results(
+            "controls", statistic="r2_of_loss_jump", quantity=quantity
+        ),
+    )
+
+
+CLAIMS = [
+    Claim(
+        "ntk_drop_vanishes",
+        "In the true lazy limit (regime ntk) the norm drop vanishes with width",
+        OURS,
+        "reactivation",
+        "exponent of the norm drop in width, regime ntk",
+        less_than(0.0),
+        lambda evidence: evidence.exponents("reactivation", "norm_drop", regime="ntk"),
+    ),
+    Claim(
+        "ntk_velocity_vanishes",
+        "In the true lazy limit (regime ntk) velocity at the boundary vanishes with width",
+        OURS,
+        "reactivation",
+        "exponent of the velocity at the boundary in width, regime ntk",
+        less_than(0.0),
+        lambda evidence: evidence.exponents("reactivation", "log_velocity", regime="ntk"),
+    ),
+    Claim(
+        "lazy_is_not_the_limit",
+        "With a rate ∝ 1/width (regime lazy) the drop vanishes more slowly, if at all",
+        OURS,
+        "reactivation",
+        "difference of exponents of the norm drop in width, lazy − ntk",
+        more_than(0.0),
+        _slower_vanishing,
+    ),
+    Claim(
+        "relabelling_reactivates",
+        "Other labels on old inputs, or new inputs under old labels, reactivate as new classes do",
+        OURS,
+        "controls",
+        "difference of spikes, each control − new classes",
+        within(NOTICEABLE, "between ±log 2"),
+        _relabelled,
+    ),
+    Claim(
+        "spike_needs_abruptness",
+        "New classes that come gradually give no spike",
+        OURS,
+        "controls",
+        "spike, classes fading from old to new over the task",
+        less_than(NOTICEABLE, "< log 2"),
+        lambda evidence: evidence.effects("controls", quantity="spike", variant="gradual"),
+    ),
+    Claim(
+        "drop_needs_no_abruptness",
+        "New classes that come gradually do make the norm drop",
+        OURS,
+        "controls",
+        "norm drop, classes fading from old to new over the task",
+        more_than(0.05),
+        lambda evidence: evidence.effects("controls", quantity="norm_drop", variant="gradual"),
+    ),
+    Claim(
+        "frequency_spikes_when_abrupt",
+        "Class ratios that change at once spike more than those that change gradually",
+        OURS,
+        "frequency",
+        "difference of spikes, α stepped − ramped, at every ε > 0",
+        more_than(0.0),
+        lambda evidence: evidence.results(
+            "frequency",
+            statistic="difference",
+            quantity="spike",
+            against="stepped − ramped",
+            epsilon=lambda epsilon: epsilon > 0,
+        ),
+    ),
+    _explained("spike"),
+    _explained("norm_drop"),
+    Claim(
+        "drop_foretells_forgetting_between",
+        "Runs whose norm drops more forget more",
+        OURS,
+        "",
+        "correlation of norm drop and forgetting between the means of runs, frequency left out",
+        more_than(0.0),
+        lambda evidence: _foretelling(evidence, BETWEEN),
+    ),
+    Claim(
+        "drop_foretells_forgetting_within",
+        "Of one run, the seeds whose norm drops more forget more",
+        OURS,
+        "",
+        "correlation of norm drop and forgetting within runs, jackknife over seeds",
+        more_than(0.0),
+        lambda evidence: _foretelling(evidence, WITHIN),
+    ),
+    *(
+        _decaying(variant, quantity)
+        for variant in _SEQUENCES
+        for quantity in ("log_velocity", "norm_drop")
+    ),
+]

@@ -1,0 +1,92 @@
+"""The networks that a configuration can name: from a `ModelSpec` to layer descriptions."""
+
+from __future__ import annotations
+
+import math
+
+from ntkscope.config.specs import ModelSpec
+from ntkscope.models.architecture import (
+    Activation,
+    Architecture,
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+)
+
+# Convolutions between poolings: Myrtle networks (Shankar et al. 2020, "Neural kernels without
+# tangents", section 5).
+_MYRTLE = {"myrtle5": (2, 1, 1), "myrtle7": (2, 2, 2), "myrtle10": (3, 3, 3)}
+
+
+def architecture(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> Architecture:
+    """The layers of a network.
+
+    Args:
+        spec: kind, sizes and parametrisation.
+        shape: image shape (y, x, channel).
+        outputs: number of logits.
+
+    Under the NTK parametrisation (Jacot et al. 2018) weights are unit normal and scaled by
+    W_std/√fan_in in the forward pass (the readout by 1/√fan_in), biases by b_std.
+    """
+    if spec.kind == "mlp":
+        return _mlp(spec, math.prod(shape), outputs)
+    if spec.kind == "cnn":
+        return _cnn(spec, shape, outputs)
+    return _myrtle(spec, shape[2], outputs)
+
+
+def _scales(spec: ModelSpec, fan_in: int, readout: bool = False) -> dict[str, float | bool]:
+    if spec.parametrisation == "standard":
+        return {"bias": spec.bias}
+    assert spec.weight_std is not None and spec.bias_std is not None
+    std = 1.0 if readout else spec.weight_std
+    return {
+        "bias": spec.bias,
+        "ntk": True,
+        "weight_scale": std / math.sqrt(fan_in),
+        "bias_scale": spec.bias_std,
+    }
+
+
+def _dense(spec: ModelSpec, name: str, inputs: int, outputs: int) -> Dense:
+    return Dense(name, inputs, outputs, **_scales(spec, inputs, name == "readout"))  # type: ignore[arg-type]
+
+
+def _conv(spec: ModelSpec, name: str, inputs: int, outputs: int) -> Conv:
+    return Conv(name, inputs, outputs, **_scales(spec, inputs * 9))  # type: ignore[arg-type]
+
+
+def _mlp(spec: ModelSpec, inputs: int, outputs: int) -> Architecture:
+    layers: list[Layer] = [Flatten()]
+    for number in range(1, spec.depth + 1):
+        layers += [_dense(spec, f"hidden{number}", inputs, spec.width), Activation(spec.activation)]
+        inputs = spec.width
+    return (*layers, _dense(spec, "readout", inputs, outputs))
+
+
+def _cnn(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> Architecture:
+    height, width, channels = shape
+    layers: list[Layer] = []
+    for number in range(1, spec.depth + 1):
+        wider = spec.width * 2 ** (number - 1)
+        conv = _conv(spec, f"conv{number}", channels, wider)
+        layers += [conv, Activation(spec.activation), AvgPool(2)]
+        height, width, channels = height // 2, width // 2, wider
+    return (*layers, Flatten(), _dense(spec, "readout", height * width * channels, outputs))
+
+
+def _myrtle(spec: ModelSpec, channels: int, outputs: int) -> Architecture:
+    layers: list[Layer] = []
+    number = 0
+    for block in _MYRTLE[spec.kind]:
+        for _ in range(block):
+            number += 1
+            conv = _conv(spec, f"conv{number}", channels, spec.width)
+            layers += [conv, Activation(spec.activation)]
+            channels = spec.width
+        layers.append(AvgPool(2))
+    return (*layers, GlobalAvgPool(), Flatten(), _dense(spec, "readout", channels, outputs))

@@ -1,0 +1,132 @@
+"""`empirical_ntk`: the exact kernel of any torch module; `plan_ntk`: what it would take."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ntkscope.ntk.empirical.budget import free_bytes
+from ntkscope.ntk.empirical.engine import kernels
+from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
+from ntkscope.ntk.empirical.plan import Plan
+from ntkscope.ntk.empirical.planner import make_plan
+from ntkscope.ntk.empirical.sequential.recognise import known_steps
+from ntkscope.ntk.empirical.throughput import rates_of
+from ntkscope.ntk.empirical.validation import as_found, in_place_refused, refuse
+from ntkscope.ntk.kinds import EMPIRICAL_KINDS
+
+_SMALL = 2**26  # bytes that are taken without a look at what is free
+_FREE = 0.5  # of the memory that is free, where no budget is given
+
+
+def empirical_ntk(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    kind: str = "trace",
+    by_layer: bool = False,
+    memory: int | str | None = None,
+    chunk: int | None = None,
+    force: str | None = None,
+    plan: Plan | None = None,
+) -> Tensor | dict[str, Tensor]:
+    """Exact empirical NTK of a torch module (Jacot et al. 2018, section 4).
+
+    Args:
+        model: maps [N, …] to [N, K], each sample by itself; left as it was found.
+        x1: inputs [N, …]; x2: [N2, …], or None for x1.
+        kind: `trace` (mean over outputs, as neural-tangents has it), `full`, `pseudo`, `diagonal`
+            (every output with itself) or `layers` (trace NTKs of the layers); see
+            `kinds.EMPIRICAL_KINDS`.
+        by_layer: a kernel for each module that has parameters of its own; a shared parameter
+            belongs to the first. kind="layers" is kind="trace" with by_layer.
+        memory: budget beside the kernel itself, in bytes or as text ("2GB"): samples, and outputs,
+            are taken in parts that fit; the result is the same to rounding, the time may be
+            longer. None: half of what is free, or less where that hardly takes longer.
+        chunk: at most so many samples in one pass.
+        force: for tests: a strategy for all layers that allow it (`strategies.STRATEGIES`).
+        plan: of `plan_ntk`, for this model and kind and inputs of this shape; the parameters may
+            have changed since. None: strategies by nominal rates, the same on every machine.
+
+    Returns:
+        [N, N2]; [N, K, N2, K] (kind full) or [N, N2, K] (kind diagonal), of which the outputs are
+        the outer axes in memory; by_layer: a dict of them that sum to the whole. In the model's
+        dtype, exactly symmetric where x2 is None.
+
+    Raises:
+        ModelError: a model whose kernel is not defined (batch statistics, active dropout, outputs
+            that are random or mix samples, an in-place operation on what a gradient needs, no
+            parameters, an output that is not [N, K]), or too little memory; the message says what
+            to do.
+        ValueError: an argument that is none of those allowed, or a plan of something else.
+    """
+    _check(kind, force)
+    refuse(model)
+    if plan is not None:
+        _check_plan(plan, model, kind)
+    with as_found(model, may_change=plan is None or plan.steps is None), in_place_refused(model):
+        if plan is None:
+            plan = make_plan(model, x1, x2, kind, force)
+        sparing = memory is None
+        if memory is None:
+            memory = _default(plan, len(x1) + (0 if x2 is None else len(x2)))
+        found = kernels(
+            model,
+            plan,
+            x1,
+            x2,
+            by_layer=by_layer or kind == "layers",
+            memory=memory,
+            chunk=chunk,
+            sparing=sparing,
+        )
+    return found[""] if "" in found and not (by_layer or kind == "layers") else found
+
+
+def plan_ntk(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    kind: str = "trace",
+    force: str | None = None,
+) -> Plan:
+    """How `empirical_ntk` would go about it: print it, or hand it to `empirical_ntk`.
+
+    The layers' strategies are those that should be fastest by rates measured on this device, once
+    a process (under 0.3 s). Arguments and errors are those of `empirical_ntk`; only the first two
+    samples are looked at.
+
+    Returns:
+        A plan; as text a table of the layers with strategy, FLOPs of their Gram matrices, memory
+        of what is kept of all samples, and expected seconds. A layer left to the fallback takes
+        further passes through the model, which are not counted.
+    """
+    _check(kind, force)
+    refuse(model)
+    like = next(p for p in model.parameters() if p.requires_grad)
+    with as_found(model), in_place_refused(model):
+        return make_plan(model, x1, x2, kind, force, rates_of(like.device, like.dtype))
+
+
+def _default(plan: Plan, samples: int) -> int | None:
+    """The budget where none is given; None for kernels so small that no look is worth its time."""
+    if samples * (plan.working_bytes + plan.term_bytes) <= _SMALL:
+        return None
+    return int(_FREE * free_bytes(plan.starts.device))
+
+
+def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
+    if plan.model is not model or plan.kind != kind:
+        raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
+    if plan.steps is not None and plan.steps != known_steps(model):
+        raise ValueError("the model's layers or hooks have changed since the plan; plan it again")
+
+
+def _check(kind: str, force: str | None) -> None:
+    for name, value, allowed in (
+        ("kind", kind, tuple(EMPIRICAL_KINDS)),
+        ("force", force, STRATEGIES),
+    ):
+        if value is not None and value not in allowed:
+            raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")

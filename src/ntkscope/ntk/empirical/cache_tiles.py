@@ -1,0 +1,44 @@
+"""Into which tiles of samples a block of a kernel is cut."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from ntkscope.ntk.empirical.plan import Plan
+
+_TILE = 2**19  # numbers of a tile of the result: what stays in a cache beside what it is made of
+_HIGHEST = 512  # samples of a strip
+_SQUARE = 2**30  # multiply-adds of a square that is a good product
+_LAUNCH = 2**24  # multiply-adds in the time that one more strip takes of itself
+_PACKING = 25  # rows of a product in the time that the columns' order in memory takes
+
+
+def tiles(n: int, m: int, plan: Plan, same: bool) -> Iterator[tuple[slice, slice]]:
+    """Tiles of [n, m] that cover it, or its upper triangle (same)."""
+    high, wide = _shape(n, m, plan, same)
+    for row in range(0, n, high):
+        for column in range(row if same else 0, m, wide):
+            yield slice(row, min(row + high, n)), slice(column, min(column + wide, m))
+
+
+def _shape(n: int, m: int, plan: Plan, same: bool) -> tuple[int, int]:
+    """Strips across the whole width, as high as pays; squares where a pair is many numbers.
+
+    Of a square on the diagonal half is for nothing: the smaller, the less. Strips of height h over
+    a triangle take e (n² / 2 + n h / 2) (1 + packing / h) + launch · n / h, e a pair's
+    multiply-adds: least at h² = packing · n + 2 launch / e.
+    """
+    R = len(plan.starts)
+    rows, columns = plan.samples
+    pairs = rows * columns if columns else rows * (rows + 1) / 2
+    each = sum(layer.work.multiply_adds for layer in plan.layers) / max(pairs, 1)
+    if plan.pairs != "summed":
+        most = max(1, math.isqrt(_TILE // (R if plan.pairs == "own" else R**2)))
+        side = min(most, max(16, math.isqrt(int(_SQUARE / max(each, 1)))))
+        return side, side
+    high = min(n, _HIGHEST)
+    if same:
+        best = math.sqrt(_PACKING * n + 2 * _LAUNCH / max(each, 1))
+        high = min(high, math.ceil(n / max(1, min(int(n / best), n // 64))))
+    return high, max(high, _TILE // high)

@@ -1,0 +1,94 @@
+"""Gram matrices of sums of outer products, position by position: Σ_st ⟨u_s, u'_t⟩ ⟨g_s, g'_t⟩.
+
+Best where a layer has few positions and many parameters: the last stages of a convolutional
+network, short sequences (Novak et al. 2022, "Fast finite width neural tangent kernel", structured
+derivatives). For a convolution ⟨u_s, u'_t⟩ may be had from the inner products of pixels
+(`im2col.patch_products`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ntkscope.ntk.empirical.costs import Sizes, Work, of_product
+from ntkscope.ntk.empirical.gradients.factors import OuterProducts, inner_products, part
+from ntkscope.ntk.kinds import Pairs
+from ntkscope.runtime.matmul import product
+
+_TILE = 2**19  # numbers in the largest temporary: what stays in a cache
+
+
+def add_structured(total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs) -> None:
+    """Add to `total`, shaped as `kinds.Pairs` says, in tiles of samples."""
+    n, m = left.samples, right.samples
+    side = max(1, math.isqrt(_TILE // _temporary(left, right, pairs)))
+    over_every = pairs == "every"
+    for row in range(0, n, side):
+        rows = slice(row, row + side)
+        for column in range(0, m, side):
+            columns = slice(column, column + side)
+            here = total[:, rows, :, columns] if over_every else total[..., rows, columns]
+            _add_tile(here, part(left, rows), part(right, columns), pairs)
+
+
+def _temporary(left: OuterProducts, right: OuterProducts, pairs: Pairs) -> int:
+    """Numbers for one pair of samples."""
+    S, R, O = left.gradients.shape[2:]  # noqa: E741
+    both = S * right.positions
+    seen = both if left.window is None else max(both, math.prod(left.window.image) ** 2)
+    return max(seen, S * R * O, R**2) if pairs == "every" else seen
+
+
+def _add_tile(total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs) -> None:
+    n, m = left.samples, right.samples
+    for group in range(left.inputs.shape[1]):
+        inner = inner_products(left, right, group).view(n, left.positions, m, right.positions)
+        g = left.gradients[:, group].expand(n, -1, -1, -1)
+        h = right.gradients[:, group].expand(m, -1, -1, -1)
+        if pairs == "every":
+            total += _every_pair(inner, g, h)
+        elif pairs == "summed":
+            total += _summed(inner, g.flatten(2), h.flatten(2))
+        else:
+            for k in range(len(total)):
+                total[k] += _summed(inner, g[:, :, k], h[:, :, k])
+
+
+def _summed(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
+    """Σ_st inner[n, s, m, t] ⟨g[n, s], h[m, t]⟩."""
+    outer = product(g.flatten(0, 1), h.flatten(0, 1))
+    return outer.view(inner.shape).mul_(inner).sum((1, 3))
+
+
+def _every_pair(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
+    """For all pairs of cotangents, first summed over t: S·R·O numbers a pair instead of S²R²."""
+    summed = torch.einsum("nsmt,mtlo->nsmlo", inner, h)
+    return torch.einsum("nsko,nsmlo->knlm", g, summed)
+
+
+def structured_work(sizes: Sizes) -> Work:
+    """From patches; nothing is made once a sample."""
+    pairs = sizes.groups * sizes.sample_pairs * sizes.positions**2
+    return of_product(pairs, sizes.width) + _contraction(sizes)
+
+
+def pixels_work(sizes: Sizes) -> Work:
+    """From pixels: shallower products, and a sum of shifted ones for each row and column."""
+    assert sizes.image is not None
+    (seen, channels), pairs = sizes.image, sizes.groups * sizes.sample_pairs
+    shifted = pairs * sizes.kernel * max(seen, sizes.positions) ** 2
+    return of_product(pairs * seen**2, channels) + Work(elements=2 * shifted) + _contraction(sizes)
+
+
+def _contraction(sizes: Sizes) -> Work:
+    """Products of what flows back, and their sum with the inner products of what came in."""
+    S, R, O = sizes.positions, sizes.multiplied, sizes.outputs  # noqa: E741
+    pairs = sizes.groups * sizes.sample_pairs
+    if sizes.pairs == "every":
+        return of_product(pairs * S * R * O, S) + of_product(pairs * R**2, S * O)
+    products = 1 if sizes.pairs == "summed" else R
+    over = of_product(pairs * products * S**2, R * O / products)
+    return over + Work(elements=2 * pairs * products * S**2)

@@ -1,0 +1,128 @@
+"""How many outputs go back at once, where the samples do not fit into memory with all of them.
+
+Fewer outputs at once leave room for more samples, so that fewer samples have to pass again; but
+each part of the outputs takes a forward pass and the products of what came in of its own. Of
+halvings of the outputs the one is taken that should be fastest; where no budget is given, of those
+that should hardly be slower the one that takes least memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.budget import Portions, pass_bytes, portions
+from ntkscope.ntk.empirical.costs import passes_work
+from ntkscope.ntk.empirical.gram.strategies import WORK
+from ntkscope.ntk.empirical.plan import Plan
+
+_LITTLE = 2**28  # bytes of what is kept, of which nothing has to be spared
+_HARDLY = 1.05  # times as long
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some outputs of the rows and some of the columns.
+
+    Attributes:
+        plan, beside: of the rows' and of the columns' outputs.
+        rows, columns: which outputs they are.
+        split: of the samples.
+    """
+
+    plan: Plan
+    beside: Plan
+    rows: slice
+    columns: slice
+    split: Portions
+
+    @property
+    def own(self) -> bool:
+        """Rows and columns are of the same outputs."""
+        return self.rows == self.columns
+
+
+def parts(
+    plan: Plan,
+    memory: int | str | None,
+    n: int,
+    m: int,
+    chunk: int | None,
+    *,
+    sparing: bool = False,
+) -> Iterator[Part]:
+    """All outputs in parts that fit; of all pairs of outputs (kind full) the upper half if m = 0.
+
+    Args:
+        plan: of all outputs.
+        memory, chunk: as of `memory.portions`.
+        n, m: rows and columns; m = 0: the columns are the rows.
+        sparing: whether to take less memory than there is, where that hardly takes longer.
+
+    Raises:
+        ModelError: not even two samples fit with one output.
+    """
+    R = len(plan.starts)
+    at_once = _at_once(plan, memory, n, m, chunk, sparing)
+    some = [slice(first, min(first + at_once, R)) for first in range(0, R, at_once)]
+    crossed = plan.pairs == "every" and len(some) > 1
+    split = _split(plan, at_once, memory, n, max(m, n if crossed else 0), chunk)
+    for number, rows in enumerate(some):
+        partners = some[number if m == 0 else 0 :] if crossed else [rows]
+        for columns in partners:
+            left, right = (plan.of_outputs(plan.starts[side]) for side in (rows, columns))
+            yield Part(left, right, rows, columns, split)
+
+
+def _at_once(
+    plan: Plan, memory: int | str | None, n: int, m: int, chunk: int | None, sparing: bool
+) -> int:
+    R = len(plan.starts)
+    if memory is None or R == 1:
+        return R
+    sparing = sparing and (n + m) * plan.term_bytes > _LITTLE
+    best, least = None, math.inf
+    failure: ModelError | None = None
+    for halvings in range(math.ceil(math.log2(R)) + 1):
+        at_once = -(-R >> halvings)
+        crossed = plan.pairs == "every" and at_once < R
+        try:
+            split = _split(plan, at_once, memory, n, max(m, n if crossed else 0), chunk)
+        except ModelError as error:
+            failure = error
+            continue
+        if at_once == R and split.held == n and not sparing:
+            return R
+        seconds = _seconds(plan, at_once, split, n, m)
+        if seconds < (_HARDLY * least if sparing else least):
+            best, least = at_once, min(seconds, least)
+    if best is None:
+        assert failure is not None
+        raise failure
+    return best
+
+
+def _split(
+    plan: Plan, at_once: int, memory: int | str | None, n: int, others: int, chunk: int | None
+) -> Portions:
+    part = plan.of_outputs(plan.starts[:at_once])
+    most = pass_bytes(plan.starts.device)
+    return portions(memory, n, part.working_bytes, part.term_bytes, chunk, others, most)
+
+
+def _seconds(plan: Plan, at_once: int, split: Portions, n: int, m: int) -> float:
+    """Expected time in all parts of what depends on how the outputs are split."""
+    times = -(-len(plan.starts) // at_once)
+    blocks = -(-n // split.held)
+    again = (n + blocks * m) / (n + m) if m else (blocks + 1) / 2  # times that a sample passes
+    if plan.pairs == "every" and times > 1:
+        times, again = times**2, 2 * again
+    total = 0.0
+    for layer in plan.layers:
+        if layer.sizes is not None:
+            sizes = replace(layer.sizes, cotangents=at_once)
+            total += plan.rates.seconds(WORK[layer.strategy](sizes))
+            total += again * plan.rates.seconds(passes_work(sizes))
+    return times * total

@@ -1,0 +1,170 @@
+"""`infinite_ntk` and `infinite_nngp`: the kernels of the infinitely wide network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ntkscope.models import Architecture, Flatten
+from ntkscope.ntk.empirical.budget import reuse_freed_memory
+from ntkscope.ntk.empirical.gradients.hugepages import new_empty
+from ntkscope.ntk.infinite.cross import Engine, cross_kernels
+from ntkscope.ntk.infinite.double_precision import Precise
+from ntkscope.ntk.infinite.dual_activations import fused_through, through
+from ntkscope.ntk.infinite.duplicates import equal_pairs, identities
+from ntkscope.ntk.infinite.input_covariance import cross_products
+from ntkscope.ntk.infinite.layouts.band import BandLayout, reach
+from ntkscope.ntk.infinite.layouts.full import FullLayout
+from ntkscope.ntk.infinite.layouts.layout import Layout
+from ntkscope.ntk.infinite.layouts.vector import VectorLayout
+from ntkscope.ntk.infinite.propagate import Options
+from ntkscope.ntk.infinite.samples import Samples, any_zeros, samples
+from ntkscope.ntk.infinite.tiles import pairs_per_tile, tiles
+from ntkscope.ntk.infinite.validation import check_inputs, check_layers
+from ntkscope.ntk.kinds import mirror
+
+
+class InfiniteKernels(NamedTuple):
+    """NNGP [N, N2]: covariance of an output unit at initialisation. NTK [N, N2]: its NTK."""
+
+    nngp: Tensor
+    ntk: Tensor
+
+
+def infinite_ntk(
+    layers: Architecture,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    normal_biases: bool = False,
+    tile: int | None = None,
+    compile: bool = False,
+) -> Tensor:
+    """NTK Θ of the infinitely wide network (Jacot et al. 2018, theorem 1).
+
+    It is the limit of `empirical_ntk(…, kind="trace")` at initialisation as every hidden width of
+    `layers` grows, and the NTK of each output by itself. NTK parametrisation: the limit exists and
+    widths do not matter. Standard parametrisation (PyTorch's default initialisation): Θ grows with
+    the widths, so those of `layers` enter as factors, as in neural-tangents: the limit is that of
+    the ratio of the two kernels. Weights count by their variance, as if Gaussian: uniform weights
+    change the limit by a relative O(1/fan-in) in the first layer, whose fan-in stays finite.
+
+    Args:
+        layers: the description that `build_network` takes; activations relu or erf.
+        x1: inputs [N, channel, y, x], float32 or float64; x2: [N2, …] alike, or None for x1.
+        normal_biases: biases of the NTK parametrisation start from N(0, 1), as in
+            neural-tangents, and not from zero, as `initial_parameters` has them.
+        tile: pairs of samples at once (None: as many as suit the cache). The memory is about
+            6 · tile · (pixels)² numbers for networks with global pooling.
+        compile: fuse each activation's arithmetic by `torch.compile`, which takes some seconds
+            and a C++ compiler on CPUs, where it gains little: the arithmetic there stays in cache.
+
+    Returns:
+        [N, N2], dtype and device of x1; exactly symmetric where x2 is None, exact on the diagonal
+        and wherever two inputs are equal.
+
+    Raises:
+        ModelError: an activation without a closed form, or inputs that do not fit the layers.
+    """
+    return _kernels(layers, x1, x2, ("ntk",), normal_biases, tile, compile)[0]
+
+
+def infinite_nngp(
+    layers: Architecture,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    normal_biases: bool = False,
+    tile: int | None = None,
+    compile: bool = False,
+) -> Tensor:
+    """Covariance of one output at initialisation, infinitely wide (Lee et al. 2018, eq. 5).
+
+    Arguments, result and errors are those of `infinite_ntk`.
+    """
+    return _kernels(layers, x1, x2, ("nngp",), normal_biases, tile, compile)[0]
+
+
+def infinite_kernels(
+    layers: Architecture,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    normal_biases: bool = False,
+    tile: int | None = None,
+    compile: bool = False,
+) -> InfiniteKernels:
+    """Both kernels in the time of the NTK. Arguments and errors are those of `infinite_ntk`."""
+    both = InfiniteKernels._fields
+    return InfiniteKernels(*_kernels(layers, x1, x2, both, normal_biases, tile, compile))
+
+
+@torch.no_grad()
+def _kernels(
+    layers: Architecture,
+    x1: Tensor,
+    x2: Tensor | None,
+    wanted: Sequence[str],
+    normal_biases: bool,
+    tile: int | None,
+    compile: bool,
+) -> list[Tensor]:
+    """Those of `InfiniteKernels` that are wanted, tile by tile."""
+    check_inputs(x1, x2)
+    if tile is not None and tile < 1:
+        raise ValueError(f"tile = {tile}; it is a number of pairs, at least 1")
+    check_layers(layers, tuple(x1.shape[1:]))
+    reuse_freed_memory()
+    layers, layout, entries = _laid_out(layers, x1)
+    pairs = tile or pairs_per_tile(entries, x1.dtype, x1.device)
+    s1 = samples(layers, layout, x1, normal_biases, pairs)
+    s2 = s1 if x2 is None else samples(layers, layout, x2, normal_biases, pairs)
+    options = Options("ntk" in wanted, normal_biases)
+    apply = fused_through() if compile else through
+    engine = Engine(layers, layout, options, any_zeros(s1, s2), apply)
+    labels = identities(x1) * 2 if x2 is None else identities(x1, x2)
+    out = {name: new_empty(x1, s1.count, s2.count) for name in wanted}
+    _fill(out, engine, (s1, s2), labels, pairs, upper=x2 is None)
+    return list(out.values())
+
+
+def _fill(
+    out: dict[str, Tensor],
+    engine: Engine,
+    both: tuple[Samples, Samples],
+    labels: list[Tensor],
+    pairs: int,
+    *,
+    upper: bool,
+) -> None:
+    """Write every tile of the kernels, each to its place."""
+    precise = Precise(engine, *both)
+    for rows, columns in tiles(both[0].count, both[1].count, pairs, upper):
+        same = equal_pairs(labels[0][rows], labels[1][columns])
+        s1, s2 = both[0][rows], both[1][columns]
+        K = cross_products(s1.x, s2.x, engine.layout)
+        if precise.needed(K, s1, s2, same):
+            s1, s2 = precise.first[rows], precise.second[columns]
+            K = cross_products(s1.x, s2.x, engine.layout)
+        found = dict(zip(("nngp", "ntk"), cross_kernels(engine, K, s1, s2, same), strict=True))
+        for name, kernel in out.items():
+            part = found[name]
+            assert part is not None
+            kernel[rows, columns] = part
+    if upper:
+        for kernel in out.values():
+            mirror(kernel)
+
+
+def _laid_out(layers: Architecture, x: Tensor) -> tuple[Architecture, Layout, int]:
+    """Layers, the layout that needs the fewest entries for a pair of samples, and their number."""
+    if isinstance(layers[0], Flatten):
+        return layers[1:], VectorLayout(), 1
+    pixels, offset = math.prod(x.shape[2:]), reach(layers)
+    if offset is not None and (2 * offset + 1) ** 2 < pixels:
+        return layers, BandLayout(offset), (2 * offset + 1) ** 2 * pixels
+    return layers, FullLayout(), pixels**2

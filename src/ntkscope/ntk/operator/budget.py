@@ -1,0 +1,122 @@
+"""How many samples and vectors are in hand at once, and whether terms are kept, within memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.budget import parse_bytes, pass_bytes
+from ntkscope.ntk.empirical.gradients.factors import bytes_per_sample
+from ntkscope.ntk.empirical.layer_gradients import layer_products, terms_of, there_and_back
+from ntkscope.ntk.empirical.plan import Layer, Plan
+
+_OF_FREE = 0.25  # of the free memory, where no budget is given
+
+
+@dataclass
+class Sizes:
+    """What is in hand at once.
+
+    Attributes:
+        chunk: samples in one pass.
+        vectors: vectors in one product.
+        hold: whether the terms of all samples are kept.
+    """
+
+    chunk: int
+    vectors: int
+    hold: bool
+
+
+def by_formula(model: nn.Module, plan: Plan, probe: Tensor) -> Plan:
+    """The plan of the layers whose products have a formula.
+
+    Layers that share parameters are left out. A convolution's gradients are made if they are
+    smaller than the patches they are made of: a product with them is cheaper too.
+    """
+    returned = there_and_back(model, plan, probe, plan.starts)
+    layers = [layer for layer in plan.known if not plan.is_tied(layer)]
+    chosen = []
+    for layer in layers:
+        products = layer_products(returned[layer.name], len(probe))
+        strategy = "structured"
+        if products is not None and products.positions > 1:
+            S, R, O = products.gradients.shape[2:]  # noqa: E741
+            made, kept = R * O * products.width, S * (products.width + R * O)
+            strategy = "materialised" if made <= kept else strategy
+        chosen.append(replace(layer, strategy=strategy))
+    return replace(plan, layers=chosen, tied=set())
+
+
+def other_parameters(plan: Plan, layers: list[Layer]) -> list[str]:
+    """Names of the parameters that learn and belong to none of `layers`."""
+    covered = {name for layer in layers for name in layer.owns}
+    return [name for layer in plan.layers for name in layer.owns if name not in covered]
+
+
+def choose(
+    model: nn.Module,
+    formula: Plan,
+    others: list[str],
+    probe: Tensor,
+    samples: int,
+    memory: int | str | None,
+    chunk: int | None,
+) -> Sizes:
+    """Sizes within a budget.
+
+    Args:
+        model: maps [N, …] to [N, K].
+        formula: layers whose terms are made.
+        others: parameters without a formula.
+        probe: two samples.
+        samples: rows and columns together (once, where they are the same).
+        memory: bytes or text; None: a quarter of what is free.
+        chunk: at most so many samples in one pass.
+
+    Raises:
+        ModelError: too little memory.
+    """
+    budget = _free(probe) if memory is None else parse_bytes(memory)
+    R = len(formula.starts)
+    terms = sum(bytes_per_sample(t) for t in terms_of(model, formula, probe).values())
+    each = _saved_bytes(model, probe) * (2 + R) // len(probe) + 2 * terms
+    named = dict(model.named_parameters())
+    learning = others + [name for layer in formula.layers for name in layer.owns]
+    direction = sum(named[n].numel() for n in learning) * formula.starts.element_size()
+    direction *= 2 if formula.full else R + 1
+    if each + direction > budget:
+        raise ModelError(
+            f"one sample's gradients do not fit into memory = {memory!r}",
+            where="memory",
+            remedy=f"give at least {each + direction} bytes, or compute in float32",
+        )
+    hold = bool(formula.layers) and samples * terms + direction + each <= 0.6 * budget
+    room = budget - (samples * terms if hold else 0)
+    vectors = max(1, (room // 2) // direction)
+    most = min(pass_bytes(probe.device), room - direction * vectors) // max(each, 1)
+    return Sizes(max(1, min(most, chunk or samples, samples)), vectors, hold)
+
+
+def _free(like: Tensor) -> int:
+    free = torch.cuda.mem_get_info(like.device)[0] if like.is_cuda else None
+    return int((psutil.virtual_memory().available if free is None else free) * _OF_FREE)
+
+
+def _saved_bytes(model: nn.Module, probe: Tensor) -> int:
+    """What one forward pass keeps for the way back, without the parameters."""
+    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    found = {0: probe.numel() * probe.element_size()}
+
+    def pack(saved: Tensor) -> Tensor:
+        if saved.untyped_storage().data_ptr() not in parameters:
+            found[id(saved)] = saved.numel() * saved.element_size()
+        return saved
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        model(probe)
+    return sum(found.values())

@@ -1,0 +1,71 @@
+"""What an estimator returns, and what it asks of its operator and its budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator
+
+from ntkscope.ntk.operator.vectors import VectorError
+
+Float64 = NDArray[np.float64]
+Seed = int | np.random.Generator
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its error.
+
+    Attributes:
+        value: the estimate.
+        error: its standard error (one standard deviation), itself estimated.
+        products: how many vectors the operator was multiplied with.
+    """
+
+    value: float
+    error: float
+    products: int
+
+
+def multiply(operator: LinearOperator, vectors: Float64) -> Float64:
+    """Θ V in float64, whatever the operator's dtype."""
+    if vectors.shape[1] == 0:
+        return np.zeros((operator.shape[0], 0))
+    return np.asarray(operator.matmat(vectors), np.float64)
+
+
+def size_of(operator: LinearOperator) -> int:
+    """N of a symmetric operator [N, N].
+
+    Raises:
+        VectorError: it is not square.
+    """
+    rows, columns = operator.shape
+    if rows != columns:
+        raise VectorError(
+            f"an operator of shape {operator.shape} is not symmetric",
+            where="operator",
+            remedy="make the NTKOperator of one set of samples",
+        )
+    return int(rows)
+
+
+def check_budget(products: int, least: int, size: int) -> None:
+    """At least `least` products and fewer than the operator has columns.
+
+    Raises:
+        VectorError: otherwise.
+    """
+    if not least <= products < size:
+        raise VectorError(
+            f"products = {products} for an operator of size {size}",
+            where="products",
+            remedy=f"give {least} to {size - 1}; with {size} products the kernel itself is had",
+        )
+
+
+def gaussian(size: int, count: int, seed: Seed) -> Float64:
+    """Independent standard normal vectors [size, count]."""
+    return np.random.default_rng(seed).standard_normal((size, count))

@@ -1,0 +1,125 @@
+"""Products with the Jacobian of known layers, from what entered them and what flowed back.
+
+A layer's gradients are Σ_s g_s u_sᵀ (`terms`), so Jᵀv = Σ_n v_n Σ_s g_s u_sᵀ is one matrix product
+over all samples and positions, and J U another one: two products of the size of the layer's own,
+where going through the network backward and forward takes four. All cotangents' gradients are
+already there; only what depends on the vectors is done for each of them.
+
+A vector is [N] for the kinds that sum over R cotangents (trace, pseudo): each is pulled back along
+all R at once. It is [N, R] for the full NTK, where one direction belongs to all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ntkscope.ntk.empirical.gradients.factors import Gradients, OuterProducts, Term
+
+Direction = list[Tensor]  # in the space of one layer's parameters, a row for each vector
+
+
+def one_number(term: Term) -> Term:
+    """A readout's term with the same Gram matrix summed over cotangents: ‖g‖² for all samples."""
+    if isinstance(term, Gradients) or not term.shared:
+        return term
+    norm = term.gradients.square().sum((3, 4), keepdim=True).sqrt()
+    return replace(term, gradients=norm)
+
+
+def zero(term: Term, vectors: int, full: bool, dtype: torch.dtype) -> Direction:
+    """Directions to add to: weight [p, groups, Q, D] and bias [p, groups, Q], or [p, 1, Q].
+
+    Q counts the layer's outputs for each cotangent (once: full); the last form is that of
+    gradients themselves.
+    """
+    if isinstance(term, Gradients):
+        R, P = term.of.shape[1:]
+        return [term.of.new_zeros(vectors, P if full else R * P, dtype=dtype)]
+    groups, _, R, O = term.gradients.shape[1:]  # noqa: E741
+    bias = term.gradients.new_zeros(vectors, groups, O if full else R * O, dtype=dtype)
+    return [bias.new_zeros(*bias.shape, term.width), bias]
+
+
+def pull(term: Term, vectors: Tensor, full: bool, into: Direction) -> None:
+    """Add Jᵀv of every vector.
+
+    Args:
+        term: of n samples.
+        vectors: [p, n], or [p, n, R] (full).
+        full: whether cotangents are told apart.
+        into: directions (`zero`).
+    """
+    if isinstance(term, Gradients):
+        rows = term.of.flatten(0, 1) if full else term.of.flatten(1)
+        into[0] += vectors.flatten(1) @ rows
+        return
+    weight, bias = into
+    for group in range(weight.shape[1]):
+        u = term.inputs[:, group].flatten(0, 1)
+        for number, v in enumerate(vectors):
+            g, factor = _cotangents(term, group, v, full)
+            bias[number, group] += g.T @ factor
+            _add_outer(weight[number, group], g, u, factor)
+
+
+def push(term: Term, direction: Direction, full: bool) -> Tensor:
+    """J U of every direction: [p, n], summed over cotangents, or [p, n, R] (full)."""
+    if isinstance(term, Gradients):
+        rows = term.of.flatten(0, 1) if full else term.of.flatten(1)
+        found = direction[0].to(rows) @ rows.T
+        return found.unflatten(1, term.of.shape[:2]) if full else found
+    dtype = term.gradients.dtype
+    return torch.stack(
+        [_push_one(term, w.to(dtype), b.to(dtype), full) for w, b in zip(*direction, strict=True)]
+    )
+
+
+def _cotangents(term: OuterProducts, group: int, v: Tensor, full: bool) -> tuple[Tensor, Tensor]:
+    """What is sent back [n·S, Q], and the factor [n·S] of each row."""
+    n, S = term.samples, term.positions
+    g = term.gradients[:, group].expand(n, -1, -1, -1)
+    if full:
+        h = torch.einsum("nr,nsro->nso", v, g).flatten(0, 1)
+        return h, torch.ones_like(h[:, 0])
+    return g.reshape(n * S, -1), v.repeat_interleave(S)
+
+
+def _add_outer(weight: Tensor, g: Tensor, u: Tensor, factor: Tensor) -> None:
+    """Add Σ factor · g uᵀ to a weight [Q, D]; u [n·S, D], or [n·S] integers for one-hot rows."""
+    if not u.is_floating_point():
+        weight.index_add_(1, u, (g * factor.unsqueeze(1)).T.to(weight.dtype))
+    elif weight.dtype == g.dtype:
+        weight.addmm_(g.T, u * factor.unsqueeze(1))
+    else:
+        weight += g.T @ (u * factor.unsqueeze(1))
+
+
+def _push_one(term: OuterProducts, weight: Tensor, bias: Tensor, full: bool) -> Tensor:
+    n, S, R = term.samples, term.positions, term.gradients.shape[3]
+    found = weight.new_zeros((n, R) if full else (n,))
+    for group in range(len(weight)):
+        u = term.inputs[:, group].flatten(0, 1)
+        g = term.gradients[:, group].expand(n, -1, -1, -1)
+        offset = bias[group] * term.offset
+        if full:
+            z = _apply(weight[group], u) + offset
+            found += torch.einsum("nso,nsro->nr", z.unflatten(0, (n, S)), g)
+        else:
+            rows = g.reshape(n * S, -1)
+            found += (_inner(weight[group], rows, u) + rows @ offset).view(n, S).sum(1)
+    return found
+
+
+def _apply(weight: Tensor, u: Tensor) -> Tensor:
+    """W u: [n·S, Q]."""
+    return u @ weight.T if u.is_floating_point() else weight[:, u].T
+
+
+def _inner(weight: Tensor, g: Tensor, u: Tensor) -> Tensor:
+    """gᵀ W u: [n·S]; the smaller of both sides is made."""
+    if u.is_floating_point() and u.shape[1] < g.shape[1]:
+        return torch.einsum("nd,nd->n", g @ weight, u)
+    return torch.einsum("nq,nq->n", _apply(weight, u), g)

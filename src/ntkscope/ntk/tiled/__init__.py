@@ -1,0 +1,8 @@
+"""Kernels larger than memory, tile by tile into a Zarr store.
+
+`write_ntk` is the door for any torch module; the stage `kernels` uses the same tiles.
+"""
+
+from ntkscope.ntk.tiled.write import write_ntk
+
+__all__ = ["write_ntk"]

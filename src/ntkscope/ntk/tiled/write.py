@@ -1,0 +1,153 @@
+"""`write_ntk`: the kernel of any torch module into a store, however large it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ntkscope.errors import StoreError
+from ntkscope.identity import stage_digest
+from ntkscope.ntk.empirical.budget import parse_bytes
+from ntkscope.ntk.empirical.plan import Plan
+from ntkscope.ntk.empirical.planner import make_plan
+from ntkscope.ntk.empirical.validation import as_found, in_place_refused, refuse
+from ntkscope.ntk.kinds import KINDS, normalisation
+from ntkscope.ntk.tiled.fingerprint import inputs_digest, model_digest
+from ntkscope.ntk.tiled.grid import Grid
+from ntkscope.ntk.tiled.store_layout import kernel_arrays
+from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, write_tiles
+from ntkscope.runtime.logs import progress
+from ntkscope.runtime.precision import float32_products
+from ntkscope.runtime.provenance import provenance
+from ntkscope.stores import Array, ZarrStore, tidy
+
+_KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
+
+
+def write_ntk(
+    path: str | Path,
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    kind: str = "trace",
+    by_layer: bool = False,
+    memory: int | str = "1GB",
+    tile: int | None = None,
+    part: tuple[int, int] = (0, 1),
+    tf32: bool = False,
+) -> bool:
+    """Write the exact NTK of a torch module into a Zarr store, tile by tile.
+
+    Killed at any moment and called again with the same arguments it goes on, and ends with the
+    same bytes. So do several calls with `part=(0, n)`, …, `(n − 1, n)`, at once or one after the
+    other, in processes or jobs that see one file system: they write disjoint chunks. For several
+    GPUs, a process each. The bytes depend on the kind of machine and the number of threads, as
+    those of any product do, and on nothing else.
+
+    Args:
+        path: of the store: `ntk` (sample, sample2), or (sample, output, sample2, output2) of kind
+            full, and `layer_ntk` (layer, …), the whole matrix; `stores.read_store(path, "kernels")`
+            or `xarray.open_zarr` open it.
+        model, x1, x2, kind, by_layer: as of `empirical_ntk`. The inputs are moved to the model.
+        memory: budget for all that is computed, beside the inputs and the process as it is, in
+            bytes or as text ("2GB").
+        tile: samples on a tile's side, about; None: as large as is of use. Smaller tiles lose less
+            to a kill and spread over more parts; each makes its samples' gradients again.
+        part: (i, n): the i-th of n equal parts of the tiles, i from 0.
+        tf32: whether a GPU may round the factors of float32 products to 10 bits.
+
+    Returns:
+        Whether the store is complete now: all parts of it, not only this one.
+
+    Raises:
+        ModelError: as of `empirical_ntk`.
+        StoreError: a store is there that was begun with another model, other inputs, settings or
+            another version of the engine.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind = {kind!r}; allowed: {', '.join(KINDS)}")
+    if not 0 <= part[0] < part[1]:
+        raise ValueError(f"part = {part}; give (i, n) with 0 ≤ i < n")
+    if tile is not None and tile < 1:
+        raise ValueError(f"tile = {tile}; give at least 1")
+    by_layer = by_layer or kind == "layers"
+    path, budget = Path(path), parse_bytes(memory)
+    budget -= min(budget // 2, _KEPT)
+    refuse(model)
+    device = next(p for p in model.parameters() if p.requires_grad).device
+    x1, x2 = x1.to(device), None if x2 is None else x2.to(device)
+    with as_found(model), in_place_refused(model), float32_products(tf32):
+        plan = make_plan(model, x1, x2, kind)
+        names = [layer.name for layer in plan.layers if layer.owns] if by_layer else []
+        samples = len(x1), len(x1 if x2 is None else x2)
+        grid = grid_of(plan, kind, samples, x2 is None, len(names), budget, tile)
+        settings = {"kind": kind, "by_layer": by_layer, "memory": budget, "tf32": tf32}
+        of = _of(model, x1, x2) | settings | {"tile": grid.side}
+        store = _begin(path, plan, grid, of, names)
+        tiled = Tiled(model, x1, x2, kind, by_layer, plan, budget, grid)
+        mine, done = list(grid.tiles())[part[0] :: part[1]], store.mask
+        todo = [place for place in mine if not grid.is_done(place, done)]
+        for _ in progress(write_tiles(tiled, store, todo), len(todo), f"tiles of {path.name}"):
+            pass
+    complete = bool(store.mask.all())
+    if complete:
+        tidy(path)
+    return complete
+
+
+def _of(model: nn.Module, x1: Tensor, x2: Tensor | None) -> dict[str, Any]:
+    """What the kernel is of: a store begun with anything else is refused."""
+    return {
+        "model": model_digest(model),
+        "x1": inputs_digest(x1),
+        "x2": None if x2 is None else inputs_digest(x2),
+        "device": x1.device.type,
+        "engine": stage_digest("kernels"),
+    }
+
+
+def _begin(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[str]) -> ZarrStore:
+    """The store, allocated where it is not there; `plan` becomes the one it was begun with."""
+    if not path.exists():
+        _allocate(path, plan, grid, of, layers)
+    store = ZarrStore.resume(path, "kernels")
+    found: dict[str, Any] = dict(store.group.attrs)
+    differ = [key for key, value in of.items() if found.get("kernel_of", {}).get(key) != value]
+    if differ:
+        raise StoreError(
+            f"this store was begun with another {', '.join(differ)}",
+            where=path,
+            remedy="give what it was begun with, or another path; or delete it",
+        )
+    for layer in plan.layers:
+        layer.strategy = found["strategies"][layer.name]
+    return store
+
+
+def _allocate(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[str]) -> None:
+    outputs, kind = plan.starts.shape[1], of["kind"]
+    dtype = torch.empty(0, dtype=plan.starts.dtype).numpy().dtype
+    samples = grid.rows, grid.columns
+    chunk = min(grid.chunk, grid.rows), min(grid.chunk, grid.columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ZarrStore.allocate(
+        path,
+        "kernels",
+        kernel_arrays(kind, (), samples, chunk, outputs, len(layers), dtype),
+        coords={"layer": (("layer",), layers)} if layers else {},
+        mask=Array(("tile", "tile2"), grid.shape, np.dtype(bool), (1, 1)),
+        shared=True,
+        attrs={
+            "kernel": kind,
+            "normalisation": normalisation(kind),
+            "precision": str(dtype),
+            "kernel_of": of,
+            "strategies": {layer.name: layer.strategy for layer in plan.layers},
+            "provenance": provenance(device=of["device"], threads=torch.get_num_threads()),
+        },
+    )

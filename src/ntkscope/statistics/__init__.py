@@ -1,0 +1,4 @@
+"""Statistics of arrays: intervals, power laws, trends, peaks, saturation, correlation.
+
+It knows no run, metric or figure, and imports `errors` only.
+"""

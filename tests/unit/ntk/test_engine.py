@@ -1,0 +1,337 @@
+"""The engine, on every kind of layer and every way of using one, against the definition."""
+
+import warnings
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from ntkscope.errors import ModelError
+from ntkscope.kernels.jacobian import jacobian_layer_ntks
+from ntkscope.ntk import empirical_ntk
+from ntkscope.ntk.empirical.budget import parse_bytes, portions
+from ntkscope.ntk.empirical.gram.outer_product import add_factored
+from ntkscope.ntk.empirical.gram.readout import one_cotangent
+from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
+from ntkscope.ntk.empirical.layer_gradients import terms_of
+from ntkscope.ntk.empirical.planner import make_plan
+from tests.oracles.networks import NAMES, network
+from tests.oracles.ntk import ntk, of_kind
+
+torch.set_num_threads(1)
+KINDS = ("trace", "full", "pseudo", "diagonal")  # layers is a trace NTK for each layer
+pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop|Using padding='same'")
+
+
+def relative_error(found, expected):
+    return ((found - expected).abs().max() / expected.abs().max()).item()
+
+
+def strategies(name, **how):
+    model, x, _ = network(name)
+    plan = make_plan(model, x, None, "trace", **how)
+    return {layer.name: layer.strategy for layer in plan.layers}
+
+
+def is_symmetric(kernel, kind):
+    if kind == "full":
+        return torch.equal(kernel, kernel.permute(2, 3, 0, 1))
+    return torch.equal(kernel, kernel.transpose(0, 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equals_the_definition(name):
+    model, x1, x2 = network(name)
+    for other in (None, x2):
+        full = ntk(model, x1, x1 if other is None else other, "full")
+        for kind in KINDS:
+            found = empirical_ntk(model, x1, other, kind=kind)
+            expected = of_kind(full, kind)
+            assert found.shape == expected.shape
+            assert relative_error(found, expected) < 1e-10
+            assert other is not None or is_symmetric(found, kind)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_strategy_gives_the_same(name):
+    model, x1, x2 = network(name)
+    full = ntk(model, x1, x2, "full")
+    for kind in ("trace", "full", "diagonal"):
+        for force in STRATEGIES:
+            found = empirical_ntk(model, x1, x2, kind=kind, force=force)
+            assert relative_error(found, of_kind(full, kind)) < 1e-10
+
+
+def test_kind_layers_is_the_trace_ntk_of_each_layer():
+    model, x1, x2 = network("residual batch norm")
+    for other in (None, x2):
+        layers = empirical_ntk(model, x1, other, kind="layers")
+        by_layer = empirical_ntk(model, x1, other, by_layer=True)
+        assert list(layers) == list(by_layer)
+        assert all(torch.equal(layers[name], by_layer[name]) for name in layers)
+        whole = empirical_ntk(model, x1, other)
+        torch.testing.assert_close(sum(layers.values()), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_a_forced_strategy_is_taken_where_it_can_be():
+    assert set(strategies("vectors", force="factored").values()) == {"factored"}
+    assert strategies("conv2d same", force="structured")["0"] == "structured"
+    assert strategies("conv2d same", force="factored")["0"] != "factored"
+    assert strategies("conv2d same", force="pixels")["0"] == "pixels"
+    assert strategies("vectors", force="pixels")["0"] != "pixels"
+    assert set(strategies("recurrent", force="fallback").values()) == {"fallback"}
+
+
+def test_only_what_no_formula_fits_is_left_to_the_fallback():
+    fallback = {
+        name: {n for n, strategy in strategies(name).items() if strategy == "fallback"}
+        for name in NAMES
+    }
+    assert {name: layers for name, layers in fallback.items() if layers} == {
+        "conv3d": {"1"},
+        "instance norm": {"1"},
+        "vision transformer": {""},
+        "shared block": {""},
+        "attention": {"attend", "attend.out_proj"},
+        "attention, batch second": {"inner", "attend", "attend.out_proj"},
+        "custom parameter": {""},
+        "weight used by hand too": {"linear"},
+        "weight norm": {"0", "0.parametrizations.weight"},
+        "folded": {"places"},
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_are_those_of_the_plain_jacobian(name):
+    model, x1, x2 = network(name)
+    if name in {"tied", "language tied", "language"}:
+        pytest.skip("the plain Jacobian counts tied weights twice, and vmap pads wrongly")
+    found = empirical_ntk(model, x1, x2, by_layer=True)
+    expected = dict(jacobian_layer_ntks(model, x1, x2, "trace"))
+    assert list(found) == list(expected)
+    for layer, kernel in expected.items():
+        torch.testing.assert_close(found[layer], kernel, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["residual batch norm", "language", "vectors", "custom parameter"])
+def test_the_same_whatever_is_held_and_passed_at_once(name, kind):
+    model, x1, x2 = network(name, samples=7)
+    for other in (None, x2):
+        whole = empirical_ntk(model, x1, other, kind=kind)
+        for how in ({"chunk": 1}, {"chunk": 3}, {"memory": 60_000}, {"memory": "80kB", "chunk": 2}):
+            found = empirical_ntk(model, x1, other, kind=kind, **how)
+            torch.testing.assert_close(found, whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_few_samples(samples):
+    for name in ("vision transformer", "recurrent", "residual group norm", "folded"):
+        model, x1, x2 = network(name, samples=samples)
+        for other in (None, x2):
+            expected = ntk(model, x1, x1 if other is None else other, "full")
+            assert relative_error(empirical_ntk(model, x1, other, kind="full"), expected) < 1e-10
+
+
+@pytest.mark.parametrize(
+    "name", ["vectors", "residual batch norm", "vision transformer", "language", "conv2d dilated"]
+)
+def test_float32_is_right_to_rounding(name):
+    model, x1, _ = network(name)
+    expected = ntk(model, x1, x1, "full")
+    single = x1.float() if x1.is_floating_point() else x1
+    assert relative_error(empirical_ntk(model.float(), single, kind="full"), expected) < 1e-5
+
+
+def test_below_a_readout_one_cotangent_will_do():
+    torch.manual_seed(0)
+    relu = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    relu, x = relu.double(), torch.randn(7, 4, dtype=torch.float64)
+    plan = make_plan(relu, x, None, "trace")
+    left, right = (terms_of(relu, plan, part) for part in (x[:3], x[3:]))
+    reduced = {name: one_cotangent(left[name], right[name]) for name in left}
+    assert {name: a.gradients.shape[3] for name, (a, _) in reduced.items()} == {
+        "0": 3,
+        "2": 1,
+        "4": 3,
+    }
+    found, expected = torch.zeros(3, 4).double(), torch.zeros(3, 4).double()
+    add_factored(found, *reduced["2"], "summed")
+    add_factored(expected, left["2"], right["2"], "summed")
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-13)
+
+
+_LAYERS = st.sampled_from(
+    [
+        lambda c: nn.Conv2d(c, c, 3, padding=1),
+        lambda c: nn.Conv2d(c, c, 3, padding=1, groups=2, bias=False),
+        lambda c: nn.Conv2d(c, c, 1),
+        lambda c: nn.GroupNorm(2, c),
+        nn.BatchNorm2d,
+        lambda c: nn.InstanceNorm2d(c, affine=True),
+        lambda c: nn.Tanh(),
+        lambda c: nn.ReLU(inplace=True),
+        lambda c: nn.AvgPool2d(2, 1, 1),
+        lambda c: nn.MaxPool2d(2, 1),
+        lambda c: nn.Upsample(scale_factor=2),
+        lambda c: nn.LazyConv2d(4, 2),
+        lambda c: nn.Sequential(nn.Flatten(2), nn.LazyLinear(9), nn.Unflatten(2, (3, 3))),
+    ]
+)
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(_LAYERS, min_size=1, max_size=5),
+    st.integers(0, 5),
+    st.sampled_from(list(KINDS)),
+    st.sampled_from([None, *STRATEGIES]),
+)
+def test_random_compositions(makers, seed, kind, force):
+    torch.manual_seed(seed)
+    layers = [make(4) for make in makers]
+    shared = layers[0] if layers[0]._parameters else nn.Identity()
+    model = nn.Sequential(shared, *layers, nn.Flatten(), nn.LazyLinear(2)).double().eval()
+    x = torch.randn(4, 4, 4, 4, dtype=torch.float64)
+    try:
+        model(x)
+    except (RuntimeError, ValueError):  # the layers do not fit
+        return
+    try:
+        expected = ntk(model, x, x, kind)
+    except RuntimeError:  # an in-place operation after one that needs its output
+        with pytest.raises(ModelError, match="in-place"):
+            empirical_ntk(model, x, kind=kind, force=force)
+        return
+    assert relative_error(empirical_ntk(model, x, kind=kind, force=force), expected) < 1e-10
+
+
+class Spoiler(nn.Module):
+    """Adds in place to what a layer needs for its gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.head = nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        x = torch.tanh(x)
+        x += self.inner(x)
+        return self.head(x)
+
+
+class FunctionalDropout(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return nn.functional.dropout(self.inner(x))
+
+
+class Centred(nn.Module):
+    """Subtracts the mean of the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.inner(x - x.mean(0))
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (Spoiler(), "x = x + y, not x += y"),
+        (FunctionalDropout(), "training=self.training"),
+        (Centred(), "depends on the other samples"),
+        (nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1)), "call model.eval()"),
+        (nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)), "call model.eval()"),
+        (
+            nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, track_running_stats=False)).eval(),
+            "running statistics",
+        ),
+    ],
+)
+def test_models_without_a_kernel_are_refused(model, says):
+    with pytest.raises(ModelError) as error:
+        empirical_ntk(model, torch.randn(4, 3))
+    assert says in str(error.value)
+
+
+def test_memory_that_cannot_do_is_refused():
+    model, x, _ = network("residual batch norm")
+    with pytest.raises(ModelError, match="do not fit"):
+        empirical_ntk(model, x, memory="1kB")
+    with pytest.raises(ValueError, match="2GB"):
+        empirical_ntk(model, x, memory="much")
+
+
+def test_a_budget_is_kept():
+    assert parse_bytes("2GB") == 2 * 10**9
+    assert parse_bytes("1KiB") == parse_bytes(1024) == 1024
+    for memory in (10_000, 100_000, 10**6):
+        split = portions(memory, samples=1000, working=500, terms=300)
+        assert split.chunk * (500 + 300) + split.held * 300 <= memory
+        assert split.chunk * 500 + (split.beside + split.held) * 300 <= memory
+        assert min(split.held, split.beside, split.chunk) >= 1
+    assert portions(None, samples=1000, working=500, terms=300).held == 1000
+    assert portions("2MB", 1000, 500, 300) == portions(None, 1000, 500, 300)
+
+
+def test_without_a_budget_half_of_what_is_free_is_used(monkeypatch):
+    model, x, _ = network("residual batch norm", samples=9)
+    whole = empirical_ntk(model, x)
+    monkeypatch.setattr("ntkscope.ntk.empirical.api._SMALL", 0)  # no kernel is too small to ask
+    monkeypatch.setattr("ntkscope.ntk.empirical.api.free_bytes", lambda device: 120_000)
+    torch.testing.assert_close(empirical_ntk(model, x), whole, rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr("ntkscope.ntk.empirical.api.free_bytes", lambda device: 1000)
+    with pytest.raises(ModelError, match="memory = 500"):
+        empirical_ntk(model, x)
+
+
+class Fails(nn.Module):
+    """Fails once a graph is wanted, having touched all that it can."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 2)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        self.inner.eval()
+        torch.rand(1)
+        if torch.is_grad_enabled():
+            raise RuntimeError("as asked")
+        return self.inner(x)
+
+
+def test_the_model_is_left_as_it_was_found_also_by_a_failure():
+    model = Fails()
+    model.inner.weight.grad = torch.ones(2, 3)
+    random = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="as asked"):
+        empirical_ntk(model, torch.ones(3, 3))
+    assert model.inner.training
+    assert model.calls == 0
+    assert torch.equal(model.inner.weight.grad, torch.ones(2, 3))
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not model.inner._forward_hooks
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_and_hooks_are_left_as_they_were(name):
+    model, x, _ = network(name)
+    before = [(n, id(p), p.clone()) for n, p in model.named_parameters()]
+    with torch.no_grad(), warnings.catch_warnings():
+        empirical_ntk(model, x)
+    for (found, same, value), (after, parameter) in zip(
+        before, model.named_parameters(), strict=True
+    ):
+        assert (found, same) == (after, id(parameter))
+        assert torch.equal(value, parameter)
+        assert parameter.grad is None
+    assert not any(module._forward_hooks for module in model.modules())

@@ -1,0 +1,358 @@
+"""Kernel ridge regression against dense float64 solves and brute-force refits."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse.linalg import LinearOperator
+
+from ntkscope.ntk.regression import (
+    IterativeSolver,
+    KernelRidge,
+    RegressionError,
+    RidgeWarning,
+    cholesky,
+    choose_ridge,
+    decompose,
+    default_grid,
+    nystrom,
+)
+from ntkscope.ntk.regression.conjugate_gradients import conjugate_gradients
+from ntkscope.ntk.regression.kernel_arrays import multiply
+from ntkscope.ntk.regression.loocv import loo_residuals
+
+METHODS = pytest.mark.parametrize("method", ["direct", "cg"])
+PRECISE = {"tolerance": 1e-13}
+
+
+def problem(n=30, outputs=(), seed=0, scale=1.0, dim=5):
+    """A kernel of decaying spectrum, its cross kernel with 7 new samples, and targets."""
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((n + 7, dim))
+    distances = ((x[:, None] - x) ** 2).sum(-1)
+    kernel = scale * np.exp(-distances / (2 * dim))
+    return kernel[:n, :n], kernel[n:, :n], generator.standard_normal((n, *outputs))
+
+
+def oracle(kernel, targets, ridge):
+    """(K + ridge · mean(diag K) I)⁻¹ y."""
+    shift = ridge * np.trace(kernel) / len(kernel)
+    return np.linalg.solve(kernel + shift * np.eye(len(kernel)), targets)
+
+
+def close(found, expected, tolerance=1e-10):
+    assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
+
+
+@METHODS
+@pytest.mark.parametrize("outputs", [(), (1,), (3,)], ids=str)
+def test_weights_and_predictions_equal_a_dense_solve(method, outputs):
+    K, cross, y = problem(outputs=outputs, scale=50.0)
+    fitted = KernelRidge(1e-3, method=method, **PRECISE).fit(K, y)
+    assert fitted.weights.shape == y.shape
+    close(fitted.weights, oracle(K, y, 1e-3), 1e-9)
+    close(fitted.predict(cross), cross @ oracle(K, y, 1e-3), 1e-9)
+
+
+@given(n=st.integers(1, 25), ridge=st.floats(1e-6, 1e3), seed=st.integers(0, 99))
+def test_conjugate_gradients_equal_cholesky(n, ridge, seed):
+    K, _, y = problem(n, (2,), seed)
+    direct = KernelRidge(ridge, method="direct").fit(K, y)
+    iterative = KernelRidge(ridge, method="cg", tolerance=1e-9, rank=5).fit(K, y)
+    close(iterative.weights, direct.weights, 1e-8 * direct.condition_number)
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+@pytest.mark.parametrize("ridge", [0.3, 1e-4, "loo"])
+def test_outputs_are_fitted_by_themselves_for_one_ridge(ridge):
+    K, _, y = problem(outputs=(3,))
+    together = KernelRidge(ridge).fit(K, y)
+    alone = [KernelRidge(together.ridge).fit(K, column).weights for column in y.T]
+    close(together.weights, np.stack(alone, 1), 1e-9)
+
+
+@METHODS
+def test_order_of_the_samples_does_not_matter(method):
+    K, cross, y = problem(outputs=(2,))
+    order = np.random.default_rng(1).permutation(len(K))
+    first = KernelRidge(1e-2, method=method, **PRECISE).fit(K, y)
+    second = KernelRidge(1e-2, method=method, **PRECISE).fit(K[order][:, order], y[order])
+    close(second.weights, first.weights[order])
+    close(second.predict(cross[:, order]), first.predict(cross))
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+def test_scale_of_the_kernel_does_not_matter_for_predictions():
+    K, cross, y = problem()
+    one, other = (KernelRidge("loo").fit(scale * K, y) for scale in (1.0, 1e8))
+    assert one.ridge == pytest.approx(other.ridge)
+    close(other.predict(1e8 * cross), one.predict(cross), 1e-8)
+
+
+@METHODS
+def test_limits_of_the_ridge(method):
+    K, cross, y = problem(dim=40)
+    huge = KernelRidge(1e9, method=method, **PRECISE).fit(K, y)
+    close(huge.weights, y / (1e9 * np.trace(K) / len(K)), 1e-7)
+    tiny = KernelRidge(1e-13, method=method, tolerance=1e-9).fit(K, y)
+    close(K @ tiny.weights, y, 1e-7)
+    close(tiny.predict(cross), cross @ np.linalg.solve(K, y), 1e-7)
+
+
+def test_ridge_zero_interpolates():
+    K, _, y = problem(dim=40)
+    close(K @ KernelRidge(0.0).fit(K, y).weights, y)
+
+
+@pytest.mark.parametrize("outputs", [(), (3,)], ids=str)
+@pytest.mark.parametrize("ridge", [1e-6, 1e-2, 3.0])
+def test_leave_one_out_equals_refits(ridge, outputs):
+    K, _, y = problem(outputs=outputs)
+    shift = ridge * np.trace(K) / len(K)
+    expected = []
+    for i in range(len(K)):
+        kept = np.arange(len(K)) != i
+        block = K[kept][:, kept] + shift * np.eye(len(K) - 1)
+        expected.append(y[i] - K[i, kept] @ np.linalg.solve(block, y[kept]))
+    close(loo_residuals(decompose(K), y, np.array([ridge]))[0], np.array(expected))
+    close(KernelRidge(ridge).fit(K, y).loo_residuals, np.array(expected))
+
+
+def test_leave_one_out_chooses_the_least_error():
+    K, _, _ = problem(60)
+    y = np.random.default_rng(2).multivariate_normal(np.zeros(60), K + 0.1 * np.eye(60))
+    fitted = KernelRidge("loo").fit(K, y)
+    errors = [np.mean(KernelRidge(r).fit(K, y).loo_residuals ** 2) for r in fitted.choice.grid]
+    close(fitted.choice.squared, errors, 1e-7)
+    assert fitted.ridge == fitted.choice.grid[np.argmin(errors)]
+    assert 0.02 < fitted.ridge < 0.5  # the noise is 0.1 of the diagonal
+    assert not fitted.choice.on_boundary
+    close(fitted.loo_residuals, KernelRidge(fitted.ridge).fit(K, y).loo_residuals, 1e-9)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_leave_one_out_counts_misclassified_samples(outputs):
+    K, _, scores = problem(50, (outputs,))
+    labels = scores.argmax(1) if outputs > 1 else (scores[:, 0] > 0).astype(int)
+    y = 2.0 * np.eye(3)[labels] - 1 if outputs > 1 else 2.0 * labels - 1
+    grid = [1e-4, 1e-2, 1e-1, 1.0, 10.0]
+    choice = choose_ridge(decompose(K), y, grid, "zero-one")
+    predictions = y - loo_residuals(decompose(K), y, np.array(grid))
+    guesses = predictions.argmax(-1) if outputs > 1 else predictions > 0
+    expected = (guesses != labels).mean(1)
+    np.testing.assert_allclose(choice.zero_one, expected)
+    assert choice.zero_one[grid.index(choice.ridge)] == expected.min()
+
+
+def test_interpolation_is_no_boundary():
+    K, _, y = problem(dim=40)
+    assert not choose_ridge(decompose(K + np.eye(len(K))), K @ y, [1e-9, 1e-3, 1.0]).on_boundary
+
+
+def test_choice_on_the_boundary_warns():
+    K, _, y = problem()
+    with pytest.warns(RidgeWarning, match="boundary"):
+        assert choose_ridge(decompose(K), y, [1e-9, 1e-8]).on_boundary
+
+
+@pytest.mark.parametrize("n", [1, 2, 30, 300])
+@pytest.mark.parametrize("ridge", [1e-8, 1e-2, 1.0])
+def test_condition_number(n, ridge):
+    K, _, y = problem(n)
+    values = np.linalg.eigvalsh(K + ridge * np.trace(K) / n * np.eye(n))
+    factor = cholesky(K, ridge)
+    assert factor.smallest_eigenvalue == pytest.approx(values[0], rel=1e-2)
+    assert factor.condition_number == pytest.approx(values[-1] / values[0], rel=1e-2)
+    exact = decompose(K).at(ridge)
+    assert exact.condition_number == pytest.approx(values[-1] / values[0], rel=1e-6)
+    bound = KernelRidge(ridge, method="cg", tolerance=1e-3).fit(K, y)
+    assert bound.smallest_eigenvalue <= values[0] * (1 + 1e-2)
+    assert bound.condition_number >= values[-1] / values[0] * (1 - 1e-2)
+
+
+def test_condition_number_of_conjugate_gradients():
+    K, _, y = problem(100, dim=40)
+    fitted = KernelRidge(1e-6, method="cg", rank=40).fit(K, y)
+    values = np.linalg.eigvalsh(K + fitted.solver.shift * np.eye(100))
+    assert fitted.smallest_eigenvalue == pytest.approx(values[0], rel=1e-2)
+    assert fitted.condition_number == pytest.approx(values[-1] / values[0], rel=5e-2)
+
+
+@METHODS
+def test_solves_many_targets_from_one_factor(method):
+    K, _, y = problem(outputs=(2,))
+    fitted = KernelRidge(1e-2, method=method, **PRECISE).fit(K, y[:, 0])
+    close(fitted.solver.solve(y[:, 1]), oracle(K, y[:, 1], 1e-2))
+
+
+def test_ill_conditioned_kernel_of_low_rank():
+    x = np.random.default_rng(0).standard_normal((200, 3))
+    K, y = x @ x.T, x @ np.array([1.0, -2.0, 0.5])
+    for fitted in (KernelRidge(1e-9).fit(K, y), KernelRidge(1e-9, method="cg").fit(K, y)):
+        close(fitted.predict(K), y, 1e-6)
+        assert fitted.condition_number == pytest.approx(1e11, rel=0.9)
+
+
+def test_preconditioner_saves_steps():
+    K, _, y = problem(200, (2,))
+    shift = 1e-3
+    solver = IterativeSolver(lambda v: K @ v, shift, nystrom(lambda v: K @ v, 200, 100, K.dtype))
+    close(solver.solve(y), np.linalg.solve(K + shift * np.eye(200), y), 1e-3)
+    plain = conjugate_gradients(
+        lambda v: K @ v + shift * v, y, lambda v: v, tolerance=1e-6, max_iterations=5000
+    )
+    assert solver.solution.residual_norms.max() <= 1e-6
+    assert solver.solution.iterations < plain.iterations / 3
+
+
+def test_zero_target_takes_no_steps():
+    K, _, y = problem(outputs=(2,))
+    y[:, 0] = 0
+    weights = KernelRidge(1e-2, method="cg").fit(K, y).weights
+    assert (weights[:, 0] == 0).all()
+    assert (weights[:, 1] != 0).all()
+
+
+def operator(K):
+    found = LinearOperator(K.shape, matvec=K.dot, matmat=K.dot, dtype=K.dtype)
+    found.diagonal = K.diagonal
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+@pytest.mark.parametrize(("ridge", "method"), [(1e-2, "direct"), (1e-2, "cg"), ("loo", "auto")])
+@pytest.mark.parametrize("kind", [torch.from_numpy, operator, "zarr", "memmap"])
+def test_takes_any_array(kind, ridge, method, tmp_path, monkeypatch):
+    monkeypatch.setattr("ntkscope.ntk.regression.kernel_arrays._BLOCK_BYTES", 8 * 30 * 7)
+    K, cross, y = problem()
+    if kind == "zarr":
+        zarr = pytest.importorskip("zarr")
+        given_kernel = zarr.create_array(str(tmp_path / "k.zarr"), data=K, chunks=(11, 11))
+    elif kind == "memmap":
+        given_kernel = np.memmap(tmp_path / "k", np.float64, "w+", shape=K.shape)
+        given_kernel[:] = K
+    else:
+        given_kernel = kind(K)
+    before = K.copy()
+    fitted = KernelRidge(ridge, method=method, **PRECISE).fit(given_kernel, torch.from_numpy(y))
+    close(fitted.weights, oracle(K, y, fitted.ridge), 1e-9)
+    close(fitted.predict(torch.from_numpy(cross)), cross @ fitted.weights)
+    np.testing.assert_array_equal(K, before)
+
+
+def test_float32_kernel_is_promoted_and_its_ridge_floored():
+    K, cross, y = (a.astype(np.float32) for a in problem())
+    with pytest.warns(RidgeWarning, match="float32"):
+        fitted = KernelRidge(0.0).fit(K, y)
+    assert fitted.ridge == 1e-6
+    assert fitted.predict(cross).dtype == np.float64
+    close(fitted.weights, oracle(K.astype(np.float64), y.astype(np.float64), 1e-6), 1e-8)
+    assert default_grid(K.dtype)[0] == 1e-6
+
+
+def test_memory_chooses_the_method():
+    K, _, y = problem()
+    assert isinstance(KernelRidge(1e-2, memory=100).fit(K, y).solver, IterativeSolver)
+    assert not isinstance(KernelRidge(1e-2, memory="1MB").fit(K, y).solver, IterativeSolver)
+    with pytest.raises(RegressionError, match="eigendecomposition"):
+        KernelRidge("loo", memory=100).fit(K, y)
+
+
+def test_full_ntk_of_independent_outputs_is_the_trace_ntk():
+    K, cross, y = problem(outputs=(2,))
+    full = np.einsum("nm,kl->nkml", K, np.eye(2))
+    full_cross = np.einsum("nm,kl->nkml", cross, np.eye(2)).reshape(14, 60)
+    fitted = KernelRidge(1e-3).fit(full.reshape(60, 60), y.reshape(60))
+    expected = KernelRidge(1e-3).fit(K, y).predict(cross)
+    close(fitted.predict(full_cross).reshape(7, 2), expected)
+
+
+def spoilt(K, change):
+    K = K.copy()
+    if change == "nan":
+        K[3, 4] = np.nan
+    elif change == "asymmetric":
+        K[3, 4] += 0.1
+    elif change == "negative":
+        K -= 0.5 * np.eye(len(K))
+    elif change == "zero":
+        K[:] = 0
+    return K
+
+
+@pytest.mark.parametrize("ridge", [1e-3, "loo"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("nan", r"(?s)NaN.*kernel\[3, 4\].*diverged"),
+        ("asymmetric", "not symmetric: max|K − Kᵀ| = 1.0e-01"),
+        ("negative", r"(?s)smallest eigenvalue is -.*ridge"),
+        ("zero", "mean diagonal is 0"),
+    ],
+)
+def test_direct_methods_refuse_what_is_no_kernel(change, message, ridge):
+    K, _, y = problem()
+    with pytest.raises(RegressionError, match=message):
+        KernelRidge(ridge).fit(spoilt(K, change), y)
+
+
+@pytest.mark.parametrize("change", ["nan", "asymmetric", "negative", "zero"])
+def test_conjugate_gradients_refuse_what_is_no_kernel(change):
+    K, _, y = problem()
+    with pytest.raises(RegressionError):
+        KernelRidge(1e-3, method="cg").fit(spoilt(K, change), y)
+
+
+def test_the_ridge_that_an_error_names_suffices():
+    K, _, y = problem(dim=2)
+    K -= 1e-3 * np.eye(len(K))
+    with pytest.raises(RegressionError) as error:
+        KernelRidge(1e-6).fit(K, y)
+    named = float(error.value.remedy.split("at least ")[1].split(";")[0])
+    assert named < 0.01
+    KernelRidge(named).fit(K, y)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda K, y: (K[:5], y), "shape"),
+        (lambda K, y: (K, y[:5]), "targets of shape"),
+        (lambda K, y: (K, y * np.nan), "NaN"),
+        (lambda K, y: (K.astype(np.float16), y), "too coarse"),
+        (lambda K, y: (np.zeros((3, 2, 3, 2)), y), "reshape a full NTK"),
+    ],
+)
+def test_refuses_arguments_that_do_not_fit(change, message):
+    with pytest.raises(RegressionError, match=message):
+        KernelRidge(1e-3).fit(*change(*problem()[::2]))
+
+
+@pytest.mark.parametrize("ridge", [-1.0, np.inf, np.nan])
+def test_refuses_ridges(ridge):
+    K, _, y = problem()
+    with pytest.raises(RegressionError, match="ridge = "):
+        KernelRidge(ridge).fit(K, y)
+
+
+def test_other_errors_say_what_to_do():
+    K, cross, y = problem(dim=2)
+    with pytest.raises(RegressionError, match="max_iterations"):
+        KernelRidge(1e-9, method="cg", rank=1, max_iterations=2).fit(K, y)
+    with pytest.raises(RegressionError, match="ridge > 0"):
+        KernelRidge(0.0, method="cg").fit(K, y)
+    with pytest.raises(RegressionError, match="cross kernel"):
+        KernelRidge(1e-3).fit(K, y).predict(cross.T)
+    with pytest.raises(RegressionError, match="no leave-one-out"):
+        _ = KernelRidge(1e-3, method="cg").fit(K, y).loo_residuals
+    with pytest.raises(RegressionError, match="grid of ridges"):
+        KernelRidge(grid=[]).fit(K, y)
+    with pytest.raises(RegressionError, match="diagonal"):
+        KernelRidge(1e-3).fit(LinearOperator(K.shape, matvec=K.dot, dtype=K.dtype), y)
+
+
+def test_rows_are_read_in_blocks(monkeypatch):
+    monkeypatch.setattr("ntkscope.ntk.regression.kernel_arrays._BLOCK_BYTES", 1)
+    K, _, y = problem(outputs=(2,))
+    close(multiply(K.astype(np.float32), y), K.astype(np.float32).astype(np.float64) @ y)

@@ -1,0 +1,40 @@
+"""What a job says, and where."""
+
+import logging
+
+import pytest
+
+from ntkscope.errors import DataError
+from ntkscope.runtime.logs import job_log, log, progress
+from ntkscope.runtime.provenance import provenance
+
+
+def test_an_error_for_the_user_is_its_message_on_stderr_and_all_of_it_in_the_log(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end, job_log(tmp_path / "deep" / "job.log"):
+        raise DataError("the file is short", where="a.gz", remedy="get it again")
+    assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert said == "DataError: the file is short\n  where: a.gz\n  to do: get it again\n"
+    assert "Traceback" in (tmp_path / "deep" / "job.log").read_text()
+
+
+def test_any_other_error_goes_on_and_is_in_the_log(tmp_path):
+    with pytest.raises(ZeroDivisionError), job_log(tmp_path / "job.log"):
+        1 / 0  # noqa: B018
+    assert "ZeroDivisionError" in (tmp_path / "job.log").read_text()
+
+
+def test_lines_are_in_the_log(tmp_path):
+    with job_log(tmp_path / "job.log"):
+        log.info("hello")
+        assert list(progress(range(3), 3, "steps")) == [0, 1, 2]
+    logging.captureWarnings(False)
+    text = (tmp_path / "job.log").read_text()
+    assert all(word in text for word in ("hello", "steps: 3 of 3"))
+
+
+def test_provenance_says_who_made_it_with_what():
+    record = provenance(seeds=[1, 2])
+    assert record["seeds"] == [1, 2]
+    assert {"python", "torch", "numpy", "zarr"} <= record["versions"].keys()
+    assert record["started"].endswith("Z")
