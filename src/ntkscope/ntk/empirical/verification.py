@@ -7,18 +7,21 @@ right. The fallback's mapping over samples is held against autograd too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from ntkscope.ntk.empirical.backpropagation import Recorded, Sequential
 from ntkscope.ntk.empirical.gradients.autograd import autograd_gradients
 from ntkscope.ntk.empirical.gradients.hooks import Call
-from ntkscope.ntk.empirical.gradients.registry import gradients_of_parameters
+from ntkscope.ntk.empirical.gradients.registry import gradients_of_parameters, is_foreign
 from ntkscope.ntk.empirical.layer_gradients import CallGradients, forward_backward
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
 from ntkscope.ntk.empirical.validation import beyond_rounding, differ
 
-Named = dict[str, Tensor]  # parameter's name → gradient [n, …]
+Named = dict[str, Tensor]  # parameter's name → gradients [n, …]
+Expected = dict[str, Sequence[Tensor]]  # the same, a tensor for each sample
 
 
 def choose_backpropagation(
@@ -53,11 +56,19 @@ def choose_backpropagation(
     elif not plan.tied and (way := Sequential.of(model, probe, plan.tuning)) is not None:
         recorded, plan.backpropagation = plan.backpropagation, way
         collapsed = _collapsed(plan, probe)
-        again = forward_backward(plan, probe, vector)
-        if collapsed is not None and not _contradicted(plan, again, len(probe), expected):
+        if collapsed is not None and _agree(forward_backward(plan, probe, vector), found):
             return found, collapsed
         plan.backpropagation = recorded
     return found, set()
+
+
+def _agree(these: dict[str, CallGradients], those: dict[str, CallGradients]) -> bool:
+    """Whether two ways give the same output gradients, to rounding."""
+    return not any(
+        differ(g, h)
+        for name in those
+        for (_, g), (_, h) in zip(these[name], those[name], strict=True)
+    )
 
 
 def _collapsed(plan: Plan, probe: Tensor) -> set[str] | None:
@@ -87,14 +98,14 @@ def _random_output_vector(plan: Plan) -> Tensor:
     return torch.randn(1, size, generator=generator).to(plan.output_vectors)
 
 
-def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor) -> Named:
-    """Of each sample's output by autograd: name → [n, shape of the parameter]."""
+def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor) -> Expected:
+    """Of each sample's output, by autograd."""
     named = dict(model.named_parameters())
     names = [name for layer in plan.layers for name in layer.owns]
     with torch.enable_grad():
         y = model(probe)
     if not y.requires_grad:
-        return {name: named[name].new_zeros(len(probe), *named[name].shape) for name in names}
+        return {name: [torch.zeros_like(named[name])] * len(probe) for name in names}
     each = [
         torch.autograd.grad(
             y,
@@ -106,14 +117,11 @@ def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor)
         )
         for i in range(len(probe))
     ]
-    return {
-        name: torch.stack(column)
-        for name, column in zip(names, zip(*each, strict=True), strict=True)
-    }
+    return {name: column for name, column in zip(names, zip(*each, strict=True), strict=True)}
 
 
 def _contradicted(
-    plan: Plan, output_gradients: dict[str, CallGradients], n: int, expected: Named
+    plan: Plan, output_gradients: dict[str, CallGradients], n: int, expected: Expected
 ) -> set[str]:
     """Parameters of layers whose gradients of any sample are not autograd's."""
     found: Named = {}
@@ -127,29 +135,38 @@ def _contradicted(
     return wrong.union(*(_differing(layer, found, expected) for layer in plan.known))
 
 
-def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Named, n: int) -> Named:
+def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Expected, n: int) -> Named:
     """[n, …] of each parameter; empty where the formula does not fit, or mixes output vectors."""
     try:
-        two = torch.cat([g, -2 * g], 1)
-        each = gradients_of_parameters(call.module, call.inputs, two, n)
-        if any(differ(gradient[:, 1], -2 * gradient[:, 0]) for gradient in each.values()):
-            return {}
+        each = gradients_of_parameters(call.module, call.inputs, g, n)
+        if is_foreign(call.module):
+            two = torch.cat([g, -2 * g], 1)
+            again = gradients_of_parameters(call.module, call.inputs, two, n)
+            for name, gradient in each.items():
+                if differ(again[name], torch.cat([gradient, -2 * gradient], 1)):
+                    return {}
     except (RuntimeError, ValueError, IndexError):
         return {}
     found = {layer.learns[attr]: gradient[:, 0] for attr, gradient in each.items()}
-    return found if all(g.shape[1:] == like[name].shape[1:] for name, g in found.items()) else {}
+    return found if all(g.shape[1:] == like[name][0].shape for name, g in found.items()) else {}
 
 
-def _differing(layer: PlannedLayer, found: Named, expected: Named) -> set[str]:
+def _differing(layer: PlannedLayer, found: Named, expected: Expected) -> set[str]:
     """A layer's parameters together: the gradient of one may be nothing but rounding."""
     names = set(layer.learns.values())
-    errors = [(found.get(name, 0) - expected[name]).abs().max() for name in names]
-    scales = [expected[name].abs().max() for name in names]
+    errors, scales = [], []
+    for name in names:
+        goals = expected[name]
+        mine = found.get(name, goals[0].new_zeros(1, *goals[0].shape)).expand(
+            len(goals), *goals[0].shape
+        )
+        errors += [(g - goal).abs().max() for g, goal in zip(mine, goals, strict=True)]
+        scales += [goal.abs().max() for goal in goals]
     return names if beyond_rounding(max(errors), max(scales)) else set()
 
 
 def _may_be_mapped(
-    model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor, expected: Named
+    model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor, expected: Expected
 ) -> bool:
     """Whether vmap has the gradients right; of embeddings it pads the first sample's only."""
     layers = [layer.module for layer in plan.layers if layer.strategy == "fallback"]
