@@ -7,8 +7,6 @@ right. The fallback's mapping over samples is held against autograd too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -20,8 +18,8 @@ from ntkscope.ntk.empirical.layer_gradients import CallGradients, forward_backwa
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
 from ntkscope.ntk.empirical.validation import beyond_rounding, differ
 
-Named = dict[str, Tensor]  # parameter's name → gradients [n, …]
-Expected = dict[str, Sequence[Tensor]]  # the same, a tensor for each sample
+Named = dict[str, Tensor]  # parameter's name → gradient
+_WEIGHTS = (1.0, 3.0)  # of the probe's samples in one sum: two errors would have to cancel in it
 
 
 def choose_backpropagation(
@@ -98,30 +96,34 @@ def _random_output_vector(plan: Plan) -> Tensor:
     return torch.randn(1, size, generator=generator).to(plan.output_vectors)
 
 
-def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor) -> Expected:
-    """Of each sample's output, by autograd."""
+def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor) -> Named:
+    """Of ⟨v, f(x)⟩ by autograd, summed over the samples with their weights."""
     named = dict(model.named_parameters())
     names = [name for layer in plan.layers for name in layer.owns]
     with torch.enable_grad():
         y = model(probe)
     if not y.requires_grad:
-        return {name: [torch.zeros_like(named[name])] * len(probe) for name in names}
-    each = [
-        torch.autograd.grad(
-            y,
-            [named[n] for n in names],
-            torch.zeros_like(y).index_copy_(0, torch.tensor([i], device=y.device), vector),
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
-        )
-        for i in range(len(probe))
-    ]
-    return {name: column for name, column in zip(names, zip(*each, strict=True), strict=True)}
+        return {name: torch.zeros_like(named[name]) for name in names}
+    found = torch.autograd.grad(
+        y,
+        [named[n] for n in names],
+        torch.cat([weight * vector for weight in _WEIGHTS[: len(y)]]),
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return dict(zip(names, found, strict=True))
+
+
+def _weighted(gradients: Tensor, n: int) -> Tensor:
+    """The sum over samples, of [n, …] or [1, …] where all have the same."""
+    if len(gradients) == 1:
+        return gradients[0] * sum(_WEIGHTS[:n])
+    found = gradients[0] * _WEIGHTS[0]
+    return found.add_(gradients[1], alpha=_WEIGHTS[1])
 
 
 def _contradicted(
-    plan: Plan, output_gradients: dict[str, CallGradients], n: int, expected: Expected
+    plan: Plan, output_gradients: dict[str, CallGradients], n: int, expected: Named
 ) -> set[str]:
     """Parameters of layers whose gradients of any sample are not autograd's."""
     found: Named = {}
@@ -135,8 +137,8 @@ def _contradicted(
     return wrong.union(*(_differing(layer, found, expected) for layer in plan.known))
 
 
-def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Expected, n: int) -> Named:
-    """[n, …] of each parameter; empty where the formula does not fit, or mixes output vectors."""
+def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Named, n: int) -> Named:
+    """Weighted sums of each parameter's; empty where the formula does not fit, or mixes outputs."""
     try:
         each = gradients_of_parameters(call.module, call.inputs, g, n)
         if is_foreign(call.module):
@@ -145,28 +147,23 @@ def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Expected, n: int)
             for name, gradient in each.items():
                 if differ(again[name], torch.cat([gradient, -2 * gradient], 1)):
                     return {}
+        found = {layer.learns[attr]: _weighted(value[:, 0], n) for attr, value in each.items()}
     except (RuntimeError, ValueError, IndexError):
         return {}
-    found = {layer.learns[attr]: gradient[:, 0] for attr, gradient in each.items()}
-    return found if all(g.shape[1:] == like[name][0].shape for name, g in found.items()) else {}
+    fits = all(len(value) in (1, n) for value in each.values())
+    return found if fits and all(g.shape == like[k].shape for k, g in found.items()) else {}
 
 
-def _differing(layer: PlannedLayer, found: Named, expected: Expected) -> set[str]:
+def _differing(layer: PlannedLayer, found: Named, expected: Named) -> set[str]:
     """A layer's parameters together: the gradient of one may be nothing but rounding."""
     names = set(layer.learns.values())
-    errors, scales = [], []
-    for name in names:
-        goals = expected[name]
-        mine = found.get(name, goals[0].new_zeros(1, *goals[0].shape)).expand(
-            len(goals), *goals[0].shape
-        )
-        errors += [(g - goal).abs().max() for g, goal in zip(mine, goals, strict=True)]
-        scales += [goal.abs().max() for goal in goals]
+    errors = [(found.get(name, 0) - expected[name]).abs().max() for name in names]
+    scales = [expected[name].abs().max() for name in names]
     return names if beyond_rounding(max(errors), max(scales)) else set()
 
 
 def _may_be_mapped(
-    model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor, expected: Expected
+    model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor, expected: Named
 ) -> bool:
     """Whether vmap has the gradients right; of embeddings it pads the first sample's only."""
     layers = [layer.module for layer in plan.layers if layer.strategy == "fallback"]
@@ -177,5 +174,6 @@ def _may_be_mapped(
     except (RuntimeError, ValueError):
         return False
     return not any(
-        differ(found[n][-1, 0], expected[n][0].flatten()) for n in plan.fallback_parameters
+        differ(_weighted(found[name][:, 0].flip(0), len(probe)), expected[name].flatten())
+        for name in plan.fallback_parameters
     )
