@@ -38,6 +38,8 @@ def renamed(key: Sequence[str | int]) -> Renamed | None:
     """What became of a key, or None for one that no version knew."""
     for old, now in RENAMED.items():
         parts = old.split(".")
-        if len(parts) == len(key) and all(p in ("*", str(k)) for p, k in zip(parts, key, strict=True)):
+        if len(parts) == len(key) and all(
+            p in ("*", str(k)) for p, k in zip(parts, key, strict=True)
+        ):
             return now
     return None
