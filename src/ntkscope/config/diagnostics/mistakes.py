@@ -210,7 +210,8 @@ def _types(node: Node) -> set[str]:
         one = node["anyOf"][0]
         both = {kind for option in node["anyOf"] for kind in _types(option)}
         return _types(one) if "array" in both else both
-    return {node.get("type", "object")}
+    kind = node.get("type", "object")
+    return set(kind) if isinstance(kind, list) else {kind}
 
 
 def _hint(value: Any, types: set[str]) -> str:
