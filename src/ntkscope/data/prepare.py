@@ -17,7 +17,7 @@ from ntkscope.data.subset import balanced_subset
 from ntkscope.errors import DataError
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, Workplace, ZarrStore, read_store
+from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,7 +54,7 @@ def prepare_data(
     started = time.monotonic()
     source = open_source(dataset)
     kept = (_kept(source, 0, spec.train_samples), _kept(source, 1, spec.test_samples))
-    with Workplace(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
+    with JobDirectory(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
         store = _begin(place, source, kept)
         _fill(store, place, source, kept)
         facts = _describe(read_store(place.store, "images"), source.white)
@@ -91,7 +91,7 @@ def _fingerprint(dataset: Dataset, source: Images, kept: Kept) -> dict[str, Any]
     }
 
 
-def _begin(place: Workplace, source: Images, kept: Kept) -> ZarrStore:
+def _begin(place: JobDirectory, source: Images, kept: Kept) -> ZarrStore:
     """The store that an earlier job began, or a new one."""
     if place.store.exists():
         return ZarrStore.resume(place.store, "images")
@@ -121,7 +121,7 @@ def _begin(place: Workplace, source: Images, kept: Kept) -> ZarrStore:
     )
 
 
-def _fill(store: ZarrStore, place: Workplace, source: Images, kept: Kept) -> None:
+def _fill(store: ZarrStore, place: JobDirectory, source: Images, kept: Kept) -> None:
     """Write the chunks that are not done yet."""
     labels = np.concatenate([source.train.labels[kept[0]], source.test.labels[kept[1]]])
     mask = store.mask
@@ -131,7 +131,7 @@ def _fill(store: ZarrStore, place: Workplace, source: Images, kept: Kept) -> Non
         for chunk in _spans(span.start, span.stop, CHUNK):
             store.write("image", chunk, _images(source, kept, chunk))
             store.write("label", chunk, labels[chunk])
-            place.beat()
+            place.heartbeat()
         store.done(span)
 
 

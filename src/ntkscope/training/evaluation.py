@@ -11,9 +11,8 @@ from ntkscope.data.images import LoadedImages
 from ntkscope.data.inputs import to_inputs
 from ntkscope.data.sampling import task_labels
 from ntkscope.models import StackedNetwork
+from ntkscope.seeds import RandomStream, seed_sequence
 from ntkscope.training.losses import per_network_loss
-
-_STREAM = 3  # keeps this choice apart from the draws of training for the same seed
 
 
 def evaluation_sets(
@@ -28,7 +27,7 @@ def evaluation_sets(
     for task in run.tasks:
         labels = task_labels(images.test_labels, task)
         there = np.flatnonzero(labels >= 0)
-        generator = np.random.default_rng(np.random.SeedSequence([0, _STREAM]))
+        generator = np.random.default_rng(seed_sequence(0, RandomStream.EVALUATION))
         chosen = np.sort(generator.permutation(there)[: run.evaluation_samples])
         inputs = to_inputs(images, images.test[chosen], device, dtype)
         sets.append((inputs, torch.from_numpy(labels[chosen]).to(device)))

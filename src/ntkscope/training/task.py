@@ -20,7 +20,7 @@ from ntkscope.models.zoo import architecture
 from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import log, progress
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, Workplace, ZarrStore
+from ntkscope.stores import Array, JobDirectory, ZarrStore
 from ntkscope.training.evaluation import evaluate, evaluation_sets
 from ntkscope.training.losses import per_network_loss
 from ntkscope.training.recorder import Recorder, allocate_snapshots
@@ -54,7 +54,7 @@ def train_task(
             with a parent, `start_loss` and `start_accuracy` (seed, seen) of the parameters that the
             task starts from; coordinates seed, step, task, seen; `diverged_step` (seed); group
             `optimizer` with the optimiser's tensors at the end.
-        state: the job's workplace: killed and called again, training goes on from there and ends
+        state: the job's directory: killed and called again, training goes on from there and ends
             with the same bits.
         stage: digest of the stage's sources: another one's state is not used.
         device: auto, cpu, cuda or mps.
@@ -65,7 +65,7 @@ def train_task(
     chosen = choose_device(device)
     spec = run.model_dump(mode="json")
     identity = {"run": spec, "stage": stage, "threads": threads, "device": chosen.type}
-    with Workplace(state, identity) as place, repeatable(threads):
+    with JobDirectory(state, identity) as place, repeatable(threads):
         images = load_images(images_path)
         shape = images.train.shape[1:]
         layers = architecture(run.model, shape, len(images.classes))
@@ -84,7 +84,7 @@ def _start(
     sizes: list[int],
     device: torch.device,
     parent: Path | None,
-    place: Workplace,
+    place: JobDirectory,
     record: dict[str, Any],
 ) -> tuple[TrainingState, ZarrStore]:
     """The last checkpoint and its store, or the beginning of the task and an empty store."""
@@ -138,7 +138,7 @@ def _train(
     images: LoadedImages,
     training: TrainingState,
     recorder: Recorder,
-    place: Workplace,
+    place: JobDirectory,
     device: torch.device,
     checkpoint_seconds: float,
 ) -> None:
@@ -158,7 +158,7 @@ def _train(
             _record(run, training, recorder, sets)
         if time.monotonic() - last_checkpoint >= checkpoint_seconds and step + 1 < steps:
             recorder.flush()
-            place.beat()
+            place.heartbeat()
             place.save(CHECKPOINT, training.to_bytes())
             last_checkpoint = time.monotonic()
     recorder.flush()

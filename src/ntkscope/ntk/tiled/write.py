@@ -23,7 +23,7 @@ from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, write_tiles
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.precision import float32_products
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, ZarrStore, tidy
+from ntkscope.stores import Array, ZarrStore, remove_partial_files
 
 _KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
 
@@ -96,7 +96,7 @@ def write_ntk(
             pass
     complete = bool(store.mask.all())
     if complete:
-        tidy(path)
+        remove_partial_files(path)
     return complete
 
 
