@@ -30,7 +30,7 @@ kernel = empirical_ntk(model, x)
 largest = largest_eigenvalue(NTKOperator(model, x, kind="trace"))
 torch.testing.assert_close(largest.value, float(torch.linalg.eigvalsh(kernel)[-1]))
 fitted = KernelRidge(ridge=1e-10).fit(kernel, x[:, :1])
-torch.testing.assert_close(fitted.predict(kernel), x[:, :1], rtol=1e-4, atol=1e-4)
+torch.testing.assert_close(torch.as_tensor(fitted.predict(kernel)), x[:, :1], rtol=1e-4, atol=1e-4)
 assert write_ntk("kernel.zarr", model, x)
 assert abs(cka(read_store("kernel.zarr", "kernels").ntk, kernel) - 1) < 1e-12
 print(__version__)
