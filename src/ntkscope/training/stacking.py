@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ntkscope.models import Architecture, Conv
 
 # Measured on one core (5 seeds, SGD, batch 64): time a step one by one / stacked. MLP of 2 layers
@@ -19,10 +21,10 @@ def stack_sizes(layers: Architecture, shape: tuple[int, ...], batch: int, seeds:
 
     Args:
         layers: the architecture.
-        shape: image (y, x, channel).
+        shape: of a sample: image (y, x, channel), or vector (feature,).
         batch: images a step.
         seeds: number of networks.
     """
     channels = max((layer.outputs for layer in layers if isinstance(layer, Conv)), default=0)
-    activations = batch * channels * shape[0] * shape[1]
+    activations = batch * channels * math.prod(shape[:2])
     return [seeds] if activations <= _MOST_ACTIVATIONS else [1] * seeds

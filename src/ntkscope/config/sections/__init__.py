@@ -1,7 +1,7 @@
 """The configuration a user writes, one model a section. A list for one value is a sweep.
 
 These models check each value by itself; `expand` checks what values mean together. Imports nothing
-of ntkscope.
+of ntkscope when it is imported; the names of data sets are looked up when a value is checked.
 """
 
 from ntkscope.config.sections.base import (
