@@ -22,12 +22,14 @@ from ntkscope.config.specs import (
     Task,
 )
 from ntkscope.config.streams import Point, tasks_of
+from ntkscope.config.user_code import function_digest
 from ntkscope.config.variants import by_variant
 from ntkscope.errors import ConfigError
 from ntkscope.identity import digest
 
 _MYRTLE_POOLINGS = 3
 _DEPTH = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+_ARGUMENT = "arguments."
 
 
 def expand(config: Config, name: str) -> list[Cell]:
@@ -98,13 +100,17 @@ def _dataset_spec(dataset: Dataset) -> DatasetSpec:
 
 
 def _points(section: Section) -> Iterator[Point]:
-    """Every combination of a section's lists, as plain dicts; swept keys under `_axes`."""
+    """Every combination of a section's lists, as plain dicts; swept keys under `_axes`.
+
+    Arguments of a user's own network are keys `arguments.NAME`, and axes by their names alone.
+    """
     values = {key: getattr(section, key) for key in type(section).model_fields}
-    lists = {key: value for key, value in values.items() if isinstance(value, list)}
+    own = {f"{_ARGUMENT}{name}": given for name, given in values.pop("arguments", {}).items()}
+    lists = {key: value for key, value in {**values, **own}.items() if isinstance(value, list)}
     swept = [key for key, value in lists.items() if len(value) > 1]
     for combination in itertools.product(*lists.values()):
         point = {**values, **dict(zip(lists, combination, strict=True))}
-        yield {**point, "_axes": {key: point[key] for key in swept}}
+        yield {**point, "_axes": {key.removeprefix(_ARGUMENT): point[key] for key in swept}}
 
 
 def _regimes(config: Config, experiment: Experiment, where: str) -> Iterator[Point]:
@@ -140,11 +146,12 @@ def _cell(
             remedy=f"use at most {facts.classes} classes in all, or another dataset",
         ) from None
     _check_batch(config, training, tasks[0].classes, where)
+    width = _size(model, "width", where)
     run = RunSpec(
         dataset=_dataset_spec(config.dataset),
         tasks=tasks,
         model=_model(config, regime, model, where),
-        optimizer=_optimizer(regime, training, model["width"], where),
+        optimizer=_optimizer(regime, training, width, where),
         loss=training["loss"],
         batch_size=training["batch_size"],
         sampling=_sampling(training, tasks, where),
@@ -153,15 +160,67 @@ def _cell(
         precision=experiment.training.precision,
         evaluation_samples=experiment.training.evaluation_samples,
     )
-    axes = {**regime["_axes"], "width": model["width"]}
+    axes = {**regime["_axes"], "width": width}
     for point in (model, stream, training):
+        _refuse_two_axes(axes, point, where)
         axes.update(point["_axes"])
     twin = run.twin if experiment.twin and run.boundaries else None
     return Cell(axes, run, twin, _kernel(config, experiment, run, where))
 
 
+def _refuse_two_axes(axes: dict[str, Any], point: Point, where: str) -> None:
+    """An argument of a user's own network may have the name of a key that is swept too."""
+    twice = sorted((axes.keys() & point["_axes"].keys()) - {"width"})
+    if twice:
+        raise ConfigError(
+            f"two sweeps are called {twice[0]}, which would be one axis of the table",
+            where=where,
+            remedy="give one of them one value, or the argument another name",
+        )
+
+
+def _size(model: Point, name: str, where: str) -> int:
+    """Width or depth; of a user's own network its argument of that name, or 1."""
+    size = model.get(name, model.get(f"{_ARGUMENT}{name}", 1))
+    if type(size) is not int or size < 1:
+        raise ConfigError(
+            f"the argument {name} = {size!r} is no size",
+            where=f"{where}.model.arguments.{name}",
+            remedy="give a whole number ≥ 1, or call the argument by another name",
+        )
+    return size
+
+
+def _own_model(regime: Point, model: Point, where: str) -> ModelSpec:
+    """A user's own network, by the function that builds it."""
+    place = f"{where}.model.function"
+    for key, value in (("parametrisation", "ntk"), ("scaling", "inverse_width")):
+        if regime[key] == value and (key, f"{_ARGUMENT}width" in model) != ("scaling", True):
+            raise ConfigError(
+                f"the regime {regime['_axes']['regime']} has {key}: {value}, which a network of "
+                "kind: module does not know",
+                where=f"{where}.regimes",
+                remedy="use parametrisation: standard and scaling: fixed (an argument called "
+                "width lets the rate follow it)",
+            )
+    return ModelSpec(
+        kind="module",
+        depth=_size(model, "depth", where),
+        width=_size(model, "width", where),
+        function=model["function"],
+        arguments={
+            key.removeprefix(_ARGUMENT): value
+            for key, value in model.items()
+            if key.startswith(_ARGUMENT)
+        },
+        source_digest=function_digest(model["function"], place),
+    )
+
+
 def _model(config: Config, regime: Point, model: Point, where: str) -> ModelSpec:
     kind = model["kind"]
+    if kind == "module":
+        return _own_model(regime, model, where)
     side = min(DATASETS[config.dataset.name].shape[:2])
     poolings = {"mlp": 0, "cnn": model.get("depth", 0)}.get(kind, _MYRTLE_POOLINGS)
     if side < 2**poolings:

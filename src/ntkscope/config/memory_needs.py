@@ -9,6 +9,7 @@ BLOCK_BYTES = 10**9
 """As many seeds are measured together as fit in here, but at least one."""
 
 _PROCESS_MB = 1000  # of Python and its libraries
+_LAYERS_OF_A_MODULE = 12  # a user's own network is not built to count them
 
 
 def bytes_to_measure(size: int, layers: int) -> int:
@@ -31,4 +32,6 @@ def megabytes_to_measure(run: RunSpec, kernel: KernelSpec) -> int:
 
 def _layers(model: ModelSpec) -> int:
     """Layers with parameters."""
+    if model.kind == "module":
+        return max(model.depth + 1, _LAYERS_OF_A_MODULE)
     return int(model.kind.removeprefix("myrtle")) if "myrtle" in model.kind else model.depth + 1

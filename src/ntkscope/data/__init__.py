@@ -4,6 +4,10 @@ Nothing here imports torch when it is imported: a source that needs torchvision 
 it is opened.
 """
 
+from ntkscope.runtime.imports import need_extra
+
+need_extra("workflow", __name__, "pydantic")
+
 from ntkscope.data.images import LoadedImages, load_images
 from ntkscope.data.prepare import prepare_data
 from ntkscope.data.probe import Probe, choose_probe

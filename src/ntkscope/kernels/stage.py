@@ -218,12 +218,9 @@ class _Blocks:
             yield
 
     def _write(self, store: ZarrStore, block: slice, found: Tensor) -> None:
-        """`found` [S·B, layer, N(·K), N(·K)] into the arrays of the store."""
+        """`found` [S·B, layer, N, (K,) N, (K)] into the arrays of the store."""
         by_layer = found.unflatten(0, (self._job.seeds, -1)).cpu()
         whole = by_layer.sum(2)
-        if self._job.kernel.kind == "full":
-            samples = len(self._job.inputs)
-            whole = whole.unflatten(-1, (samples, -1)).unflatten(-3, (samples, -1))
         store.write("ntk", (slice(None), block), whole.numpy())
         if self._job.kernel.by_layer:
             store.write("layer_ntk", (slice(None), block), by_layer.numpy())

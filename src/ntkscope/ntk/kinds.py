@@ -23,7 +23,6 @@ KINDS = {
 EMPIRICAL_KINDS = {
     **KINDS,
     "diagonal": "Θ[n,m,k] = ⟨∂f_k(x_n)/∂θ, ∂f_k(x_m)/∂θ⟩: every output with itself only",
-    "layers": "the trace NTK of each module's own parameters θ_l; they sum to the trace NTK",
 }
 """Those that `empirical_ntk` has besides."""
 

@@ -7,7 +7,7 @@ from torch import nn
 from ntkscope.errors import ModelError
 from ntkscope.ntk import empirical_ntk
 from ntkscope.ntk.empirical.assembly import samples_first
-from ntkscope.ntk.empirical.engine import kernels
+from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.output_blocks import Part, parts
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
@@ -39,7 +39,7 @@ def test_outputs_in_parts_give_the_same(two_outputs_at_once, name, kind, force):
 
 def test_layers_in_parts_sum_to_the_whole(two_outputs_at_once):
     model, x, _ = network("residual batch norm")
-    found = empirical_ntk(model, x, kind="layers")
+    found = empirical_ntk(model, x, by_layer=True)
     torch.testing.assert_close(sum(found.values()), empirical_ntk(model, x), rtol=1e-12, atol=1e-12)
 
 
@@ -138,6 +138,6 @@ def test_columns_beside_the_rows_count_too():
     rows = len(x) * plan.term_bytes + len(x) * (plan.working_bytes + plan.term_bytes)
     (only,) = parts(plan, rows, len(x), 10**6, len(x))
     assert only.split.beside < 10**6
-    found = kernels(model, plan, x, x, by_layer=False, memory=rows)[""]
+    found = compute_kernels(model, plan, x, x, by_layer=False, memory=rows)[""]
     expected = samples_first(empirical_ntk(model, x), "summed")
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

@@ -8,7 +8,7 @@ from ntkscope.config.specs import ModelSpec
 from ntkscope.models import build_network
 from ntkscope.models.zoo import architecture
 from ntkscope.ntk import empirical_ntk, plan_ntk
-from ntkscope.ntk.empirical.engine import layer_ntks
+from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.sequential.recognise import straight_steps
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
@@ -54,10 +54,10 @@ def test_as_by_recording(name, kind):
     model, x1, x2 = network(name)
     for other in (None, x2):
         plan = make_plan(model, x1, other, kind)
-        by_formula = layer_ntks(model, x1, other, kind, plan=plan)
+        by_formula = compute_kernels(model, plan, x1, other, by_layer=True)
         recorded = make_plan(model, x1, other, kind)
         recorded.steps = None
-        by_recording = layer_ntks(model, x1, other, kind, plan=recorded)
+        by_recording = compute_kernels(model, recorded, x1, other, by_layer=True)
         assert list(by_formula) == list(by_recording)
         for layer, found in by_formula.items():
             torch.testing.assert_close(found, by_recording[layer], rtol=1e-12, atol=1e-12)

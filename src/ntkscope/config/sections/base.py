@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -11,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    WithJsonSchema,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -58,6 +60,23 @@ Sweep = Annotated[
 NAME = r"^[a-z][a-z0-9_]*$"
 Name = Annotated[str, Field(pattern=NAME)]
 """A name that is part of a file's: lower-case letters, digits and _, a letter first."""
+
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+"""A name of Python's."""
+
+
+def _plain(value: Any) -> Any:
+    """The value, if it is one that YAML and JSON write alike."""
+    if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise PydanticCustomError("plain", "{value} is not plain", {"value": value})
+
+
+Plain = Annotated[
+    Any, AfterValidator(_plain), WithJsonSchema({"type": ["boolean", "number", "string"]})
+]
+"""True, false, a number or text."""
 
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]

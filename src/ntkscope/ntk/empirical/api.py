@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ntkscope.ntk.empirical.budget import free_bytes
-from ntkscope.ntk.empirical.engine import kernels
+from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
@@ -35,11 +35,10 @@ def empirical_ntk(
     Args:
         model: maps [N, …] to [N, K], each sample by itself; left as it was found.
         x1: inputs [N, …]; x2: [N2, …], or None for x1.
-        kind: `trace` (mean over outputs, as neural-tangents has it), `full`, `pseudo`, `diagonal`
-            (every output with itself) or `layers` (trace NTKs of the layers); see
-            `kinds.EMPIRICAL_KINDS`.
+        kind: `trace` (mean over outputs, as neural-tangents has it), `full`, `pseudo` or `diagonal`
+            (every output with itself); see `kinds.EMPIRICAL_KINDS`.
         by_layer: a kernel for each module that has parameters of its own; a shared parameter
-            belongs to the first. kind="layers" is kind="trace" with by_layer.
+            belongs to the first.
         memory: budget beside the kernel itself, in bytes or as text ("2GB"): samples, and outputs,
             are taken in parts that fit; the result is the same to rounding, the time may be
             longer. None: half of what is free, or less where that hardly takes longer.
@@ -70,17 +69,17 @@ def empirical_ntk(
         sparing = memory is None
         if memory is None:
             memory = _default(plan, len(x1) + (0 if x2 is None else len(x2)))
-        found = kernels(
+        found = compute_kernels(
             model,
             plan,
             x1,
             x2,
-            by_layer=by_layer or kind == "layers",
+            by_layer=by_layer,
             memory=memory,
             chunk=chunk,
             sparing=sparing,
         )
-    return found[""] if "" in found and not (by_layer or kind == "layers") else found
+    return found if by_layer else found[""]
 
 
 def plan_ntk(

@@ -22,57 +22,13 @@ from ntkscope.ntk.empirical.gram.strategies import add_gram
 from ntkscope.ntk.empirical.layer_gradients import terms_of
 from ntkscope.ntk.empirical.output_blocks import Part, parts
 from ntkscope.ntk.empirical.plan import Plan
-from ntkscope.ntk.empirical.planner import make_plan
 
 Terms = dict[str, Term]
 _WORTH_A_LOOK = 512  # samples: products saved for each number that is looked at
 
 
-def layer_ntks(
-    model: nn.Module,
-    x1: Tensor,
-    x2: Tensor | None,
-    kind: str,
-    *,
-    by_layer: bool = True,
-    memory: int | str | None = None,
-    chunk: int | None = None,
-    force: str | None = None,
-    plan: Plan | None = None,
-) -> dict[str, Tensor]:
-    """The NTK of each module that has parameters of its own; their sum is the model's NTK.
-
-    Args:
-        model: maps [N, …] to [N, K], each sample by itself; in eval mode where that matters.
-        x1, x2: inputs [N, …], [N2, …]; x2 None: x1.
-        kind: one of `kinds.EMPIRICAL_KINDS`.
-        by_layer: else one entry, "", of their sum.
-        memory: budget for what is kept of the samples and for the passes, in bytes or as text
-            ("2GB"), without the kernels themselves. Where not all samples fit, they pass again for
-            each block of those that are held, or fewer outputs are taken at once (`outputs`).
-            None: everything is held.
-        chunk: at most so many samples in one pass.
-        force: a strategy for all layers that allow it (`strategies.STRATEGIES`).
-        plan: of this very model and kind, made before; the parameters' values may have changed.
-            None: one by the nominal rates, which is the same in every process.
-
-    Returns:
-        Module name → [N, N2], or [N·K, N2·K] (kind full), or [N, N2, K] (kind diagonal); exactly
-        symmetric where x2 is None. A parameter that several modules share belongs to the first.
-
-    Raises:
-        ModelError: a model whose kernel is not defined, or memory too small.
-    """
-    if plan is None:
-        plan = make_plan(model, x1, x2, kind, force)
-    found = kernels(model, plan, x1, x2, by_layer=by_layer, memory=memory, chunk=chunk)
-    if plan.pairs == "every":
-        return {name: k.flatten(2).flatten(0, 1) for name, k in found.items()}
-    return found
-
-
 @torch.no_grad()
-def kernels(
+def compute_kernels(
     model: nn.Module,
     plan: Plan,
     x1: Tensor,
@@ -83,9 +39,27 @@ def kernels(
     chunk: int | None = None,
     sparing: bool = False,
 ) -> dict[str, Tensor]:
-    """As `layer_ntks`, but of kind full a view [N, K, N2, K] of memory with the outputs first.
+    """The NTKs of a planned model, of each module that has parameters of its own or of all.
 
-    sparing: as of `outputs.parts`.
+    Args:
+        model: maps [N, …] to [N, K], each sample by itself; in eval mode where that matters.
+        plan: of this very model; the parameters' values may have changed since.
+        x1, x2: inputs [N, …], [N2, …]; x2 None: x1.
+        by_layer: else one entry, "", of their sum.
+        memory: budget for what is kept of the samples and for the passes, in bytes or as text
+            ("2GB"), without the kernels themselves. Where not all samples fit, they pass again for
+            each block of those that are held, or fewer outputs are taken at once
+            (`output_blocks`). None: everything is held.
+        chunk: at most so many samples in one pass.
+        sparing: as of `output_blocks.parts`.
+
+    Returns:
+        Module name → [N, N2], [N, N2, K] (kind diagonal) or [N, K, N2, K] (kind full), of which
+        the outputs are the outer axes in memory; exactly symmetric where x2 is None. A parameter
+        that several modules share belongs to the first.
+
+    Raises:
+        ModelError: memory too small.
     """
     reuse_freed_memory()
     n, m = len(x1), len(x1 if x2 is None else x2)

@@ -32,7 +32,7 @@ def make_plan(
 
     Args:
         model: maps [N, …] to [N, K].
-        x1, x2: inputs, as of `engine.layer_ntks`; two of x1 are looked at.
+        x1, x2: inputs, as of `engine.compute_kernels`; two of x1 are looked at.
         kind: one of `kinds.EMPIRICAL_KINDS`.
         force: a strategy to take wherever it is possible.
         rates: by which the cheapest strategy is chosen. The nominal ones choose the same on every

@@ -75,7 +75,6 @@ def write_ntk(
         raise ValueError(f"part = {part}; give (i, n) with 0 ≤ i < n")
     if tile is not None and tile < 1:
         raise ValueError(f"tile = {tile}; give at least 1")
-    by_layer = by_layer or kind == "layers"
     path, budget = Path(path), parse_bytes(memory)
     budget -= min(budget // 2, _KEPT)
     refuse(model)
