@@ -132,7 +132,9 @@ class ZarrStore:
             ) from None
 
     def names(self, group: str) -> list[str]:
-        """Names of the arrays in a group."""
+        """Names of the arrays in a group; none where there is no such group."""
+        if group not in self.group:
+            return []
         found = self.group[group]
         assert isinstance(found, zarr.Group)
         with _no_word_of_foreign_files():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,9 +12,9 @@ from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedImages
 from ntkscope.data.inputs import to_inputs
 from ntkscope.data.sampling import task_labels
-from ntkscope.models import StackedNetwork
 from ntkscope.seeds import RandomStream, seed_sequence
 from ntkscope.training.losses import per_network_loss
+from ntkscope.training.stacking import Stack
 
 
 def evaluation_sets(
@@ -36,11 +38,12 @@ def evaluation_sets(
 
 @torch.no_grad()
 def evaluate(
-    stacks: list[StackedNetwork], sets: list[tuple[Tensor, Tensor]], loss: str
+    stacks: Sequence[Stack], sets: list[tuple[Tensor, Tensor]], loss: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean loss and accuracy, each float64 [S, tasks]."""
     losses, accuracies = [], []
     for stack in stacks:
+        stack.eval()
         for inputs, labels in sets:
             models = stack.models
             logits = stack(inputs.expand(models, *inputs.shape))
