@@ -199,8 +199,8 @@ class _Blocks:
 
     def units(self) -> list[slice]:
         """Blocks of snapshots."""
-        starts = range(0, self._count, self._size)
-        return [slice(start, min(start + self._size, self._count)) for start in starts]
+        output_vectors = range(0, self._count, self._size)
+        return [slice(start, min(start + self._size, self._count)) for start in output_vectors]
 
     def is_done(self, unit: slice, mask: np.ndarray) -> bool:
         """Whether all its snapshots are."""
