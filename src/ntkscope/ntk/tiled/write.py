@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import StoreError
-from ntkscope.identity import stage_digest
+from ntkscope.identity import sources_digest
 from ntkscope.ntk.empirical.budget import parse_bytes
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
@@ -106,8 +107,14 @@ def _of(model: nn.Module, x1: Tensor, x2: Tensor | None) -> dict[str, Any]:
         "x1": inputs_digest(x1),
         "x2": None if x2 is None else inputs_digest(x2),
         "device": x1.device.type,
-        "engine": stage_digest("kernels"),
+        "engine": _engine(),
     }
+
+
+@cache
+def _engine() -> str:
+    """Digest of the sources that these kernels come from: this module and all that it imports."""
+    return sources_digest(Path(__file__).parents[2], __name__)
 
 
 def _begin(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[str]) -> ZarrStore:
