@@ -31,6 +31,7 @@ _NEUTRAL = (
     "errors",
     "identity",
     "runtime.allocation",
+    "runtime.imports",
     "runtime.logs",
     "runtime.provenance",
     "runtime.startup",

@@ -7,6 +7,10 @@ looks them up.
 
 from typing import TYPE_CHECKING, Any
 
+from ntkscope.runtime.imports import need_extra
+
+need_extra("workflow", __name__, "pydantic")
+
 if TYPE_CHECKING:
     from ntkscope.data.images import LoadedImages, load_images
     from ntkscope.data.prepare import prepare_data

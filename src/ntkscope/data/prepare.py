@@ -18,7 +18,7 @@ from ntkscope.data.subset import balanced_subset
 from ntkscope.errors import DataError
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, Workplace, ZarrStore, read_store
+from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -73,7 +73,7 @@ def prepare_data(
     _same_content(dataset, spec)
     source = open_source(dataset)
     kept = (_kept(source, 0, spec.train_samples), _kept(source, 1, spec.test_samples))
-    with Workplace(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
+    with JobDirectory(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
         store = _begin(place, source, kept)
         _fill(store, place, source, kept)
         facts = _describe(read_store(place.store, str(store.group.attrs["kind"])), source.white)
@@ -120,7 +120,7 @@ def _fingerprint(dataset: Dataset, source: Samples, kept: Kept) -> dict[str, Any
     }
 
 
-def _begin(place: Workplace, source: Samples, kept: Kept) -> ZarrStore:
+def _begin(place: JobDirectory, source: Samples, kept: Kept) -> ZarrStore:
     """The store that an earlier job began, or a new one."""
     first = source.train.read(kept[0][:1])
     kind, name, dims, long_name, _ = _LAYOUT[str(first.dtype)]
@@ -151,7 +151,7 @@ def _begin(place: Workplace, source: Samples, kept: Kept) -> ZarrStore:
     return ZarrStore.allocate(place.store, kind, arrays, coords=coords, mask=("sample",), attrs={})
 
 
-def _fill(store: ZarrStore, place: Workplace, source: Samples, kept: Kept) -> None:
+def _fill(store: ZarrStore, place: JobDirectory, source: Samples, kept: Kept) -> None:
     """Write the chunks that are not done yet."""
     labels = np.concatenate([source.train.labels[kept[0]], source.test.labels[kept[1]]])
     mask = store.mask
@@ -162,7 +162,7 @@ def _fill(store: ZarrStore, place: Workplace, source: Samples, kept: Kept) -> No
         for chunk in _spans(span.start, span.stop, CHUNK):
             store.write(name, chunk, _samples(source, kept, chunk))
             store.write("label", chunk, labels[chunk])
-            place.beat()
+            place.heartbeat()
         store.done(span)
 
 
