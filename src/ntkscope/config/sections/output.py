@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import Natural, Positive, Section
+from ntkscope.config.sections.base import Natural, Positive, Precision, Section
+
+KernelKind = Literal["trace", "full", "pseudo"]
 
 
 class Probe(Section):
@@ -22,15 +24,13 @@ class Probe(Section):
 class Kernel(Section):
     """Which kernel is taken of each snapshot."""
 
-    kind: Literal["trace", "full", "pseudo"] = Field(
+    kind: KernelKind = Field(
         "trace",
         description="trace: mean over outputs; full: every pair of outputs; "
         "pseudo: of the summed logits / √K.",
     )
     by_layer: bool = Field(True, description="Keep the layer NTKs too (kind trace).")
-    precision: Literal["float32", "float64"] = Field(
-        "float32", description="dtype of the kernel's arithmetic."
-    )
+    precision: Precision = Field("float32", description="dtype of the kernel's arithmetic.")
 
 
 class Fits(Section):

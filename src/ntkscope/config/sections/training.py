@@ -6,34 +6,37 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import Natural, Positive, Section, Sweep
+from ntkscope.config.sections.base import Natural, Positive, Precision, Section, Sweep
+
+Optimizer = Literal["sgd", "adam"]
+Schedule = Literal["constant", "linear", "cosine"]
+Loss = Literal["cross_entropy", "mse"]
+Sampling = Literal["epochs", "independent"]
 
 
 class Training(Section):
     """How a task is learnt."""
 
-    optimizer: Sweep[Literal["sgd", "adam"]] = Field(["sgd"], description="Optimiser.")
+    optimizer: Sweep[Optimizer] = Field(["sgd"], description="Optimiser.")
     momentum: Sweep[Annotated[float, Field(ge=0, lt=1)]] = Field(
         [0.0], description="Heavy-ball momentum; sgd only."
     )
     weight_decay: Sweep[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         [0.0], description="L2 penalty: weight_decay · parameter is added to the gradient."
     )
-    schedule: Sweep[Literal["constant", "linear", "cosine"]] = Field(
+    schedule: Sweep[Schedule] = Field(
         ["constant"], description="Learning rate over a task's steps; starts again at each task."
     )
-    loss: Sweep[Literal["cross_entropy", "mse"]] = Field(
+    loss: Sweep[Loss] = Field(
         ["cross_entropy"],
         description="What is minimised; mse: half the squared distance to one-hot targets.",
     )
     batch_size: Sweep[Positive] = Field([64], description="Images of a training step.")
-    sampling: Sweep[Literal["epochs", "independent"]] = Field(
+    sampling: Sweep[Sampling] = Field(
         ["epochs"],
         description="epochs: a seeded permutation an epoch; independent: each image drawn afresh.",
     )
-    precision: Literal["float32", "float64"] = Field(
-        "float32", description="dtype of parameters and arithmetic."
-    )
+    precision: Precision = Field("float32", description="dtype of parameters and arithmetic.")
     evaluation_samples: Positive = Field(
         200, description="Test images of each task behind the log's loss and accuracy."
     )
