@@ -35,16 +35,15 @@ def define(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Definition:
     if function is not None:
         arguments = dict(getattr(spec, "arguments", None) or {})
         return Definition(UserModule(function, arguments, (shape[-1], *shape[:-1]), outputs))
-    height, width, channels = shape
-    return of_layers(architecture(spec, (height, width, channels), outputs))
+    return of_layers(architecture(spec, shape, outputs))
 
 
-def architecture(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> Architecture:
+def architecture(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Architecture:
     """The layers of a network.
 
     Args:
         spec: kind, sizes and parametrisation.
-        shape: image shape (y, x, channel).
+        shape: of a sample: image (y, x, channel); for an mlp any.
         outputs: number of logits.
 
     Under the NTK parametrisation (Jacot et al. 2018) weights are unit normal and scaled by
@@ -54,7 +53,7 @@ def architecture(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> 
         return _mlp(spec, math.prod(shape), outputs)
     if spec.kind == "cnn":
         return _cnn(spec, shape, outputs)
-    return _myrtle(spec, shape[2], outputs)
+    return _myrtle(spec, shape[-1], outputs)
 
 
 def _scales(spec: ModelSpec, fan_in: int, readout: bool = False) -> dict[str, float | bool]:
@@ -86,7 +85,7 @@ def _mlp(spec: ModelSpec, inputs: int, outputs: int) -> Architecture:
     return (*layers, _dense(spec, "readout", inputs, outputs))
 
 
-def _cnn(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> Architecture:
+def _cnn(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Architecture:
     height, width, channels = shape
     layers: list[Layer] = []
     for number in range(1, spec.depth + 1):
