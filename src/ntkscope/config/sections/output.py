@@ -22,7 +22,7 @@ class Probe(Section):
 
 
 class Kernel(Section):
-    """Which kernel is taken of each snapshot."""
+    """Which kernel is computed of each snapshot."""
 
     kind: KernelKind = Field(
         "trace",
@@ -55,7 +55,7 @@ class FigureStyle(Section):
         7.0, description="Size of the text, in points."
     )
     dpi: Annotated[int, Field(ge=72, le=1200)] = Field(
-        300, description="Resolution of the PNG, in dots an inch."
+        300, description="Resolution of the PNG, in dots per inch."
     )
 
 
@@ -65,11 +65,11 @@ class Resources(Section):
     threads: Positive = Field(1, description="CPU threads of a job.")
     mem_mb: Positive = Field(
         3000,
-        description="Memory asked for a job, in MB; a large kernel is taken in tiles that fit.",
+        description="Memory of a job, in MB; a large kernel is computed in tiles that fit.",
     )
-    runtime_minutes: Positive = Field(60, description="Time asked for a job, in minutes.")
+    runtime_minutes: Positive = Field(60, description="Time limit of a job, in minutes.")
     gpu: Annotated[int, Field(ge=0, le=1)] = Field(
-        0, description="GPUs asked of the cluster for a job."
+        0, description="GPUs that a job requests of the cluster."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where tensors live; auto: a GPU if there is one."
@@ -78,8 +78,8 @@ class Resources(Section):
         30.0, description="Seconds between checkpoints of a running job."
     )
     kernel_jobs: Positive = Field(
-        1, description="So many jobs share each kernel of a run; the numbers are the same."
+        1, description="Number of jobs that share each kernel of a run; the values are the same."
     )
     keep_snapshots: bool = Field(
-        True, description="false: snapshots are deleted when every kernel has been taken of them."
+        True, description="false: snapshots are deleted when all their kernels are computed."
     )

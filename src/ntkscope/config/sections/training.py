@@ -31,10 +31,10 @@ class Training(Section):
         ["cross_entropy"],
         description="What is minimised; mse: half the squared distance to one-hot targets.",
     )
-    batch_size: Sweep[Positive] = Field([64], description="Images of a training step.")
+    batch_size: Sweep[Positive] = Field([64], description="Images per training step.")
     sampling: Sweep[Sampling] = Field(
         ["epochs"],
-        description="epochs: a seeded permutation an epoch; independent: each image drawn afresh.",
+        description="epochs: a seeded permutation per epoch; independent: each image drawn afresh.",
     )
     precision: Precision = Field("float32", description="dtype of parameters and arithmetic.")
     evaluation_samples: Positive = Field(
@@ -46,9 +46,9 @@ class Snapshots(Section):
     """At which steps the parameters are kept."""
 
     around_boundary: Natural = Field(
-        20, description="Every step, so many before and after each boundary."
+        20, description="Number of steps before and after each boundary at which all are kept."
     )
     log_spaced: Natural = Field(
         10,
-        description="So many more steps of each task, log-spaced; more than it has steps: all.",
+        description="Number of further steps of each task, log-spaced; all, if it has fewer.",
     )
