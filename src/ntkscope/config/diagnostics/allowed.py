@@ -11,6 +11,11 @@ from ntkscope.config.sections import FUNCTION, IDENTIFIER, NAME, Config
 
 Node = dict[str, Any]
 _NAME_WORDS = "lower-case letters, digits and _, a letter first"
+_PATTERNS = {
+    NAME: f"a name: {_NAME_WORDS}",
+    IDENTIFIER: "a name: letters, digits and _, no digit first",
+    FUNCTION: "package.module:function",
+}
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
@@ -125,10 +130,8 @@ def _plain_words(node: Node) -> str:
             return f"a whole number {_bounds(node)}".strip()
         case "number":
             return f"a number {_bounds(node)}".strip()
-        case "string" if node.get("pattern") == NAME:
-            return f"a name: {_NAME_WORDS}"
-        case "string" if node.get("pattern") == FUNCTION:
-            return "package.module:function"
+        case "string" if "pattern" in node:
+            return _PATTERNS[node["pattern"]]
     return "text"
 
 
