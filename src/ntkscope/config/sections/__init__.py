@@ -1,7 +1,7 @@
 """The configuration a user writes, one model a section. A list for one value is a sweep.
 
-These models check each value by itself; `expand` checks what values mean together. Imports nothing
-of ntkscope.
+These models check each value by itself; `expand` checks what values mean together.
+Imports the names of the analyses, and nothing else of ntkscope.
 """
 
 from ntkscope.config.sections.base import (
@@ -15,14 +15,13 @@ from ntkscope.config.sections.base import (
     Sweep,
 )
 from ntkscope.config.sections.data import Dataset
-from ntkscope.config.sections.experiment import ANALYSES, Config, Experiment, Variant
+from ntkscope.config.sections.experiment import Config, Experiment, Variant
 from ntkscope.config.sections.models import CNN, MLP, Activation, Model, Myrtle, Regime
 from ntkscope.config.sections.output import FigureStyle, Fits, Kernel, Probe, Resources
 from ntkscope.config.sections.streams import ClassSplit, Frequency, Overlap, Relabel, Single, Stream
 from ntkscope.config.sections.training import Snapshots, Training
 
 __all__ = [
-    "ANALYSES",
     "CNN",
     "MLP",
     "NAME",
