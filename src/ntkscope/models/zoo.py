@@ -31,10 +31,9 @@ def define(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Definition:
         shape: of a sample as it is stored: (y, x, channel) of images.
         outputs: number of logits.
     """
-    function = getattr(spec, "function", None)
-    if function is not None:
-        arguments = dict(getattr(spec, "arguments", None) or {})
-        return Definition(UserModule(function, arguments, (shape[-1], *shape[:-1]), outputs))
+    if spec.function is not None:
+        arguments = dict(spec.arguments)
+        return Definition(UserModule(spec.function, arguments, (shape[-1], *shape[:-1]), outputs))
     return of_layers(architecture(spec, shape, outputs))
 
 
@@ -43,7 +42,7 @@ def architecture(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Archi
 
     Args:
         spec: kind, sizes and parametrisation.
-        shape: of a sample: image (y, x, channel); for an mlp any.
+        shape: of a sample: image (y, x, channel), or for an MLP any.
         outputs: number of logits.
 
     Under the NTK parametrisation (Jacot et al. 2018) weights are unit normal and scaled by
@@ -52,7 +51,8 @@ def architecture(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Archi
     if spec.kind == "mlp":
         return _mlp(spec, math.prod(shape), outputs)
     if spec.kind == "cnn":
-        return _cnn(spec, shape, outputs)
+        height, width, channels = shape
+        return _cnn(spec, (height, width, channels), outputs)
     return _myrtle(spec, shape[-1], outputs)
 
 
@@ -85,7 +85,7 @@ def _mlp(spec: ModelSpec, inputs: int, outputs: int) -> Architecture:
     return (*layers, _dense(spec, "readout", inputs, outputs))
 
 
-def _cnn(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Architecture:
+def _cnn(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> Architecture:
     height, width, channels = shape
     layers: list[Layer] = []
     for number in range(1, spec.depth + 1):
