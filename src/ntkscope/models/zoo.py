@@ -31,10 +31,9 @@ def define(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Definition:
         shape: of a sample as it is stored: (y, x, channel) of images.
         outputs: number of logits.
     """
-    function = getattr(spec, "function", None)
-    if function is not None:
-        arguments = dict(getattr(spec, "arguments", None) or {})
-        return Definition(UserModule(function, arguments, (shape[-1], *shape[:-1]), outputs))
+    if spec.function is not None:
+        inputs = (shape[-1], *shape[:-1])
+        return Definition(UserModule(spec.function, spec.arguments, inputs, outputs))
     height, width, channels = shape
     return of_layers(architecture(spec, (height, width, channels), outputs))
 

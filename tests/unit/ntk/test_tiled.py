@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ntkscope.errors import ModelError, StoreError
-from ntkscope.kernels import stage, take_kernels, take_part
+from ntkscope.kernels import snapshot_blocks, stage, take_kernels, take_part
 from ntkscope.ntk import KINDS, empirical_ntk, write_ntk
 from ntkscope.ntk.tiled import grid as grids
 from ntkscope.ntk.tiled.grid import largest_side, lay_out
@@ -275,7 +275,7 @@ def test_a_large_kernel_of_the_stage_is_the_same_to_rounding(
 
 @pytest.mark.parametrize("large", [False, True])
 def test_parts_of_the_stage_write_the_same_bytes(run, paths, tmp_path, large, monkeypatch, request):
-    monkeypatch.setattr(stage, "_block", lambda *_: 2)
+    monkeypatch.setattr(snapshot_blocks, "block_size", lambda *_: 2)
     if large:
         request.getfixturevalue("in_tiles")
     whole = content(taken(run.parent, KERNEL, paths, tmp_path / "whole"))
@@ -283,7 +283,7 @@ def test_parts_of_the_stage_write_the_same_bytes(run, paths, tmp_path, large, mo
     for part in (2, 0, 1):
         take_part(run.parent, KERNEL, *paths, (part, 3), state=state, stage="")
     for module, name in (
-        (stage, "stacked_ntk"),
+        (snapshot_blocks, "stacked_ntk"),
         (sys.modules[write_ntk.__module__], "write_tiles"),
     ):
         monkeypatch.setattr(module, name, lambda *a, **k: calls.append(a))
