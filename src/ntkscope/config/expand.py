@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ntkscope.config.analyses import Cell, check_analysis
-from ntkscope.config.datasets import DATASETS
+from ntkscope.config.datasets import facts_of, source_of
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Section
 from ntkscope.config.specs import (
@@ -22,6 +21,7 @@ from ntkscope.config.specs import (
     Task,
 )
 from ntkscope.config.streams import Point, tasks_of
+from ntkscope.config.sweep_checks import Cell, check_analysis
 from ntkscope.config.user_code import function_digest
 from ntkscope.config.variants import by_variant
 from ntkscope.errors import ConfigError
@@ -45,10 +45,27 @@ def expand(config: Config, name: str) -> list[Cell]:
             remedy=f"use one of: {', '.join(config.experiments) or 'none is configured'}",
         )
     cells = [
-        cell for variant, own in by_variant(config, name) for cell in _sweep(own, name, variant)
+        replace(cell, facts=_facts(config, own.dataset, name, cell))
+        for variant, own in by_variant(config, name)
+        for cell in _sweep(own, name, variant)
     ]
     check_analysis(config.experiments[name], cells, f"experiments.{name}")
     return cells
+
+
+def _facts(config: Config, dataset: Dataset, name: str, cell: Cell) -> dict[str, dict[str, str]]:
+    """What is known of a cell's regime and variant beside their names (`Cell.facts`)."""
+    role: str = config.regimes[cell.axes["regime"]].role or ""
+    found = {"regime": {"role": role}}
+    if "variant" not in cell.axes:
+        return found
+    variant = config.experiments[name].variants[cell.axes["variant"]]
+    about = {
+        "dataset": cell.run.dataset.name,
+        "title": source_of(dataset).title,
+        "model": cell.run.model.kind,
+    }
+    return {**found, "variant": {"role": variant.role or "", **about}}
 
 
 def _sweep(config: Config, name: str, variant: str | None) -> Iterator[Cell]:
@@ -91,8 +108,11 @@ def datasets_of(config: Config) -> dict[str, Dataset]:
 
 
 def _dataset_spec(dataset: Dataset) -> DatasetSpec:
+    facts = facts_of(dataset)
     return DatasetSpec(
-        name=dataset.name,
+        name=dataset.known_as,
+        content=facts.content,
+        classes=None if facts.content is None else facts.classes,
         class_list=_file_digest(dataset.class_list),
         train_samples=dataset.train_samples,
         test_samples=dataset.test_samples,
@@ -136,7 +156,7 @@ def _cell(
 ) -> Cell:
     """One cell of the experiment named first in `place`; the second says where mistakes are."""
     experiment, where = config.experiments[place[0]], place[1]
-    facts = DATASETS[config.dataset.name]
+    facts = facts_of(config.dataset)
     try:
         tasks = tasks_of(stream, facts.classes)
     except ValueError as error:
@@ -221,15 +241,7 @@ def _model(config: Config, regime: Point, model: Point, where: str) -> ModelSpec
     kind = model["kind"]
     if kind == "module":
         return _own_model(regime, model, where)
-    side = min(DATASETS[config.dataset.name].shape[:2])
-    poolings = {"mlp": 0, "cnn": model.get("depth", 0)}.get(kind, _MYRTLE_POOLINGS)
-    if side < 2**poolings:
-        raise ConfigError(
-            f"{kind} halves the image {poolings} times, but {config.dataset.name}'s images "
-            f"are {side} pixels wide",
-            where=f"{where}.model ({_say(model)})",
-            remedy="use a shallower network, an mlp, or a dataset of larger images",
-        )
+    _check_samples(config.dataset, kind, model, where)
     ntk = regime["parametrisation"] == "ntk"
     return ModelSpec(
         kind=kind,
@@ -241,6 +253,28 @@ def _model(config: Config, regime: Point, model: Point, where: str) -> ModelSpec
         weight_std=regime["weight_std"] if ntk else None,
         bias_std=regime["bias_std"] if ntk else None,
     )
+
+
+def _check_samples(dataset: Dataset, kind: str, model: Point, where: str) -> None:
+    """Refuse a network that cannot be given the samples of a dataset."""
+    facts, place = facts_of(dataset), f"{where}.model ({_say(model)})"
+    if facts.dtype == "int64" or (kind != "mlp" and len(facts.shape) != 3):
+        what = "tokens" if facts.dtype == "int64" else "vectors"
+        others = "" if facts.dtype == "int64" else "an mlp or "
+        raise ConfigError(
+            f"{kind} cannot be given {what}, which the samples of {dataset.known_as} are",
+            where=place,
+            remedy=f"use {others}a network of kind: module",
+        )
+    poolings = {"mlp": 0, "cnn": model.get("depth", 0)}.get(kind, _MYRTLE_POOLINGS)
+    side = min(facts.shape[:2])
+    if side < 2**poolings:
+        raise ConfigError(
+            f"{kind} halves the image {poolings} times, but {dataset.known_as}'s images "
+            f"are {side} pixels wide",
+            where=place,
+            remedy="use a shallower network, an mlp, or a dataset of larger images",
+        )
 
 
 def _optimizer(regime: Point, training: Point, width: int, where: str) -> OptimizerSpec:
@@ -319,7 +353,7 @@ def _kernel(config: Config, experiment: Experiment, run: RunSpec, where: str) ->
 
 def _images_available(config: Config, classes: int) -> int | None:
     """Class-balanced training images of `classes` classes; None where only the files tell."""
-    facts = DATASETS[config.dataset.name]
+    facts = facts_of(config.dataset)
     per_class = facts.train_per_class
     if config.dataset.train_samples is not None:
         limit = config.dataset.train_samples // facts.classes

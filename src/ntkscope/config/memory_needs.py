@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ntkscope.config.datasets import DATASETS
+from ntkscope.config.datasets import DATASETS, DatasetFacts
 from ntkscope.config.specs import KernelSpec, ModelSpec, RunSpec
 
 BLOCK_BYTES = 10**9
@@ -24,10 +24,18 @@ def bytes_to_measure(size: int, layers: int) -> int:
 
 def megabytes_to_measure(run: RunSpec, kernel: KernelSpec) -> int:
     """What a job should ask for, in MB, that measures a kernel along a run."""
-    outputs = DATASETS[run.dataset.name].classes if kernel.kind == "full" else 1
+    outputs = _classes(run) if kernel.kind == "full" else 1
     layers = _layers(run.model) if kernel.by_layer else 0
     seed = bytes_to_measure(kernel.samples * outputs, layers)
     return _PROCESS_MB + max(seed, BLOCK_BYTES) // 10**6
+
+
+def _classes(run: RunSpec) -> int:
+    if run.dataset.classes is not None:
+        return run.dataset.classes
+    facts = DATASETS[run.dataset.name].facts
+    assert isinstance(facts, DatasetFacts)
+    return facts.classes
 
 
 def _layers(model: ModelSpec) -> int:

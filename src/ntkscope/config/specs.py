@@ -30,20 +30,26 @@ class Spec(BaseModel):
 
 
 class DatasetSpec(Spec):
-    """A prepared dataset: name and how many images of it are kept (None: all).
+    """A prepared dataset: name and how many samples of it are kept (None: all).
 
-    `class_list` is the digest of the file that chooses imagenet100's classes.
+    `class_list` is the digest of the file that chooses imagenet100's classes. Files of the user's
+    own have `content`, the digest of what they hold, and `classes`, their number.
     """
+
+    later = frozenset({"content", "classes"})
 
     name: str
     class_list: str | None = None
     train_samples: int | None = None
     test_samples: int | None = None
+    content: str | None = None
+    classes: int | None = None
 
     @property
     def id(self) -> str:
-        """Name of the store: the dataset's, with its limits if it has any."""
+        """Name of the store: the dataset's, with its content and limits if it has any."""
         limits = (
+            ("", self.content),
             ("classes", self.class_list),
             ("train", self.train_samples),
             ("test", self.test_samples),

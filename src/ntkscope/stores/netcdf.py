@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntkscope.errors import StoreError
 from ntkscope.stores.atomic_write import atomic
+from ntkscope.stores.zarr_store import REMAKE, check_kind, no_such
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,16 +41,13 @@ def read_netcdf(path: str | Path, kind: str) -> xr.Dataset:
     """
     import xarray as xr  # 0.4 s, not needed by jobs that train
 
-    remedy = "delete it and run its rule again"
+    path = Path(path)
+    if not path.exists():
+        raise no_such(path, "table")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as data:
             loaded = data.load()
     except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"the table cannot be read: {error}", where=path, remedy=remedy) from None
-    if loaded.attrs.get("kind") != kind:
-        raise StoreError(
-            f"this is a table of {loaded.attrs.get('kind')!r}, not of {kind!r}",
-            where=path,
-            remedy=remedy,
-        )
+        raise StoreError(f"the table cannot be read: {error}", where=path, remedy=REMAKE) from None
+    check_kind(path, "table", loaded.attrs.get("kind"), kind)
     return loaded

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MASK = "complete"
+REMAKE = "delete it and make it again: run its rule, or the call that wrote it"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class ZarrStore:
             raise StoreError(
                 f"the store is incomplete: {int(mask.sum())} of {mask.size} parts were written",
                 where=path,
-                remedy="delete it and run its rule again",
+                remedy="call what writes it again, and it goes on; or delete it and run its rule",
             )
         return store
 
@@ -122,13 +123,14 @@ class ZarrStore:
         Raises:
             StoreError: no such array, or a damaged one.
         """
+        if name not in self.group:
+            there = ", ".join(sorted(self.group.keys()))
+            raise StoreError(f"no array {name!r}", where=self.path, remedy=f"it has: {there}")
         try:
             return np.asarray(_array(self.group, name)[index])
         except (KeyError, ValueError) as error:
             raise StoreError(
-                f"array {name!r} cannot be read: {error}",
-                where=self.path,
-                remedy="delete the store and run its rule again",
+                f"array {name!r} cannot be read: {error}", where=self.path, remedy=REMAKE
             ) from None
 
     def names(self, group: str) -> list[str]:
@@ -165,6 +167,9 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
     import xarray as xr  # 0.4 s, not needed by jobs that train
 
     store = ZarrStore.open(Path(path), kind)
+    if group is not None and group not in store.group:
+        there = ", ".join(sorted(store.group.keys()))
+        raise StoreError(f"no group {group!r}", where=path, remedy=f"the store has: {there}")
     with _no_word_of_foreign_files():
         data: xr.Dataset = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
     coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
@@ -186,23 +191,23 @@ def _no_word_of_foreign_files() -> Iterator[None]:
 
 
 def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
-    remedy = "delete it and run its rule again"
+    if not path.exists():
+        raise no_such(path, "store")
     try:
         root = zarr.open_group(str(path), mode=mode, zarr_format=3)
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise StoreError(
-            f"no readable Zarr store is here ({type(error).__name__})", where=path, remedy=remedy
-        ) from None
-    found, version = root.attrs.get("kind"), root.attrs.get("format")
-    if found != kind:
-        raise StoreError(
-            f"this is a store of {found!r}, not of {kind!r}", where=path, remedy=remedy
-        )
-    if version != FORMAT:
-        raise StoreError(
-            f"this store has format {version}, this version of ntkscope reads {FORMAT}",
+            f"this is no Zarr store, or a damaged one ({type(error).__name__})",
             where=path,
-            remedy=remedy,
+            remedy=f"check the path; if it is a damaged store, {REMAKE}",
+        ) from None
+    check_kind(path, "store", root.attrs.get("kind"), kind)
+    if root.attrs.get("format") != FORMAT:
+        raise StoreError(
+            f"this store has format {root.attrs.get('format')}, "
+            f"this version of ntkscope reads {FORMAT}",
+            where=path,
+            remedy=f"read it with the version that its attribute `provenance` names, or {REMAKE}",
         )
     return root
 
@@ -232,6 +237,32 @@ def _allocate(
     for group in groups:
         root.require_group(group)
     root.attrs.update({"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs})
+
+
+def no_such(path: Path, what: str) -> StoreError:
+    """The error of a store or table that is not there."""
+    remedy = "check the path, or run the rule that makes it"
+    return StoreError(f"there is no {what} here", where=path, remedy=remedy)
+
+
+def check_kind(path: Path, what: str, found: Any, kind: str) -> None:
+    """Refuse a store or table that is opened as another kind than it is: itself it is good.
+
+    Raises:
+        StoreError: says which kind it is.
+    """
+    if found is None:
+        raise StoreError(
+            f"this {what} has no attribute `kind`: ntkscope did not write it",
+            where=path,
+            remedy=f"give the path of a {what} of ntkscope, or open this one with xarray itself",
+        )
+    if found != kind:
+        raise StoreError(
+            f"this is a {what} of {found!r}, not of {kind!r}",
+            where=path,
+            remedy=f"open it as {found!r}, or give the path of a {what} of {kind!r}",
+        )
 
 
 def _create(root: zarr.Group, name: str, array: Array) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -70,12 +71,12 @@ def stack_sizes(
 
     Args:
         definition: of the networks.
-        shape: image (y, x, channel).
+        shape: of a sample: image (y, x, channel), or vector (feature,).
         batch: images a step.
         seeds: number of networks.
     """
     if definition.layers is None:
         return [1] * seeds
     channels = [layer.outputs for layer in definition.layers if isinstance(layer, Conv)]
-    activations = batch * max(channels, default=0) * shape[0] * shape[1]
+    activations = batch * max(channels, default=0) * math.prod(shape[:2])
     return [seeds] if activations <= _MOST_ACTIVATIONS else [1] * seeds

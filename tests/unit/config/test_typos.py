@@ -24,7 +24,7 @@ MODELS = (
     {"kind": "mlp", "width": 8},
     {"kind": "cnn", "width": 8},
     {"kind": "myrtle7", "width": 8},
-    {"kind": "module", "function": "mynets:build"},
+    {"kind": "module", "function": "json:loads"},
 )
 
 
@@ -35,7 +35,7 @@ def whole() -> dict[str, Any]:
     values["experiments"] = {}
     for number, stream in enumerate(STREAMS):
         experiment = {**base, "stream": {"kind": stream}, "training": {"sampling": "independent"}}
-        experiment["analysis"] = "table"
+        experiment.update(analysis="table", regimes=["feature"])
         experiment["model"] = MODELS[number % len(MODELS)]
         values["experiments"][stream] = experiment
     sections = ("model", "regimes", "stream", "training")

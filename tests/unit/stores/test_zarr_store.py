@@ -75,22 +75,37 @@ def test_a_flipped_byte_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("spoil", "says", "to_do"),
     [
-        (lambda path: None, "no readable Zarr store"),
-        (lambda path: make(path, complete=False), "incomplete: 0 of 3 parts"),
-        (lambda path: make(path).describe(kind="images"), "'images', not of 'kernels'"),
-        (lambda path: make(path).describe(format=99), "format 99"),
-        (lambda path: path.write_text("not a store"), "no readable Zarr store"),
+        (lambda path: None, "there is no store here", "check the path"),
+        (
+            lambda path: make(path, complete=False),
+            "incomplete: 0 of 3 parts",
+            "again, and it goes on",
+        ),
+        (lambda path: make(path).describe(kind="images"), "'images', not of 'k", "as 'images'"),
+        (lambda path: make(path).describe(kind=None), "did not write it", "with xarray itself"),
+        (lambda path: make(path).describe(format=99), "format 99", "delete it and make it again"),
+        (lambda path: path.write_text("not a store"), "no Zarr store, or a damaged", "check the"),
+        (lambda path: path.mkdir(), "no Zarr store, or a damaged", "check the path"),
     ],
 )
-def test_bad_stores_are_refused_with_their_place(tmp_path, spoil, says):
+def test_bad_stores_are_refused_with_their_place_and_what_to_do(tmp_path, spoil, says, to_do):
     spoil(tmp_path / "a.zarr")
     with pytest.raises(StoreError) as error:
         read_store(tmp_path / "a.zarr", "kernels")
     assert says in str(error.value)
     assert str(tmp_path / "a.zarr") in str(error.value)
-    assert "run its rule again" in str(error.value)
+    assert to_do in error.value.remedy
+    assert ("delete" in error.value.remedy) == says.startswith(("format", "no Zarr", "incomplete"))
+
+
+def test_an_array_or_group_that_is_not_there_is_no_damage(tmp_path):
+    make(tmp_path / "a.zarr")
+    with pytest.raises(StoreError, match=r"no array 'b'\n.*\n.*it has: .*\ba\b"):
+        ZarrStore.open(tmp_path / "a.zarr", "kernels").read("b")
+    with pytest.raises(StoreError, match=r"no group 'parameters'\n.*\n.*has: .*\ba\b"):
+        read_store(tmp_path / "a.zarr", "kernels", "parameters")
 
 
 def test_unwritten_floats_are_nan(tmp_path):
@@ -111,8 +126,12 @@ def test_netcdf_round_trip_and_refusals(tmp_path):
     read = read_netcdf(tmp_path / "a.nc", "metrics")
     xr.testing.assert_equal(read, data)
     assert json.loads(read.attrs["provenance"]) == {"made": "now"}
-    with pytest.raises(StoreError, match="'metrics', not of 'fits'"):
+    with pytest.raises(StoreError, match="'metrics', not of 'fits'") as error:
         read_netcdf(tmp_path / "a.nc", "fits")
+    assert "delete" not in error.value.remedy
+    with pytest.raises(StoreError, match="there is no table here") as error:
+        read_netcdf(tmp_path / "b.nc", "metrics")
+    assert "delete" not in error.value.remedy
     content = bytearray((tmp_path / "a.nc").read_bytes())
     (tmp_path / "a.nc").write_bytes(content[: len(content) // 2])
     with pytest.raises(StoreError, match="cannot be read"):

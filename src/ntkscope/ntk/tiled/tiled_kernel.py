@@ -84,8 +84,8 @@ def grid_of(
         tile: samples on a tile's side, about; None: chosen.
     """
     outputs = len(axes_of(kind)) - 2  # axes of them
-    pair_bytes = plan.starts.element_size() * len(plan.starts) ** outputs
-    held = max(1, memory // 3 // max(1, plan.term_bytes))
+    pair_bytes = plan.output_vectors.element_size() * len(plan.output_vectors) ** outputs
+    held = max(1, memory // 3 // max(1, plan.gradient_bytes))
     all_arrays = 2 * (layers + 1) * pair_bytes  # twice: one is copied while another is made
     largest = tile or largest_side(max(samples), all_arrays, held, memory // 8)
     return lay_out(*samples, symmetric, pair_bytes, largest)
