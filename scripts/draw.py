@@ -1,4 +1,4 @@
-"""Rule draw: see ntkscope.figures.draw_figure."""
+"""Rules draw and draw_mechanism: see ntkscope.figures.draw_figure."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ with job_log(snakemake.log[0]):
         from ntkscope.figures import draw_figure
 
     draw_figure(
-        snakemake.params.analysis,
+        "mechanism" if snakemake.params.figure == "mechanism" else snakemake.params.analysis,
         Path(snakemake.input.metrics),
         Path(snakemake.input.fits),
         template=Path(snakemake.input.template),

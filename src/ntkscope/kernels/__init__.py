@@ -4,6 +4,6 @@ Thin: the kernels themselves are `ntkscope.ntk`. It may import the stages `data`
 and the ground.
 """
 
-from ntkscope.kernels.stage import take_kernels, take_part
+from ntkscope.kernels.stage import take_kernels
 
-__all__ = ["take_kernels", "take_part"]
+__all__ = ["take_kernels"]

@@ -145,6 +145,4 @@ def begin_store(job: KernelJob, way: Way, path: Path, record: dict[str, Any]) ->
     chunk = (way.chunk, way.chunk)
     arrays = kernel_arrays(kernel.kind, lead, samples, chunk, job.outputs, layers, kernel.precision)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return ZarrStore.allocate(
-        path, "kernels", arrays, coords=coords, mask=way.mask, attrs=attrs, shared=True
-    )
+    return ZarrStore.allocate(path, "kernels", arrays, coords=coords, mask=way.mask, attrs=attrs)
