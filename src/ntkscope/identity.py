@@ -31,6 +31,7 @@ _NEUTRAL = (
     "errors",
     "identity",
     "runtime.allocation",
+    "runtime.imports",
     "runtime.logs",
     "runtime.provenance",
     "runtime.startup",
@@ -68,7 +69,7 @@ def stage_digest(stage: str, entrance: str | None = None, script: Path | None = 
 
 
 def sources_digest(package: Path, entrance: str) -> str:
-    """Digest of the code of a module and of all modules of its package that it imports.
+    """Digest of the code of a module and of all modules of its package that it imports or looks up.
 
     Args:
         package: folder of the package.
@@ -80,7 +81,10 @@ def sources_digest(package: Path, entrance: str) -> str:
         file = _file(package, name)
         if name not in code and file is not None:
             code[name], imported = _parsed(_text(file))
-            waiting += [other for other in imported if _counts(package, other)]
+            names = {*imported}
+            if "pkgutil" in names:  # it looks up the modules beside it by itself
+                names |= {f"{name}.{module.stem}" for module in file.parent.glob("*.py")}
+            waiting += [other for other in sorted(names) if _counts(package, other)]
     return digest(code)
 
 

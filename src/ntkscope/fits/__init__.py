@@ -4,6 +4,10 @@
 figures and papers are drawn from.
 """
 
+from ntkscope.runtime.imports import need_extra
+
+need_extra("workflow", __name__, "pandas", "pydantic", "statsmodels")
+
 from ntkscope.fits.collect import collect_metrics
 from ntkscope.fits.reactivation.boundary_window import Span
 from ntkscope.fits.reactivation.effects import QUANTITIES, Quantity

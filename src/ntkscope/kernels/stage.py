@@ -28,7 +28,7 @@ from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.precision import float32_products
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, Workplace, ZarrStore
+from ntkscope.stores import Array, JobDirectory, ZarrStore
 from ntkscope.stores.zarr_store import MASK
 
 _BLOCK_BYTES = 2**26  # of the largest tensor in a block of snapshots
@@ -52,7 +52,7 @@ class _Asked:
     record: dict[str, Any]
 
     def fill(
-        self, place: Workplace, part: tuple[int, int], parts: Sequence[Path] = ()
+        self, place: JobDirectory, part: tuple[int, int], parts: Sequence[Path] = ()
     ) -> ZarrStore:
         """Every n-th unit of work from the i-th on, part = (i, n), as far as it is not done.
 
@@ -67,7 +67,7 @@ class _Asked:
         todo = [unit for unit in mine if not self.way.is_done(unit, done)]
         what = f"{self.job.run.id} {self.job.kernel.id}"
         for _ in progress(self.way.take(todo, store), len(todo), what):
-            place.beat()
+            place.heartbeat()
         return store
 
 
@@ -95,7 +95,7 @@ def take_kernels(
         output: the store to make: `ntk` (seed, snapshot, sample, sample2), or with `output` and
             `output2` (kind full); `layer_ntk` with `layer`; coordinates seed, step, task, layer,
             image, label. A seed that diverged has NaN kernels.
-        state: the job's workplace: killed and called again, the kernels already taken are kept.
+        state: the job's directory: killed and called again, the kernels already taken are kept.
         stage: digest of the stage's sources: another one's state is not used.
         device, threads: as in `train_task`.
         memory: of the whole process, in bytes; kernels that are too large for one piece go in
@@ -108,7 +108,7 @@ def take_kernels(
         asked = _ask(
             run, kernel, images_path, snapshots_path, stage, choose_device(device), threads, memory
         )
-        with Workplace(state, asked.identity) as place:
+        with JobDirectory(state, asked.identity) as place:
             store = asked.fill(place, part, parts)
             record = asked.record | {"wall_seconds": time.monotonic() - began}
             store.describe(provenance=record, identity=place.identity)
@@ -173,8 +173,8 @@ class _Blocks:
 
     def units(self) -> list[slice]:
         """Blocks of snapshots."""
-        starts = range(0, self._count, self._size)
-        return [slice(start, min(start + self._size, self._count)) for start in starts]
+        output_vectors = range(0, self._count, self._size)
+        return [slice(start, min(start + self._size, self._count)) for start in output_vectors]
 
     def is_done(self, unit: slice, mask: np.ndarray) -> bool:
         """Whether all its snapshots are."""
@@ -192,12 +192,9 @@ class _Blocks:
             yield
 
     def _write(self, store: ZarrStore, block: slice, found: Tensor) -> None:
-        """`found` [S·B, layer, N(·K), N(·K)] into the arrays of the store."""
+        """`found` [S·B, layer, N, (K,) N, (K)] into the arrays of the store."""
         by_layer = found.unflatten(0, (self._job.seeds, -1)).cpu()
         whole = by_layer.sum(2)
-        if self._job.kernel.kind == "full":
-            samples = len(self._job.inputs)
-            whole = whole.unflatten(-1, (samples, -1)).unflatten(-3, (samples, -1))
         store.write("ntk", (slice(None), block), whole.numpy())
         if self._job.kernel.by_layer:
             store.write("layer_ntk", (slice(None), block), by_layer.numpy())
