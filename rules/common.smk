@@ -5,6 +5,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
+from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.data.sources import is_there
 from ntkscope.errors import NtkscopeError
@@ -45,7 +46,7 @@ DATASETS = {run.dataset.id: run.dataset for run in RUNS.values()}
 SOURCES = datasets_of(CONFIG)
 
 # Experiments with a figure; the others end in their tables.
-DRAWN = [name for name, each in CONFIG.experiments.items() if each.analysis != "table"]
+DRAWN = [name for name, each in CONFIG.experiments.items() if each.analysis != TABLE]
 TABLES = [name for name in CONFIG.experiments if name not in DRAWN]
 
 # The default preset has the short paths; others never overwrite it. Runs are shared by all.
@@ -95,6 +96,7 @@ def cells_of_experiment(wildcards):
     return [
         {
             "axes": cell.axes,
+            "facts": cell.facts,
             "run": f"{cell.run.id}/metrics-{cell.kernel.id}",
             "twin": f"{cell.twin.id}/metrics-{cell.kernel.id}" if cell.twin else None,
         }

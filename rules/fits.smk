@@ -2,7 +2,7 @@
 
 
 rule fit_experiment:
-    """Hold every run against its twin, with intervals over seeds, and fit laws over the sweep."""
+    """Compare every run with its twin, with intervals over seeds, and fit laws over the sweep."""
     input:
         metrics="<experiments>/{experiment}/metrics.nc",
     output:
@@ -21,6 +21,7 @@ rule fit_experiment:
         window=experiment_at("fits/window"),
         confidence=experiment_at("fits/confidence"),
         analysis=experiment_at("analysis"),
+        asked=lambda wildcards: plain(ANALYSES[CONFIG.experiments[wildcards.experiment].analysis]),
         classes=lambda wildcards: len(CELLS[wildcards.experiment][0].run.tasks[0].classes),
         code=code_of("fit_experiment", "fits"),
     script:

@@ -11,7 +11,7 @@ with job_log(snakemake.log[0]):
         from ntkscope.figures import draw_figure
 
     draw_figure(
-        "mechanism" if snakemake.params.figure == "mechanism" else snakemake.params.analysis,
+        snakemake.params.analysis,
         Path(snakemake.input.metrics),
         Path(snakemake.input.fits),
         template=Path(snakemake.input.template),
@@ -20,4 +20,5 @@ with job_log(snakemake.log[0]):
         caption=Path(snakemake.output.caption),
         style=FigureStyle.model_validate(snakemake.params.style),
         labels=snakemake.params.labels,
+        figure=snakemake.params.figure,
     )

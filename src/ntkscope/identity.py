@@ -24,6 +24,14 @@ _ENTRANCES = {
 
 STAGES = tuple(_ENTRANCES)
 
+_FOUND_BY_NAME = {
+    "ntkscope.data.sources": "data/sources/*.py",
+    "ntkscope.figures.draw": "figures/*/*.py",
+    "ntkscope.fits.laws": "fits/*/comparisons.py",
+    "ntkscope.fits.findings.registry": "fits/*/claims/__init__.py",
+}
+"""A module → the files that it imports by name: data sets, and what belongs to one paper."""
+
 # Ground that moves files and words, and changes no number.
 _NEUTRAL = (
     "config",
@@ -81,10 +89,8 @@ def sources_digest(package: Path, entrance: str) -> str:
         file = _file(package, name)
         if name not in code and file is not None:
             code[name], imported = _parsed(_text(file))
-            names = {*imported}
-            if "pkgutil" in names:  # it looks up the modules beside it by itself
-                names |= {f"{name}.{module.stem}" for module in file.parent.glob("*.py")}
-            waiting += [other for other in sorted(names) if _counts(package, other)]
+            waiting += [other for other in imported if _counts(package, other)]
+            waiting += _found_by_name(package, name)
     return digest(code)
 
 
@@ -98,6 +104,13 @@ def _parsed(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
+
+
+def _found_by_name(package: Path, name: str) -> list[str]:
+    """Modules that a module imports by a name that it makes."""
+    files = package.glob(_FOUND_BY_NAME[name]) if name in _FOUND_BY_NAME else ()
+    parts = (file.relative_to(package.parent).with_suffix("").parts for file in files)
+    return sorted(".".join(part for part in each if part != "__init__") for each in parts)
 
 
 def _file(package: Path, name: str) -> Path | None:

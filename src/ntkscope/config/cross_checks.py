@@ -9,6 +9,7 @@ from ntkscope.config.datasets import PUBLISHED, facts_of
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.diagnostics.origins import Key
+from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.errors import DataError
 
@@ -16,7 +17,7 @@ from ntkscope.errors import DataError
 def mistakes_across(config: Config) -> list[Mistake]:
     """The mistakes of a configuration each of whose values is allowed by itself."""
     datasets = [mistake for each in _datasets(config) for mistake in _dataset(*each)]
-    return [*datasets, *_regimes(config), *_experiments(config)]
+    return [*datasets, *_regimes(config), *_experiments(config), *role_mistakes(config)]
 
 
 def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:

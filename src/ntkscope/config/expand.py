@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ntkscope.config.analyses import Cell, check_analysis
-from ntkscope.config.datasets import facts_of
+from ntkscope.config.datasets import facts_of, source_of
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Section
 from ntkscope.config.specs import (
@@ -22,6 +21,7 @@ from ntkscope.config.specs import (
     Task,
 )
 from ntkscope.config.streams import Point, tasks_of
+from ntkscope.config.sweep_checks import Cell, check_analysis
 from ntkscope.config.user_code import function_digest
 from ntkscope.config.variants import by_variant
 from ntkscope.errors import ConfigError
@@ -45,10 +45,27 @@ def expand(config: Config, name: str) -> list[Cell]:
             remedy=f"use one of: {', '.join(config.experiments) or 'none is configured'}",
         )
     cells = [
-        cell for variant, own in by_variant(config, name) for cell in _sweep(own, name, variant)
+        replace(cell, facts=_facts(config, own.dataset, name, cell))
+        for variant, own in by_variant(config, name)
+        for cell in _sweep(own, name, variant)
     ]
     check_analysis(config.experiments[name], cells, f"experiments.{name}")
     return cells
+
+
+def _facts(config: Config, dataset: Dataset, name: str, cell: Cell) -> dict[str, dict[str, str]]:
+    """What is known of a cell's regime and variant beside their names (`Cell.facts`)."""
+    role: str = config.regimes[cell.axes["regime"]].role or ""
+    found = {"regime": {"role": role}}
+    if "variant" not in cell.axes:
+        return found
+    variant = config.experiments[name].variants[cell.axes["variant"]]
+    about = {
+        "dataset": cell.run.dataset.name,
+        "title": source_of(dataset).title,
+        "model": cell.run.model.kind,
+    }
+    return {**found, "variant": {"role": variant.role or "", **about}}
 
 
 def _sweep(config: Config, name: str, variant: str | None) -> Iterator[Cell]:

@@ -1,7 +1,8 @@
 """The configuration a user writes, one model a section. A list for one value is a sweep.
 
-These models check each value by itself; `expand` checks what values mean together. Imports nothing
-of ntkscope when it is imported; the names of data sets are looked up when a value is checked.
+These models check each value by itself; `expand` checks what values mean together. Imports the
+names of the analyses, and nothing else of ntkscope; the names of data sets are looked up when a
+value is checked.
 """
 
 from ntkscope.config.sections.base import (
@@ -16,7 +17,7 @@ from ntkscope.config.sections.base import (
     Sweep,
 )
 from ntkscope.config.sections.data import Dataset
-from ntkscope.config.sections.experiment import ANALYSES, Config, Experiment, Variant
+from ntkscope.config.sections.experiment import Config, Experiment, Variant
 from ntkscope.config.sections.models import (
     CNN,
     FUNCTION,
@@ -32,7 +33,6 @@ from ntkscope.config.sections.streams import ClassSplit, Frequency, Overlap, Rel
 from ntkscope.config.sections.training import Snapshots, Training
 
 __all__ = [
-    "ANALYSES",
     "CNN",
     "FUNCTION",
     "IDENTIFIER",

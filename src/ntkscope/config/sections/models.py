@@ -53,6 +53,10 @@ class Myrtle(Section):
     bias: Sweep[bool] = Field([True], description=_BIAS)
 
 
+REGIME_ROLES = ("feature", "lazy", "ntk")
+"""What a regime may be to an analysis."""
+
+
 class Module(Section):
     """A network of the user's own: any function that builds an `nn.Module`."""
 
@@ -90,5 +94,10 @@ class Regime(Section):
     )
     bias_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.1, description="ntk parametrisation only: scale of the biases, which start at 0."
+    )
+    role: Literal["feature", "lazy", "ntk"] | None = Field(
+        None,
+        description="What it is to claims about regimes, whatever its name (cosmetic); feature: a "
+        "fixed rate, lazy: a rate ∝ 1/width, ntk: the true lazy limit, null: none of them.",
     )
     label: str | None = Field(None, description="Name in figures (cosmetic).")
