@@ -165,5 +165,5 @@ def begin_store(
     arrays = kernel_arrays(kernel.kind, lead, samples, chunk, job.outputs, layers, kernel.precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     return ZarrStore.allocate(
-        path, "kernels", arrays, coords=coords, mask=schedule.mask, attrs=attrs, shared=True
+        path, "kernels", arrays, coords=coords, mask=schedule.mask, attrs=attrs
     )
