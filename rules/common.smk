@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from ntkscope.config import datasets_of, expand, load_config, runs_of, without_absent
+from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.data.sources import is_there
 from ntkscope.errors import NtkscopeError
@@ -28,7 +29,7 @@ RUNS = runs_of(CONFIG)
 KERNELS = {cell.kernel.id: cell.kernel for cells in CELLS.values() for cell in cells}
 
 # Experiments with a figure; the others end in their tables.
-DRAWN = [name for name, each in CONFIG.experiments.items() if each.analysis != "table"]
+DRAWN = [name for name, each in CONFIG.experiments.items() if each.analysis != TABLE]
 TABLES = [name for name in CONFIG.experiments if name not in DRAWN]
 
 # The default preset has the short paths; others never overwrite it. Runs are shared by all.
@@ -120,6 +121,7 @@ def cells_of_experiment(wildcards, input):
     return [
         {
             "axes": cell.axes,
+            "facts": cell.facts,
             "run": place[metrics_of(cell.run, cell.kernel)],
             "twin": place[metrics_of(cell.twin, cell.kernel)] if cell.twin else None,
         }

@@ -40,13 +40,14 @@ rule draw:
         analysis=lambda wildcards: CONFIG.experiments[wildcards.experiment].analysis,
         style=lambda wildcards: plain(CONFIG.experiments[wildcards.experiment].figure),
         labels=LABELS,
+        figure="effects",
         stage=stage_digest("figures"),
     script:
         "../scripts/draw.py"
 
 
-rule draw_mechanism:
-    """Draw which layers and eigenvectors move in an experiment, and what is forgotten."""
+use rule draw as draw_mechanism with:
+    # Which layers and eigenvectors move in an experiment, and what is forgotten.
     input:
         metrics=f"{EXPERIMENTS}/{{experiment}}/metrics.nc",
         fits=f"{EXPERIMENTS}/{{experiment}}/fits.nc",
@@ -67,15 +68,9 @@ rule draw_mechanism:
         f"logs/draw_mechanism/{PRESET}{{experiment}}.log",
     benchmark:
         f"results/benchmarks/draw_mechanism/{PRESET}{{experiment}}.tsv"
-    retries: 1
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
+        analysis=lambda wildcards: CONFIG.experiments[wildcards.experiment].analysis,
         style=lambda wildcards: plain(CONFIG.experiments[wildcards.experiment].figure),
         labels=LABELS,
+        figure="mechanism",
         stage=stage_digest("figures"),
-    script:
-        "../scripts/draw_mechanism.py"

@@ -2,7 +2,7 @@
 
 
 rule fit_experiment:
-    """Hold every run against its twin, with intervals over seeds, and fit laws over the sweep."""
+    """Compare every run with its twin, with intervals over seeds, and fit laws over the sweep."""
     input:
         metrics=f"{EXPERIMENTS}/{{experiment}}/metrics.nc",
     output:
@@ -22,6 +22,7 @@ rule fit_experiment:
         window=lambda wildcards: CONFIG.experiments[wildcards.experiment].fits.window,
         confidence=lambda wildcards: CONFIG.experiments[wildcards.experiment].fits.confidence,
         analysis=lambda wildcards: CONFIG.experiments[wildcards.experiment].analysis,
+        asked=lambda wildcards: plain(ANALYSES[CONFIG.experiments[wildcards.experiment].analysis]),
         classes=lambda wildcards: len(CELLS[wildcards.experiment][0].run.tasks[0].classes),
         stage=stage_digest("fits"),
     script:

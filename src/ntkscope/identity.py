@@ -24,6 +24,14 @@ _ENTRANCES = {
 
 STAGES = tuple(_ENTRANCES)
 
+_FOUND_BY_NAME = {
+    "ntkscope.data.sources": "data/sources/*.py",
+    "ntkscope.figures.draw": "figures/*/*.py",
+    "ntkscope.fits.laws": "fits/*/comparisons.py",
+    "ntkscope.fits.findings.registry": "fits/*/claims/__init__.py",
+}
+"""A module → the files that it imports by name: data sets, and what belongs to one paper."""
+
 # Ground that moves files and words, and changes no number.
 _NEUTRAL = (
     "config",
@@ -67,7 +75,7 @@ def stage_digest(stage: str, entrance: str | None = None) -> str:
 
 
 def sources_digest(package: Path, entrance: str) -> str:
-    """Digest of the code of a module and of all modules of its package that it imports.
+    """Digest of the code of a module and of all modules of its package that it imports or looks up.
 
     Args:
         package: folder of the package.
@@ -81,7 +89,15 @@ def sources_digest(package: Path, entrance: str) -> str:
             tree = ast.parse(file.read_text(encoding="utf-8"))
             code[name] = _code(tree)
             waiting += [other for other in _imports(tree) if _counts(package, other)]
+            waiting += _found_by_name(package, name)
     return digest(code)
+
+
+def _found_by_name(package: Path, name: str) -> list[str]:
+    """Modules that a module imports by a name that it makes."""
+    files = package.glob(_FOUND_BY_NAME[name]) if name in _FOUND_BY_NAME else ()
+    parts = (file.relative_to(package.parent).with_suffix("").parts for file in files)
+    return sorted(".".join(part for part in each if part != "__init__") for each in parts)
 
 
 def _file(package: Path, name: str) -> Path | None:

@@ -25,8 +25,8 @@ TINY: dict[str, Any] = {
     "dataset": {"name": "digits"},
     "seeds": [0, 1],
     "regimes": {
-        "feature": {"learning_rate": 0.1, "label": "feature"},
-        "ntk": {"parametrisation": "ntk", "learning_rate": 0.5, "label": "ntk"},
+        "feature": {"learning_rate": 0.1, "role": "feature", "label": "feature"},
+        "ntk": {"parametrisation": "ntk", "learning_rate": 0.5, "role": "ntk", "label": "ntk"},
     },
     "experiments": {
         "reactivation": {

@@ -8,7 +8,7 @@ Templates are reStructuredText with `$placeholders` (string.Template). What each
 * `$left_out`: which seeds diverged or died and are in no average, or `none`.
 * `$widest`: the width of figures that draw one.
 * the values of each axis of the sweep under the axis' own name: `$width`, `$new_classes`, …
-* what the analysis adds (`draw.WORDS`).
+* what the figure's module adds (its `words`).
 """
 
 from __future__ import annotations

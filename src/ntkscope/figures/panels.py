@@ -131,6 +131,12 @@ class Point:
     fits: xr.Dataset
 
 
+def role_of(point: Point) -> str:
+    """The role that a point's variant plays in its analysis; empty where it plays none."""
+    known = "variant_role" in point.metrics.coords
+    return str(point.metrics["variant_role"].item()) if known else ""
+
+
 def points_of(metrics: xr.Dataset, fits: xr.Dataset) -> list[Point]:
     """The points of a sweep in the order of the configuration, at its largest width."""
     axes = str(metrics.attrs["axes"]).split()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkscope.errors import StoreError
+from ntkscope.stores.atomic_write import atomic
 from ntkscope.stores.zarr_store import REMAKE, check_kind, no_such
 
 if TYPE_CHECKING:
@@ -22,17 +23,14 @@ def write_netcdf(data: xr.Dataset, path: str | Path, kind: str, record: dict[str
         kind: what it holds; checked when it is read.
         record: provenance, kept as JSON in the attribute `provenance`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = data.assign_attrs(kind=kind, provenance=json.dumps(record))
     checked = {
         name: {"fletcher32": True}
         for name, variable in data.variables.items()
         if variable.ndim and variable.dtype.kind in "fiu" and variable.size
     }
-    partial = path.with_name(f".{path.name}.partial")
-    data.to_netcdf(partial, engine="h5netcdf", encoding=checked)
-    partial.replace(path)
+    with atomic(path) as partial:
+        data.to_netcdf(partial, engine="h5netcdf", encoding=checked)
 
 
 def read_netcdf(path: str | Path, kind: str) -> xr.Dataset:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from ntkscope.errors import StoreError
+from ntkscope.stores.atomic_write import atomic
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,29 +76,8 @@ class ZarrStore:
             groups: groups that exist even if nothing is ever added to them.
             shared: several processes may do this at once: the first one's store stays.
         """
-        owner = f".{uuid.uuid4().hex}" if shared else ""
-        partial = path.with_name(f".{path.name}{owner}.partial")
-        if partial.exists():
-            shutil.rmtree(partial)
-        root = zarr.open_group(str(partial), mode="w-", zarr_format=3)
-        sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.shape, strict=True)}
-        for name, array in arrays.items():
-            _create(root, name, array)
-        for name, (dims, values) in coords.items():
-            data = np.asarray(values)
-            if data.dtype.kind == "U":
-                data = data.astype(np.dtypes.StringDType())
-            _create(root, name, Array(dims, data.shape, data.dtype))
-            _array(root, name)[...] = data
-        if not isinstance(mask, Array):
-            mask = Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool))
-        _create(root, MASK, mask)
-        for group in groups:
-            root.require_group(group)
-        root.attrs.update(
-            {"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs}
-        )
-        _move(partial, path, shared)
+        with atomic(path, shared=shared) as partial:
+            _allocate(partial, kind, arrays, coords, mask, attrs, groups)
         return cls.resume(path, kind)
 
     @classmethod
@@ -156,7 +134,9 @@ class ZarrStore:
             ) from None
 
     def names(self, group: str) -> list[str]:
-        """Names of the arrays in a group."""
+        """Names of the arrays in a group; none where there is no such group."""
+        if group not in self.group:
+            return []
         found = self.group[group]
         assert isinstance(found, zarr.Group)
         with _no_word_of_foreign_files():
@@ -174,17 +154,6 @@ class ZarrStore:
     def describe(self, **attrs: Any) -> None:
         """Add attributes, e.g. the wall time when all is written."""
         self.group.attrs.update(attrs)
-
-
-def tidy(path: Path) -> None:
-    """Remove what writers of a store that were killed left in it and beside it: call it at the end.
-
-    Zarr writes `0.{uuid}.partial` and renames it to `0`: a kill between the two leaves it there.
-    """
-    for chunk in path.rglob("*.partial"):
-        chunk.unlink(missing_ok=True)
-    for store in path.parent.glob(f".{path.name}.*.partial"):
-        shutil.rmtree(store, ignore_errors=True)
 
 
 def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Dataset:
@@ -243,6 +212,33 @@ def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
     return root
 
 
+def _allocate(
+    path: Path,
+    kind: str,
+    arrays: dict[str, Array],
+    coords: Mapping[str, tuple[tuple[str, ...], Any]],
+    mask: tuple[str, ...] | Array,
+    attrs: dict[str, Any],
+    groups: tuple[str, ...],
+) -> None:
+    root = zarr.open_group(str(path), mode="w-", zarr_format=3)
+    for name, array in arrays.items():
+        _create(root, name, array)
+    for name, (dims, values) in coords.items():
+        data = np.asarray(values)
+        if data.dtype.kind == "U":
+            data = data.astype(np.dtypes.StringDType())
+        _create(root, name, Array(dims, data.shape, data.dtype))
+        _array(root, name)[...] = data
+    if not isinstance(mask, Array):
+        sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.shape, strict=True)}
+        mask = Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool))
+    _create(root, MASK, mask)
+    for group in groups:
+        root.require_group(group)
+    root.attrs.update({"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs})
+
+
 def no_such(path: Path, what: str) -> StoreError:
     """The error of a store or table that is not there."""
     remedy = "check the path, or run the rule that makes it"
@@ -267,16 +263,6 @@ def check_kind(path: Path, what: str, found: Any, kind: str) -> None:
             where=path,
             remedy=f"open it as {found!r}, or give the path of a {what} of {kind!r}",
         )
-
-
-def _move(made: Path, path: Path, shared: bool) -> None:
-    """Move a folder to its place, or remove it where another process may have been faster."""
-    try:
-        made.rename(path)
-    except OSError:
-        if not (shared and path.is_dir()):
-            raise
-        shutil.rmtree(made)
 
 
 def _create(root: zarr.Group, name: str, array: Array) -> None:

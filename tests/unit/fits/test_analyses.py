@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from ntkscope.fits import results_of
-from ntkscope.fits.reactivation.analyses import sweep_results
+from ntkscope.fits.laws import sweep_results
 from ntkscope.statistics.paired import FloatArray
 from tests.unit.fits.sweeps import OFFSETS, SEEDS, sweep
 

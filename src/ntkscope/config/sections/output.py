@@ -34,7 +34,7 @@ class Kernel(Section):
 
 
 class Fits(Section):
-    """How runs are held against their twins."""
+    """How runs are compared with their twins."""
 
     window: Positive = Field(20, description="Steps after the boundary for the deflection.")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(

@@ -12,11 +12,37 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.fits import results_of
 
+ANALYSIS = {
+    "needs": ["steps"],
+    "laws": [
+        {
+            "along": "steps",
+            "log": True,
+            "of": [
+                "spike",
+                "norm_drop",
+                "distance",
+                "checkmark",
+                "minimum_step",
+                "recovery",
+                "forgetting",
+            ],
+            "statistics": ["slope", "kendall_tau"],
+        },
+        {
+            "along": "steps",
+            "log": True,
+            "of": ["half_recovery_step", "recovery_step"],
+            "statistics": ["kendall_tau"],
+        },
+    ],
+}
+
 METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.CHECKMARK, panels.RECOVERY)
 
 
-def draw_duration(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.

@@ -19,6 +19,8 @@ from ntkscope.figures.panels import Effect
 from ntkscope.figures.reactivation.laws import exponent
 from ntkscope.figures.style import width_colours
 
+ANALYSIS = {"regime_roles": True}
+
 ROWS = (
     (panels.VELOCITY, panels.SPIKE),
     (panels.NORM, panels.NORM_DROP),
@@ -28,7 +30,7 @@ ROWS = (
 """Each row's metric and its effect."""
 
 
-def draw_reactivation(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.

@@ -19,12 +19,24 @@ from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words, nam
 from ntkscope.figures.style import BOUNDARY_DOTS, TWIN
 from ntkscope.fits import results_of
 
+ANALYSIS = {
+    "may_have": ["variant"],
+    "roles": ["five_by_two", "ten_by_one", "relabelled"],
+    "laws": [
+        {
+            "along": "boundary",
+            "of": ["spike", "norm_drop", "distance", "checkmark", "log_velocity", "forgetting"],
+            "statistics": ["slope", "kendall_tau"],
+        },
+    ],
+}
+
 METRICS = (panels.VELOCITY, panels.NORM)
 BOUNDARY_VELOCITY = Effect("log_velocity", "velocity at boundary\n(1/step)", ratio=True)
 EFFECTS = (panels.SPIKE, BOUNDARY_VELOCITY, panels.NORM_DROP, panels.MOVED)
 
 
-def draw_sequence(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.

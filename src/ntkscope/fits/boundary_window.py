@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Span:
+class BoundaryWindow:
     """The snapshots around one boundary.
 
     Attributes:
