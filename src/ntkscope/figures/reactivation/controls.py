@@ -16,10 +16,9 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
-from ntkscope.figures.panels import Effect, Look, Point
+from ntkscope.figures.panels import Effect, Look, Point, every_point, lost_in_words
 from ntkscope.figures.reactivation.forest import draw_forest
 from ntkscope.figures.reactivation.laws import draw_against_width
-from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words
 from ntkscope.figures.style import REGIME_MARKERS, TWIN, width_colours
 from ntkscope.fits import results_of, t_interval
 from ntkscope.fits.cells import named
@@ -98,7 +97,7 @@ def _look(number: int, count: int, palette: str, point: Point) -> Look:
 
 
 def _draw_lines(
-    grid: panels.Grid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
+    grid: panels.PanelGrid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
 ) -> None:
     window, confidence = int(fits.attrs["window"]), fits.attrs["confidence"]
     for point, look, column in zip(kinds, looks, grid.T, strict=True):
@@ -114,7 +113,7 @@ def _name(point: Point) -> str:
 
 
 def _draw_effects(
-    row: panels.Grid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
+    row: panels.PanelGrid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
 ) -> None:
     """A row a kind of shift, and the first one's twin by itself, which has no shift."""
     names = [", ".join([_name(point), *lost_in_words(point)]) for point in kinds]

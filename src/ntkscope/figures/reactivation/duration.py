@@ -70,7 +70,7 @@ def draw(
 
 
 def _effects(
-    grid: panels.Grid, points: list[panels.Point], regimes: list[str], fits: xr.Dataset
+    grid: panels.PanelGrid, points: list[panels.Point], regimes: list[str], fits: xr.Dataset
 ) -> None:
     results, lengths = results_of(fits), sorted(panels.values_of(points, "steps"))
     looks = [panels.regime_look(number) for number in range(len(regimes))]

@@ -91,7 +91,7 @@ def _mixed(points: list[Point], pace: str) -> list[Point]:
     return [p for p in panels.where(points, change=None) if p.at.get("alpha", "stepped") == pace]
 
 
-def _new_classes(column: panels.Grid, points: list[Point], fits: xr.Dataset) -> None:
+def _new_classes(column: panels.PanelGrid, points: list[Point], fits: xr.Dataset) -> None:
     window, confidence = int(fits.attrs["window"]), fits.attrs["confidence"]
     for metric, axes in zip(METRICS, column, strict=True):
         cells = [(point.metrics, "black") for point in points]

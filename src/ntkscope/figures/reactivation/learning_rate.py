@@ -78,7 +78,7 @@ def draw(
     return figure
 
 
-def _effects(grid: panels.Grid, points: list[Point], fits: xr.Dataset) -> None:
+def _effects(grid: panels.PanelGrid, points: list[Point], fits: xr.Dataset) -> None:
     (spike, drop, minimum), (times, reached, forgetting) = grid
     for number, regime in enumerate(panels.values_of(points, "regime")):
         chosen = panels.where(points, regime=regime)

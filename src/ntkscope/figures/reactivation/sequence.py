@@ -13,9 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.curves import draw_band
-from ntkscope.figures.panels import Effect, Look, Point
+from ntkscope.figures.panels import Effect, Look, Point, every_point, lost_in_words, name_of
 from ntkscope.figures.reactivation.laws import legend_over
-from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words, name_of
 from ntkscope.figures.style import BOUNDARY_DOTS, TWIN
 from ntkscope.fits import results_of
 
@@ -82,7 +81,7 @@ def _draw_tasks(
         axes.axvline(edge, color="0.2", linewidth=0.5, linestyle=BOUNDARY_DOTS, zorder=0)
 
 
-def _finish(grid: panels.Grid) -> None:
+def _finish(grid: panels.PanelGrid) -> None:
     for metric, row in zip(METRICS, grid, strict=True):
         panels.share_limits(row, metric, 10**9)
     for axes in grid[:-1].flat:

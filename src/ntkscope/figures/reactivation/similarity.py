@@ -99,7 +99,7 @@ def _look(points: list[Point], protocol: str, regime: str) -> Look:
 
 
 def _effects(
-    grid: panels.Grid, points: list[Point], series: list[tuple[str, str]], fits: xr.Dataset
+    grid: panels.PanelGrid, points: list[Point], series: list[tuple[str, str]], fits: xr.Dataset
 ) -> None:
     """A row against the number of new classes and, where classes are counted, the similarity."""
     results = results_of(fits)
