@@ -38,6 +38,7 @@ _NEUTRAL = (
     "errors",
     "identity",
     "runtime.allocation",
+    "runtime.imports",
     "runtime.logs",
     "runtime.provenance",
     "runtime.startup",
@@ -73,7 +74,7 @@ def stage_digest(stage: str, entrance: str | None = None) -> str:
 
 
 def sources_digest(package: Path, entrance: str) -> str:
-    """Digest of the code of a module and of all modules of its package that it imports.
+    """Digest of the code of a module and of all modules of its package that it imports or looks up.
 
     Args:
         package: folder of the package.
@@ -86,8 +87,10 @@ def sources_digest(package: Path, entrance: str) -> str:
         if name not in code and file is not None:
             tree = ast.parse(file.read_text(encoding="utf-8"))
             code[name] = _code(tree)
-            waiting += [other for other in _imports(tree) if _counts(package, other)]
-            waiting += _found_by_name(package, name)
+            names = {*_imports(tree), *_found_by_name(package, name)}
+            if "pkgutil" in names:  # it looks up the modules beside it by itself
+                names |= {f"{name}.{module.stem}" for module in file.parent.glob("*.py")}
+            waiting += [other for other in sorted(names) if _counts(package, other)]
     return digest(code)
 
 

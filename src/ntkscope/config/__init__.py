@@ -4,6 +4,10 @@
 `Cell`s, each a `RunSpec` (and its twin's) at one point of the sweep.
 """
 
+from ntkscope.runtime.imports import need_extra
+
+need_extra("workflow", __name__, "pydantic", "yaml")
+
 from ntkscope.config.expand import datasets_of, expand, runs_of
 from ntkscope.config.load import load_config, load_files
 from ntkscope.config.sections import Config, Experiment

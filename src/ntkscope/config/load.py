@@ -47,9 +47,8 @@ def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
         config = Config.model_validate(values)
     except ValidationError as error:
         raise _together(mistakes_of(error, values, origins), values, origins) from None
-    for mistakes in (mistakes_across(config), list(_impossible(config))):
-        if mistakes:
-            raise _together(mistakes, values, origins)
+    if mistakes := mistakes_across(config) or list(_impossible(config)):
+        raise _together(mistakes, values, origins)
     return config
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from ntkscope.identity import digest
 
@@ -13,26 +13,43 @@ _FORMAT = {"run": 1, "kernel": 1}
 
 
 class Spec(BaseModel):
-    """Frozen, hashable, JSON-able."""
+    """Frozen, hashable, JSON-able.
+
+    A field that came later is left out where it has its default, so that older identities stay.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        dumped: dict[str, Any] = handler(self)
+        unset = {key for key in self.later if getattr(self, key) == fields[key].default}
+        return {key: value for key, value in dumped.items() if key not in unset}
 
 
 class DatasetSpec(Spec):
-    """A prepared dataset: name and how many images of it are kept (None: all).
+    """A prepared dataset: name and how many samples of it are kept (None: all).
 
-    `class_list` is the digest of the file that chooses imagenet100's classes.
+    `class_list` is the digest of the file that chooses imagenet100's classes. Files of the user's
+    own have `content`, the digest of what they hold, and `classes`, their number.
     """
+
+    later = frozenset({"content", "classes"})
 
     name: str
     class_list: str | None = None
     train_samples: int | None = None
     test_samples: int | None = None
+    content: str | None = None
+    classes: int | None = None
 
     @property
     def id(self) -> str:
-        """Name of the store: the dataset's, with its limits if it has any."""
+        """Name of the store: the dataset's, with its content and limits if it has any."""
         limits = (
+            ("", self.content),
             ("classes", self.class_list),
             ("train", self.train_samples),
             ("test", self.test_samples),
@@ -59,9 +76,16 @@ class Task(Spec):
 
 
 class ModelSpec(Spec):
-    """An architecture and its parametrisation."""
+    """An architecture and its parametrisation.
 
-    kind: Literal["mlp", "cnn", "myrtle5", "myrtle7", "myrtle10"]
+    Of kind `module`, `function` (`package.module:name`) called with the shape of a sample, the
+    number of outputs and `arguments` gives the network; `source_digest` is the SHA-256 of the
+    sources behind it. Its `depth` and `width` are the arguments of these names, or 1.
+    """
+
+    later = frozenset({"function", "arguments", "source_digest"})
+
+    kind: Literal["mlp", "cnn", "myrtle5", "myrtle7", "myrtle10", "module"]
     depth: int
     width: int
     activation: Literal["relu", "tanh", "gelu", "erf"] = "relu"
@@ -69,6 +93,13 @@ class ModelSpec(Spec):
     parametrisation: Literal["standard", "ntk"] = "standard"
     weight_std: float | None = None
     bias_std: float | None = None
+    function: str | None = None
+    arguments: dict[str, bool | int | float | str] = {}
+    source_digest: str | None = None
+
+    def __hash__(self) -> int:
+        """As a dict has none."""
+        return hash(self.model_dump_json())
 
 
 class OptimizerSpec(Spec):

@@ -59,7 +59,7 @@ def without_absent(config: Config, is_there: Callable[[Dataset], bool]) -> tuple
             dataset = dataset_of(config, variant)
             if experiment.absent == "leave_out" and not is_there(dataset):
                 del kept[key]
-                left_out.append(f"{name}.{key} ({dataset.name})")
+                left_out.append(f"{name}.{key} ({dataset.known_as})")
         experiments[name] = experiment.model_copy(update={"variants": kept})
     there = {
         name: each

@@ -4,6 +4,10 @@ An analysis with its figure is one file of a paper's folder: see `config.analyse
 Imports `config`, `fits`, `statistics` and `stores`.
 """
 
+from ntkscope.runtime.imports import need_extra
+
+need_extra("workflow", __name__, "matplotlib", "pandas", "pydantic", "seaborn")
+
 from ntkscope.figures.draw import draw_figure
 
 __all__ = ["draw_figure"]

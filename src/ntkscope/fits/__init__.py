@@ -5,6 +5,10 @@ figures and papers are drawn from. What belongs to one paper lies in a folder of
 nothing else here imports. Imports `config`, `statistics`, `stores`.
 """
 
+from ntkscope.runtime.imports import need_extra
+
+need_extra("workflow", __name__, "pandas", "pydantic", "statsmodels")
+
 from ntkscope.fits.boundary_window import BoundaryWindow
 from ntkscope.fits.collect import collect_metrics
 from ntkscope.fits.effects import QUANTITIES, Quantity

@@ -24,7 +24,7 @@ from ntkscope.fits.laws import sweep_results
 from ntkscope.fits.rows import as_rows
 from ntkscope.fits.seed_values import seed_values
 from ntkscope.statistics.paired import ZeroTests, against_zero, median, t_interval
-from ntkscope.stores import read_netcdf, write_netcdf
+from ntkscope.stores import atomic, read_netcdf, write_netcdf
 
 _MEANINGS = {
     "estimate": "mean over seeds",
@@ -93,10 +93,8 @@ def fit_experiment(
     rows = as_rows(fits)
     record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(fits, output_nc, "fits", record)
-    table_csv.parent.mkdir(parents=True, exist_ok=True)
-    partial = table_csv.with_name(f".{table_csv.name}.partial")
-    rows.to_csv(partial, index=False, float_format="%.6g")
-    partial.replace(table_csv)
+    with atomic(table_csv) as partial:
+        rows.to_csv(partial, index=False, float_format="%.6g")
 
 
 def fit(

@@ -28,7 +28,7 @@ from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.precision import float32_products
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, Workplace, ZarrStore
+from ntkscope.stores import Array, JobDirectory, ZarrStore
 
 _BLOCK_BYTES = 2**26  # of the largest tensor in a block of snapshots
 _WHOLE_BYTES = 2**28  # of the kernels of one snapshot, from which on they go tile by tile
@@ -50,7 +50,7 @@ class _Asked:
     identity: dict[str, Any]
     record: dict[str, Any]
 
-    def fill(self, place: Workplace, path: Path, part: tuple[int, int]) -> ZarrStore:
+    def fill(self, place: JobDirectory, path: Path, part: tuple[int, int]) -> ZarrStore:
         """Every n-th unit of work from the i-th on, part = (i, n), as far as it is not done."""
         store = begin_store(self.job, self.way, path, self.record)
         done = store.mask
@@ -58,7 +58,7 @@ class _Asked:
         todo = [unit for unit in mine if not self.way.is_done(unit, done)]
         what = f"{self.job.run.id} {self.job.kernel.id}"
         for _ in progress(self.way.take(todo, store), len(todo), what):
-            place.beat()
+            place.heartbeat()
         return store
 
 
@@ -85,7 +85,7 @@ def take_kernels(
         output: the store to make: `ntk` (seed, snapshot, sample, sample2), or with `output` and
             `output2` (kind full); `layer_ntk` with `layer`; coordinates seed, step, task, layer,
             image, label. A seed that diverged has NaN kernels.
-        state: the job's workplace: killed and called again, the kernels already taken are kept,
+        state: the job's directory: killed and called again, the kernels already taken are kept,
             those of parts (`take_part`) too.
         stage: digest of the stage's sources: another one's state is not used.
         device, threads: as in `train_task`.
@@ -98,7 +98,7 @@ def take_kernels(
         asked = _ask(
             run, kernel, images_path, snapshots_path, stage, choose_device(device), threads, memory
         )
-        with Workplace(state, asked.identity) as place:
+        with JobDirectory(state, asked.identity) as place:
             _adopt(_shared(state, asked), place)
             store = asked.fill(place, place.store, (0, 1))
             record = asked.record | {"wall_seconds": time.monotonic() - began}
@@ -135,7 +135,7 @@ def take_part(
             run, kernel, images_path, snapshots_path, stage, choose_device(device), threads, memory
         )
         mine = _parts(state) / f"{part[0]}of{part[1]}"
-        with Workplace(mine, asked.identity) as place:
+        with JobDirectory(mine, asked.identity) as place:
             asked.fill(place, _shared(state, asked), part)
 
 
@@ -180,7 +180,7 @@ def _shared(state: Path, asked: _Asked) -> Path:
     return _parts(state) / f"{digest(asked.identity)}.zarr"
 
 
-def _adopt(shared: Path, place: Workplace) -> None:
+def _adopt(shared: Path, place: JobDirectory) -> None:
     """Go on with the store of the parts, where there is one."""
     if shared.exists():
         place.clear_store()
@@ -199,8 +199,8 @@ class _Blocks:
 
     def units(self) -> list[slice]:
         """Blocks of snapshots."""
-        starts = range(0, self._count, self._size)
-        return [slice(start, min(start + self._size, self._count)) for start in starts]
+        output_vectors = range(0, self._count, self._size)
+        return [slice(start, min(start + self._size, self._count)) for start in output_vectors]
 
     def is_done(self, unit: slice, mask: np.ndarray) -> bool:
         """Whether all its snapshots are."""
@@ -218,12 +218,9 @@ class _Blocks:
             yield
 
     def _write(self, store: ZarrStore, block: slice, found: Tensor) -> None:
-        """`found` [S·B, layer, N(·K), N(·K)] into the arrays of the store."""
+        """`found` [S·B, layer, N, (K,) N, (K)] into the arrays of the store."""
         by_layer = found.unflatten(0, (self._job.seeds, -1)).cpu()
         whole = by_layer.sum(2)
-        if self._job.kernel.kind == "full":
-            samples = len(self._job.inputs)
-            whole = whole.unflatten(-1, (samples, -1)).unflatten(-3, (samples, -1))
         store.write("ntk", (slice(None), block), whole.numpy())
         if self._job.kernel.by_layer:
             store.write("layer_ntk", (slice(None), block), by_layer.numpy())

@@ -15,10 +15,28 @@ from ntkscope.models.architecture import (
     GlobalAvgPool,
     Layer,
 )
+from ntkscope.models.definition import Definition, of_layers
+from ntkscope.models.user_module import UserModule
 
 # Convolutions between poolings: Myrtle networks (Shankar et al. 2020, "Neural kernels without
 # tangents", section 5).
 _MYRTLE = {"myrtle5": (2, 1, 1), "myrtle7": (2, 2, 2), "myrtle10": (3, 3, 3)}
+
+
+def define(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Definition:
+    """The definition of a network.
+
+    Args:
+        spec: kind, sizes and parametrisation, or the user's function.
+        shape: of a sample as it is stored: (y, x, channel) of images.
+        outputs: number of logits.
+    """
+    function = getattr(spec, "function", None)
+    if function is not None:
+        arguments = dict(getattr(spec, "arguments", None) or {})
+        return Definition(UserModule(function, arguments, (shape[-1], *shape[:-1]), outputs))
+    height, width, channels = shape
+    return of_layers(architecture(spec, (height, width, channels), outputs))
 
 
 def architecture(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> Architecture:

@@ -23,11 +23,10 @@ KINDS = {
 EMPIRICAL_KINDS = {
     **KINDS,
     "diagonal": "Θ[n,m,k] = ⟨∂f_k(x_n)/∂θ, ∂f_k(x_m)/∂θ⟩: every output with itself only",
-    "layers": "the trace NTK of each module's own parameters θ_l; they sum to the trace NTK",
 }
 """Those that `empirical_ntk` has besides."""
 
-Pairs = Literal["summed", "own", "every"]
+OutputPairs = Literal["trace", "diagonal", "full"]
 """Of cotangents (k, l): Σ_k (k, k) as [n, m]; each (k, k) as [R, n, m]; all as [R, n, R, m]."""
 
 
@@ -36,12 +35,12 @@ def normalisation(kind: str) -> str:
     return EMPIRICAL_KINDS[kind]
 
 
-def pairs_of(kind: str) -> Pairs:
+def pairs_of(kind: str) -> OutputPairs:
     """Which pairs of cotangents a kind of kernel is made of."""
-    return {"full": "every", "diagonal": "own"}.get(kind, "summed")  # type: ignore[return-value]
+    return {"full": "full", "diagonal": "diagonal"}.get(kind, "trace")  # type: ignore[return-value]
 
 
-def cotangents(kind: str, outputs: int, like: Tensor) -> Tensor:
+def output_vectors_of(kind: str, outputs: int, like: Tensor) -> Tensor:
     """The vectors [R, K] that are sent back: R = K unit vectors, or one for the pseudo-NTK."""
     if kind == "pseudo":
         return torch.full((1, outputs), outputs**-0.5, dtype=like.dtype, device=like.device)

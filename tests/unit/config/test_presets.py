@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -116,14 +117,23 @@ def test_a_value_more_in_a_sweep_keeps_all_runs(values: dict[str, Any]) -> None:
     assert ids(changed(values, path, [64, 128, 256, 512, 1024, 2048]))[0] > runs
 
 
-def test_examples_of_the_readme_load(values: dict[str, Any]) -> None:
+def test_examples_of_the_readme_load(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mynets.py").write_text("def build(shape, outputs, width, residual): ...")
+    (tmp_path / "mine").mkdir()
+    arrays = {"inputs": np.eye(1000), "labels": np.arange(1000) % 10}
+    np.savez(tmp_path / "mine" / "flowers.npz", **arrays)
+    monkeypatch.chdir(tmp_path)
     text = (ROOT / "config/README.md").read_text(encoding="utf-8")
     blocks = [block.split("```")[0] for block in text.split("```yaml\n")[1:]]
-    assert len(blocks) == 8
+    assert len(blocks) == 10
     for block in blocks:
         example = yaml.safe_load(block)
+        dataset = example.pop("dataset", values["dataset"])
         example = example.get("experiments", {"reactivation": example})["reactivation"]
         config = {**values, "experiments": {"reactivation": {**_experiment(values), **example}}}
+        config["dataset"] = dataset
         if "kind" in example.get("model", {"kind": 0}):
             load_config(config)
 

@@ -28,8 +28,8 @@ def test_equals_the_way_by_patches(monkeypatch, how, cache, dtype):
     a = torch.randn(4, 3, 9, 8, dtype=dtype)
     g = torch.randn(4, 2, *layer(a).shape[1:], dtype=dtype)
     with torch.no_grad():
-        expected = materialise(outer_products(layer, a, g, 4)).of
-        found = convolution_gradients(layer, a, g).of
+        expected = materialise(outer_products(layer, a, g, 4)).values
+        found = convolution_gradients(layer, a, g).values
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 

@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ntkscope.errors import ModelError
-from ntkscope.kernels.jacobian import jacobian_layer_ntks
 from ntkscope.ntk import empirical_ntk
-from ntkscope.ntk.empirical.budget import parse_bytes, portions
+from ntkscope.ntk.empirical.budget import choose_blocking, parse_bytes
 from ntkscope.ntk.empirical.gram.outer_product import add_factored
-from ntkscope.ntk.empirical.gram.readout import one_cotangent
+from ntkscope.ntk.empirical.gram.readout import collapse_readout
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
-from ntkscope.ntk.empirical.layer_gradients import terms_of
+from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.planner import make_plan
+from tests.oracles.jacobian import jacobian_layer_ntks
 from tests.oracles.networks import NAMES, network
 from tests.oracles.ntk import ntk, of_kind
 
 torch.set_num_threads(1)
-KINDS = ("trace", "full", "pseudo", "diagonal")  # layers is a trace NTK for each layer
+KINDS = ("trace", "full", "pseudo", "diagonal")
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop|Using padding='same'")
 
 
@@ -64,13 +64,10 @@ def test_every_strategy_gives_the_same(name):
             assert relative_error(found, of_kind(full, kind)) < 1e-10
 
 
-def test_kind_layers_is_the_trace_ntk_of_each_layer():
+def test_layer_ntks_sum_to_the_whole():
     model, x1, x2 = network("residual batch norm")
     for other in (None, x2):
-        layers = empirical_ntk(model, x1, other, kind="layers")
-        by_layer = empirical_ntk(model, x1, other, by_layer=True)
-        assert list(layers) == list(by_layer)
-        assert all(torch.equal(layers[name], by_layer[name]) for name in layers)
+        layers = empirical_ntk(model, x1, other, by_layer=True)
         whole = empirical_ntk(model, x1, other)
         torch.testing.assert_close(sum(layers.values()), whole, rtol=1e-12, atol=1e-12)
 
@@ -150,16 +147,16 @@ def test_below_a_readout_one_cotangent_will_do():
     relu = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
     relu, x = relu.double(), torch.randn(7, 4, dtype=torch.float64)
     plan = make_plan(relu, x, None, "trace")
-    left, right = (terms_of(relu, plan, part) for part in (x[:3], x[3:]))
-    reduced = {name: one_cotangent(left[name], right[name]) for name in left}
-    assert {name: a.gradients.shape[3] for name, (a, _) in reduced.items()} == {
+    left, right = (per_sample_gradients(relu, plan, part) for part in (x[:3], x[3:]))
+    reduced = {name: collapse_readout(left[name], right[name]) for name in left}
+    assert {name: a.output_gradients.shape[3] for name, (a, _) in reduced.items()} == {
         "0": 3,
         "2": 1,
         "4": 3,
     }
     found, expected = torch.zeros(3, 4).double(), torch.zeros(3, 4).double()
-    add_factored(found, *reduced["2"], "summed")
-    add_factored(expected, left["2"], right["2"], "summed")
+    add_factored(found, *reduced["2"], "trace")
+    add_factored(expected, left["2"], right["2"], "trace")
     torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-13)
 
 
@@ -273,12 +270,12 @@ def test_a_budget_is_kept():
     assert parse_bytes("2GB") == 2 * 10**9
     assert parse_bytes("1KiB") == parse_bytes(1024) == 1024
     for memory in (10_000, 100_000, 10**6):
-        split = portions(memory, samples=1000, working=500, terms=300)
-        assert split.chunk * (500 + 300) + split.held * 300 <= memory
-        assert split.chunk * 500 + (split.beside + split.held) * 300 <= memory
-        assert min(split.held, split.beside, split.chunk) >= 1
-    assert portions(None, samples=1000, working=500, terms=300).held == 1000
-    assert portions("2MB", 1000, 500, 300) == portions(None, 1000, 500, 300)
+        blocking = choose_blocking(memory, samples=1000, working=500, gradients=300)
+        assert blocking.batch * (500 + 300) + blocking.row_block * 300 <= memory
+        assert blocking.batch * 500 + (blocking.column_block + blocking.row_block) * 300 <= memory
+        assert min(blocking.row_block, blocking.column_block, blocking.batch) >= 1
+    assert choose_blocking(None, samples=1000, working=500, gradients=300).row_block == 1000
+    assert choose_blocking("2MB", 1000, 500, 300) == choose_blocking(None, 1000, 500, 300)
 
 
 def test_without_a_budget_half_of_what_is_free_is_used(monkeypatch):

@@ -6,9 +6,9 @@ from torch import nn
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk import empirical_ntk
-from ntkscope.ntk.empirical.assembly import samples_first
-from ntkscope.ntk.empirical.engine import kernels
-from ntkscope.ntk.empirical.output_blocks import Part, parts
+from ntkscope.ntk.empirical.assembly import outputs_last
+from ntkscope.ntk.empirical.engine import compute_kernels
+from ntkscope.ntk.empirical.output_blocks import OutputBlock, output_blocks
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
 from tests.oracles.networks import NAMES, network
@@ -39,7 +39,7 @@ def test_outputs_in_parts_give_the_same(two_outputs_at_once, name, kind, force):
 
 def test_layers_in_parts_sum_to_the_whole(two_outputs_at_once):
     model, x, _ = network("residual batch norm")
-    found = empirical_ntk(model, x, kind="layers")
+    found = empirical_ntk(model, x, by_layer=True)
     torch.testing.assert_close(sum(found.values()), empirical_ntk(model, x), rtol=1e-12, atol=1e-12)
 
 
@@ -57,7 +57,7 @@ def test_where_not_a_sample_fits_with_all_outputs_some_of_them_do(kind, samples)
     model, x = many_outputs()
     x = x[:samples]
     plan = make_plan(model, x, None, kind)
-    budget = (plan.working_bytes + plan.term_bytes) // 4
+    budget = (plan.working_bytes + plan.gradient_bytes) // 4
     found = empirical_ntk(model, x, kind=kind, memory=budget if kind != "pseudo" else 10**8)
     whole = empirical_ntk(model, x, kind=kind, memory=10**9)
     torch.testing.assert_close(found, whole, rtol=1e-11, atol=1e-11)
@@ -67,7 +67,7 @@ def test_all_outputs_go_at_once_where_there_is_room():
     model, x = many_outputs()
     plan = make_plan(model, x, None, "full")
     for memory in (None, 10**9):
-        (only,) = parts(plan, memory, len(x), 0, None)
+        (only,) = output_blocks(plan, memory, len(x), 0, None)
         assert only.own
         assert only.rows == slice(0, 50)
 
@@ -81,7 +81,8 @@ def test_memory_is_spared_where_it_hardly_takes_longer(monkeypatch):
 
     def at_once(*, sparing):
         return [
-            len(some.plan.starts) for some in parts(plan, 10**10, 400, 0, None, sparing=sparing)
+            len(some.plan.output_vectors)
+            for some in output_blocks(plan, 10**10, 400, 0, None, sparing=sparing)
         ]
 
     assert at_once(sparing=False) == at_once(sparing=True) == [16]  # too little to be spared
@@ -99,28 +100,28 @@ def test_memory_is_spared_where_it_hardly_takes_longer(monkeypatch):
 def test_the_fewer_outputs_the_more_samples_are_held():
     model, x = many_outputs()
     plan = make_plan(model, x, None, "trace")
-    some = list(parts(plan, plan.working_bytes // 3, 1000, 0, None))
+    some = list(output_blocks(plan, plan.working_bytes // 3, 1000, 0, None))
     assert [part.rows.start for part in some] == [0, *(part.rows.stop for part in some[:-1])]
     assert some[-1].rows.stop == 50
     part = some[0]
-    R, split = len(part.plan.starts), part.split
+    R, blocking = len(part.plan.output_vectors), part.blocking
     assert R < 50
-    kept = (split.held + split.beside) * part.plan.term_bytes
-    assert split.chunk * part.plan.working_bytes + kept <= plan.working_bytes // 3
+    kept = (blocking.row_block + blocking.column_block) * part.plan.gradient_bytes
+    assert blocking.batch * part.plan.working_bytes + kept <= plan.working_bytes // 3
 
 
 def test_pairs_of_different_outputs_are_taken_once():
     model, x = many_outputs()
     plan = make_plan(model, x, None, "full")
-    budget = (plan.working_bytes + plan.term_bytes) // 4
+    budget = (plan.working_bytes + plan.gradient_bytes) // 4
 
-    def pairs(some: list[Part]) -> list[tuple[int, int]]:
+    def pairs(some: list[OutputBlock]) -> list[tuple[int, int]]:
         return [(part.rows.start, part.columns.start) for part in some]
 
-    upper = pairs(list(parts(plan, budget, 9, 0, None)))
+    upper = pairs(list(output_blocks(plan, budget, 9, 0, None)))
     assert len(upper) > 1
     assert all(row <= column for row, column in upper)
-    every = pairs(list(parts(plan, budget, 9, 9, None)))
+    every = pairs(list(output_blocks(plan, budget, 9, 9, None)))
     assert set(every) >= set(upper) | {(column, row) for row, column in upper}
 
 
@@ -135,9 +136,9 @@ def test_not_even_one_output_fits():
 def test_columns_beside_the_rows_count_too():
     model, x = many_outputs()
     plan = make_plan(model, x, x, "trace")
-    rows = len(x) * plan.term_bytes + len(x) * (plan.working_bytes + plan.term_bytes)
-    (only,) = parts(plan, rows, len(x), 10**6, len(x))
-    assert only.split.beside < 10**6
-    found = kernels(model, plan, x, x, by_layer=False, memory=rows)[""]
-    expected = samples_first(empirical_ntk(model, x), "summed")
+    rows = len(x) * plan.gradient_bytes + len(x) * (plan.working_bytes + plan.gradient_bytes)
+    (only,) = output_blocks(plan, rows, len(x), 10**6, len(x))
+    assert only.blocking.column_block < 10**6
+    found = compute_kernels(model, plan, x, x, by_layer=False, memory=rows)[""]
+    expected = outputs_last(empirical_ntk(model, x), "trace")
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

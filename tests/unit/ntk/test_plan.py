@@ -6,12 +6,12 @@ from torch import nn
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk import empirical_ntk, plan_ntk
-from ntkscope.ntk.empirical.costs import NOMINAL, Rates, Work
+from ntkscope.ntk.empirical.costs import REFERENCE_THROUGHPUT, Cost, Throughput
 from ntkscope.ntk.empirical.gradients.factors import bytes_per_sample
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
-from ntkscope.ntk.empirical.layer_gradients import terms_of
+from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.planner import make_plan
-from ntkscope.ntk.empirical.throughput import rates_of
+from ntkscope.ntk.empirical.throughput import measured_throughput
 from tests.oracles.networks import NAMES, network
 
 torch.set_num_threads(1)
@@ -59,21 +59,21 @@ def test_a_plan_refuses_what_has_no_kernel():
 def test_the_memory_of_what_is_kept_is_foreseen(name, force):
     model, x, _ = network(name)
     plan = make_plan(model, x, None, "trace", force)
-    kept = sum(bytes_per_sample(term) for term in terms_of(model, plan, x).values())
-    assert kept <= plan.term_bytes <= 1.3 * kept
+    kept = sum(bytes_per_sample(term) for term in per_sample_gradients(model, plan, x).values())
+    assert kept <= plan.gradient_bytes <= 1.3 * kept
 
 
 def test_the_calibration_is_measured_once():
     device = torch.device("cpu")
-    rates = rates_of(device, torch.float32)
-    assert rates is rates_of(device, torch.float32)
-    assert rates.multiply_adds > 0
-    assert rates.elements > 0
+    throughput = measured_throughput(device, torch.float32)
+    assert throughput is measured_throughput(device, torch.float32)
+    assert throughput.multiply_adds > 0
+    assert throughput.elements > 0
 
 
 def test_time_is_that_of_products_and_of_what_is_passed_over():
-    assert Rates(10.0, 2.0).seconds(Work(50.0, 4.0)) == 7.0
-    assert (Work(1.0, 2.0) + Work(3.0, 4.0)).flops == 14.0
+    assert Throughput(10.0, 2.0).seconds(Cost(50.0, 4.0)) == 7.0
+    assert (Cost(1.0, 2.0) + Cost(3.0, 4.0)).flops == 14.0
 
 
 def test_deep_narrow_images_are_taken_by_pixels():
@@ -88,7 +88,7 @@ def test_deep_narrow_images_are_taken_by_pixels():
     def chosen(channels, size):
         model, x = Deep(channels, size), torch.zeros(500, channels, size, size)
         model(x[:1])
-        plan = make_plan(model, x, None, "trace", rates=NOMINAL)
+        plan = make_plan(model, x, None, "trace", throughput=REFERENCE_THROUGHPUT)
         return plan.layers[0].strategy
 
     assert chosen(channels=256, size=2) == "pixels"

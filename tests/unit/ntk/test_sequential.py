@@ -8,9 +8,9 @@ from ntkscope.config.specs import ModelSpec
 from ntkscope.models import build_network
 from ntkscope.models.zoo import architecture
 from ntkscope.ntk import empirical_ntk, plan_ntk
-from ntkscope.ntk.empirical.engine import layer_ntks
+from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.planner import make_plan
-from ntkscope.ntk.empirical.sequential.recognise import straight_steps
+from ntkscope.ntk.empirical.sequential.recognise import sequential_layers
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
 from tests.oracles.networks import NAMES, network
 from tests.oracles.ntk import ntk
@@ -43,7 +43,7 @@ def test_which_networks_are_straight():
     found = []
     for name in NAMES:
         model, x, _ = network(name)
-        if make_plan(model, x, None, "trace").steps is not None:
+        if make_plan(model, x, None, "trace").sequential_layers is not None:
             found.append(name)
     assert found == _STRAIGHT
 
@@ -54,10 +54,10 @@ def test_as_by_recording(name, kind):
     model, x1, x2 = network(name)
     for other in (None, x2):
         plan = make_plan(model, x1, other, kind)
-        by_formula = layer_ntks(model, x1, other, kind, plan=plan)
+        by_formula = compute_kernels(model, plan, x1, other, by_layer=True)
         recorded = make_plan(model, x1, other, kind)
-        recorded.steps = None
-        by_recording = layer_ntks(model, x1, other, kind, plan=recorded)
+        recorded.sequential_layers = None
+        by_recording = compute_kernels(model, recorded, x1, other, by_layer=True)
         assert list(by_formula) == list(by_recording)
         for layer, found in by_formula.items():
             torch.testing.assert_close(found, by_recording[layer], rtol=1e-12, atol=1e-12)
@@ -80,7 +80,7 @@ def test_our_own_networks_are_straight_and_right(kind, parametrisation):
     model = build_network(architecture(spec, (8, 8, 2), 3), seed=0).double()
     x = torch.randn(4, 2, 8, 8, generator=torch.Generator().manual_seed(0)).double()
     plan = plan_ntk(model, x)
-    assert plan.steps is not None
+    assert plan.sequential_layers is not None
     expected = ntk(model, x, x, "trace")
     found = empirical_ntk(model, x, plan=plan)
     assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
@@ -89,7 +89,7 @@ def test_our_own_networks_are_straight_and_right(kind, parametrisation):
 def singles(name, kind="trace"):
     model, x, _ = network(name)
     plan = make_plan(model, x, None, kind)
-    return {layer.name for layer in plan.layers if layer.sizes and layer.sizes.single}
+    return {layer.name for layer in plan.layers if layer.shape and layer.shape.collapsed}
 
 
 def test_one_cotangent_stands_for_all_just_below_the_readout():
@@ -108,9 +108,9 @@ def test_what_one_cotangent_saves_is_planned():
     torch.manual_seed(0)
     layers = [nn.Linear(20, 30), nn.Tanh(), nn.Linear(30, 30), nn.Tanh(), nn.Linear(30, 10)]
     first, second, _ = plan_ntk(nn.Sequential(*layers), torch.randn(9, 20)).layers
-    assert first.work.flops > 5 * second.work.flops
-    assert first.kept.each > 0
-    assert second.kept.each == 0
+    assert first.cost.flops > 5 * second.cost.flops
+    assert first.kept.per_output_vector > 0
+    assert second.kept.per_output_vector == 0
 
 
 class _Doubled(nn.Sequential):
@@ -192,15 +192,15 @@ def test_what_is_not_straight_is_recorded(name):
     make, shape = _OTHERS[name]
     torch.manual_seed(0)
     model, x = make().double(), torch.randn(5, *shape).double()
-    assert straight_steps(model, x) is None
+    assert sequential_layers(model, x) is None
 
 
 def test_hooks_on_all_modules_are_seen():
     model, x = nn.Sequential(nn.Linear(3, 2)), torch.randn(5, 3)
-    assert straight_steps(model, x) is not None
+    assert sequential_layers(model, x) is not None
     handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
     try:
-        assert straight_steps(model, x) is None
+        assert sequential_layers(model, x) is None
     finally:
         handle.remove()
 
@@ -208,8 +208,8 @@ def test_hooks_on_all_modules_are_seen():
 def test_what_autograd_contradicts_is_recorded(monkeypatch):
     model, x, _ = network("straight, pooled last")
     monkeypatch.setattr(nn.AvgPool2d, "forward", lambda self, x: 3 * x[..., ::2, ::2])
-    assert straight_steps(model, x) is not None
-    assert make_plan(model, x, None, "trace").steps is None
+    assert sequential_layers(model, x) is not None
+    assert make_plan(model, x, None, "trace").sequential_layers is None
     found, expected = empirical_ntk(model, x), ntk(model, x, x, "trace")
     assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
 

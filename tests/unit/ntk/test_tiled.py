@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import ntkscope
 from ntkscope.errors import ModelError, StoreError
+from ntkscope.identity import sources_digest
 from ntkscope.kernels import stage, take_kernels, take_part
 from ntkscope.ntk import KINDS, empirical_ntk, write_ntk
 from ntkscope.ntk.tiled import grid as grids
@@ -110,8 +113,13 @@ def test_stopped_after_any_write_it_ends_with_the_same_bytes(tmp_path, monkeypat
 def test_what_is_complete_is_not_computed_again(tmp_path, monkeypatch):
     write_ntk(tmp_path / "a.zarr", network(), inputs(11), tile=4, part=(0, 2))
     tiles, calls = sys.modules["ntkscope.ntk.tiled.tiled_kernel"], []
-    compute = tiles.layer_ntks
-    monkeypatch.setattr(tiles, "layer_ntks", lambda *a, **k: calls.append(1) or compute(*a, **k))
+    compute = tiles.compute_kernels
+
+    def counted(*arguments, **options):
+        calls.append(1)
+        return compute(*arguments, **options)
+
+    monkeypatch.setattr(tiles, "compute_kernels", counted)
     assert write_ntk(tmp_path / "a.zarr", network(), inputs(11), tile=4)
     assert len(calls) == 3
     assert write_ntk(tmp_path / "a.zarr", network(), inputs(11), tile=4)
@@ -371,3 +379,31 @@ def test_time_grows_as_the_square_and_memory_does_not(tmp_path):
         assert kilobytes * 1024 < 200e6
     exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
     assert exponent < 2.2
+
+
+def test_the_engine_of_a_store_is_the_instrument_and_no_stage(tmp_path):
+    """A store half written is gone on with after a stage was edited, not after its engine was."""
+    package = tmp_path / "ntkscope"
+    shutil.copytree(Path(ntkscope.__file__).parent, package)
+    entrance = "ntkscope.ntk.tiled.write"
+    before = sources_digest(package, entrance)
+    for stage_of_it in (
+        "kernels/stage.py",
+        "training/task.py",
+        "metrics/cka.py",
+        "stores/netcdf.py",
+    ):
+        append(package / stage_of_it, "EDITED = 1\n")
+    assert sources_digest(package, entrance) == before
+    for source in ("ntk/empirical/engine.py", "ntk/tiled/grid.py", "runtime/matmul.py"):
+        append(package / source, "EDITED = 1\n")
+        changed = sources_digest(package, entrance)
+        assert changed != before
+        before = changed
+    write_ntk(tmp_path / "a.zarr", network(), inputs(5))
+    attrs = read_store(tmp_path / "a.zarr", "kernels").attrs
+    assert attrs["kernel_of"]["engine"] == sources_digest(Path(ntkscope.__file__).parent, entrance)
+
+
+def append(file, text):
+    file.write_text(file.read_text(encoding="utf-8") + text, encoding="utf-8")

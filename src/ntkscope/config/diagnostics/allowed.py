@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from ntkscope.config.sections import NAME, Config
+from ntkscope.config.sections import FUNCTION, IDENTIFIER, NAME, Config
 
 Node = dict[str, Any]
 Key = tuple[str | int, ...]
@@ -116,12 +116,16 @@ def words(node: Node) -> str:
     if "properties" in node:
         return f"a section with any of the keys {', '.join(node['properties'])}"
     if "patternProperties" in node:
+        if IDENTIFIER in node["patternProperties"]:
+            return "a section of names of Python's, each with a value or a list (a sweep)"
         return f"at least one section under a name of its own: {_NAME_WORDS}"
     return _either(choices(node)) or _plain_words(node)
 
 
 def _plain_words(node: Node) -> str:
     match node["type"]:
+        case ["boolean", "number", "string"]:
+            return "true, false, a number or text"
         case "array":
             return f"a list of at least one value, none twice; each {words(node['items'])}"
         case "boolean":
@@ -132,6 +136,8 @@ def _plain_words(node: Node) -> str:
             return f"a number {_bounds(node)}".strip()
         case "string" if node.get("pattern") == NAME:
             return f"a name: {_NAME_WORDS}"
+        case "string" if node.get("pattern") == FUNCTION:
+            return "package.module:function"
     return "text"
 
 

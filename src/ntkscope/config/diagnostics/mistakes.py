@@ -26,6 +26,7 @@ from ntkscope.config.diagnostics.allowed import (
 )
 from ntkscope.config.diagnostics.nearest import did_you_mean, nearest
 from ntkscope.config.diagnostics.origins import MISSING, Key, Origins, value_at
+from ntkscope.config.diagnostics.renamed import renamed
 from ntkscope.config.sections import Experiment
 
 _NO_POINT = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
@@ -136,6 +137,9 @@ def _unknown(key: Key, values: Any, origins: Origins) -> Mistake:
     allowed = f"the keys {', '.join(known)}"
     if (merged := _merged_from_another(key, values, origins)) is not None:
         return merged
+    if (now := renamed(key)) is not None:
+        text = f"there is no such key since version {now.since}"
+        return Mistake(key, text, remedy=now.remedy)
     name, colon, value = word.partition(":")
     if colon and nearest(name, known):
         remedy = f"write a space after the colon: {nearest(name, known)}: {value}"
@@ -206,7 +210,8 @@ def _types(node: Node) -> set[str]:
         one = node["anyOf"][0]
         both = {kind for option in node["anyOf"] for kind in _types(option)}
         return _types(one) if "array" in both else both
-    return {node.get("type", "object")}
+    kind = node.get("type", "object")
+    return set(kind) if isinstance(kind, list) else {kind}
 
 
 def _hint(value: Any, types: set[str]) -> str:

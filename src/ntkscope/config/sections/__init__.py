@@ -1,10 +1,11 @@
 """The configuration a user writes, one model a section. A list for one value is a sweep.
 
-These models check each value by itself; `expand` checks what values mean together.
-Imports the names of the analyses, and nothing else of ntkscope.
+These models check each value by itself; `expand` checks what values mean together. Imports the
+names of analyses; those of data sets are looked up when a value is checked.
 """
 
 from ntkscope.config.sections.base import (
+    IDENTIFIER,
     NAME,
     Distinct,
     Name,
@@ -16,13 +17,24 @@ from ntkscope.config.sections.base import (
 )
 from ntkscope.config.sections.data import Dataset
 from ntkscope.config.sections.experiment import Config, Experiment, Variant
-from ntkscope.config.sections.models import CNN, MLP, Activation, Model, Myrtle, Regime
+from ntkscope.config.sections.models import (
+    CNN,
+    FUNCTION,
+    MLP,
+    Activation,
+    Model,
+    Module,
+    Myrtle,
+    Regime,
+)
 from ntkscope.config.sections.output import FigureStyle, Fits, Kernel, Probe, Resources
 from ntkscope.config.sections.streams import ClassSplit, Frequency, Overlap, Relabel, Single, Stream
 from ntkscope.config.sections.training import Snapshots, Training
 
 __all__ = [
     "CNN",
+    "FUNCTION",
+    "IDENTIFIER",
     "MLP",
     "NAME",
     "Activation",
@@ -36,6 +48,7 @@ __all__ = [
     "Frequency",
     "Kernel",
     "Model",
+    "Module",
     "Myrtle",
     "Name",
     "Natural",

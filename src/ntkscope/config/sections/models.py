@@ -6,9 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import KIND, Positive, PositiveFloat, Section, Sweep
+from ntkscope.config.sections.base import (
+    KIND,
+    Identifier,
+    Plain,
+    Positive,
+    PositiveFloat,
+    Section,
+    Sweep,
+)
 
 Activation = Literal["relu", "tanh", "gelu", "erf"]
+FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 _ACTIVATION = "Nonlinearity after every layer but the readout."
 _BIAS = "Whether layers have biases."
 
@@ -44,10 +53,23 @@ class Myrtle(Section):
     bias: Sweep[bool] = Field([True], description=_BIAS)
 
 
+class Module(Section):
+    """A network of the user's own: any function that builds an `nn.Module`."""
+
+    kind: Literal["module"] = Field(description=KIND)
+    function: Annotated[str, Field(pattern=FUNCTION)] = Field(
+        description="`package.module:function`, in the working folder or installed: "
+        "`function(shape, outputs, **arguments)` gives the network. Its code is run.",
+    )
+    arguments: dict[Identifier, Sweep[Plain]] = Field(
+        {},
+        description="Arguments of the function, by name; one called `width` is the run's width.",
+    )
+
+
+Model = Annotated[MLP | CNN | Myrtle | Module, Field(discriminator="kind")]
 REGIME_ROLES = ("feature", "lazy", "ntk")
 """What a regime may be to an analysis."""
-
-Model = Annotated[MLP | CNN | Myrtle, Field(discriminator="kind")]
 
 
 class Regime(Section):

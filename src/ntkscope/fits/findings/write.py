@@ -13,7 +13,7 @@ import xarray as xr
 from ntkscope.fits.findings.claim import SUPPORTED, Finding, judge
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.findings.registry import claims
-from ntkscope.stores import read_netcdf
+from ntkscope.stores import atomic, read_netcdf
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -67,10 +67,8 @@ def write_findings(
         (markdown, as_markdown(found, markdown.parent, record)),
         (tex, as_tex(found)),
     ):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        with atomic(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def find(fits: Mapping[str, xr.Dataset], figures: str, confidence: float) -> list[Finding]:

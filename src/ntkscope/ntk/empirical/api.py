@@ -5,13 +5,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ntkscope.ntk.empirical.budget import free_bytes
-from ntkscope.ntk.empirical.engine import kernels
+from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
-from ntkscope.ntk.empirical.sequential.recognise import known_steps
-from ntkscope.ntk.empirical.throughput import rates_of
-from ntkscope.ntk.empirical.validation import as_found, in_place_refused, refuse
+from ntkscope.ntk.empirical.sequential.recognise import known_layers
+from ntkscope.ntk.empirical.throughput import measured_throughput
+from ntkscope.ntk.empirical.validation import check_model, in_place_explained, preserve_state
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
 
 _SMALL = 2**26  # bytes that are taken without a look at what is free
@@ -35,18 +35,17 @@ def empirical_ntk(
     Args:
         model: maps [N, …] to [N, K], each sample by itself; left as it was found.
         x1: inputs [N, …]; x2: [N2, …], or None for x1.
-        kind: `trace` (mean over outputs, as neural-tangents has it), `full`, `pseudo`, `diagonal`
-            (every output with itself) or `layers` (trace NTKs of the layers); see
-            `kinds.EMPIRICAL_KINDS`.
+        kind: `trace` (mean over outputs, as neural-tangents has it), `full`, `pseudo` or `diagonal`
+            (every output with itself); see `kinds.EMPIRICAL_KINDS`.
         by_layer: a kernel for each module that has parameters of its own; a shared parameter
-            belongs to the first. kind="layers" is kind="trace" with by_layer.
+            belongs to the first.
         memory: budget beside the kernel itself, in bytes or as text ("2GB"): samples, and outputs,
             are taken in parts that fit; the result is the same to rounding, the time may be
             longer. None: half of what is free, or less where that hardly takes longer.
         chunk: at most so many samples in one pass.
         force: for tests: a strategy for all layers that allow it (`strategies.STRATEGIES`).
         plan: of `plan_ntk`, for this model and kind and inputs of this shape; the parameters may
-            have changed since. None: strategies by nominal rates, the same on every machine.
+            have changed since. None: strategies by nominal throughput, the same on every machine.
 
     Returns:
         [N, N2]; [N, K, N2, K] (kind full) or [N, N2, K] (kind diagonal), of which the outputs are
@@ -61,26 +60,29 @@ def empirical_ntk(
         ValueError: an argument that is none of those allowed, or a plan of something else.
     """
     _check(kind, force)
-    refuse(model)
+    check_model(model)
     if plan is not None:
         _check_plan(plan, model, kind)
-    with as_found(model, may_change=plan is None or plan.steps is None), in_place_refused(model):
+    with (
+        preserve_state(model, may_change=plan is None or plan.sequential_layers is None),
+        in_place_explained(model),
+    ):
         if plan is None:
             plan = make_plan(model, x1, x2, kind, force)
         sparing = memory is None
         if memory is None:
             memory = _default(plan, len(x1) + (0 if x2 is None else len(x2)))
-        found = kernels(
+        found = compute_kernels(
             model,
             plan,
             x1,
             x2,
-            by_layer=by_layer or kind == "layers",
+            by_layer=by_layer,
             memory=memory,
             chunk=chunk,
             sparing=sparing,
         )
-    return found[""] if "" in found and not (by_layer or kind == "layers") else found
+    return found if by_layer else found[""]
 
 
 def plan_ntk(
@@ -93,9 +95,9 @@ def plan_ntk(
 ) -> Plan:
     """How `empirical_ntk` would go about it: print it, or hand it to `empirical_ntk`.
 
-    The layers' strategies are those that should be fastest by rates measured on this device, once
-    a process (under 0.3 s). Arguments and errors are those of `empirical_ntk`; only the first two
-    samples are looked at.
+    The layers' strategies are those that should be fastest by the throughput of this device, which
+    is measured once a process (under 0.3 s). Arguments and errors are those of `empirical_ntk`;
+    only the first two samples are looked at.
 
     Returns:
         A plan; as text a table of the layers with strategy, FLOPs of their Gram matrices, memory
@@ -103,23 +105,23 @@ def plan_ntk(
         further passes through the model, which are not counted.
     """
     _check(kind, force)
-    refuse(model)
+    check_model(model)
     like = next(p for p in model.parameters() if p.requires_grad)
-    with as_found(model), in_place_refused(model):
-        return make_plan(model, x1, x2, kind, force, rates_of(like.device, like.dtype))
+    with preserve_state(model), in_place_explained(model):
+        return make_plan(model, x1, x2, kind, force, measured_throughput(like.device, like.dtype))
 
 
 def _default(plan: Plan, samples: int) -> int | None:
     """The budget where none is given; None for kernels so small that no look is worth its time."""
-    if samples * (plan.working_bytes + plan.term_bytes) <= _SMALL:
+    if samples * (plan.working_bytes + plan.gradient_bytes) <= _SMALL:
         return None
-    return int(_FREE * free_bytes(plan.starts.device))
+    return int(_FREE * free_bytes(plan.output_vectors.device))
 
 
 def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
     if plan.model is not model or plan.kind != kind:
         raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
-    if plan.steps is not None and plan.steps != known_steps(model):
+    if plan.sequential_layers is not None and plan.sequential_layers != known_layers(model):
         raise ValueError("the model's layers or hooks have changed since the plan; plan it again")
 
 

@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from dataclasses import dataclass
 
 import psutil
 import torch
-from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from ntkscope.errors import ModelError
 from ntkscope.runtime.allocation import keep_freed_memory
 
+_UNITS = {"": 1, "b": 1} | {
+    f"{prefix}{suffix}": base**power
+    for power, prefix in enumerate("kmgtp", start=1)
+    for suffix, base in (("b", 1000), ("ib", 1024))
+}
 _PASS_BYTES = {"cpu": 3 * 2**25}  # of one forward and backward pass: enough for good products
 _KEPT = 2**28  # bytes that stay with the process
 _PASS_BYTES_ELSEWHERE = 2**31  # what keeps a GPU busy
 
 
 @dataclass(frozen=True)
-class Need:
-    """Bytes a sample: `fixed`, and `each` for every cotangent."""
+class BytesPerSample:
+    """Bytes a sample: `fixed`, and `per_output_vector` for every cotangent."""
 
     fixed: int = 0
-    each: int = 0
+    per_output_vector: int = 0
 
-    def __add__(self, other: Need) -> Need:
-        return Need(self.fixed + other.fixed, self.each + other.each)
+    def __add__(self, other: BytesPerSample) -> BytesPerSample:
+        return BytesPerSample(
+            self.fixed + other.fixed, self.per_output_vector + other.per_output_vector
+        )
 
-    def of(self, cotangents: int) -> int:
+    def total(self, output_vectors: int) -> int:
         """Bytes for so many cotangents."""
-        return self.fixed + self.each * cotangents
+        return self.fixed + self.per_output_vector * output_vectors
 
 
 @dataclass
-class Portions:
+class Blocking:
     """How many samples at once.
 
     Attributes:
-        held: rows whose terms are kept.
-        beside: columns whose terms are kept while they are multiplied with the rows.
-        chunk: differentiated in one pass.
+        row_block: rows whose gradients are kept.
+        column_block: columns whose gradients are kept while they are multiplied with the rows.
+        batch: differentiated in one pass.
     """
 
-    held: int
-    beside: int
-    chunk: int
+    row_block: int
+    column_block: int
+    batch: int
 
 
 def reuse_freed_memory() -> None:
@@ -62,13 +69,11 @@ def parse_bytes(memory: int | str) -> int:
     Raises:
         ValueError: neither.
     """
-    if isinstance(memory, int) and memory > 0:
-        return memory
-    try:
-        found = TypeAdapter(ByteSize).validate_python(memory)
-    except ValidationError as error:
-        raise ValueError(f"memory = {memory!r}; give bytes, or text such as '2GB'") from error
-    return int(found)
+    text = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*([a-z]*)\s*", str(memory).lower())
+    found = int(float(text[1]) * _UNITS.get(text[2], 0)) if text else 0
+    if found < 1:
+        raise ValueError(f"memory = {memory!r}; give bytes, or text such as '2GB'")
+    return found
 
 
 def free_bytes(device: torch.device) -> int:
@@ -83,24 +88,24 @@ def pass_bytes(device: torch.device) -> int:
     return _PASS_BYTES.get(device.type, _PASS_BYTES_ELSEWHERE)
 
 
-def portions(
+def choose_blocking(
     memory: int | str | None,
     samples: int,
     working: int,
-    terms: int,
+    gradients: int,
     chunk: int | None = None,
     others: int = 0,
     one_pass: int = _PASS_BYTES["cpu"],
-) -> Portions:
-    """Split the samples so that a pass, its terms and the terms held fit.
+) -> Blocking:
+    """Split the samples so that a pass, its gradients and the gradients kept fit.
 
     Where a pass takes little more than what is kept of it, all samples make one: nothing is copied.
 
     Args:
-        memory: the budget in bytes or as text; None: everything is held.
+        memory: the budget in bytes or as text; None: everything is kept.
         samples: how many there are.
-        working: bytes a sample in a forward and backward pass.
-        terms: bytes a sample of what is kept of it.
+        working: bytes per sample of a forward and backward pass.
+        gradients: bytes per sample of what is kept of it.
         chunk: at most so many samples a pass.
         others: how many columns there are besides, if they are not the same samples.
         one_pass: bytes that a pass may take at most.
@@ -109,24 +114,24 @@ def portions(
         ModelError: not even two samples fit.
     """
     most = min(samples, chunk or samples)
-    if working > 3 * terms:
+    if working > 3 * gradients:
         most = _evenly(samples, max(1, min(most, one_pass // working)))
     if memory is None:
-        return Portions(samples, sys.maxsize, most)
-    budget, each = parse_bytes(memory), max(working + terms, 1)
-    if (samples + others) * terms + most * each <= budget:
-        return Portions(samples, sys.maxsize, most)
-    passing = max(1, min(most, min(one_pass, budget // 4) // each))
-    room = (budget - passing * each) // max(terms, 1)
-    beside = room // 8
-    held = room - beside
-    if held < 1:
+        return Blocking(samples, sys.maxsize, most)
+    budget, per_sample = parse_bytes(memory), max(working + gradients, 1)
+    if (samples + others) * gradients + most * per_sample <= budget:
+        return Blocking(samples, sys.maxsize, most)
+    batch = max(1, min(most, min(one_pass, budget // 4) // per_sample))
+    left = (budget - batch * per_sample) // max(gradients, 1)
+    columns = left // 8
+    rows = left - columns
+    if rows < 1:
         raise ModelError(
             f"two samples' gradients do not fit into memory = {memory!r}",
             where="memory",
-            remedy=f"give at least {each + terms} bytes, or compute in float32",
+            remedy=f"give at least {per_sample + gradients} bytes, or compute in float32",
         )
-    return Portions(min(held, samples), max(beside, passing), passing)
+    return Blocking(min(rows, samples), max(columns, batch), batch)
 
 
 def _evenly(samples: int, most: int) -> int:

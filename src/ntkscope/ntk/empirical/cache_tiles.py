@@ -14,7 +14,7 @@ _LAUNCH = 2**24  # multiply-adds in the time that one more strip takes of itself
 _PACKING = 25  # rows of a product in the time that the columns' order in memory takes
 
 
-def tiles(n: int, m: int, plan: Plan, same: bool) -> Iterator[tuple[slice, slice]]:
+def cache_tiles(n: int, m: int, plan: Plan, same: bool) -> Iterator[tuple[slice, slice]]:
     """Tiles of [n, m] that cover it, or its upper triangle (same)."""
     high, wide = _shape(n, m, plan, same)
     for row in range(0, n, high):
@@ -29,12 +29,12 @@ def _shape(n: int, m: int, plan: Plan, same: bool) -> tuple[int, int]:
     a triangle take e (n² / 2 + n h / 2) (1 + packing / h) + launch · n / h, e a pair's
     multiply-adds: least at h² = packing · n + 2 launch / e.
     """
-    R = len(plan.starts)
+    R = len(plan.output_vectors)
     rows, columns = plan.samples
     pairs = rows * columns if columns else rows * (rows + 1) / 2
-    each = sum(layer.work.multiply_adds for layer in plan.layers) / max(pairs, 1)
-    if plan.pairs != "summed":
-        most = max(1, math.isqrt(_TILE // (R if plan.pairs == "own" else R**2)))
+    each = sum(layer.cost.multiply_adds for layer in plan.layers) / max(pairs, 1)
+    if plan.pairs != "trace":
+        most = max(1, math.isqrt(_TILE // (R if plan.pairs == "diagonal" else R**2)))
         side = min(most, max(16, math.isqrt(int(_SQUARE / max(each, 1)))))
         return side, side
     high = min(n, _HIGHEST)

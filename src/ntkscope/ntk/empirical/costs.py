@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ntkscope.ntk.kinds import Pairs
+from ntkscope.ntk.kinds import OutputPairs
 
 
 @dataclass(frozen=True)
-class Work:
+class Cost:
     """An amount of arithmetic.
 
     Attributes:
@@ -19,8 +19,8 @@ class Work:
     multiply_adds: float = 0.0
     elements: float = 0.0
 
-    def __add__(self, other: Work) -> Work:
-        return Work(self.multiply_adds + other.multiply_adds, self.elements + other.elements)
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.multiply_adds + other.multiply_adds, self.elements + other.elements)
 
     @property
     def flops(self) -> float:
@@ -28,24 +28,24 @@ class Work:
         return 2 * self.multiply_adds + self.elements
 
 
-def of_product(results: float, depth: float) -> Work:
+def product_cost(results: float, depth: float) -> Cost:
     """A matrix product of so many numbers, each a sum of `depth` products."""
-    return Work(results * depth, results)
+    return Cost(results * depth, results)
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """The sizes on which a layer's cost depends.
+class LayerShape:
+    """The shape on which a layer's cost depends.
 
     Attributes:
-        groups, positions, outputs, width: of its outer products (`factors.OuterProducts`).
+        groups, positions, outputs, width: of its outer products (`factors.FactoredGradients`).
         cotangents: R.
         image: pixels and channels of what a convolution looks at, if it is one.
         kernel: height + width of its kernel.
         samples: from how many samples terms are made.
         sample_pairs: of how many pairs of samples the kernel is wanted.
         pairs: of which cotangents.
-        single: one cotangent stands for all in the Gram matrices (`cotangent`).
+        collapsed: one cotangent stands for all in the Gram matrices (`cotangent`).
     """
 
     groups: int
@@ -57,42 +57,42 @@ class Sizes:
     kernel: int
     samples: int
     sample_pairs: float
-    pairs: Pairs
-    single: bool = False
+    pairs: OutputPairs
+    collapsed: bool = False
 
     @property
     def multiplied(self) -> int:
         """Cotangents of which Gram matrices are made."""
-        return 1 if self.single else self.cotangents
+        return 1 if self.collapsed else self.cotangents
 
     @property
     def dots(self) -> int:
-        """Pairs of cotangents that are multiplied, of one pair of samples."""
-        return self.multiplied ** (2 if self.pairs == "every" else 1)
+        """OutputPairs of cotangents that are multiplied, of one pair of samples."""
+        return self.multiplied ** (2 if self.pairs == "full" else 1)
 
     @property
     def results(self) -> int:
         """Numbers in the kernel for one pair of samples."""
-        return 1 if self.pairs == "summed" else self.dots
+        return 1 if self.pairs == "trace" else self.dots
 
 
-def passes_work(sizes: Sizes) -> Work:
+def passes_cost(shape: LayerShape) -> Cost:
     """A layer's share of the passes: once there, and once back a cotangent."""
-    rows = sizes.samples * sizes.groups * sizes.positions * sizes.outputs
-    return of_product(rows * (1 + sizes.cotangents), sizes.width)
+    rows = shape.samples * shape.groups * shape.positions * shape.outputs
+    return product_cost(rows * (1 + shape.cotangents), shape.width)
 
 
 @dataclass(frozen=True)
-class Rates:
+class Throughput:
     """How fast a device is: multiply-adds and elements a second."""
 
     multiply_adds: float
     elements: float
 
-    def seconds(self, work: Work) -> float:
+    def seconds(self, cost: Cost) -> float:
         """Expected time."""
-        return work.multiply_adds / self.multiply_adds + work.elements / self.elements
+        return cost.multiply_adds / self.multiply_adds + cost.elements / self.elements
 
 
-NOMINAL = Rates(multiply_adds=5e10, elements=2e9)
+REFERENCE_THROUGHPUT = Throughput(multiply_adds=5e10, elements=2e9)
 """Of no device in particular: choices made by it are the same in every process."""

@@ -13,66 +13,27 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.assembly import Result, room_for, samples_first
+from ntkscope.ntk.empirical.assembly import KernelBlock, allocate_kernel, outputs_last
 from ntkscope.ntk.empirical.budget import reuse_freed_memory
-from ntkscope.ntk.empirical.cache_tiles import tiles
-from ntkscope.ntk.empirical.gradients.factors import Gathering, OuterProducts, Term, part
-from ntkscope.ntk.empirical.gram.readout import one_cotangent
+from ntkscope.ntk.empirical.cache_tiles import cache_tiles
+from ntkscope.ntk.empirical.gradients.factors import (
+    ChunkBuffer,
+    FactoredGradients,
+    LayerGradients,
+    select,
+)
+from ntkscope.ntk.empirical.gram.readout import collapse_readout
 from ntkscope.ntk.empirical.gram.strategies import add_gram
-from ntkscope.ntk.empirical.layer_gradients import terms_of
-from ntkscope.ntk.empirical.output_blocks import Part, parts
+from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
+from ntkscope.ntk.empirical.output_blocks import OutputBlock, output_blocks
 from ntkscope.ntk.empirical.plan import Plan
-from ntkscope.ntk.empirical.planner import make_plan
 
-Terms = dict[str, Term]
+GradientsByLayer = dict[str, LayerGradients]
 _WORTH_A_LOOK = 512  # samples: products saved for each number that is looked at
 
 
-def layer_ntks(
-    model: nn.Module,
-    x1: Tensor,
-    x2: Tensor | None,
-    kind: str,
-    *,
-    by_layer: bool = True,
-    memory: int | str | None = None,
-    chunk: int | None = None,
-    force: str | None = None,
-    plan: Plan | None = None,
-) -> dict[str, Tensor]:
-    """The NTK of each module that has parameters of its own; their sum is the model's NTK.
-
-    Args:
-        model: maps [N, …] to [N, K], each sample by itself; in eval mode where that matters.
-        x1, x2: inputs [N, …], [N2, …]; x2 None: x1.
-        kind: one of `kinds.EMPIRICAL_KINDS`.
-        by_layer: else one entry, "", of their sum.
-        memory: budget for what is kept of the samples and for the passes, in bytes or as text
-            ("2GB"), without the kernels themselves. Where not all samples fit, they pass again for
-            each block of those that are held, or fewer outputs are taken at once (`outputs`).
-            None: everything is held.
-        chunk: at most so many samples in one pass.
-        force: a strategy for all layers that allow it (`strategies.STRATEGIES`).
-        plan: of this very model and kind, made before; the parameters' values may have changed.
-            None: one by the nominal rates, which is the same in every process.
-
-    Returns:
-        Module name → [N, N2], or [N·K, N2·K] (kind full), or [N, N2, K] (kind diagonal); exactly
-        symmetric where x2 is None. A parameter that several modules share belongs to the first.
-
-    Raises:
-        ModelError: a model whose kernel is not defined, or memory too small.
-    """
-    if plan is None:
-        plan = make_plan(model, x1, x2, kind, force)
-    found = kernels(model, plan, x1, x2, by_layer=by_layer, memory=memory, chunk=chunk)
-    if plan.pairs == "every":
-        return {name: k.flatten(2).flatten(0, 1) for name, k in found.items()}
-    return found
-
-
 @torch.no_grad()
-def kernels(
+def compute_kernels(
     model: nn.Module,
     plan: Plan,
     x1: Tensor,
@@ -83,18 +44,37 @@ def kernels(
     chunk: int | None = None,
     sparing: bool = False,
 ) -> dict[str, Tensor]:
-    """As `layer_ntks`, but of kind full a view [N, K, N2, K] of memory with the outputs first.
+    """The NTKs of a planned model, of each module that has parameters of its own or of all.
 
-    sparing: as of `outputs.parts`.
+    Args:
+        model: maps [N, …] to [N, K], each sample by itself; in eval mode where that matters.
+        plan: of this very model; the parameters' values may have changed since.
+        x1, x2: inputs [N, …], [N2, …]; x2 None: x1.
+        by_layer: else one entry, "", of their sum.
+        memory: budget for what is kept of the samples and for the passes, in bytes or as text
+            ("2GB"), without the kernels themselves. Where not all samples fit, they pass again for
+            each block of those that are held, or fewer outputs are taken at once
+            (`output_blocks`). None: everything is held.
+        chunk: at most so many samples in one pass.
+        sparing: as of `output_blocks.parts`.
+
+    Returns:
+        Module name → [N, N2], [N, N2, K] (kind diagonal) or [N, K, N2, K] (kind full), of which
+        the outputs are the outer axes in memory; exactly symmetric where x2 is None. A parameter
+        that several modules share belongs to the first.
+
+    Raises:
+        ModelError: memory too small.
     """
     reuse_freed_memory()
     n, m = len(x1), len(x1 if x2 is None else x2)
     names = [layer.name for layer in plan.layers if layer.owns]
     groups = {name: [name] for name in names} if by_layer else {"": names}
-    found = {key: room_for(plan, n, m) for key in groups}
-    for some in parts(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing):
+    found = {key: allocate_kernel(plan, n, m) for key in groups}
+    for some in output_blocks(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing):
         results = {
-            key: Result(values, plan, some, symmetric=x2 is None) for key, values in found.items()
+            key: KernelBlock(values, plan, some, symmetric=x2 is None)
+            for key, values in found.items()
         }
         sums = {results[key]: groups[key] for key in groups}
         for left, right, at, same in _blocks(model, some, x1, x2):
@@ -102,50 +82,52 @@ def kernels(
             del left, right  # before the next are made
         for result in results.values():
             result.finish()
-    return {key: samples_first(values, plan.pairs) for key, values in found.items()}
+    return {key: outputs_last(values, plan.pairs) for key, values in found.items()}
 
 
 def _blocks(
-    model: nn.Module, some: Part, x1: Tensor, x2: Tensor | None
-) -> Iterator[tuple[Terms, Terms, tuple[int, int], bool]]:
-    """Terms of held rows, terms of columns, where their block stands, whether they are the same.
+    model: nn.Module, some: OutputBlock, x1: Tensor, x2: Tensor | None
+) -> Iterator[tuple[GradientsByLayer, GradientsByLayer, tuple[int, int], bool]]:
+    """Gradients of a block of rows and of columns, where it stands, whether they are the same.
 
     With one set of samples, and of outputs, only the blocks from the diagonal on. Few columns stand
     beside many rows: every block of rows passes all later samples once more, so there should be few
     blocks.
     """
-    split, same = some.split, x2 is None and some.own
+    blocking, same = some.blocking, x2 is None and some.own
     columns = x1 if x2 is None else x2
-    for row in range(0, len(x1), split.held):
-        rows = x1[row : row + split.held]
-        left = _terms(model, some.plan, rows, split.chunk)
+    for row in range(0, len(x1), blocking.row_block):
+        rows = x1[row : row + blocking.row_block]
+        left = _gradients(model, some.plan, rows, blocking.batch)
         first = 0
         if same:
             yield left, left, (row, row), True
             first = row + len(rows)
-        for column in range(first, len(columns), split.beside):
-            right = _terms(model, some.beside, columns[column : column + split.beside], split.chunk)
+        for column in range(first, len(columns), blocking.column_block):
+            right = _gradients(
+                model, some.beside, columns[column : column + blocking.column_block], blocking.batch
+            )
             yield left, right, (row, column), False
             del right
         del left
 
 
-def _terms(model: nn.Module, plan: Plan, x: Tensor, chunk: int) -> Terms:
+def _gradients(model: nn.Module, plan: Plan, x: Tensor, chunk: int) -> GradientsByLayer:
     if len(x) <= chunk:
-        return terms_of(model, plan, x)
-    gathering = Gathering(len(x))
+        return per_sample_gradients(model, plan, x)
+    buffer = ChunkBuffer(len(x))
     for some in x.split(chunk):
-        gathering.add(terms_of(model, plan, some, gathering.room(len(some))))
-    return gathering.terms
+        buffer.add(per_sample_gradients(model, plan, some, buffer.out(len(some))))
+    return buffer.terms
 
 
 def _multiply(
     plan: Plan,
-    left: Terms,
-    right: Terms,
+    left: GradientsByLayer,
+    right: GradientsByLayer,
     at: tuple[int, int],
     same: bool,
-    sums: dict[Result, list[str]],
+    sums: dict[KernelBlock, list[str]],
 ) -> None:
     """A block's products, tile by tile: of a tile all layers, while it is in the cache.
 
@@ -158,22 +140,24 @@ def _multiply(
     """
     strategies = {layer.name: layer.strategy for layer in plan.layers}
     left, right = dict(left), dict(right)
-    if plan.pairs == "summed" and plan.steps is None:  # else done on the way back (`cotangent`)
+    if (
+        plan.pairs == "trace" and plan.sequential_layers is None
+    ):  # else done on the way back (`cotangent`)
         for name in left:
             if strategies[name] == "factored":
                 left[name], right[name] = _reduced(left[name], right[name])
     n, m = (next(iter(side.values())).samples for side in (left, right))
-    for rows, columns in tiles(n, m, plan, same):
+    for rows, columns in cache_tiles(n, m, plan, same):
         for result, names in sums.items():
             total = result.tile(rows.stop - rows.start, columns.stop - columns.start)
             for place, name in enumerate(names):
-                one, other = part(left[name], rows), part(right[name], columns)
+                one, other = select(left[name], rows), select(right[name], columns)
                 add_gram(total, one, other, strategies[name], plan.pairs, first=place == 0)
             result.write(total, at[0] + rows.start, at[1] + columns.start)
 
 
-def _reduced(left: Term, right: Term) -> tuple[Term, Term]:
-    """Terms of one cotangent, where the products that this saves are worth the look."""
-    assert isinstance(left, OuterProducts) and isinstance(right, OuterProducts)
+def _reduced(left: LayerGradients, right: LayerGradients) -> tuple[LayerGradients, LayerGradients]:
+    """GradientsByLayer of one cotangent, where the products that this saves are worth the look."""
+    assert isinstance(left, FactoredGradients) and isinstance(right, FactoredGradients)
     fewest = min(left.samples, right.samples)
-    return one_cotangent(left, right) if fewest >= _WORTH_A_LOOK else (left, right)
+    return collapse_readout(left, right) if fewest >= _WORTH_A_LOOK else (left, right)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.gradients.autograd import any_gradients
+from ntkscope.ntk.empirical.gradients.autograd import autograd_gradients
 from ntkscope.ntk.empirical.gradients.convolution import takes_rows
 from ntkscope.ntk.empirical.gradients.factors import (
-    Gradients,
-    OuterProducts,
-    Term,
+    FactoredGradients,
+    LayerGradients,
+    PerSampleGradients,
     join_calls,
     materialise,
 )
@@ -24,64 +24,75 @@ from ntkscope.ntk.empirical.gradients.layers import (
     parameter_gradients,
     pixel_products,
 )
-from ntkscope.ntk.empirical.plan import Layer, Plan
-from ntkscope.ntk.empirical.sequential.backward import straight_passes
+from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
+from ntkscope.ntk.empirical.sequential.backward import sequential_passes
 
-Returned = list[tuple[Call, Tensor]]  # a layer's calls, and what flows back to each
+CallGradients = list[tuple[Call, Tensor]]  # a layer's calls, and what flows back to each
 
 
-def terms_of(
-    model: nn.Module, plan: Plan, x: Tensor, room: Mapping[str, Term] | None = None
-) -> dict[str, Term]:
-    """Layer name → term of the samples x [n, …], in the plan's order.
+def per_sample_gradients(
+    model: nn.Module, plan: Plan, x: Tensor, out: Mapping[str, LayerGradients] | None = None
+) -> dict[str, LayerGradients]:
+    """PlannedLayer name → term of the samples x [n, …], in the plan's order.
 
-    Gradients that are made are written to their `room`, where there is one.
+    Gradients that are made are written to their `out`, where there is one.
     """
-    returned = there_and_back(model, plan, x, plan.starts)
-    sums = any_gradients(model, plan.strays, x, plan.starts, plan.mapped) if plan.strays else {}
-    found: dict[str, Term] = {}
+    output_gradients = forward_backward(model, plan, x, plan.output_vectors)
+    sums = (
+        autograd_gradients(model, plan.fallback_parameters, x, plan.output_vectors, plan.vmap_safe)
+        if plan.fallback_parameters
+        else {}
+    )
+    found: dict[str, LayerGradients] = {}
     for layer in plan.known:
         term = None
         if not plan.is_tied(layer):
-            term = _term(layer, returned[layer.name], len(x), (room or {}).get(layer.name))
+            term = _term(layer, output_gradients[layer.name], len(x), (out or {}).get(layer.name))
         if term is None:
-            _add(sums, layer, returned[layer.name], len(x))
+            _add(sums, layer, output_gradients[layer.name], len(x))
         else:
             found[layer.name] = term
-        del returned[layer.name]
+        del output_gradients[layer.name]
     for layer in plan.layers:
         if layer.name not in found and layer.owns:
-            found[layer.name] = _gradients(sums, layer, len(x), plan.starts)
+            found[layer.name] = _gradients(sums, layer, len(x), plan.output_vectors)
     return {layer.name: found[layer.name] for layer in plan.layers if layer.name in found}
 
 
-def _term(layer: Layer, returned: Returned, n: int, room: Term | None) -> Term | None:
+def _term(
+    layer: PlannedLayer, output_gradients: CallGradients, n: int, out: LayerGradients | None
+) -> LayerGradients | None:
     """What a layer's strategy wants; None for layers whose gradients are no outer products."""
     if layer.strategy != "materialised":
-        return layer_products(returned, n, layer.strategy == "pixels")
-    assert room is None or isinstance(room, Gradients)
-    if len(returned) == 1 and takes_rows(layer.module):
-        ((call, g),) = returned
-        return convolution_gradients(call.module, call.inputs, g, room)  # type: ignore[arg-type]
-    products = layer_products(returned, n)
-    return None if products is None else materialise(products, room)
+        return factored_gradients(output_gradients, n, layer.strategy == "pixels")
+    assert out is None or isinstance(out, PerSampleGradients)
+    if len(output_gradients) == 1 and takes_rows(layer.module):
+        ((call, g),) = output_gradients
+        return convolution_gradients(call.module, call.inputs, g, out)  # type: ignore[arg-type]
+    products = factored_gradients(output_gradients, n)
+    return None if products is None else materialise(products, out)
 
 
-def there_and_back(model: nn.Module, plan: Plan, x: Tensor, starts: Tensor) -> dict[str, Returned]:
+def forward_backward(
+    model: nn.Module, plan: Plan, x: Tensor, output_vectors: Tensor
+) -> dict[str, CallGradients]:
     """Known layer's name → its calls and what flows back; calls without effect are left out."""
-    if plan.steps is not None:
-        wanted, summed = {id(layer.module) for layer in plan.known}, plan.pairs == "summed"
-        return by_layer(plan.known, *straight_passes(plan.steps, x, starts, wanted, summed=summed))
+    if plan.sequential_layers is not None:
+        wanted, summed = {id(layer.module) for layer in plan.known}, plan.pairs == "trace"
+        return by_layer(
+            plan.known,
+            *sequential_passes(plan.sequential_layers, x, output_vectors, wanted, summed=summed),
+        )
     with FasterBackward():
         y, calls = record(model, x, [layer.module for layer in plan.known])
-    return by_layer(plan.known, calls, backpropagate(y, calls, starts))
+    return by_layer(plan.known, calls, backpropagate(y, calls, output_vectors))
 
 
 def by_layer(
-    layers: list[Layer], calls: Sequence[Call], flows: Sequence[Tensor | None]
-) -> dict[str, Returned]:
+    layers: list[PlannedLayer], calls: Sequence[Call], flows: Sequence[Tensor | None]
+) -> dict[str, CallGradients]:
     """Layer's name → its calls and what flows back to each, where anything does."""
-    found: dict[str, Returned] = {layer.name: [] for layer in layers}
+    found: dict[str, CallGradients] = {layer.name: [] for layer in layers}
     names = {id(layer.module): layer.name for layer in layers}
     for call, g in zip(calls, flows, strict=True):
         if g is not None:
@@ -89,31 +100,39 @@ def by_layer(
     return found
 
 
-def layer_products(returned: Returned, n: int, by_pixels: bool = False) -> OuterProducts | None:
+def factored_gradients(
+    output_gradients: CallGradients, n: int, by_pixels: bool = False
+) -> FactoredGradients | None:
     """The outer products of all calls of a layer; None for layers without."""
     if by_pixels:
-        ((call, g),) = returned
+        ((call, g),) = output_gradients
         return pixel_products(call.module, call.inputs, g)  # type: ignore[arg-type]
     terms = []
-    for call, g in returned:
+    for call, g in output_gradients:
         term = outer_products(call.module, call.inputs, g, n)
         if term is None:
             return None
-        term.shared = len(term.gradients) == 1 and call.top
+        term.shared = len(term.output_gradients) == 1 and call.top
         terms.append(term)
     return join_calls(terms) if terms else None
 
 
-def _add(sums: dict[str, Tensor], layer: Layer, returned: Returned, n: int) -> None:
+def _add(
+    sums: dict[str, Tensor], layer: PlannedLayer, output_gradients: CallGradients, n: int
+) -> None:
     """Add a layer's gradients to those of the same parameters: sums first, products later."""
-    for call, g in returned:
+    for call, g in output_gradients:
         for attr, gradient in parameter_gradients(call.module, call.inputs, g, n).items():
             name = layer.learns[attr]
             every = gradient.expand(n, *gradient.shape[1:])
             sums[name] = sums[name] + every if name in sums else every
 
 
-def _gradients(sums: dict[str, Tensor], layer: Layer, n: int, starts: Tensor) -> Gradients:
+def _gradients(
+    sums: dict[str, Tensor], layer: PlannedLayer, n: int, output_vectors: Tensor
+) -> PerSampleGradients:
     """A layer's share of the sums; zero where the outputs do not depend on it."""
     parts = [sums[name].flatten(2) for name in layer.owns if name in sums]
-    return Gradients(torch.cat(parts, 2) if parts else starts.new_zeros(n, len(starts), 1))
+    return PerSampleGradients(
+        torch.cat(parts, 2) if parts else output_vectors.new_zeros(n, len(output_vectors), 1)
+    )

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ntkscope.errors import ModelError
-from ntkscope.ntk.empirical.budget import Portions, pass_bytes, portions
-from ntkscope.ntk.empirical.costs import passes_work
-from ntkscope.ntk.empirical.gram.strategies import WORK
+from ntkscope.ntk.empirical.budget import Blocking, choose_blocking, pass_bytes
+from ntkscope.ntk.empirical.costs import passes_cost
+from ntkscope.ntk.empirical.gram.strategies import COSTS
 from ntkscope.ntk.empirical.plan import Plan
 
 _LITTLE = 2**28  # bytes of what is kept, of which nothing has to be spared
@@ -23,20 +23,20 @@ _HARDLY = 1.05  # times as long
 
 
 @dataclass(frozen=True)
-class Part:
+class OutputBlock:
     """Some outputs of the rows and some of the columns.
 
     Attributes:
         plan, beside: of the rows' and of the columns' outputs.
         rows, columns: which outputs they are.
-        split: of the samples.
+        blocking: of the samples.
     """
 
     plan: Plan
     beside: Plan
     rows: slice
     columns: slice
-    split: Portions
+    blocking: Blocking
 
     @property
     def own(self) -> bool:
@@ -44,7 +44,7 @@ class Part:
         return self.rows == self.columns
 
 
-def parts(
+def output_blocks(
     plan: Plan,
     memory: int | str | None,
     n: int,
@@ -52,50 +52,50 @@ def parts(
     chunk: int | None,
     *,
     sparing: bool = False,
-) -> Iterator[Part]:
+) -> Iterator[OutputBlock]:
     """All outputs in parts that fit; of all pairs of outputs (kind full) the upper half if m = 0.
 
     Args:
         plan: of all outputs.
-        memory, chunk: as of `memory.portions`.
+        memory, chunk: as of `memory.choose_blocking`.
         n, m: rows and columns; m = 0: the columns are the rows.
         sparing: whether to take less memory than there is, where that hardly takes longer.
 
     Raises:
         ModelError: not even two samples fit with one output.
     """
-    R = len(plan.starts)
+    R = len(plan.output_vectors)
     at_once = _at_once(plan, memory, n, m, chunk, sparing)
     some = [slice(first, min(first + at_once, R)) for first in range(0, R, at_once)]
-    crossed = plan.pairs == "every" and len(some) > 1
-    split = _split(plan, at_once, memory, n, max(m, n if crossed else 0), chunk)
+    crossed = plan.pairs == "full" and len(some) > 1
+    blocking = _split(plan, at_once, memory, n, max(m, n if crossed else 0), chunk)
     for number, rows in enumerate(some):
         partners = some[number if m == 0 else 0 :] if crossed else [rows]
         for columns in partners:
-            left, right = (plan.of_outputs(plan.starts[side]) for side in (rows, columns))
-            yield Part(left, right, rows, columns, split)
+            left, right = (plan.of_outputs(plan.output_vectors[side]) for side in (rows, columns))
+            yield OutputBlock(left, right, rows, columns, blocking)
 
 
 def _at_once(
     plan: Plan, memory: int | str | None, n: int, m: int, chunk: int | None, sparing: bool
 ) -> int:
-    R = len(plan.starts)
+    R = len(plan.output_vectors)
     if memory is None or R == 1:
         return R
-    sparing = sparing and (n + m) * plan.term_bytes > _LITTLE
+    sparing = sparing and (n + m) * plan.gradient_bytes > _LITTLE
     best, least = None, math.inf
     failure: ModelError | None = None
     for halvings in range(math.ceil(math.log2(R)) + 1):
         at_once = -(-R >> halvings)
-        crossed = plan.pairs == "every" and at_once < R
+        crossed = plan.pairs == "full" and at_once < R
         try:
-            split = _split(plan, at_once, memory, n, max(m, n if crossed else 0), chunk)
+            blocking = _split(plan, at_once, memory, n, max(m, n if crossed else 0), chunk)
         except ModelError as error:
             failure = error
             continue
-        if at_once == R and split.held == n and not sparing:
+        if at_once == R and blocking.row_block == n and not sparing:
             return R
-        seconds = _seconds(plan, at_once, split, n, m)
+        seconds = _seconds(plan, at_once, blocking, n, m)
         if seconds < (_HARDLY * least if sparing else least):
             best, least = at_once, min(seconds, least)
     if best is None:
@@ -106,23 +106,23 @@ def _at_once(
 
 def _split(
     plan: Plan, at_once: int, memory: int | str | None, n: int, others: int, chunk: int | None
-) -> Portions:
-    part = plan.of_outputs(plan.starts[:at_once])
-    most = pass_bytes(plan.starts.device)
-    return portions(memory, n, part.working_bytes, part.term_bytes, chunk, others, most)
+) -> Blocking:
+    part = plan.of_outputs(plan.output_vectors[:at_once])
+    most = pass_bytes(plan.output_vectors.device)
+    return choose_blocking(memory, n, part.working_bytes, part.gradient_bytes, chunk, others, most)
 
 
-def _seconds(plan: Plan, at_once: int, split: Portions, n: int, m: int) -> float:
-    """Expected time in all parts of what depends on how the outputs are split."""
-    times = -(-len(plan.starts) // at_once)
-    blocks = -(-n // split.held)
+def _seconds(plan: Plan, at_once: int, blocking: Blocking, n: int, m: int) -> float:
+    """Expected time in all parts of what depends on how the outputs are blocking."""
+    times = -(-len(plan.output_vectors) // at_once)
+    blocks = -(-n // blocking.row_block)
     again = (n + blocks * m) / (n + m) if m else (blocks + 1) / 2  # times that a sample passes
-    if plan.pairs == "every" and times > 1:
+    if plan.pairs == "full" and times > 1:
         times, again = times**2, 2 * again
     total = 0.0
     for layer in plan.layers:
-        if layer.sizes is not None:
-            sizes = replace(layer.sizes, cotangents=at_once)
-            total += plan.rates.seconds(WORK[layer.strategy](sizes))
-            total += again * plan.rates.seconds(passes_work(sizes))
+        if layer.shape is not None:
+            shape = replace(layer.shape, cotangents=at_once)
+            total += plan.throughput.seconds(COSTS[layer.strategy](shape))
+            total += again * plan.throughput.seconds(passes_cost(shape))
     return times * total

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.budget import Need
-from ntkscope.ntk.empirical.costs import NOMINAL, Rates, Sizes, Work
-from ntkscope.ntk.kinds import Pairs
+from ntkscope.ntk.empirical.budget import BytesPerSample
+from ntkscope.ntk.empirical.costs import REFERENCE_THROUGHPUT, Cost, LayerShape, Throughput
+from ntkscope.ntk.kinds import OutputPairs
 
 
 @dataclass
-class Layer:
+class PlannedLayer:
     """A module with parameters of its own that learn.
 
     Attributes:
@@ -21,8 +21,8 @@ class Layer:
         learns: attribute → first name of that parameter in `model.named_parameters()`.
         owns: those names that are first met here; the layer's kernel is of them.
         strategy: one of `strategies.STRATEGIES`.
-        sizes: where it is made of outer products.
-        work: of its Gram matrix, and of the gradients where they are made.
+        shape: where it is made of outer products.
+        cost: of its Gram matrix, and of the gradients where they are made.
         passes: of its share in the passes there and back.
         kept: memory of what is kept of each sample.
     """
@@ -32,10 +32,10 @@ class Layer:
     learns: dict[str, str]
     owns: list[str]
     strategy: str = "materialised"
-    sizes: Sizes | None = None
-    work: Work = field(default_factory=Work)
-    passes: Work = field(default_factory=Work)
-    kept: Need = field(default_factory=Need)
+    shape: LayerShape | None = None
+    cost: Cost = field(default_factory=Cost)
+    passes: Cost = field(default_factory=Cost)
+    kept: BytesPerSample = field(default_factory=BytesPerSample)
 
 
 @dataclass
@@ -47,93 +47,93 @@ class Plan:
         kind: `kinds.EMPIRICAL_KINDS`.
         samples: numbers of rows and columns that the strategies were chosen for.
         layers: in the model's order.
-        starts: cotangents [R, K].
+        output_vectors: cotangents [R, K].
         pairs: which pairs of cotangents are wanted.
-        rates: of the device, as they were taken to be.
-        mapped: whether the fallback may take all samples at once.
+        throughput: of the device, as they were taken to be.
+        vmap_safe: whether the fallback may take all samples at once.
         tied: names of parameters that several known layers use.
-        steps: the model's layers in order, where it is straight.
+        sequential_layers: the model's layers in order, where it is straight.
         working: memory that a forward and backward pass takes for each sample, about.
     """
 
     model: nn.Module
     kind: str
     samples: tuple[int, int]
-    layers: list[Layer]
-    starts: Tensor
-    pairs: Pairs
-    rates: Rates = NOMINAL
-    mapped: bool = True
+    layers: list[PlannedLayer]
+    output_vectors: Tensor
+    pairs: OutputPairs
+    throughput: Throughput = REFERENCE_THROUGHPUT
+    vmap_safe: bool = True
     tied: set[str] = field(default_factory=set)
-    steps: list[nn.Module] | None = None
-    working: Need = field(default_factory=Need)
+    sequential_layers: list[nn.Module] | None = None
+    working: BytesPerSample = field(default_factory=BytesPerSample)
 
-    def of_outputs(self, starts: Tensor) -> Plan:
+    def of_outputs(self, output_vectors: Tensor) -> Plan:
         """The same with some of the cotangents, or with all of them."""
-        if len(starts) == len(self.starts):
+        if len(output_vectors) == len(self.output_vectors):
             return self
-        return replace(self, starts=starts)
+        return replace(self, output_vectors=output_vectors)
 
     @property
     def full(self) -> bool:
         """Whether all pairs of cotangents are wanted."""
-        return self.pairs == "every"
+        return self.pairs == "full"
 
     @property
-    def known(self) -> list[Layer]:
+    def known(self) -> list[PlannedLayer]:
         """Layers with a formula of their own."""
         return [layer for layer in self.layers if layer.strategy != "fallback"]
 
     @property
-    def strays(self) -> list[str]:
+    def fallback_parameters(self) -> list[str]:
         """Parameters that are left to the fallback."""
         return [n for layer in self.layers if layer.strategy == "fallback" for n in layer.owns]
 
     @property
     def working_bytes(self) -> int:
         """What a forward and backward pass takes for each sample, about."""
-        return self.working.of(len(self.starts))
+        return self.working.total(len(self.output_vectors))
 
     @property
-    def term_bytes(self) -> int:
+    def gradient_bytes(self) -> int:
         """What is kept of each sample."""
-        return sum(layer.kept.of(len(self.starts)) for layer in self.layers)
+        return sum(layer.kept.total(len(self.output_vectors)) for layer in self.layers)
 
     @property
-    def work(self) -> Work:
+    def cost(self) -> Cost:
         """Of all layers, and the passes there and back; without the fallback's passes."""
-        return sum((layer.work + layer.passes for layer in self.layers), Work())
+        return sum((layer.cost + layer.passes for layer in self.layers), Cost())
 
     @property
     def seconds(self) -> float:
         """Expected time, where everything that is kept fits into memory."""
-        return self.rates.seconds(self.work)
+        return self.throughput.seconds(self.cost)
 
-    def is_tied(self, layer: Layer) -> bool:
+    def is_tied(self, layer: PlannedLayer) -> bool:
         """Whether another known layer shares a parameter with this one."""
         return not self.tied.isdisjoint(layer.learns.values())
 
     def __str__(self) -> str:
         n, m = self.samples
         rows = [("layer", "strategy", "GFLOP", "MB", "seconds")]
-        total = sum((layer.passes for layer in self.layers), Work())
+        total = sum((layer.passes for layer in self.layers), Cost())
         for layer in self.layers:
             if layer.owns:
-                held = layer.kept.of(len(self.starts)) * (n + m)
-                rows.append(self._row(layer.name, layer.strategy, layer.work, held))
+                held = layer.kept.total(len(self.output_vectors)) * (n + m)
+                rows.append(self._row(layer.name, layer.strategy, layer.cost, held))
         rows.append(self._row("passes", "", total, None))
-        rows.append(self._row("all", "", self.work, self.term_bytes * (n + m)))
+        rows.append(self._row("all", "", self.cost, self.gradient_bytes * (n + m)))
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [_aligned(row, widths) for row in rows]
         inputs = f"{n} samples" if not m else f"{n} × {m} samples"
         return "\n".join([f"{self.kind} NTK of {inputs}", *lines])
 
     def _row(
-        self, name: str, strategy: str, work: Work, held: int | None
+        self, name: str, strategy: str, cost: Cost, held: int | None
     ) -> tuple[str, str, str, str, str]:
         megabytes = "" if held is None else f"{held / 1e6:.1f}"
-        seconds = f"{self.rates.seconds(work):.2g}"
-        return name or "(model)", strategy, f"{work.flops / 1e9:.3g}", megabytes, seconds
+        seconds = f"{self.throughput.seconds(cost):.2g}"
+        return name or "(model)", strategy, f"{cost.flops / 1e9:.3g}", megabytes, seconds
 
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
@@ -143,7 +143,7 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
     return "  ".join(words + numbers)
 
 
-def learning_layers(model: nn.Module) -> list[Layer]:
+def layers_that_learn(model: nn.Module) -> list[PlannedLayer]:
     """Every module that has parameters of its own that learn; shared ones belong to the first."""
     names = {id(p): name for name, p in model.named_parameters()}
     met: set[str] = set()
@@ -153,6 +153,6 @@ def learning_layers(model: nn.Module) -> list[Layer]:
         learns = {attr: names[id(p)] for attr, p in own if p.requires_grad}
         if learns:
             owns = [n for n in dict.fromkeys(learns.values()) if n not in met]
-            found.append(Layer(name, module, learns, owns))
+            found.append(PlannedLayer(name, module, learns, owns))
             met |= set(owns)
     return found

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.models import Architecture, build_network
-from ntkscope.ntk.empirical.engine import layer_ntks
+from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.stacked_dense import Parameters, dense_layer_ntks, is_dense
 from ntkscope.ntk.kinds import mirror
@@ -34,15 +34,24 @@ def stacked_ntk(
         kind: trace, full or pseudo (see `kinds`).
 
     Returns:
-        Layer name → [M, N, N2], or [M, N·K, N2·K] (kind full), in the order of the layers; exactly
-        symmetric where x2 is None.
+        Layer name → [M, N, N2], or [M, N, K, N2, K] (kind full), in the order of the layers;
+        exactly symmetric where x2 is None.
     """
-    if is_dense(layers):
-        found = dict(dense_layer_ntks(layers, parameters, x1, x2, kind))
-    else:
+    if not is_dense(layers):
         found = _one_by_one(layers, parameters, x1, x2, kind)
-    order = [name for name in _names(layers) if name in found]
-    return {name: mirror(found[name]) if x2 is None else found[name] for name in order}
+    else:
+        found = dict(dense_layer_ntks(layers, parameters, x1, x2, kind))
+        if x2 is None:
+            found = {name: mirror(kernel) for name, kernel in found.items()}
+        if kind == "full":
+            found = {name: _by_sample(kernel, len(x1)) for name, kernel in found.items()}
+    return {name: found[name] for name in _names(layers) if name in found}
+
+
+def _by_sample(kernel: Tensor, rows: int) -> Tensor:
+    """[M, N·K, N2·K] as [M, N, K, N2, K]."""
+    outputs = kernel.shape[1] // rows
+    return kernel.view(len(kernel), rows, outputs, -1, outputs)
 
 
 def _names(layers: Architecture) -> Iterator[str]:
@@ -62,5 +71,5 @@ def _one_by_one(
         network.load_state_dict(mine, assign=True)
         network.requires_grad_()
         plan = plan or make_plan(network, x1, x2, kind)
-        each.append(layer_ntks(network, x1, x2, kind, plan=plan))
+        each.append(compute_kernels(network, plan, x1, x2, by_layer=True))
     return {name: torch.stack([kernels[name] for kernels in each]) for name in each[0]}

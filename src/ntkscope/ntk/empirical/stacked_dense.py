@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ntkscope.models import Activation, Architecture, Dense, Flatten
 from ntkscope.models.activations import ACTIVATIONS, activation_derivative
-from ntkscope.ntk.kinds import cotangents
+from ntkscope.ntk.kinds import output_vectors_of
 from ntkscope.runtime.matmul import products
 
 Parameters = Mapping[str, Tensor]
@@ -66,8 +66,8 @@ def dense_layer_ntks(
     """
     left = _forward(layers, parameters, x1)
     right = left if x2 is None else _forward(layers, parameters, x2)
-    starts = cotangents(kind, left[-1].layer.outputs, left[-1].inputs)
-    back1, back2 = (_Backward(parameters, records, starts) for records in (left, right))
+    output_vectors = output_vectors_of(kind, left[-1].layer.outputs, left[-1].inputs)
+    back1, back2 = (_Backward(parameters, records, output_vectors) for records in (left, right))
     for depth in range(len(left) - 1, -1, -1):
         layer = left[depth].layer
         inner = products(left[depth].inputs, right[depth].inputs) * layer.weight_scale**2
@@ -79,7 +79,7 @@ def dense_layer_ntks(
             g2 = g1 if x2 is None else back2.at(depth)
             outer = _gram(g1, g2, kind)
         if kind == "full":
-            rows = starts.shape[0]
+            rows = output_vectors.shape[0]
             inner = inner.repeat_interleave(rows, -1).repeat_interleave(rows, -2)
         yield layer.name, inner * outer
 
@@ -102,8 +102,10 @@ def _forward(layers: Architecture, parameters: Parameters, x: Tensor) -> list[_R
 class _Backward:
     """∂f/∂z of each layer, from the readout down, each made from the one above."""
 
-    def __init__(self, parameters: Parameters, records: list[_Record], starts: Tensor) -> None:
-        self.parameters, self.records, self.starts = parameters, records, starts
+    def __init__(
+        self, parameters: Parameters, records: list[_Record], output_vectors: Tensor
+    ) -> None:
+        self.parameters, self.records, self.output_vectors = parameters, records, output_vectors
         self.depth = len(records) - 1
         self.current: Tensor | None = None
 
@@ -111,12 +113,12 @@ class _Backward:
         """The g of layer `depth`: [M, N, R, outputs], R cotangents; asked from the top down."""
         if depth == len(self.records) - 1:
             samples = self.records[0].inputs.shape[1]
-            return self.starts.expand(self.records[0].inputs.shape[0], samples, -1, -1)
+            return self.output_vectors.expand(self.records[0].inputs.shape[0], samples, -1, -1)
         while self.depth > depth:
             above, slope = self.records[self.depth], self.records[self.depth].slope
             weight = self.parameters[f"{above.layer.name}.weight"]
             if self.current is None:
-                g = (self.starts @ weight).unsqueeze(1)
+                g = (self.output_vectors @ weight).unsqueeze(1)
             else:
                 g = products(self.current.flatten(1, 2), weight.mT)
                 g = g.unflatten(1, self.current.shape[1:3])
@@ -130,7 +132,9 @@ class _Backward:
         """Mean over outputs of ⟨g_k, g_k'⟩ where it is cheap: at the readout and just below."""
         top = len(self.records) - 1
         if depth == top:
-            return torch.ones((), dtype=self.starts.dtype, device=self.starts.device)
+            return torch.ones(
+                (), dtype=self.output_vectors.dtype, device=self.output_vectors.device
+            )
         if depth != top - 1:
             return None
         readout, mine, others = self.records[top].layer, self.records[top], other.records[top]

@@ -9,14 +9,14 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ntkscope.ntk.empirical.costs import Rates
+from ntkscope.ntk.empirical.costs import Throughput
 from ntkscope.runtime.matmul import product
 
 _SIDE, _ELEMENTS, _TRIES = 512, 2**20, 4
 
 
-def rates_of(device: torch.device, dtype: torch.dtype) -> Rates:
-    """Rates of matrix products and of elementwise operations, with torch's threads as they are.
+def measured_throughput(device: torch.device, dtype: torch.dtype) -> Throughput:
+    """Of matrix products and of elementwise operations, with torch's threads as they are.
 
     Measured once a process, device, dtype and number of threads; tens of milliseconds.
     """
@@ -24,11 +24,11 @@ def rates_of(device: torch.device, dtype: torch.dtype) -> Rates:
 
 
 @cache
-def _measured(device: torch.device, dtype: torch.dtype, threads: int) -> Rates:
+def _measured(device: torch.device, dtype: torch.dtype, threads: int) -> Throughput:
     matrix = torch.ones(_SIDE, _SIDE, dtype=dtype, device=device)
     long = torch.ones(_ELEMENTS, dtype=dtype, device=device)
     other = torch.ones_like(long)
-    return Rates(
+    return Throughput(
         multiply_adds=_SIDE**3 / _least_time(lambda: product(matrix, matrix)),
         elements=_ELEMENTS / _least_time(lambda: long.mul_(other)),
     )

@@ -21,7 +21,7 @@ _DROPOUTS = (
 )
 
 
-def refuse(model: nn.Module) -> None:
+def check_model(model: nn.Module) -> None:
     """Models that have no per-sample gradient as they stand.
 
     Raises:
@@ -73,7 +73,7 @@ def count_outputs(model: nn.Module, x: Tensor) -> int:
     return int(y.shape[1])
 
 
-def spoiled(where: str) -> ModelError:
+def in_place_error(where: str) -> ModelError:
     """The error about an in-place operation on a tensor that the gradient needs."""
     return ModelError(
         "an in-place operation changed a tensor that the gradient needs",
@@ -83,13 +83,13 @@ def spoiled(where: str) -> ModelError:
 
 
 @contextmanager
-def in_place_refused(model: nn.Module) -> Iterator[None]:
+def in_place_explained(model: nn.Module) -> Iterator[None]:
     """Say what to do where autograd finds such a tensor."""
     try:
         yield
     except RuntimeError as error:
         if "inplace operation" in str(error):
-            raise spoiled(type(model).__name__) from error
+            raise in_place_error(type(model).__name__) from error
         raise
 
 
@@ -104,7 +104,7 @@ def beyond_rounding(error: Tensor, scale: Tensor) -> bool:
 
 
 @contextmanager
-def as_found(model: nn.Module, *, may_change: bool = True) -> Iterator[None]:
+def preserve_state(model: nn.Module, *, may_change: bool = True) -> Iterator[None]:
     """Restore modes, buffers, gradients and torch's RNG, also after an exception.
 
     may_change: False for a model of which nothing is called that could change any of them.

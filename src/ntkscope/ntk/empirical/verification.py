@@ -10,19 +10,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.gradients.autograd import any_gradients
+from ntkscope.ntk.empirical.gradients.autograd import autograd_gradients
 from ntkscope.ntk.empirical.gradients.hooks import Call, backpropagate, record
 from ntkscope.ntk.empirical.gradients.layers import parameter_gradients
-from ntkscope.ntk.empirical.layer_gradients import Returned, by_layer
-from ntkscope.ntk.empirical.plan import Layer, Plan
-from ntkscope.ntk.empirical.sequential.backward import straight_passes
-from ntkscope.ntk.empirical.sequential.recognise import straight_steps
+from ntkscope.ntk.empirical.layer_gradients import CallGradients, by_layer
+from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
+from ntkscope.ntk.empirical.sequential.backward import sequential_passes
+from ntkscope.ntk.empirical.sequential.recognise import sequential_layers
 from ntkscope.ntk.empirical.validation import beyond_rounding, differ
 
 Named = dict[str, Tensor]  # parameter's name → gradient
 
 
-def trusted(model: nn.Module, plan: Plan, probe: Tensor) -> dict[str, Returned]:
+def trusted(model: nn.Module, plan: Plan, probe: Tensor) -> dict[str, CallGradients]:
     """What flows back to the known layers; those that autograd contradicts go to the fallback.
 
     So does all that shares parameters with them.
@@ -30,60 +30,65 @@ def trusted(model: nn.Module, plan: Plan, probe: Tensor) -> dict[str, Returned]:
     Returns:
         Layer's name → its calls and what flows back [B, 1, …], for one cotangent of one sample.
     """
-    start = _random_start(plan)
+    output_vector = _random_output_vector(plan)
     y, calls = record(model, probe, [layer.module for layer in plan.known])
     with torch.enable_grad():
         first = y[:1]
-    expected = _true_gradients(model, plan, first, start)
-    starts = torch.stack([start, *(torch.zeros_like(start) for _ in probe[1:])], 1)
-    returned = by_layer(plan.known, calls, backpropagate(y, calls, starts))
-    wrong = _contradicted(plan, returned, len(probe), expected) | set(plan.strays)
+    expected = _true_gradients(model, plan, first, output_vector)
+    output_vectors = torch.stack(
+        [output_vector, *(torch.zeros_like(output_vector) for _ in probe[1:])], 1
+    )
+    output_gradients = by_layer(plan.known, calls, backpropagate(y, calls, output_vectors))
+    wrong = _contradicted(plan, output_gradients, len(probe), expected) | set(
+        plan.fallback_parameters
+    )
     while caught := [layer for layer in plan.known if wrong & set(layer.learns.values())]:
         for layer in caught:
             layer.strategy = "fallback"
             wrong |= set(layer.learns.values())
-    if plan.strays:
-        plan.mapped = _may_be_mapped(model, plan, probe, start, expected)
-    return returned
+    if plan.fallback_parameters:
+        plan.vmap_safe = _may_be_mapped(model, plan, probe, output_vector, expected)
+    return output_gradients
 
 
-def straight_way(
-    model: nn.Module, plan: Plan, probe: Tensor, returned: dict[str, Returned]
+def sequential_way(
+    model: nn.Module, plan: Plan, probe: Tensor, output_gradients: dict[str, CallGradients]
 ) -> tuple[list[nn.Module] | None, set[str]]:
     """The steps of a straight model, if what they send back is what autograd does.
 
     Args:
         model, plan, probe: as for `trusted`.
-        returned: by `trusted`.
+        output_gradients: by `trusted`.
 
     Returns:
         The steps or None, and the names of layers of which one cotangent stands for all.
     """
-    steps = None if plan.strays or plan.tied else straight_steps(model, probe)
+    steps = None if plan.fallback_parameters or plan.tied else sequential_layers(model, probe)
     if steps is None:
         return None, set()
     wanted = {id(layer.module) for layer in plan.known}
     found = by_layer(
-        plan.known, *straight_passes(steps, probe, _random_start(plan), wanted, summed=False)
+        plan.known,
+        *sequential_passes(steps, probe, _random_output_vector(plan), wanted, summed=False),
     )
     for layer in plan.known:
-        for (_, mine), (_, g) in zip(found[layer.name], returned[layer.name], strict=True):
+        for (_, mine), (_, g) in zip(found[layer.name], output_gradients[layer.name], strict=True):
             if differ(mine[:1], g[:1]):
                 return None, set()
-    if plan.pairs != "summed" or len(plan.starts) == 1:
+    if plan.pairs != "trace" or len(plan.output_vectors) == 1:
         return steps, set()
-    calls, flows = straight_passes(steps, probe, plan.starts, wanted, summed=True)
-    single = {id(c.module) for c, g in zip(calls, flows, strict=True) if g.shape[1] == 1}
-    return steps, {layer.name for layer in plan.known if id(layer.module) in single}
+    calls, flows = sequential_passes(steps, probe, plan.output_vectors, wanted, summed=True)
+    collapsed = {id(c.module) for c, g in zip(calls, flows, strict=True) if g.shape[1] == 1}
+    return steps, {layer.name for layer in plan.known if id(layer.module) in collapsed}
 
 
-def _random_start(plan: Plan) -> Tensor:
+def _random_output_vector(plan: Plan) -> Tensor:
     """A cotangent [1, K] that depends on nothing but K."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(1, plan.starts.shape[1], generator=generator).to(plan.starts)
+    return torch.randn(1, plan.output_vectors.shape[1], generator=generator).to(plan.output_vectors)
 
 
-def _true_gradients(model: nn.Module, plan: Plan, first: Tensor, start: Tensor) -> Named:
+def _true_gradients(model: nn.Module, plan: Plan, first: Tensor, output_vector: Tensor) -> Named:
     """Of the first sample's output [1, K], by autograd."""
     named = dict(model.named_parameters())
     names = [name for layer in plan.layers for name in layer.owns]
@@ -92,7 +97,7 @@ def _true_gradients(model: nn.Module, plan: Plan, first: Tensor, start: Tensor) 
     found = torch.autograd.grad(
         first,
         [named[n] for n in names],
-        start,
+        output_vector,
         retain_graph=True,
         allow_unused=True,
         materialize_grads=True,
@@ -100,12 +105,14 @@ def _true_gradients(model: nn.Module, plan: Plan, first: Tensor, start: Tensor) 
     return dict(zip(names, found, strict=True))
 
 
-def _contradicted(plan: Plan, returned: dict[str, Returned], n: int, expected: Named) -> set[str]:
+def _contradicted(
+    plan: Plan, output_gradients: dict[str, CallGradients], n: int, expected: Named
+) -> set[str]:
     """Parameters of layers whose formulas err; the other sample's gradient has to be zero."""
     found: Named = {}
     wrong: set[str] = set()
     for layer in plan.known:
-        for call, g in returned[layer.name]:
+        for call, g in output_gradients[layer.name]:
             each = _attempt(layer, call, g, expected, n)
             wrong |= set() if each else set(layer.learns.values())
             for name, gradient in each.items():
@@ -113,7 +120,7 @@ def _contradicted(plan: Plan, returned: dict[str, Returned], n: int, expected: N
     return wrong.union(*(_differing(layer, found, expected) for layer in plan.known))
 
 
-def _attempt(layer: Layer, call: Call, g: Tensor, like: Named, n: int) -> Named:
+def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Named, n: int) -> Named:
     """Empty where the layer was called on shapes that its formula does not fit."""
     try:
         each = parameter_gradients(call.module, call.inputs, g, n)
@@ -123,7 +130,7 @@ def _attempt(layer: Layer, call: Call, g: Tensor, like: Named, n: int) -> Named:
     return found if all(g.shape[1:] == like[name].shape for name, g in found.items()) else {}
 
 
-def _differing(layer: Layer, found: Named, expected: Named) -> set[str]:
+def _differing(layer: PlannedLayer, found: Named, expected: Named) -> set[str]:
     """A layer's parameters together: the gradient of one may be nothing but rounding."""
     names = set(layer.learns.values())
     errors, scales = [], []
@@ -136,14 +143,14 @@ def _differing(layer: Layer, found: Named, expected: Named) -> set[str]:
 
 
 def _may_be_mapped(
-    model: nn.Module, plan: Plan, probe: Tensor, start: Tensor, expected: Named
+    model: nn.Module, plan: Plan, probe: Tensor, output_vector: Tensor, expected: Named
 ) -> bool:
     """Whether vmap has the gradients right; of embeddings it pads the first sample's only."""
     layers = [layer.module for layer in plan.layers if layer.strategy == "fallback"]
     if any(getattr(module, "padding_idx", None) is not None for module in layers):
         return False
     try:
-        found = any_gradients(model, plan.strays, probe.flip(0), start)
+        found = autograd_gradients(model, plan.fallback_parameters, probe.flip(0), output_vector)
     except (RuntimeError, ValueError):
         return False
-    return not any(differ(found[n][-1, 0], expected[n].flatten()) for n in plan.strays)
+    return not any(differ(found[n][-1, 0], expected[n].flatten()) for n in plan.fallback_parameters)

@@ -6,7 +6,6 @@
 from ntkscope.ntk.operator.cka import cka_between, cka_with_labels
 from ntkscope.ntk.operator.estimates import Estimate
 from ntkscope.ntk.operator.frobenius import frobenius_norm
-from ntkscope.ntk.operator.hutchpp import hutchpp
 from ntkscope.ntk.operator.lanczos import (
     ConvergenceError,
     Eigenpairs,
@@ -26,7 +25,6 @@ __all__ = [
     "cka_between",
     "cka_with_labels",
     "frobenius_norm",
-    "hutchpp",
     "largest_eigenpairs",
     "largest_eigenvalue",
     "xtrace",

@@ -30,7 +30,7 @@ class AutogradPart:
     Attributes:
         model: maps [N, …] to [N, K].
         names: of the parameters.
-        starts: cotangents [R, K].
+        output_vectors: cotangents [R, K].
         full: whether cotangents are told apart.
         rows, columns: inputs [N, …], [M, …].
         chunk: samples in one pass.
@@ -39,7 +39,7 @@ class AutogradPart:
 
     model: nn.Module
     names: list[str]
-    starts: Tensor
+    output_vectors: Tensor
     full: bool
     rows: Tensor
     columns: Tensor
@@ -59,7 +59,7 @@ class AutogradPart:
             for name, value in found.items():
                 before = direction.get(name)
                 direction[name] = value.to(self.dtype) if before is None else before.add_(value)
-        tangents = {name: value.to(self.starts.dtype) for name, value in direction.items()}
+        tangents = {name: value.to(self.output_vectors.dtype) for name, value in direction.items()}
         each = [self._forth(x, tangents) for x in self.rows.split(self.chunk)]
         return torch.cat(each, 1)
 
@@ -67,14 +67,14 @@ class AutogradPart:
         """[p, n, K], or [p·R, n, K]: each vector along each start."""
         if self.full:
             return vectors
-        return torch.einsum("pn,rk->prnk", vectors, self.starts).flatten(0, 1)
+        return torch.einsum("pn,rk->prnk", vectors, self.output_vectors).flatten(0, 1)
 
     def _forth(self, x: Tensor, tangents: Named) -> Tensor:
-        found = jacobian_vector(self.model, self.names, x, tangents, self.starts.shape[1])
+        found = jacobian_vector(self.model, self.names, x, tangents, self.output_vectors.shape[1])
         if self.full:
             return found
-        by_start = found.unflatten(0, (-1, len(self.starts)))
-        return torch.einsum("prnk,rk->pn", by_start, self.starts)
+        by_start = found.unflatten(0, (-1, len(self.output_vectors)))
+        return torch.einsum("prnk,rk->pn", by_start, self.output_vectors)
 
 
 def vector_jacobian(model: nn.Module, names: list[str], x: Tensor, cotangents: Tensor) -> Named:

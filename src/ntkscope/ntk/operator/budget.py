@@ -11,14 +11,18 @@ from torch import Tensor, nn
 from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.budget import parse_bytes, pass_bytes
 from ntkscope.ntk.empirical.gradients.factors import bytes_per_sample
-from ntkscope.ntk.empirical.layer_gradients import layer_products, terms_of, there_and_back
-from ntkscope.ntk.empirical.plan import Layer, Plan
+from ntkscope.ntk.empirical.layer_gradients import (
+    factored_gradients,
+    forward_backward,
+    per_sample_gradients,
+)
+from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
 
 _OF_FREE = 0.25  # of the free memory, where no budget is given
 
 
 @dataclass
-class Sizes:
+class ProductBlocking:
     """What is in hand at once.
 
     Attributes:
@@ -38,21 +42,21 @@ def by_formula(model: nn.Module, plan: Plan, probe: Tensor) -> Plan:
     Layers that share parameters are left out. A convolution's gradients are made if they are
     smaller than the patches they are made of: a product with them is cheaper too.
     """
-    returned = there_and_back(model, plan, probe, plan.starts)
+    output_gradients = forward_backward(model, plan, probe, plan.output_vectors)
     layers = [layer for layer in plan.known if not plan.is_tied(layer)]
     chosen = []
     for layer in layers:
-        products = layer_products(returned[layer.name], len(probe))
+        products = factored_gradients(output_gradients[layer.name], len(probe))
         strategy = "structured"
         if products is not None and products.positions > 1:
-            S, R, O = products.gradients.shape[2:]  # noqa: E741
+            S, R, O = products.output_gradients.shape[2:]  # noqa: E741
             made, kept = R * O * products.width, S * (products.width + R * O)
             strategy = "materialised" if made <= kept else strategy
         chosen.append(replace(layer, strategy=strategy))
     return replace(plan, layers=chosen, tied=set())
 
 
-def other_parameters(plan: Plan, layers: list[Layer]) -> list[str]:
+def other_parameters(plan: Plan, layers: list[PlannedLayer]) -> list[str]:
     """Names of the parameters that learn and belong to none of `layers`."""
     covered = {name for layer in layers for name in layer.owns}
     return [name for layer in plan.layers for name in layer.owns if name not in covered]
@@ -66,8 +70,8 @@ def choose(
     samples: int,
     memory: int | str | None,
     chunk: int | None,
-) -> Sizes:
-    """Sizes within a budget.
+) -> ProductBlocking:
+    """ProductBlocking within a budget.
 
     Args:
         model: maps [N, …] to [N, K].
@@ -82,12 +86,12 @@ def choose(
         ModelError: too little memory.
     """
     budget = _free(probe) if memory is None else parse_bytes(memory)
-    R = len(formula.starts)
-    terms = sum(bytes_per_sample(t) for t in terms_of(model, formula, probe).values())
+    R = len(formula.output_vectors)
+    terms = sum(bytes_per_sample(t) for t in per_sample_gradients(model, formula, probe).values())
     each = _saved_bytes(model, probe) * (2 + R) // len(probe) + 2 * terms
     named = dict(model.named_parameters())
     learning = others + [name for layer in formula.layers for name in layer.owns]
-    direction = sum(named[n].numel() for n in learning) * formula.starts.element_size()
+    direction = sum(named[n].numel() for n in learning) * formula.output_vectors.element_size()
     direction *= 2 if formula.full else R + 1
     if each + direction > budget:
         raise ModelError(
@@ -99,7 +103,7 @@ def choose(
     room = budget - (samples * terms if hold else 0)
     vectors = max(1, (room // 2) // direction)
     most = min(pass_bytes(probe.device), room - direction * vectors) // max(each, 1)
-    return Sizes(max(1, min(most, chunk or samples, samples)), vectors, hold)
+    return ProductBlocking(max(1, min(most, chunk or samples, samples)), vectors, hold)
 
 
 def _free(like: Tensor) -> int:

@@ -12,13 +12,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.gradients.factors import OuterProducts, Term, gather, part
-from ntkscope.ntk.empirical.gram.readout import one_cotangent
-from ntkscope.ntk.empirical.layer_gradients import terms_of
+from ntkscope.ntk.empirical.gradients.factors import (
+    FactoredGradients,
+    LayerGradients,
+    gather_chunks,
+    select,
+)
+from ntkscope.ntk.empirical.gram.readout import collapse_readout
+from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.operator.layer_jacobian import Direction, one_number, pull, push, zero
 
-Terms = dict[str, Term]
+GradientsByLayer = dict[str, LayerGradients]
 
 
 @dataclass
@@ -40,7 +45,7 @@ class LayerPart:
     columns: Tensor
     chunk: int
     dtype: torch.dtype
-    held: tuple[Terms, Terms] | None = None
+    held: tuple[GradientsByLayer, GradientsByLayer] | None = None
 
     def hold(self) -> None:
         """Make the terms once and for all.
@@ -48,11 +53,13 @@ class LayerPart:
         With all of a layer's gradients at hand, those just below a linear readout are found to be
         multiples of one (`gram.readout`), which makes that layer's products R times as cheap.
         """
-        left = gather((t for _, t in self._chunks(self.rows, None)), len(self.rows))
+        left = gather_chunks((t for _, t in self._chunks(self.rows, None)), len(self.rows))
         if self.rows is self.columns:
             right = left
         else:
-            right = gather((t for _, t in self._chunks(self.columns, None)), len(self.columns))
+            right = gather_chunks(
+                (t for _, t in self._chunks(self.columns, None)), len(self.columns)
+            )
         if not self.plan.full:
             both = {name: _fewer(left[name], right[name]) for name in left}
             left, right = ({name: pair[side] for name, pair in both.items()} for side in (0, 1))
@@ -78,22 +85,24 @@ class LayerPart:
                 found[:, here] += push(term, directions[name], full)
         return found
 
-    def _chunks(self, x: Tensor, held: Terms | None) -> Iterator[tuple[slice, Terms]]:
+    def _chunks(
+        self, x: Tensor, held: GradientsByLayer | None
+    ) -> Iterator[tuple[slice, GradientsByLayer]]:
         for start in range(0, len(x), self.chunk):
             here = slice(start, start + self.chunk)
             if held is not None:
-                yield here, {name: part(term, here) for name, term in held.items()}
+                yield here, {name: select(term, here) for name, term in held.items()}
                 continue
-            terms = terms_of(self.model, self.plan, x[here])
+            terms = per_sample_gradients(self.model, self.plan, x[here])
             yield here, terms if self.plan.full else _numbers(terms)
 
 
-def _numbers(terms: Terms) -> Terms:
+def _numbers(terms: GradientsByLayer) -> GradientsByLayer:
     return {name: one_number(term) for name, term in terms.items()}
 
 
-def _fewer(left: Term, right: Term) -> tuple[Term, Term]:
+def _fewer(left: LayerGradients, right: LayerGradients) -> tuple[LayerGradients, LayerGradients]:
     """The same Gram matrix of fewer cotangents, where they exist."""
-    if isinstance(left, OuterProducts) and isinstance(right, OuterProducts):
-        return one_cotangent(left, right)
+    if isinstance(left, FactoredGradients) and isinstance(right, FactoredGradients):
+        return collapse_readout(left, right)
     return left, right

@@ -16,34 +16,38 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ntkscope.ntk.empirical.gradients.factors import Gradients, OuterProducts, Term
+from ntkscope.ntk.empirical.gradients.factors import (
+    FactoredGradients,
+    LayerGradients,
+    PerSampleGradients,
+)
 
 Direction = list[Tensor]  # in the space of one layer's parameters, a row for each vector
 
 
-def one_number(term: Term) -> Term:
+def one_number(term: LayerGradients) -> LayerGradients:
     """A readout's term with the same Gram matrix summed over cotangents: ‖g‖² for all samples."""
-    if isinstance(term, Gradients) or not term.shared:
+    if isinstance(term, PerSampleGradients) or not term.shared:
         return term
-    norm = term.gradients.square().sum((3, 4), keepdim=True).sqrt()
-    return replace(term, gradients=norm)
+    norm = term.output_gradients.square().sum((3, 4), keepdim=True).sqrt()
+    return replace(term, output_gradients=norm)
 
 
-def zero(term: Term, vectors: int, full: bool, dtype: torch.dtype) -> Direction:
+def zero(term: LayerGradients, vectors: int, full: bool, dtype: torch.dtype) -> Direction:
     """Directions to add to: weight [p, groups, Q, D] and bias [p, groups, Q], or [p, 1, Q].
 
     Q counts the layer's outputs for each cotangent (once: full); the last form is that of
     gradients themselves.
     """
-    if isinstance(term, Gradients):
-        R, P = term.of.shape[1:]
-        return [term.of.new_zeros(vectors, P if full else R * P, dtype=dtype)]
-    groups, _, R, O = term.gradients.shape[1:]  # noqa: E741
-    bias = term.gradients.new_zeros(vectors, groups, O if full else R * O, dtype=dtype)
+    if isinstance(term, PerSampleGradients):
+        R, P = term.values.shape[1:]
+        return [term.values.new_zeros(vectors, P if full else R * P, dtype=dtype)]
+    groups, _, R, O = term.output_gradients.shape[1:]  # noqa: E741
+    bias = term.output_gradients.new_zeros(vectors, groups, O if full else R * O, dtype=dtype)
     return [bias.new_zeros(*bias.shape, term.width), bias]
 
 
-def pull(term: Term, vectors: Tensor, full: bool, into: Direction) -> None:
+def pull(term: LayerGradients, vectors: Tensor, full: bool, into: Direction) -> None:
     """Add Jᵀv of every vector.
 
     Args:
@@ -52,8 +56,8 @@ def pull(term: Term, vectors: Tensor, full: bool, into: Direction) -> None:
         full: whether cotangents are told apart.
         into: directions (`zero`).
     """
-    if isinstance(term, Gradients):
-        rows = term.of.flatten(0, 1) if full else term.of.flatten(1)
+    if isinstance(term, PerSampleGradients):
+        rows = term.values.flatten(0, 1) if full else term.values.flatten(1)
         into[0] += vectors.flatten(1) @ rows
         return
     weight, bias = into
@@ -65,22 +69,24 @@ def pull(term: Term, vectors: Tensor, full: bool, into: Direction) -> None:
             _add_outer(weight[number, group], g, u, factor)
 
 
-def push(term: Term, direction: Direction, full: bool) -> Tensor:
+def push(term: LayerGradients, direction: Direction, full: bool) -> Tensor:
     """J U of every direction: [p, n], summed over cotangents, or [p, n, R] (full)."""
-    if isinstance(term, Gradients):
-        rows = term.of.flatten(0, 1) if full else term.of.flatten(1)
+    if isinstance(term, PerSampleGradients):
+        rows = term.values.flatten(0, 1) if full else term.values.flatten(1)
         found = direction[0].to(rows) @ rows.T
-        return found.unflatten(1, term.of.shape[:2]) if full else found
-    dtype = term.gradients.dtype
+        return found.unflatten(1, term.values.shape[:2]) if full else found
+    dtype = term.output_gradients.dtype
     return torch.stack(
         [_push_one(term, w.to(dtype), b.to(dtype), full) for w, b in zip(*direction, strict=True)]
     )
 
 
-def _cotangents(term: OuterProducts, group: int, v: Tensor, full: bool) -> tuple[Tensor, Tensor]:
+def _cotangents(
+    term: FactoredGradients, group: int, v: Tensor, full: bool
+) -> tuple[Tensor, Tensor]:
     """What is sent back [n·S, Q], and the factor [n·S] of each row."""
     n, S = term.samples, term.positions
-    g = term.gradients[:, group].expand(n, -1, -1, -1)
+    g = term.output_gradients[:, group].expand(n, -1, -1, -1)
     if full:
         h = torch.einsum("nr,nsro->nso", v, g).flatten(0, 1)
         return h, torch.ones_like(h[:, 0])
@@ -97,12 +103,12 @@ def _add_outer(weight: Tensor, g: Tensor, u: Tensor, factor: Tensor) -> None:
         weight += g.T @ (u * factor.unsqueeze(1))
 
 
-def _push_one(term: OuterProducts, weight: Tensor, bias: Tensor, full: bool) -> Tensor:
-    n, S, R = term.samples, term.positions, term.gradients.shape[3]
+def _push_one(term: FactoredGradients, weight: Tensor, bias: Tensor, full: bool) -> Tensor:
+    n, S, R = term.samples, term.positions, term.output_gradients.shape[3]
     found = weight.new_zeros((n, R) if full else (n,))
     for group in range(len(weight)):
         u = term.inputs[:, group].flatten(0, 1)
-        g = term.gradients[:, group].expand(n, -1, -1, -1)
+        g = term.output_gradients[:, group].expand(n, -1, -1, -1)
         offset = bias[group] * term.offset
         if full:
             z = _apply(weight[group], u) + offset

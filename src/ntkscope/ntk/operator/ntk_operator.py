@@ -1,7 +1,7 @@
 """`NTKOperator`: products with the NTK of any torch module, which is never formed.
 
 Θ v = J (Jᵀ v), J = ∂f/∂θ: to the space of the parameters and back, chunk by chunk of the samples.
-Known layers by their own formula (`layer_products`), all other parameters by torch's function
+Known layers by their own formula (`factored_gradients`), all other parameters by torch's function
 transforms (`autograd_products`).
 
 What one product with Θ of N samples costs, in multiply-adds, P the number of parameters that act at
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.planner import make_plan
-from ntkscope.ntk.empirical.validation import as_found, in_place_refused, refuse
+from ntkscope.ntk.empirical.validation import check_model, in_place_explained, preserve_state
 from ntkscope.ntk.kinds import KINDS
 from ntkscope.ntk.operator.autograd_jacobian import AutogradPart
 from ntkscope.ntk.operator.budget import by_formula, choose, other_parameters
@@ -83,31 +83,31 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             raise ValueError(f"kind = {kind!r}; allowed: {', '.join(KINDS)}")
         if force not in (None, "autograd"):
             raise ValueError(f"force = {force!r}; allowed: autograd")
-        refuse(model)
+        check_model(model)
         self.model, self.kind, self.products = model, kind, 0
         self._like = next(p for p in model.parameters() if p.requires_grad).detach()
         columns = x1 if x2 is None else x2
-        with as_found(model), in_place_refused(model), torch.no_grad():
+        with preserve_state(model), in_place_explained(model), torch.no_grad():
             plan = make_plan(model, x1, x2, kind, "fallback" if force else None)
             formula = by_formula(model, plan, x1[:2])
             others = other_parameters(plan, formula.layers)
             samples = len(x1) + (0 if x2 is None else len(x2))
-            sizes = choose(model, formula, others, x1[:2], samples, memory, chunk)
+            blocking = choose(model, formula, others, x1[:2], samples, memory, chunk)
             sums = torch.float64 if float64_sums else self._like.dtype
-            layers = LayerPart(model, formula, x1, columns, sizes.chunk, sums)
-            if sizes.hold:
+            layers = LayerPart(model, formula, x1, columns, blocking.chunk, sums)
+            if blocking.hold:
                 layers.hold()
             elif plan.full:  # one pass for each vector is cheaper than K passes each time
                 layers.plan, others = replace(formula, layers=[]), other_parameters(plan, [])
         others_part = AutogradPart(
-            model, others, plan.starts, plan.full, x1, columns, sizes.chunk, sums
+            model, others, plan.output_vectors, plan.full, x1, columns, blocking.chunk, sums
         )
         self._parts: list[LayerPart | AutogradPart] = [
             *([layers] if layers.plan.layers else []),
             *([others_part] if others else []),
         ]
-        self._vectors, self._starts = sizes.vectors, len(plan.starts)
-        self.outputs = self._starts if plan.full else 1
+        self._vectors, self._output_vectors = blocking.vectors, len(plan.output_vectors)
+        self.outputs = self._output_vectors if plan.full else 1
         self._watched = [(t, t._version) for t in (*model.parameters(), x1, columns)]
         super().__init__(
             _numpy_dtype(self._like), (len(x1) * self.outputs, len(columns) * self.outputs)
@@ -128,7 +128,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         """
         columns = as_columns(vectors, self.shape[1], self._like)
         self._refuse_changes()
-        with as_found(self.model), in_place_refused(self.model), torch.no_grad():
+        with preserve_state(self.model), in_place_explained(self.model), torch.no_grad():
             found = torch.cat([self._block(c) for c in columns.split(self._vectors, 1)], 1)
         self.products += columns.shape[1]
         if not bool(found.isfinite().all()):
@@ -148,11 +148,11 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         for part in self._parts[1:]:
             found += part.product(vectors)
         if self.kind == "trace":
-            found /= self._starts
+            found /= self._output_vectors
         return found.flatten(1).T
 
     def _refuse_changes(self) -> None:
-        refuse(self.model)
+        check_model(self.model)
         if any(t._version != version for t, version in self._watched):
             raise ModelError(
                 "parameters or inputs were changed since the operator was made",

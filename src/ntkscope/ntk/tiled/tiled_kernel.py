@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.engine import layer_ntks
+from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.tiled.device_to_host import Tensors, on_host
 from ntkscope.ntk.tiled.grid import Grid, Tile, largest_side, lay_out
@@ -50,27 +50,18 @@ class Tiled:
         right = None
         if self.x2 is not None or self.grid.is_mirrored(place):
             right = (self.x1 if self.x2 is None else self.x2)[columns]
-        found = layer_ntks(
+        found = compute_kernels(
             self.model,
+            self.plan,
             self.x1[rows],
             right,
-            self.kind,
             by_layer=self.by_layer,
             memory=self.memory // 3,
-            plan=self.plan,
         )
-        kernels = [self._by_sample(kernel, len(self.x1[rows])) for kernel in found.values()]
         if not self.by_layer:
-            return {"ntk": kernels[0]}
-        layers = torch.stack(kernels)
+            return {"ntk": found[""]}
+        layers = torch.stack(list(found.values()))
         return {"ntk": layers.sum(0), "layer_ntk": layers}
-
-    def _by_sample(self, kernel: Tensor, rows: int) -> Tensor:
-        """[n·K, m·K] as [n, K, m, K] (kind full)."""
-        if self.kind != "full":
-            return kernel
-        outputs = len(self.plan.starts)
-        return kernel.view(rows, outputs, -1, outputs)
 
 
 def grid_of(
@@ -93,8 +84,8 @@ def grid_of(
         tile: samples on a tile's side, about; None: chosen.
     """
     outputs = len(axes_of(kind)) - 2  # axes of them
-    pair_bytes = plan.starts.element_size() * len(plan.starts) ** outputs
-    held = max(1, memory // 3 // max(1, plan.term_bytes))
+    pair_bytes = plan.output_vectors.element_size() * len(plan.output_vectors) ** outputs
+    held = max(1, memory // 3 // max(1, plan.gradient_bytes))
     all_arrays = 2 * (layers + 1) * pair_bytes  # twice: one is copied while another is made
     largest = tile or largest_side(max(samples), all_arrays, held, memory // 8)
     return lay_out(*samples, symmetric, pair_bytes, largest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import StoreError
-from ntkscope.identity import stage_digest
+from ntkscope.identity import sources_digest
 from ntkscope.ntk.empirical.budget import parse_bytes
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
-from ntkscope.ntk.empirical.validation import as_found, in_place_refused, refuse
+from ntkscope.ntk.empirical.validation import check_model, in_place_explained, preserve_state
 from ntkscope.ntk.kinds import KINDS, normalisation
 from ntkscope.ntk.tiled.fingerprint import inputs_digest, model_digest
 from ntkscope.ntk.tiled.grid import Grid
@@ -23,7 +24,7 @@ from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, write_tiles
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.precision import float32_products
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, ZarrStore, tidy
+from ntkscope.stores import Array, ZarrStore, remove_partial_files
 
 _KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
 
@@ -75,13 +76,12 @@ def write_ntk(
         raise ValueError(f"part = {part}; give (i, n) with 0 ≤ i < n")
     if tile is not None and tile < 1:
         raise ValueError(f"tile = {tile}; give at least 1")
-    by_layer = by_layer or kind == "layers"
     path, budget = Path(path), parse_bytes(memory)
     budget -= min(budget // 2, _KEPT)
-    refuse(model)
+    check_model(model)
     device = next(p for p in model.parameters() if p.requires_grad).device
     x1, x2 = x1.to(device), None if x2 is None else x2.to(device)
-    with as_found(model), in_place_refused(model), float32_products(tf32):
+    with preserve_state(model), in_place_explained(model), float32_products(tf32):
         plan = make_plan(model, x1, x2, kind)
         names = [layer.name for layer in plan.layers if layer.owns] if by_layer else []
         samples = len(x1), len(x1 if x2 is None else x2)
@@ -96,7 +96,7 @@ def write_ntk(
             pass
     complete = bool(store.mask.all())
     if complete:
-        tidy(path)
+        remove_partial_files(path)
     return complete
 
 
@@ -107,8 +107,14 @@ def _of(model: nn.Module, x1: Tensor, x2: Tensor | None) -> dict[str, Any]:
         "x1": inputs_digest(x1),
         "x2": None if x2 is None else inputs_digest(x2),
         "device": x1.device.type,
-        "engine": stage_digest("kernels"),
+        "engine": _engine(),
     }
+
+
+@cache
+def _engine() -> str:
+    """Digest of the sources that these kernels come from: this module and all that it imports."""
+    return sources_digest(Path(__file__).parents[2], __name__)
 
 
 def _begin(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[str]) -> ZarrStore:
@@ -130,8 +136,8 @@ def _begin(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[
 
 
 def _allocate(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[str]) -> None:
-    outputs, kind = plan.starts.shape[1], of["kind"]
-    dtype = torch.empty(0, dtype=plan.starts.dtype).numpy().dtype
+    outputs, kind = plan.output_vectors.shape[1], of["kind"]
+    dtype = torch.empty(0, dtype=plan.output_vectors.dtype).numpy().dtype
     samples = grid.rows, grid.columns
     chunk = min(grid.chunk, grid.rows), min(grid.chunk, grid.columns)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Per-sample gradients of any parameters of any model, by torch's function transforms.
 
-The parameters get a copy for each sample (a view of no size), the model is mapped over both, and
+The parameters get a copy for each sample (a view of no size), the model is vmap_safe over both, and
 ordinary back-propagation then gives the gradient of each copy. Used for what no layer's formula
 knows: parameters of one's own, attention's packed projections, a weight used in two places.
 """
@@ -17,8 +17,8 @@ from torch.func import functional_call, vmap
 Copies = dict[str, Tensor]  # parameter name → [N, …]
 
 
-def any_gradients(
-    model: nn.Module, names: list[str], x: Tensor, starts: Tensor, mapped: bool = True
+def autograd_gradients(
+    model: nn.Module, names: list[str], x: Tensor, output_vectors: Tensor, vmap_safe: bool = True
 ) -> dict[str, Tensor]:
     """Gradients of ⟨start_r, f(x_n)⟩ with respect to named parameters.
 
@@ -26,9 +26,9 @@ def any_gradients(
         model: maps [N, …] to [N, K], each sample by itself.
         names: of its parameters.
         x: inputs [N, …].
-        starts: cotangents [R, K].
-        mapped: all samples at once by `vmap`; False: one after the other, for models with branches
-            on values, in-place writes or operations that `vmap` has wrong.
+        output_vectors: cotangents [R, K].
+        vmap_safe: all samples at once by `vmap`; False: one after the other, for models with
+            branches on values, in-place writes or operations that `vmap` has wrong.
 
     Returns:
         name → [N, R, P].
@@ -37,19 +37,21 @@ def any_gradients(
     with torch.enable_grad(), _no_fused_attention():
         copies = {n: parameters[n].detach().expand(len(x), *parameters[n].shape) for n in names}
         copies = {n: p.requires_grad_() for n, p in copies.items()}
-        y = (_at_once if mapped else _in_turn)(model, copies, x)
+        y = (_at_once if vmap_safe else _in_turn)(model, copies, x)
     if not y.requires_grad:
-        return {n: p.new_zeros(len(x), len(starts), p[0].numel()) for n, p in copies.items()}
+        return {
+            n: p.new_zeros(len(x), len(output_vectors), p[0].numel()) for n, p in copies.items()
+        }
     rows = [
         torch.autograd.grad(
             y,
             list(copies.values()),
-            start.expand(len(x), -1),
+            output_vector.expand(len(x), -1),
             retain_graph=True,
             allow_unused=True,
             materialize_grads=True,
         )
-        for start in starts
+        for output_vector in output_vectors
     ]
     columns = zip(copies, zip(*rows, strict=True), strict=True)
     return {name: torch.stack([g.flatten(1) for g in column], 1) for name, column in columns}

@@ -21,13 +21,13 @@ from ntkscope.runtime.matmul import product, products
 
 
 @dataclass
-class OuterProducts:
+class FactoredGradients:
     """Gradients Σ_s g_s u_sᵀ of a weight, and bias_scale · Σ_s g_s of a bias.
 
     Attributes:
         inputs: u [n, groups, S, D]; or [n, groups, S] of integers: one-hot u of width `width`; or,
             with a window, the pixels that the patches u are cut from, [n, groups, y·x, C].
-        gradients: g [n, groups, S, R, O], R cotangents.
+        output_gradients: g [n, groups, S, R, O], R cotangents.
         offset: bias_scale², 0 without a bias that learns.
         width: D.
         shared: the gradients are the same for all samples, and n = 1 (at the readout).
@@ -35,7 +35,7 @@ class OuterProducts:
     """
 
     inputs: Tensor
-    gradients: Tensor
+    output_gradients: Tensor
     offset: float
     width: int
     shared: bool = False
@@ -44,7 +44,7 @@ class OuterProducts:
     @property
     def positions(self) -> int:
         """S."""
-        return self.gradients.shape[2]
+        return self.output_gradients.shape[2]
 
     @property
     def samples(self) -> int:
@@ -53,43 +53,43 @@ class OuterProducts:
 
     def of_samples(self) -> dict[str, Tensor]:
         """The tensors whose first axis is the sample."""
-        both = {"inputs": self.inputs, "gradients": self.gradients}
+        both = {"inputs": self.inputs, "output_gradients": self.output_gradients}
         return {"inputs": self.inputs} if self.shared else both
 
 
 @dataclass
-class Gradients:
-    """Gradients themselves: `of` [n, R, P], P parameters."""
+class PerSampleGradients:
+    """Gradients themselves: `values` [n, R, P], P parameters."""
 
-    of: Tensor
+    values: Tensor
 
     @property
     def samples(self) -> int:
         """Samples."""
-        return len(self.of)
+        return len(self.values)
 
     def of_samples(self) -> dict[str, Tensor]:
         """The tensors whose first axis is the sample."""
-        return {"of": self.of}
+        return {"values": self.values}
 
 
-Term = OuterProducts | Gradients
-AnyTerm = TypeVar("AnyTerm", bound=Term)
+LayerGradients = FactoredGradients | PerSampleGradients
+AnyGradients = TypeVar("AnyGradients", bound=LayerGradients)
 
 
-def part(term: AnyTerm, rows: slice) -> AnyTerm:
+def select(term: AnyGradients, rows: slice) -> AnyGradients:
     """The samples `rows`, as views."""
     if rows.start == 0 and rows.stop >= term.samples:
         return term
     return _with(term, {name: t[rows] for name, t in term.of_samples().items()})
 
 
-def bytes_per_sample(term: Term) -> int:
+def bytes_per_sample(term: LayerGradients) -> int:
     """Memory that one sample takes."""
     return sum(t[0].numel() * t.element_size() for t in term.of_samples().values())
 
 
-class Gathering:
+class ChunkBuffer:
     """The terms of all samples from those of chunks in order, each put where it belongs.
 
     Args:
@@ -97,20 +97,20 @@ class Gathering:
     """
 
     def __init__(self, samples: int) -> None:
-        self.terms: dict[str, Term] = {}
+        self.terms: dict[str, LayerGradients] = {}
         self._samples, self._start = samples, 0
 
-    def room(self, count: int) -> dict[str, Term]:
+    def out(self, count: int) -> dict[str, LayerGradients]:
         """Where the terms of the next samples belong, as views; nothing before the first chunk."""
         place = slice(self._start, self._start + count)
-        return {name: part(term, place) for name, term in self.terms.items()}
+        return {name: select(term, place) for name, term in self.terms.items()}
 
-    def add(self, chunk: dict[str, Term]) -> None:
+    def add(self, chunk: dict[str, LayerGradients]) -> None:
         """Copy the next chunk's terms, but those that lie there already."""
         if not self.terms:
             self.terms = {name: _allocate(term, self._samples) for name, term in chunk.items()}
         count = next(iter(chunk.values())).samples
-        for name, place in self.room(count).items():
+        for name, place in self.out(count).items():
             there = place.of_samples()
             for key, tensor in chunk[name].of_samples().items():
                 if there[key].data_ptr() != tensor.data_ptr():
@@ -118,21 +118,23 @@ class Gathering:
         self._start += count
 
 
-def gather(chunks: Iterable[dict[str, Term]], samples: int) -> dict[str, Term]:
+def gather_chunks(
+    chunks: Iterable[dict[str, LayerGradients]], samples: int
+) -> dict[str, LayerGradients]:
     """The terms of all samples from those of chunks in order."""
-    gathering = Gathering(samples)
+    buffer = ChunkBuffer(samples)
     for chunk in chunks:
-        gathering.add(chunk)
-    return gathering.terms
+        buffer.add(chunk)
+    return buffer.terms
 
 
-def _allocate(term: Term, samples: int) -> Term:
+def _allocate(term: LayerGradients, samples: int) -> LayerGradients:
     each = term.of_samples().items()
     return _with(term, {name: new_empty(t, samples, *t.shape[1:]) for name, t in each})
 
 
-def _with(term: AnyTerm, tensors: dict[str, Tensor]) -> AnyTerm:
-    found: AnyTerm = replace(term, **tensors)  # type: ignore[arg-type]
+def _with(term: AnyGradients, tensors: dict[str, Tensor]) -> AnyGradients:
+    found: AnyGradients = replace(term, **tensors)  # type: ignore[arg-type]
     return found
 
 
@@ -141,7 +143,7 @@ def by_cotangent(t: Tensor) -> Tensor:
     return t.transpose(0, 1).contiguous()
 
 
-def inner_products(left: OuterProducts, right: OuterProducts, group: int) -> Tensor:
+def inner_products(left: FactoredGradients, right: FactoredGradients, group: int) -> Tensor:
     """⟨u_s, u'_t⟩ + offset: [n·S, m·T], rows in order (sample, position)."""
     u, v = left.inputs[:, group], right.inputs[:, group]
     if left.window is not None:
@@ -150,19 +152,19 @@ def inner_products(left: OuterProducts, right: OuterProducts, group: int) -> Ten
     if u.is_floating_point():
         return product(u.flatten(0, 1), v.flatten(0, 1)).add_(left.offset)
     same: Tensor = u.flatten(0, 1).unsqueeze(1) == v.flatten(0, 1)
-    return same.to(left.gradients.dtype)
+    return same.to(left.output_gradients.dtype)
 
 
-def bias_gradients(term: OuterProducts) -> Tensor:
+def bias_gradients(term: FactoredGradients) -> Tensor:
     """bias_scale · Σ_s g_s: [n, R, groups·O]."""
-    total = torch.transpose(term.gradients.sum(2), 1, 2).flatten(2)
+    total = torch.transpose(term.output_gradients.sum(2), 1, 2).flatten(2)
     return total * math.sqrt(term.offset)
 
 
-def weight_gradients(term: OuterProducts, out: Tensor | None = None) -> Tensor:
+def weight_gradients(term: FactoredGradients, out: Tensor | None = None) -> Tensor:
     """Σ_s g_s u_sᵀ: [n, R, groups·O, D], written to `out` where that is given."""
-    n, groups, _, R, O = (*term.inputs.shape[:2], *term.gradients.shape[2:])  # noqa: E741
-    g = term.gradients.expand(n, -1, -1, -1, -1)
+    n, groups, _, R, O = (*term.inputs.shape[:2], *term.output_gradients.shape[2:])  # noqa: E741
+    g = term.output_gradients.expand(n, -1, -1, -1, -1)
     if not term.inputs.is_floating_point():
         index = term.inputs[:, :, None, None].expand(-1, -1, R, O, -1)
         found = g.new_zeros(n, groups, R, O, term.width).scatter_add_(4, index, g.movedim(2, 4))
@@ -175,34 +177,38 @@ def weight_gradients(term: OuterProducts, out: Tensor | None = None) -> Tensor:
     return found if out is None else out.copy_(found)
 
 
-def join_calls(terms: list[OuterProducts]) -> OuterProducts:
+def join_calls(terms: list[FactoredGradients]) -> FactoredGradients:
     """Several uses of one weight: their positions, side by side (this keeps the cross terms)."""
     if len(terms) == 1:
         return terms[0]
     n = len(terms[0].inputs)
-    each = [t.gradients.expand(n, -1, -1, -1, -1) for t in terms]
+    each = [t.output_gradients.expand(n, -1, -1, -1, -1) for t in terms]
     return replace(
         terms[0],
         inputs=torch.cat([t.inputs for t in terms], 2),
-        gradients=torch.cat(each, 2),
+        output_gradients=torch.cat(each, 2),
         shared=False,
     )
 
 
-def materialise(term: OuterProducts, room: Gradients | None = None) -> Gradients:
-    """The gradients [n, R, P] that the outer products sum to, written to `room` where given."""
-    groups, _, R, O = term.gradients.shape[1:]  # noqa: E741
-    if room is None:
-        room = room_for(term.gradients, (term.samples, R), groups * O, term.width, term.offset)
-    weight_gradients(term, weights_of(room, groups * O, term.width))
+def materialise(
+    term: FactoredGradients, out: PerSampleGradients | None = None
+) -> PerSampleGradients:
+    """The gradients [n, R, P] that the outer products sum to, written to `out` where given."""
+    groups, _, R, O = term.output_gradients.shape[1:]  # noqa: E741
+    if out is None:
+        out = allocate_gradients(
+            term.output_gradients, (term.samples, R), groups * O, term.width, term.offset
+        )
+    weight_gradients(term, weight_view(out, groups * O, term.width))
     if term.offset:
-        biases_of(room, groups * O)[:] = bias_gradients(term)
-    return room
+        bias_view(out, groups * O)[:] = bias_gradients(term)
+    return out
 
 
-def room_for(
+def allocate_gradients(
     like: Tensor, shape: tuple[int, int], outputs: int, width: int, bias: float
-) -> Gradients:
+) -> PerSampleGradients:
     """Memory for the gradients of a weight [outputs, width], and of the biases if there are any.
 
     Args:
@@ -211,15 +217,15 @@ def room_for(
         outputs, width: of the weight.
         bias: 0 for none.
     """
-    return Gradients(new_empty(like, *shape, outputs * (width + (1 if bias else 0))))
+    return PerSampleGradients(new_empty(like, *shape, outputs * (width + (1 if bias else 0))))
 
 
-def weights_of(room: Gradients, outputs: int, width: int) -> Tensor:
+def weight_view(out: PerSampleGradients, outputs: int, width: int) -> Tensor:
     """[n, R, outputs, width], a view."""
-    found: Tensor = room.of[..., : outputs * width].unflatten(2, (outputs, width))
+    found: Tensor = out.values[..., : outputs * width].unflatten(2, (outputs, width))
     return found
 
 
-def biases_of(room: Gradients, outputs: int) -> Tensor:
+def bias_view(out: PerSampleGradients, outputs: int) -> Tensor:
     """[n, R, outputs], a view."""
-    return room.of[..., -outputs:]
+    return out.values[..., -outputs:]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from ntkscope.ntk.empirical.validation import spoiled
+from ntkscope.ntk.empirical.validation import in_place_error
 
 _SMALL = 2**15  # numbers in a layer's outputs
 
@@ -59,7 +59,7 @@ def record(
         y: Tensor = model(x)
     for call in calls:
         if call.inputs._version != call.version:
-            raise spoiled(type(call.module).__name__)
+            raise in_place_error(type(call.module).__name__)
         call.top = call.edge[:2] == get_gradient_edge(y)[:2]
     return y, calls
 
@@ -80,7 +80,7 @@ def _hooked(modules: Iterable[nn.Module], calls: list[Recorded]) -> Iterator[Non
             handle.remove()
 
 
-def backpropagate(y: Tensor, calls: list[Recorded], starts: Tensor) -> list[Tensor | None]:
+def backpropagate(y: Tensor, calls: list[Recorded], output_vectors: Tensor) -> list[Tensor | None]:
     """∂⟨start_r, y⟩/∂(output) of each call; no parameter's gradient is computed.
 
     All cotangents go back at once where every layer's output is a short vector, else one by one:
@@ -89,38 +89,38 @@ def backpropagate(y: Tensor, calls: list[Recorded], starts: Tensor) -> list[Tens
     Args:
         y: outputs [N, K].
         calls: where to stop.
-        starts: cotangents [R, K], the same for all samples, or [R, N, K].
+        output_vectors: cotangents [R, K], the same for all samples, or [R, N, K].
 
     Returns:
         [B, R, …] per call; None where y does not depend on it; [1, R, K] where its output is y
-        itself and starts are [R, K].
+        itself and output_vectors are [R, K].
     """
     if not y.requires_grad:
         return [None] * len(calls)
-    shared = starts.ndim == 2
-    every = starts.unsqueeze(1).expand(-1, len(y), -1) if shared else starts
-    top = starts.unsqueeze(0) if shared else starts.transpose(0, 1)
+    shared = output_vectors.ndim == 2
+    every = output_vectors.unsqueeze(1).expand(-1, len(y), -1) if shared else output_vectors
+    top = output_vectors.unsqueeze(0) if shared else output_vectors.transpose(0, 1)
     found = iter(_gradients(y, [call for call in calls if not call.top], every))
     return [top if call.top else next(found) for call in calls]
 
 
-def _gradients(y: Tensor, calls: list[Recorded], starts: Tensor) -> list[Tensor | None]:
+def _gradients(y: Tensor, calls: list[Recorded], output_vectors: Tensor) -> list[Tensor | None]:
     if not calls:
         return []
     edges = [call.edge for call in calls]
 
-    def grad(start: Tensor, batched: bool = False) -> tuple[Tensor | None, ...]:
+    def grad(output_vector: Tensor, batched: bool = False) -> tuple[Tensor | None, ...]:
         found: tuple[Tensor | None, ...] = torch.autograd.grad(
-            y, edges, start, retain_graph=True, allow_unused=True, is_grads_batched=batched
+            y, edges, output_vector, retain_graph=True, allow_unused=True, is_grads_batched=batched
         )
         return found
 
     small = all(len(call.shape) == 2 and call.shape.numel() <= _SMALL for call in calls)
-    if len(starts) > 1 and small:
-        together = _or_none(lambda: grad(starts, batched=True))
+    if len(output_vectors) > 1 and small:
+        together = _or_none(lambda: grad(output_vectors, batched=True))
         if together is not None:
             return [None if g is None else g.transpose(0, 1).contiguous() for g in together]
-    each = [grad(start) for start in starts]
+    each = [grad(output_vector) for output_vector in output_vectors]
     return [None if g[0] is None else torch.stack(g, 1) for g in zip(*each, strict=True)]
 
 

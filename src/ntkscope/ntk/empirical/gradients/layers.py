@@ -18,13 +18,13 @@ from torch.nn import functional as F
 from ntkscope.models.network import ScaledConv2d, ScaledLinear
 from ntkscope.ntk.empirical.gradients.convolution import weight_gradients_by_rows
 from ntkscope.ntk.empirical.gradients.factors import (
-    Gradients,
-    OuterProducts,
+    FactoredGradients,
+    PerSampleGradients,
+    allocate_gradients,
     bias_gradients,
-    biases_of,
-    room_for,
+    bias_view,
     weight_gradients,
-    weights_of,
+    weight_view,
 )
 from ntkscope.ntk.empirical.gradients.im2col import (
     Convolution,
@@ -34,7 +34,7 @@ from ntkscope.ntk.empirical.gradients.im2col import (
     window_of,
 )
 
-Layer = Any  # a module whose class is one of the tables' keys
+Module = Any  # a module whose class is one of the tables' keys
 
 
 def is_known(module: nn.Module) -> bool:
@@ -47,43 +47,43 @@ def is_known(module: nn.Module) -> bool:
     return known and plain
 
 
-def outer_products(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts | None:
+def outer_products(module: Module, a: Tensor, g: Tensor, n: int) -> FactoredGradients | None:
     """The gradients as a sum of outer products; None for a layer that has no such form."""
     make = PRODUCTS.get(type(module))
     return None if make is None else make(module, a, g, n)
 
 
-def pixel_products(module: Convolution, a: Tensor, g: Tensor) -> OuterProducts:
+def pixel_products(module: Convolution, a: Tensor, g: Tensor) -> FactoredGradients:
     """The same of a convolution, but with pixels in place of patches."""
     seen = pixels(module, _scaled(module, a))
     if not _learns(module, "weight"):
         seen = seen * 0
     width = seen.shape[-1] * math.prod(module.kernel_size)
     window = window_of(module, a)
-    return OuterProducts(seen, _by_group(module, g), _offset(module), width, window=window)
+    return FactoredGradients(seen, _by_group(module, g), _offset(module), width, window=window)
 
 
 def convolution_gradients(
-    module: nn.Conv2d, a: Tensor, g: Tensor, room: Gradients | None = None
-) -> Gradients:
-    """The gradients of a convolution for which `convolution.takes_rows`, in their room if given.
+    module: nn.Conv2d, a: Tensor, g: Tensor, out: PerSampleGradients | None = None
+) -> PerSampleGradients:
+    """The gradients of a convolution for which `convolution.takes_rows`, in their out if given.
 
     Args:
         module: the layer.
         a: what entered it [n, channel, y, x].
         g: what flows back to its output [n, R, channel, y, x].
-        room: where they belong; None: in new memory.
+        out: where they belong; None: in new memory.
     """
     offset, outputs, width = _offset(module), len(module.weight), module.weight[0].numel()
-    if room is None:
-        room = room_for(g, (len(g), g.shape[1]), outputs, width, offset)
-    weight_gradients_by_rows(module, _scaled(module, a), g, weights_of(room, outputs, width))
+    if out is None:
+        out = allocate_gradients(g, (len(g), g.shape[1]), outputs, width, offset)
+    weight_gradients_by_rows(module, _scaled(module, a), g, weight_view(out, outputs, width))
     if offset:
-        biases_of(room, outputs)[:] = g.flatten(3).sum(3) * math.sqrt(offset)
-    return room
+        bias_view(out, outputs)[:] = g.flatten(3).sum(3) * math.sqrt(offset)
+    return out
 
 
-def parameter_gradients(module: Layer, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
+def parameter_gradients(module: Module, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
     """`weight` and `bias`, as far as they learn, → [n, R, shape of the parameter]."""
     term = outer_products(module, a, g, n)
     if term is None:
@@ -98,23 +98,23 @@ def parameter_gradients(module: Layer, a: Tensor, g: Tensor, n: int) -> dict[str
     return found
 
 
-def _in_shape(module: Layer, gradients: Tensor) -> Tensor:
+def _in_shape(module: Module, gradients: Tensor) -> Tensor:
     """[n, R, O, D] in the shape of the module's weight."""
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         return as_weight(module, gradients)
     return gradients.mT if isinstance(module, nn.Embedding) else gradients
 
 
-def _learns(module: Layer, name: str) -> bool:
+def _learns(module: Module, name: str) -> bool:
     parameter = getattr(module, name, None)
     return parameter is not None and bool(parameter.requires_grad)
 
 
-def _offset(module: Layer) -> float:
+def _offset(module: Module) -> float:
     return float(getattr(module, "bias_scale", 1.0)) ** 2 if _learns(module, "bias") else 0.0
 
 
-def _scaled(module: Layer, a: Tensor) -> Tensor:
+def _scaled(module: Module, a: Tensor) -> Tensor:
     scale = getattr(module, "weight_scale", 1.0)
     return a if scale == 1.0 else a * scale
 
@@ -126,31 +126,31 @@ def _positions(g: Tensor, n: int) -> Tensor:
     return torch.transpose(by_output.flatten(2, -2), 1, 2)
 
 
-def _linear(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts:
+def _linear(module: Module, a: Tensor, g: Tensor, n: int) -> FactoredGradients:
     u = _scaled(module, a).reshape(n, 1, -1, module.in_features)
     if not _learns(module, "weight"):
         u = u[..., :0]
-    return OuterProducts(u, _positions(g, n).unsqueeze(1), _offset(module), u.shape[-1])
+    return FactoredGradients(u, _positions(g, n).unsqueeze(1), _offset(module), u.shape[-1])
 
 
-def _convolution(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts:
+def _convolution(module: Module, a: Tensor, g: Tensor, n: int) -> FactoredGradients:
     u = patches(module, _scaled(module, a))
     if not _learns(module, "weight"):
         u = u[..., :0]
-    return OuterProducts(u, _by_group(module, g), _offset(module), u.shape[-1])
+    return FactoredGradients(u, _by_group(module, g), _offset(module), u.shape[-1])
 
 
-def _by_group(module: Layer, g: Tensor) -> Tensor:
+def _by_group(module: Module, g: Tensor) -> Tensor:
     """[n, R, channel, y, x] as [n, groups, S, R, O]."""
     found: Tensor = g.flatten(3).unflatten(2, (module.groups, -1)).permute(0, 2, 4, 1, 3)
     return found
 
 
-def _embedding(module: Layer, a: Tensor, g: Tensor, n: int) -> OuterProducts:
+def _embedding(module: Module, a: Tensor, g: Tensor, n: int) -> FactoredGradients:
     tokens, rows = a.reshape(n, 1, -1), _positions(g, n).unsqueeze(1)
     if module.padding_idx is not None:
         rows = rows * (tokens != module.padding_idx)[..., None, None]
-    return OuterProducts(tokens, rows, 0.0, module.num_embeddings)
+    return FactoredGradients(tokens, rows, 0.0, module.num_embeddings)
 
 
 def _channelwise(normal: Tensor, g: Tensor) -> dict[str, Tensor]:
@@ -159,16 +159,16 @@ def _channelwise(normal: Tensor, g: Tensor) -> dict[str, Tensor]:
     return {name: t.unsqueeze(3).flatten(3).sum(3) for name, t in both.items()}
 
 
-def _batch_norm(module: Layer, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
+def _batch_norm(module: Module, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
     mean, var = module.running_mean, module.running_var
     return _channelwise(F.batch_norm(a, mean, var, eps=module.eps), g)
 
 
-def _group_norm(module: Layer, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
+def _group_norm(module: Module, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
     return _channelwise(F.group_norm(a, module.num_groups, eps=module.eps), g)
 
 
-def _last_axes(module: Layer, normal: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
+def _last_axes(module: Module, normal: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
     """Weight and bias of a norm layer over the last axes; sums over all positions."""
     shape = tuple(module.normalized_shape)
 
@@ -179,15 +179,15 @@ def _last_axes(module: Layer, normal: Tensor, g: Tensor, n: int) -> dict[str, Te
     return {"weight": total(g * normal.unsqueeze(1)), "bias": total(g)}
 
 
-def _layer_norm(module: Layer, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
+def _layer_norm(module: Module, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
     return _last_axes(module, F.layer_norm(a, module.normalized_shape, eps=module.eps), g, n)
 
 
-def _rms_norm(module: Layer, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
+def _rms_norm(module: Module, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
     return _last_axes(module, F.rms_norm(a, module.normalized_shape, eps=module.eps), g, n)
 
 
-PRODUCTS: dict[type, Callable[[Layer, Tensor, Tensor, int], OuterProducts]] = {
+PRODUCTS: dict[type, Callable[[Module, Tensor, Tensor, int], FactoredGradients]] = {
     nn.Linear: _linear,
     ScaledLinear: _linear,
     nn.Conv1d: _convolution,
@@ -195,7 +195,7 @@ PRODUCTS: dict[type, Callable[[Layer, Tensor, Tensor, int], OuterProducts]] = {
     ScaledConv2d: _convolution,
     nn.Embedding: _embedding,
 }
-ELEMENTWISE: dict[type, Callable[[Layer, Tensor, Tensor, int], dict[str, Tensor]]] = {
+ELEMENTWISE: dict[type, Callable[[Module, Tensor, Tensor, int], dict[str, Tensor]]] = {
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
     nn.BatchNorm3d: _batch_norm,

@@ -1,4 +1,4 @@
-"""Gram matrices of single outer products g uᵀ: (⟨u, u'⟩ + offset) · ⟨g, g'⟩.
+"""Gram matrices of collapsed outer products g uᵀ: (⟨u, u'⟩ + offset) · ⟨g, g'⟩.
 
 A dense layer on vectors: neither the gradients nor anything of their size is made (Novak et al.
 2022, "Fast finite width neural tangent kernel", structured derivatives).
@@ -9,16 +9,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ntkscope.ntk.empirical.costs import Sizes, Work, of_product
-from ntkscope.ntk.empirical.gradients.factors import OuterProducts, by_cotangent, inner_products
-from ntkscope.ntk.kinds import Pairs
+from ntkscope.ntk.empirical.costs import Cost, LayerShape, product_cost
+from ntkscope.ntk.empirical.gradients.factors import FactoredGradients, by_cotangent, inner_products
+from ntkscope.ntk.kinds import OutputPairs
 from ntkscope.runtime.matmul import product, products
 
 
 def add_factored(
-    total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs, *, first: bool = False
+    total: Tensor,
+    left: FactoredGradients,
+    right: FactoredGradients,
+    pairs: OutputPairs,
+    *,
+    first: bool = False,
 ) -> None:
-    """Add to `total`, shaped as `kinds.Pairs` says; for terms of one position.
+    """Add to `total`, shaped as `kinds.OutputPairs` says; for terms of one position.
 
     Gradients that all samples share (at the readout) have one product for all pairs.
 
@@ -30,14 +35,14 @@ def add_factored(
     """
     for group in range(left.inputs.shape[1]):
         inner = inner_products(left, right, group)
-        g, h = left.gradients[:, group, 0], right.gradients[:, group, 0]
-        if pairs == "every" and len(g) == len(h) == 1:
+        g, h = left.output_gradients[:, group, 0], right.output_gradients[:, group, 0]
+        if pairs == "full" and len(g) == len(h) == 1:
             if first:
                 total.zero_()
             _add_shared(total, inner, product(g[0], h[0]))
         else:
             outer = _outer(g, h, pairs)
-            inner = inner.unsqueeze(1) if pairs == "every" else inner
+            inner = inner.unsqueeze(1) if pairs == "full" else inner
             if first:
                 torch.mul(outer, inner, out=total)
             else:
@@ -54,23 +59,23 @@ def _add_shared(total: Tensor, inner: Tensor, outer: Tensor) -> None:
         total[k, :, l] += inner * outer[k, l]
 
 
-def _outer(g: Tensor, h: Tensor, pairs: Pairs) -> Tensor:
+def _outer(g: Tensor, h: Tensor, pairs: OutputPairs) -> Tensor:
     """⟨g, h⟩ of [n, R, O] and [m, R, O], summed over cotangents, of each, or of every pair."""
-    if pairs == "summed":
+    if pairs == "trace":
         return product(g.flatten(1), h.flatten(1))
     first, second = by_cotangent(g), by_cotangent(h)
-    if pairs == "own":
+    if pairs == "diagonal":
         return products(first, second)
     found = product(first.flatten(0, 1), second.flatten(0, 1))
     return found.view(*first.shape[:2], *second.shape[:2])
 
 
-def factored_work(sizes: Sizes) -> Work:
+def factored_cost(shape: LayerShape) -> Cost:
     """Of layers of one position."""
-    pairs = sizes.groups * sizes.sample_pairs
-    depth = sizes.outputs * (sizes.multiplied if sizes.pairs == "summed" else 1)
+    pairs = shape.groups * shape.sample_pairs
+    depth = shape.outputs * (shape.multiplied if shape.pairs == "trace" else 1)
     return (
-        of_product(pairs, sizes.width)
-        + of_product(pairs * sizes.results, depth)
-        + Work(elements=pairs * sizes.results)
+        product_cost(pairs, shape.width)
+        + product_cost(pairs * shape.results, depth)
+        + Cost(elements=pairs * shape.results)
     )

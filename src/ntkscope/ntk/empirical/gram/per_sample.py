@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ntkscope.ntk.empirical.costs import Sizes, Work, of_product
+from ntkscope.ntk.empirical.costs import Cost, LayerShape, product_cost
 from ntkscope.ntk.empirical.gradients.factors import (
-    Gradients,
+    PerSampleGradients,
 )
-from ntkscope.ntk.kinds import Pairs
+from ntkscope.ntk.kinds import OutputPairs
 from ntkscope.runtime.matmul import product, products
 
 
-def add_materialised(total: Tensor, left: Gradients, right: Gradients, pairs: Pairs) -> None:
-    """Add to `total` ⟨j_k(x_n), j_l(x_m)⟩, shaped as `kinds.Pairs` says."""
-    if pairs == "summed":
-        total += product(left.of.flatten(1), right.of.flatten(1))
+def add_materialised(
+    total: Tensor, left: PerSampleGradients, right: PerSampleGradients, pairs: OutputPairs
+) -> None:
+    """Add to `total` ⟨j_k(x_n), j_l(x_m)⟩, shaped as `kinds.OutputPairs` says."""
+    if pairs == "trace":
+        total += product(left.values.flatten(1), right.values.flatten(1))
         return
-    if pairs == "own":
-        total += products(left.of.transpose(0, 1), right.of.transpose(0, 1))
+    if pairs == "diagonal":
+        total += products(left.values.transpose(0, 1), right.values.transpose(0, 1))
         return
-    found = product(left.of.flatten(0, 1), right.of.flatten(0, 1))
-    total += found.view(*left.of.shape[:2], *right.of.shape[:2]).permute(1, 0, 3, 2)
+    found = product(left.values.flatten(0, 1), right.values.flatten(0, 1))
+    total += found.view(*left.values.shape[:2], *right.values.shape[:2]).permute(1, 0, 3, 2)
 
 
-def materialised_work(sizes: Sizes) -> Work:
+def materialised_cost(shape: LayerShape) -> Cost:
     """The gradients once a sample, and their Gram matrix."""
-    rows = sizes.groups * sizes.multiplied * sizes.outputs  # of all gradients of a sample
-    made = of_product(sizes.samples * rows * sizes.width, sizes.positions)
-    read = sizes.samples * sizes.positions * (rows + sizes.groups * sizes.width)
-    depth = rows * sizes.width * (1 if sizes.pairs == "summed" else 1 / sizes.multiplied)
-    return made + Work(elements=read) + of_product(sizes.sample_pairs * sizes.results, depth)
+    rows = shape.groups * shape.multiplied * shape.outputs  # of all gradients of a sample
+    made = product_cost(shape.samples * rows * shape.width, shape.positions)
+    read = shape.samples * shape.positions * (rows + shape.groups * shape.width)
+    depth = rows * shape.width * (1 if shape.pairs == "trace" else 1 / shape.multiplied)
+    return made + Cost(elements=read) + product_cost(shape.sample_pairs * shape.results, depth)

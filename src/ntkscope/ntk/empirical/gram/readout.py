@@ -12,20 +12,26 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ntkscope.ntk.empirical.gradients.factors import OuterProducts
+from ntkscope.ntk.empirical.gradients.factors import FactoredGradients
 
 _ROWS = 64  # samples looked at together: they stay in the cache
 
 
-def one_cotangent(left: OuterProducts, right: OuterProducts) -> tuple[OuterProducts, OuterProducts]:
-    """Terms of one cotangent with the same summed Gram matrix, where they exist; else the same.
+def collapse_readout(
+    left: FactoredGradients, right: FactoredGradients
+) -> tuple[FactoredGradients, FactoredGradients]:
+    """Gradients of one output vector with the same summed Gram matrix, or the same again.
 
     Args:
         left, right: of one layer, one position and one group.
     """
-    if left.shared or left.gradients.shape[1:3] != (1, 1) or left.gradients.shape[3] == 1:
+    if (
+        left.shared
+        or left.output_gradients.shape[1:3] != (1, 1)
+        or left.output_gradients.shape[3] == 1
+    ):
         return left, right
-    g, h = (t.gradients[:, 0, 0] for t in (left, right))
+    g, h = (t.output_gradients[:, 0, 0] for t in (left, right))
     strongest = g[:, 0].abs().argmax(0, keepdim=True)  # a sample for each unit
     v = g.gather(0, strongest.unsqueeze(1).expand(-1, g.shape[1], -1))[0]
     row = v.abs().argmax(0)
@@ -37,7 +43,7 @@ def one_cotangent(left: OuterProducts, right: OuterProducts) -> tuple[OuterProdu
         return left, right
     norm = ratio.norm(dim=0)
     found = [
-        replace(t, gradients=(_pick(side, row) * norm)[:, None, None, None])
+        replace(t, output_gradients=(_pick(side, row) * norm)[:, None, None, None])
         for t, side in zip((left, right), (g, h), strict=False)
     ]
     return found[0], found[1]

@@ -11,56 +11,66 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ntkscope.ntk.empirical.costs import Rates, Sizes
-from ntkscope.ntk.empirical.gradients.factors import Gradients, OuterProducts, Term
-from ntkscope.ntk.empirical.gram.outer_product import add_factored, factored_work
-from ntkscope.ntk.empirical.gram.per_sample import add_materialised, materialised_work
-from ntkscope.ntk.empirical.gram.structured import add_structured, pixels_work, structured_work
-from ntkscope.ntk.kinds import Pairs
+from ntkscope.ntk.empirical.costs import LayerShape, Throughput
+from ntkscope.ntk.empirical.gradients.factors import (
+    FactoredGradients,
+    LayerGradients,
+    PerSampleGradients,
+)
+from ntkscope.ntk.empirical.gram.outer_product import add_factored, factored_cost
+from ntkscope.ntk.empirical.gram.per_sample import add_materialised, materialised_cost
+from ntkscope.ntk.empirical.gram.structured import add_structured, pixels_cost, structured_cost
+from ntkscope.ntk.kinds import OutputPairs
 
 STRATEGIES = ("factored", "structured", "pixels", "materialised", "fallback")
 
-WORK = {
-    "factored": factored_work,
-    "structured": structured_work,
-    "pixels": pixels_work,
-    "materialised": materialised_work,
+COSTS = {
+    "factored": factored_cost,
+    "structured": structured_cost,
+    "pixels": pixels_cost,
+    "materialised": materialised_cost,
 }
 
 
-def cheapest(sizes: Sizes, rates: Rates, force: str | None = None) -> str:
+def cheapest(shape: LayerShape, throughput: Throughput, force: str | None = None) -> str:
     """The strategy with the least expected time.
 
     Args:
-        sizes: of the layer.
-        rates: of the device.
+        shape: of the layer.
+        throughput: of the device.
         force: taken where the layer allows it: factored, one position; pixels, a convolution that
             is called once.
     """
     allowed = [
         name
-        for name in WORK
-        if (name != "factored" or sizes.positions == 1)
-        and (name != "pixels" or sizes.image is not None)
+        for name in COSTS
+        if (name != "factored" or shape.positions == 1)
+        and (name != "pixels" or shape.image is not None)
     ]
     if force in allowed:
         return force
-    return min(allowed, key=lambda name: rates.seconds(WORK[name](sizes)))
+    return min(allowed, key=lambda name: throughput.seconds(COSTS[name](shape)))
 
 
 def add_gram(
-    total: Tensor, left: Term, right: Term, strategy: str, pairs: Pairs, *, first: bool = False
+    total: Tensor,
+    left: LayerGradients,
+    right: LayerGradients,
+    strategy: str,
+    pairs: OutputPairs,
+    *,
+    first: bool = False,
 ) -> None:
-    """Add the Gram matrix of two terms of one layer to `total` (`kinds.Pairs`).
+    """Add the Gram matrix of two terms of one layer to `total` (`kinds.OutputPairs`).
 
     first: nothing is in `total` so far, whatever it holds.
     """
     if first and strategy != "factored":
         total.zero_()
-    if isinstance(left, Gradients) and isinstance(right, Gradients):
+    if isinstance(left, PerSampleGradients) and isinstance(right, PerSampleGradients):
         add_materialised(total, left, right, pairs)
         return
-    assert isinstance(left, OuterProducts) and isinstance(right, OuterProducts)
+    assert isinstance(left, FactoredGradients) and isinstance(right, FactoredGradients)
     if strategy == "factored":
         add_factored(total, left, right, pairs, first=first)
     else:

@@ -13,44 +13,48 @@ import math
 import torch
 from torch import Tensor
 
-from ntkscope.ntk.empirical.costs import Sizes, Work, of_product
-from ntkscope.ntk.empirical.gradients.factors import OuterProducts, inner_products, part
-from ntkscope.ntk.kinds import Pairs
+from ntkscope.ntk.empirical.costs import Cost, LayerShape, product_cost
+from ntkscope.ntk.empirical.gradients.factors import FactoredGradients, inner_products, select
+from ntkscope.ntk.kinds import OutputPairs
 from ntkscope.runtime.matmul import product
 
 _TILE = 2**19  # numbers in the largest temporary: what stays in a cache
 
 
-def add_structured(total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs) -> None:
-    """Add to `total`, shaped as `kinds.Pairs` says, in tiles of samples."""
+def add_structured(
+    total: Tensor, left: FactoredGradients, right: FactoredGradients, pairs: OutputPairs
+) -> None:
+    """Add to `total`, shaped as `kinds.OutputPairs` says, in tiles of samples."""
     n, m = left.samples, right.samples
     side = max(1, math.isqrt(_TILE // _temporary(left, right, pairs)))
-    over_every = pairs == "every"
+    over_every = pairs == "full"
     for row in range(0, n, side):
         rows = slice(row, row + side)
         for column in range(0, m, side):
             columns = slice(column, column + side)
             here = total[:, rows, :, columns] if over_every else total[..., rows, columns]
-            _add_tile(here, part(left, rows), part(right, columns), pairs)
+            _add_tile(here, select(left, rows), select(right, columns), pairs)
 
 
-def _temporary(left: OuterProducts, right: OuterProducts, pairs: Pairs) -> int:
+def _temporary(left: FactoredGradients, right: FactoredGradients, pairs: OutputPairs) -> int:
     """Numbers for one pair of samples."""
-    S, R, O = left.gradients.shape[2:]  # noqa: E741
+    S, R, O = left.output_gradients.shape[2:]  # noqa: E741
     both = S * right.positions
     seen = both if left.window is None else max(both, math.prod(left.window.image) ** 2)
-    return max(seen, S * R * O, R**2) if pairs == "every" else seen
+    return max(seen, S * R * O, R**2) if pairs == "full" else seen
 
 
-def _add_tile(total: Tensor, left: OuterProducts, right: OuterProducts, pairs: Pairs) -> None:
+def _add_tile(
+    total: Tensor, left: FactoredGradients, right: FactoredGradients, pairs: OutputPairs
+) -> None:
     n, m = left.samples, right.samples
     for group in range(left.inputs.shape[1]):
         inner = inner_products(left, right, group).view(n, left.positions, m, right.positions)
-        g = left.gradients[:, group].expand(n, -1, -1, -1)
-        h = right.gradients[:, group].expand(m, -1, -1, -1)
-        if pairs == "every":
+        g = left.output_gradients[:, group].expand(n, -1, -1, -1)
+        h = right.output_gradients[:, group].expand(m, -1, -1, -1)
+        if pairs == "full":
             total += _every_pair(inner, g, h)
-        elif pairs == "summed":
+        elif pairs == "trace":
             total += _summed(inner, g.flatten(2), h.flatten(2))
         else:
             for k in range(len(total)):
@@ -69,26 +73,28 @@ def _every_pair(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
     return torch.einsum("nsko,nsmlo->knlm", g, summed)
 
 
-def structured_work(sizes: Sizes) -> Work:
+def structured_cost(shape: LayerShape) -> Cost:
     """From patches; nothing is made once a sample."""
-    pairs = sizes.groups * sizes.sample_pairs * sizes.positions**2
-    return of_product(pairs, sizes.width) + _contraction(sizes)
+    pairs = shape.groups * shape.sample_pairs * shape.positions**2
+    return product_cost(pairs, shape.width) + _contraction(shape)
 
 
-def pixels_work(sizes: Sizes) -> Work:
+def pixels_cost(shape: LayerShape) -> Cost:
     """From pixels: shallower products, and a sum of shifted ones for each row and column."""
-    assert sizes.image is not None
-    (seen, channels), pairs = sizes.image, sizes.groups * sizes.sample_pairs
-    shifted = pairs * sizes.kernel * max(seen, sizes.positions) ** 2
-    return of_product(pairs * seen**2, channels) + Work(elements=2 * shifted) + _contraction(sizes)
+    assert shape.image is not None
+    (seen, channels), pairs = shape.image, shape.groups * shape.sample_pairs
+    shifted = pairs * shape.kernel * max(seen, shape.positions) ** 2
+    return (
+        product_cost(pairs * seen**2, channels) + Cost(elements=2 * shifted) + _contraction(shape)
+    )
 
 
-def _contraction(sizes: Sizes) -> Work:
+def _contraction(shape: LayerShape) -> Cost:
     """Products of what flows back, and their sum with the inner products of what came in."""
-    S, R, O = sizes.positions, sizes.multiplied, sizes.outputs  # noqa: E741
-    pairs = sizes.groups * sizes.sample_pairs
-    if sizes.pairs == "every":
-        return of_product(pairs * S * R * O, S) + of_product(pairs * R**2, S * O)
-    products = 1 if sizes.pairs == "summed" else R
-    over = of_product(pairs * products * S**2, R * O / products)
-    return over + Work(elements=2 * pairs * products * S**2)
+    S, R, O = shape.positions, shape.multiplied, shape.outputs  # noqa: E741
+    pairs = shape.groups * shape.sample_pairs
+    if shape.pairs == "full":
+        return product_cost(pairs * S * R * O, S) + product_cost(pairs * R**2, S * O)
+    products = 1 if shape.pairs == "trace" else R
+    over = product_cost(pairs * products * S**2, R * O / products)
+    return over + Cost(elements=2 * pairs * products * S**2)

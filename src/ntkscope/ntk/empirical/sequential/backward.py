@@ -34,15 +34,15 @@ class _Passed:
     outputs: Tensor
 
 
-def straight_passes(
-    steps: list[nn.Module], x: Tensor, starts: Tensor, wanted: set[int], *, summed: bool
+def sequential_passes(
+    steps: list[nn.Module], x: Tensor, output_vectors: Tensor, wanted: set[int], *, summed: bool
 ) -> tuple[list[Call], list[Tensor]]:
     """The calls of the wanted layers, from the top down, and what flows back to each.
 
     Args:
-        steps: of `straight_steps`.
+        steps: of `sequential_layers`.
         x: samples [n, …].
-        starts: cotangents [R, K].
+        output_vectors: cotangents [R, K].
         wanted: ids of the modules whose calls are wanted.
         summed: only sums over cotangents of Gram matrices are wanted: where one cotangent has the
             same, it stands for all.
@@ -53,7 +53,7 @@ def straight_passes(
     passed = _there(steps, x)
     calls: list[Call] = []
     flows: list[Tensor] = []
-    flow = Flow(starts.unsqueeze(0))
+    flow = Flow(output_vectors.unsqueeze(0))
     for number, each in reversed(list(enumerate(passed))):
         if id(each.step) in wanted:
             top = number == len(passed) - 1

@@ -34,14 +34,14 @@ ELEMENTWISE = (
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def straight_steps(model: nn.Module, x: Tensor) -> list[nn.Module] | None:
+def sequential_layers(model: nn.Module, x: Tensor) -> list[nn.Module] | None:
     """The layers in order; None for a network that is, or may be, anything else.
 
     Args:
         model: a sequence, or a sequence of sequences, of known classes, without hooks.
         x: some inputs, to see the shapes.
     """
-    steps = known_steps(model)
+    steps = known_layers(model)
     if steps is None:
         return None
     with torch.no_grad():
@@ -53,7 +53,7 @@ def straight_steps(model: nn.Module, x: Tensor) -> list[nn.Module] | None:
     return steps
 
 
-def known_steps(model: nn.Module) -> list[nn.Module] | None:
+def known_layers(model: nn.Module) -> list[nn.Module] | None:
     """The same, whatever the inputs."""
     steps = _unrolled(model)
     if not steps or len({id(step) for step in steps}) < len(steps):

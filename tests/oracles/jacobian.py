@@ -15,7 +15,7 @@ from torch.func import vjp, vmap
 
 from ntkscope.ntk.empirical.gradients.autograd import with_tensors
 from ntkscope.ntk.empirical.validation import count_outputs
-from ntkscope.ntk.kinds import cotangents
+from ntkscope.ntk.kinds import output_vectors_of
 
 
 def jacobian_layer_ntks(
@@ -33,7 +33,9 @@ def jacobian_layer_ntks(
         Module name and kernel [N, N2], or [N·K, N2·K] (kind full).
     """
     outputs = count_outputs(model, x1)
-    starts = cotangents(kind, outputs, x1 if x1.is_floating_point() else _some_parameter(model))
+    output_vectors = output_vectors_of(
+        kind, outputs, x1 if x1.is_floating_point() else _some_parameter(model)
+    )
     for name, module in model.named_modules():
         own = {
             f"{name}.{p}" if name else p: v.detach()
@@ -41,8 +43,8 @@ def jacobian_layer_ntks(
             if v.requires_grad
         }
         if own:
-            left = _jacobian(model, own, x1, starts, chunk)
-            right = left if x2 is None else _jacobian(model, own, x2, starts, chunk)
+            left = _jacobian(model, own, x1, output_vectors, chunk)
+            right = left if x2 is None else _jacobian(model, own, x2, output_vectors, chunk)
             yield name, _gram(left, right, kind)
 
 
@@ -51,7 +53,7 @@ def _some_parameter(model: nn.Module) -> Tensor:
 
 
 def _jacobian(
-    model: nn.Module, own: dict[str, Tensor], x: Tensor, starts: Tensor, chunk: int
+    model: nn.Module, own: dict[str, Tensor], x: Tensor, output_vectors: Tensor, chunk: int
 ) -> Tensor:
     """[R, N, P]: R cotangents, P parameters of one module."""
 
@@ -63,7 +65,7 @@ def _jacobian(
         return torch.cat([gradients[n].flatten() for n in own])
 
     per_sample = vmap(vmap(of_one, (0, None)), (None, 0), chunk_size=1)
-    return torch.cat([per_sample(part, starts) for part in x.split(chunk)], dim=1)
+    return torch.cat([per_sample(part, output_vectors) for part in x.split(chunk)], dim=1)
 
 
 def _gram(left: Tensor, right: Tensor, kind: str) -> Tensor:
