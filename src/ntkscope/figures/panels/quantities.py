@@ -21,7 +21,7 @@ class Metric:
 
     Attributes:
         name: variable of the metrics; label: of its axis; log: its scale.
-        relative: divided by its mean over the window before the boundary.
+        relative: divided by its mean before the boundary (`fits.boundary_window.BEFORE`).
     """
 
     name: str
