@@ -29,6 +29,7 @@ from ntkscope.figures.panels.page import (
 )
 from ntkscope.figures.panels.quantities import (
     ALIGNMENT,
+    BOUNDARY_VELOCITY,
     CHECKMARK,
     DEFLECTION,
     DISTANCE,
@@ -75,6 +76,7 @@ from ntkscope.statistics.paired import FloatArray
 
 __all__ = [
     "ALIGNMENT",
+    "BOUNDARY_VELOCITY",
     "CHECKMARK",
     "DEFLECTION",
     "DISTANCE",

@@ -61,6 +61,7 @@ class Effect:
 SPIKE = Effect("spike", "spike\n(velocity / twin's)", ratio=True)
 
 
+BOUNDARY_VELOCITY = Effect("log_velocity", "velocity at boundary\n(1/step)", ratio=True)
 PEAK = Effect("peak_velocity", "peak velocity\n(/ twin's)", ratio=True)
 
 

@@ -40,8 +40,7 @@ ANALYSIS = {
 METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.MOVED, panels.DEFLECTION)
 JUMPS = (panels.SPIKE, panels.NORM_DROP)
-BOUNDARY_VELOCITY = Effect("log_velocity", "velocity at boundary\n(1/step)", ratio=True)
-AGAINST_WIDTH = (panels.NORM_DROP, BOUNDARY_VELOCITY)
+AGAINST_WIDTH = (panels.NORM_DROP, panels.BOUNDARY_VELOCITY)
 _SMALL: dict[str, Any] = {"fontsize": "small", "linespacing": 1.1}
 ALONE = {"spike": "spike_over_baseline", "norm_drop": "norm_drop", "distance": "distance"}
 """Effect → the quantity of a twin by itself that is drawn beside it."""

@@ -31,8 +31,7 @@ ANALYSIS = {
 }
 
 METRICS = (panels.VELOCITY, panels.NORM)
-BOUNDARY_VELOCITY = Effect("log_velocity", "velocity at boundary\n(1/step)", ratio=True)
-EFFECTS = (panels.SPIKE, BOUNDARY_VELOCITY, panels.NORM_DROP, panels.MOVED)
+EFFECTS = (panels.SPIKE, panels.BOUNDARY_VELOCITY, panels.NORM_DROP, panels.MOVED)
 
 
 def draw(
@@ -108,7 +107,7 @@ def _draw_effect(
         panels.draw_effect(axes, x, cells, effect, look, int(fits.attrs["window"]))
         what = ("slope", effect.quantity, "boundary")
         texts.append(panels.result_text(results, *what, point.at))
-    if effect is BOUNDARY_VELOCITY:
+    if effect is panels.BOUNDARY_VELOCITY:
         axes.set_yscale("log")
     else:
         panels.finish_effect(axes, effect)
