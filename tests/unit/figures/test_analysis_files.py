@@ -21,8 +21,8 @@ from matplotlib import pyplot as plt
 from ntkscope.figures import panels
 
 ANALYSIS = {
-    "needs": ["depth"],
-    "laws": [{"along": "depth", "of": ["norm_drop"], "statistics": ["slope"]}],
+    "needs": "depth",
+    "laws": [{"along": "depth", "of": "norm_drop spike", "statistics": "slope"}],
 }
 
 def draw(metrics, fits, style, labels):

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from ntkscope.config.analyses import ANALYSES, Analysis
+from ntkscope.errors import ConfigError
 from ntkscope.fits import results_of
 from ntkscope.fits.laws import sweep_results
 from ntkscope.statistics.paired import FloatArray
@@ -167,6 +169,14 @@ def test_reactivation_along_a_sequence_accumulates_or_decays() -> None:
     row = one(found, statistic="slope", quantity="spike")
     np.testing.assert_allclose(row["estimate"], -0.5)
     assert (row["variant"], row["boundary"], row["against"]) == ("long", -1, "boundary")
+
+
+def test_a_law_of_what_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for of, statistics in (("nrom_drop", "slope"), ("norm_drop", "slpoe")):
+        law = {"along": "width", "of": of, "statistics": statistics}
+        monkeypatch.setitem(ANALYSES, "mine", Analysis.model_validate({"laws": [law]}))
+        with pytest.raises(ConfigError, match=r"asks for (nrom_drop|slpoe)"):
+            results(of_widths(), "mine")
 
 
 def of_widths() -> xr.Dataset:

@@ -25,15 +25,8 @@ from ntkscope.fits.cells import named
 from ntkscope.fits.reactivation.comparisons import GRADUAL, WIDTHS
 
 ANALYSIS = {
-    "needs": ["variant"],
-    "roles": [
-        "new_classes",
-        "gradual",
-        "labels_shifted",
-        "labels_permuted",
-        "new_inputs",
-        "widths",
-    ],
+    "needs": "variant",
+    "roles": "new_classes gradual labels_shifted labels_permuted new_inputs widths",
     "compare": "controls",
 }
 

@@ -12,7 +12,7 @@ from ntkscope.figures import panels
 from ntkscope.figures.panels import Look, Point, every_point, lost_in_words
 from ntkscope.figures.reactivation.forest import draw_forest
 
-ANALYSIS = {"needs": ["variant"]}
+ANALYSIS = {"needs": "variant"}
 
 METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.CHECKMARK, panels.DEFLECTION)

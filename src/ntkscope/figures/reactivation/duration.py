@@ -13,27 +13,19 @@ from ntkscope.figures import panels
 from ntkscope.fits import results_of
 
 ANALYSIS = {
-    "needs": ["steps"],
+    "needs": "steps",
     "laws": [
         {
             "along": "steps",
             "log": True,
-            "of": [
-                "spike",
-                "norm_drop",
-                "distance",
-                "checkmark",
-                "minimum_step",
-                "recovery",
-                "forgetting",
-            ],
-            "statistics": ["slope", "kendall_tau"],
+            "of": "spike norm_drop distance checkmark minimum_step recovery forgetting",
+            "statistics": "slope kendall_tau",
         },
         {
             "along": "steps",
             "log": True,
-            "of": ["half_recovery_step", "recovery_step"],
-            "statistics": ["kendall_tau"],
+            "of": "half_recovery_step recovery_step",
+            "statistics": "kendall_tau",
         },
     ],
 }

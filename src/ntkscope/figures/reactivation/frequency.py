@@ -23,16 +23,16 @@ from ntkscope.figures.style import width_colours
 from ntkscope.fits import results_of
 
 ANALYSIS = {
-    "needs": ["epsilon"],
-    "may_have": ["alpha", "change", "variant"],
-    "roles": ["frequency", "conceptual"],
-    "needs_roles": ["frequency"],
+    "needs": "epsilon",
+    "may_have": "alpha change variant",
+    "roles": "frequency conceptual",
+    "needs_roles": "frequency",
     "laws": [
         {
             "along": "epsilon",
             "log": True,
-            "of": ["spike", "norm_drop", "distance", "peak_velocity"],
-            "statistics": ["slope", "kendall_tau"],
+            "of": "spike norm_drop distance peak_velocity",
+            "statistics": "slope kendall_tau",
         },
     ],
     "compare": "frequency",

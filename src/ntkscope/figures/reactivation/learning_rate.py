@@ -19,27 +19,19 @@ from ntkscope.figures.panels import Effect, Look, Point
 from ntkscope.fits import results_of
 
 ANALYSIS = {
-    "needs": ["learning_rate"],
+    "needs": "learning_rate",
     "laws": [
         {
             "along": "learning_rate",
             "log": True,
-            "of": [
-                "spike",
-                "norm_drop",
-                "distance",
-                "checkmark",
-                "minimum_step",
-                "recovery",
-                "forgetting",
-            ],
-            "statistics": ["slope", "kendall_tau", "curvature"],
+            "of": "spike norm_drop distance checkmark minimum_step recovery forgetting",
+            "statistics": "slope kendall_tau curvature",
         },
         {
             "along": "learning_rate",
             "log": True,
-            "of": ["half_recovery_step", "recovery_step"],
-            "statistics": ["kendall_tau", "lowest_at"],
+            "of": "half_recovery_step recovery_step",
+            "statistics": "kendall_tau lowest_at",
         },
     ],
 }

@@ -19,13 +19,13 @@ from ntkscope.figures.style import BOUNDARY_DOTS, TWIN
 from ntkscope.fits import results_of
 
 ANALYSIS = {
-    "may_have": ["variant"],
-    "roles": ["five_by_two", "ten_by_one", "relabelled"],
+    "may_have": "variant",
+    "roles": "five_by_two ten_by_one relabelled",
     "laws": [
         {
             "along": "boundary",
-            "of": ["spike", "norm_drop", "distance", "checkmark", "log_velocity", "forgetting"],
-            "statistics": ["slope", "kendall_tau"],
+            "of": "spike norm_drop distance checkmark log_velocity forgetting",
+            "statistics": "slope kendall_tau",
         },
     ],
 }
