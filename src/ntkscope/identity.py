@@ -25,11 +25,12 @@ _ENTRANCES = {
 STAGES = tuple(_ENTRANCES)
 
 _FOUND_BY_NAME = {
+    "ntkscope.data.sources": "data/sources/*.py",
     "ntkscope.figures.draw": "figures/*/*.py",
     "ntkscope.fits.laws": "fits/*/comparisons.py",
     "ntkscope.fits.findings.registry": "fits/*/claims/__init__.py",
 }
-"""A module → the files that it imports by name: what belongs to one paper."""
+"""A module → the files that it imports by name: data sets, and what belongs to one paper."""
 
 # Ground that moves files and words, and changes no number.
 _NEUTRAL = (
@@ -87,10 +88,8 @@ def sources_digest(package: Path, entrance: str) -> str:
         if name not in code and file is not None:
             tree = ast.parse(file.read_text(encoding="utf-8"))
             code[name] = _code(tree)
-            names = {*_imports(tree), *_found_by_name(package, name)}
-            if "pkgutil" in names:  # it looks up the modules beside it by itself
-                names |= {f"{name}.{module.stem}" for module in file.parent.glob("*.py")}
-            waiting += [other for other in sorted(names) if _counts(package, other)]
+            waiting += [other for other in _imports(tree) if _counts(package, other)]
+            waiting += _found_by_name(package, name)
     return digest(code)
 
 

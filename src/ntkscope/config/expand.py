@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ntkscope.config.datasets import DATASETS, facts_of
+from ntkscope.config.datasets import facts_of, source_of
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Section
 from ntkscope.config.specs import (
@@ -45,7 +45,7 @@ def expand(config: Config, name: str) -> list[Cell]:
             remedy=f"use one of: {', '.join(config.experiments) or 'none is configured'}",
         )
     cells = [
-        replace(cell, facts=_facts(config, name, cell))
+        replace(cell, facts=_facts(config, own.dataset, name, cell))
         for variant, own in by_variant(config, name)
         for cell in _sweep(own, name, variant)
     ]
@@ -53,17 +53,16 @@ def expand(config: Config, name: str) -> list[Cell]:
     return cells
 
 
-def _facts(config: Config, name: str, cell: Cell) -> dict[str, dict[str, str]]:
+def _facts(config: Config, dataset: Dataset, name: str, cell: Cell) -> dict[str, dict[str, str]]:
     """What is known of a cell's regime and variant beside their names (`Cell.facts`)."""
     role: str = config.regimes[cell.axes["regime"]].role or ""
     found = {"regime": {"role": role}}
     if "variant" not in cell.axes:
         return found
     variant, model = config.experiments[name].variants[cell.axes["variant"]], cell.run.model
-    dataset = cell.run.dataset.name
     about = {
-        "dataset": dataset,
-        "title": DATASETS[dataset].title if dataset in DATASETS else dataset,
+        "dataset": cell.run.dataset.name,
+        "title": source_of(dataset).title,
         "model": model.function.rpartition(":")[2] if model.function else model.kind,
     }
     return {**found, "variant": {"role": variant.role or "", **about}}

@@ -31,20 +31,18 @@ def define(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Definition:
         shape: of a sample as it is stored: (y, x, channel) of images.
         outputs: number of logits.
     """
-    function = getattr(spec, "function", None)
-    if function is not None:
-        arguments = dict(getattr(spec, "arguments", None) or {})
-        return Definition(UserModule(function, arguments, (shape[-1], *shape[:-1]), outputs))
-    height, width, channels = shape
-    return of_layers(architecture(spec, (height, width, channels), outputs))
+    if spec.function is not None:
+        arguments = dict(spec.arguments)
+        return Definition(UserModule(spec.function, arguments, (shape[-1], *shape[:-1]), outputs))
+    return of_layers(architecture(spec, shape, outputs))
 
 
-def architecture(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> Architecture:
+def architecture(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Architecture:
     """The layers of a network.
 
     Args:
         spec: kind, sizes and parametrisation.
-        shape: image shape (y, x, channel).
+        shape: of a sample: image (y, x, channel), or for an MLP any.
         outputs: number of logits.
 
     Under the NTK parametrisation (Jacot et al. 2018) weights are unit normal and scaled by
@@ -53,8 +51,9 @@ def architecture(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> 
     if spec.kind == "mlp":
         return _mlp(spec, math.prod(shape), outputs)
     if spec.kind == "cnn":
-        return _cnn(spec, shape, outputs)
-    return _myrtle(spec, shape[2], outputs)
+        height, width, channels = shape
+        return _cnn(spec, (height, width, channels), outputs)
+    return _myrtle(spec, shape[-1], outputs)
 
 
 def _scales(spec: ModelSpec, fan_in: int, readout: bool = False) -> dict[str, float | bool]:

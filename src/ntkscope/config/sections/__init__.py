@@ -1,7 +1,8 @@
 """The configuration a user writes, one model a section. A list for one value is a sweep.
 
 These models check each value by itself; `expand` checks what values mean together. Imports the
-names of analyses; those of data sets are looked up when a value is checked.
+names of the analyses, and nothing else of ntkscope; the names of data sets are looked up when a
+value is checked.
 """
 
 from ntkscope.config.sections.base import (

@@ -53,6 +53,10 @@ class Myrtle(Section):
     bias: Sweep[bool] = Field([True], description=_BIAS)
 
 
+REGIME_ROLES = ("feature", "lazy", "ntk")
+"""What a regime may be to an analysis."""
+
+
 class Module(Section):
     """A network of the user's own: any function that builds an `nn.Module`."""
 
@@ -68,8 +72,6 @@ class Module(Section):
 
 
 Model = Annotated[MLP | CNN | Myrtle | Module, Field(discriminator="kind")]
-REGIME_ROLES = ("feature", "lazy", "ntk")
-"""What a regime may be to an analysis."""
 
 
 class Regime(Section):
