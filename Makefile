@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-bench
 FAST := not slow and not cluster and not gpu
-SNAKEFILES := Snakefile rules
+SNAKEFILES := Snakefile workflow/Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
@@ -81,9 +81,9 @@ schema: $(STAMP) ## write workflow/config.schema.json and the tables of config/R
 lock: ## pin all dependencies in requirements.lock
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv && \
-	"$$folder/bin/uv" pip compile --quiet pyproject.toml --extra slurm --extra dev --universal \
-	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --annotation-style line $(UPGRADE) -o requirements.lock
+	"$$folder/bin/uv" pip compile --quiet pyproject.toml --extra workflow --extra slurm \
+	  --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --annotation-style line $(UPGRADE) -o requirements.lock
 
 report: $(STAMP) ## draw all figures and write results/report.html
 	$(BIN)/snakemake --cores $(CORES)

@@ -1,4 +1,4 @@
-"""Rule draw: see ntkscope.figures.draw_figure."""
+"""Rules draw and draw_mechanism: see ntkscope.figures.draw_figure."""
 
 from pathlib import Path
 
@@ -20,4 +20,5 @@ with job_log(snakemake.log[0]):
         caption=Path(snakemake.output.caption),
         style=FigureStyle.model_validate(snakemake.params.style),
         labels=snakemake.params.labels,
+        figure=snakemake.params.figure,
     )

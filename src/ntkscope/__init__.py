@@ -1,6 +1,69 @@
 """ntkscope: watch a network's neural tangent kernel while the network learns.
 
-One package a stage, each importing only those before it: `data`, `training`, `kernels`, `metrics`,
-`fits`, `figures`; and the ground they share: `config`, `models`, `stores`. Importing this package
-imports none of them.
+The names below are the library's face, each imported when it is first used. One package a stage of
+the workflow, each importing only those before it: `data`, `training`, `kernels`, `metrics`, `fits`,
+`figures`; the instrument that computes kernels, `ntk`; and the ground that they share: `config`,
+`models`, `statistics`, `stores`, `runtime`.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ntkscope.metrics import alignment, cka, cka_distance, spectral_norm, velocity
+    from ntkscope.ntk import (
+        empirical_ntk,
+        infinite_nngp,
+        infinite_ntk,
+        plan_ntk,
+        register_layer,
+        write_ntk,
+    )
+    from ntkscope.ntk.operator import NTKOperator, largest_eigenvalue, xtrace
+    from ntkscope.ntk.regression import KernelRidge
+    from ntkscope.runtime.provenance import __version__
+    from ntkscope.stores import read_store
+else:
+    from ntkscope.runtime.imports import lazy_names
+
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "KernelRidge": "ntkscope.ntk.regression",
+            "NTKOperator": "ntkscope.ntk.operator",
+            "__version__": "ntkscope.runtime.provenance",
+            "alignment": "ntkscope.metrics",
+            "cka": "ntkscope.metrics",
+            "cka_distance": "ntkscope.metrics",
+            "empirical_ntk": "ntkscope.ntk",
+            "infinite_nngp": "ntkscope.ntk",
+            "infinite_ntk": "ntkscope.ntk",
+            "largest_eigenvalue": "ntkscope.ntk.operator",
+            "plan_ntk": "ntkscope.ntk",
+            "read_store": "ntkscope.stores",
+            "register_layer": "ntkscope.ntk",
+            "spectral_norm": "ntkscope.metrics",
+            "velocity": "ntkscope.metrics",
+            "write_ntk": "ntkscope.ntk",
+            "xtrace": "ntkscope.ntk.operator",
+        },
+    )
+
+__all__ = [
+    "KernelRidge",
+    "NTKOperator",
+    "__version__",
+    "alignment",
+    "cka",
+    "cka_distance",
+    "empirical_ntk",
+    "infinite_nngp",
+    "infinite_ntk",
+    "largest_eigenvalue",
+    "plan_ntk",
+    "read_store",
+    "register_layer",
+    "spectral_norm",
+    "velocity",
+    "write_ntk",
+    "xtrace",
+]

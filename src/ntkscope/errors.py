@@ -40,3 +40,7 @@ class ModelError(NtkscopeError):
 
 class BusyError(NtkscopeError):
     """Another living process writes the same output."""
+
+
+class MissingExtraError(NtkscopeError, ImportError):
+    """A part of the package whose libraries are in an extra that is not installed."""

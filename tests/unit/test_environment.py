@@ -39,6 +39,13 @@ def test_every_dependency_is_locked_at_a_version_that_fits(wanted: str) -> None:
     assert [version for version in pinned if version not in requirement.specifier] == []
 
 
+def test_the_lock_is_made_with_all_extras() -> None:
+    (command,) = re.findall(
+        r"pip compile(.*)-o requirements.lock", (ROOT / "Makefile").read_text("utf-8"), re.DOTALL
+    )
+    assert set(re.findall(r"--extra (\w+)", command)) == set(PROJECT["optional-dependencies"])
+
+
 def test_every_locked_package_has_hashes_and_no_address() -> None:
     entries = re.split(r"^(?=\S)", LOCK, flags=re.MULTILINE)
     assert [entry for entry in entries if "==" in entry and "--hash=sha256:" not in entry] == []

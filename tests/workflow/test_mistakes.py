@@ -57,3 +57,18 @@ def test_a_damaged_store_is_named_in_the_terminal_and_in_the_log(project: Projec
     assert not metrics.exists()
     shutil.rmtree(kernels)  # as it says
     assert project.plan(target) == {"take_kernels": 1, "measure_kernels": 1}
+
+
+def test_a_job_with_an_error_for_the_user_is_not_done_again(project: Project) -> None:
+    snapshots = project.files("results/runs/*-t1-*/snapshots.zarr")[0]
+    shutil.rmtree(snapshots)
+    target = str(snapshots.relative_to(project.root))
+    options = ("--config", "resources={device: mps}", "--retries", "2")
+    done = project.snakemake(target, *options)
+    assert done.returncode != 0
+    again = done.stdout.count("Trying to restart")
+    assert again >= 1
+    assert done.stdout.count("to do: use device: auto") == 2  # in the terminal, and in the log
+    assert done.stdout.count("(not tried again)") == 2 * again
+    project.build(target)  # started anew, with what was wrong mended
+    assert not project.files("logs/train_task/.*")

@@ -4,11 +4,15 @@
 `Cell`s, each a `RunSpec` (and its twin's) at one point of the sweep.
 """
 
-from ntkscope.config.analyses import Cell
+from ntkscope.runtime.imports import need_extra
+
+need_extra("workflow", __name__, "pydantic", "yaml")
+
 from ntkscope.config.expand import datasets_of, expand, runs_of
 from ntkscope.config.load import load_config, load_files
 from ntkscope.config.sections import Config, Experiment
 from ntkscope.config.specs import DatasetSpec, KernelSpec, RunSpec, Task
+from ntkscope.config.sweep_checks import Cell
 from ntkscope.config.variants import without_absent
 
 __all__ = [

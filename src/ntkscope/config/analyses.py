@@ -1,105 +1,130 @@
-"""What each analysis compares, and so what the sweep of its experiment must and may have."""
+"""The analyses that there are: what each asks of its experiment, read from the file that draws it.
+
+An analysis is one file, `figures/{paper}/{analysis}.py`. It begins with a literal `ANALYSIS`, which
+is read here without importing anything (as setuptools reads `attr:`), and has a function `draw`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import ast
+from pathlib import Path
+from typing import Annotated, Any
 
-from ntkscope.config.sections import Experiment
-from ntkscope.config.specs import KernelSpec, RunSpec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
 from ntkscope.errors import ConfigError
 
+TABLE = "table"
+"""The analysis of any sweep, without a figure."""
 
-@dataclass(frozen=True)
-class Cell:
-    """One point of a sweep.
+FIGURES = Path(__file__).parents[1] / "figures"
+
+
+def _listed(value: Any) -> Any:
+    return value.split() if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+"""Names, in a declaration separated by spaces."""
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Law(_Declared):
+    """Statistics wanted along one axis.
 
     Attributes:
-        axes: the swept keys and their values here; `width` and `regime` are always among them.
-        run: the run at this point.
-        twin: the same without the shift; None where the experiment has no twins or no boundary.
-        kernel: the kernel taken of both.
+        along: the x, `boundary` included; log: whether of its logarithm (points at 0 are left out).
+        of: quantities, the y's (`fits.effects`); statistics: names in `fits.laws`.
+        without: an axis that says the same in other words.
     """
 
-    axes: dict[str, Any]
-    run: RunSpec
-    twin: RunSpec | None
-    kernel: KernelSpec
+    along: str
+    of: Names
+    statistics: Names
+    log: bool = False
+    without: str = ""
 
 
-@dataclass(frozen=True)
-class Needs:
-    """Axes that an analysis needs, and others that it can draw, beside `regime` and `width`."""
+class Analysis(_Declared):
+    """What an analysis asks of its experiment.
 
-    needed: frozenset[str] = field(default_factory=frozenset)
-    allowed: frozenset[str] = field(default_factory=frozenset)
+    Attributes:
+        paper: whose it is: the folder's name.
+        needs: axes that its sweep must have, beside `regime` and `width`; may_have: others.
+        roles: what its variants may play; needs_roles: what one of them must, if there are any.
+        regime_roles: whether its claims go by the roles of regimes.
+        laws: statistics along the axes of its sweep.
+        compare: name in `COMPARISONS` of the paper's `fits.{paper}.comparisons`, if any.
+        forgetting: whether accuracy on the old task says what was forgotten. Not where classes only
+            change their frequencies: test images have all of them alike.
+    """
+
+    paper: str = ""
+    needs: Names = ()
+    may_have: Names = ()
+    roles: Names = ()
+    needs_roles: Names = ()
+    regime_roles: bool = False
+    laws: tuple[Law, ...] = ()
+    compare: str = ""
+    forgetting: bool = True
 
 
-def _needs(needed: str = "", allowed: str = "") -> Needs:
-    return Needs(frozenset(needed.split()), frozenset(allowed.split()))
+def analyses(figures: Path = FIGURES) -> dict[str, Analysis]:
+    """Every analysis by name: those of the files, in their order, then `table`.
 
-
-NEEDS = {
-    "reactivation": _needs(),
-    "similarity": _needs("new_classes", "protocol"),
-    "frequency": _needs("epsilon", "alpha change variant"),
-    "learning_rate": _needs("learning_rate"),
-    "duration": _needs("steps"),
-    "sequence": _needs("", "variant"),
-    "datasets": _needs("variant"),
-    "controls": _needs("variant"),
-}
-"""Analysis → what its sweep has. `table` takes anything."""
-
-
-def check_analysis(experiment: Experiment, cells: list[Cell], where: str) -> None:
-    """Refuse a sweep that the experiment's analysis cannot compare.
+    Args:
+        figures: the folder with a folder for each paper.
 
     Raises:
-        ConfigError: no boundary, no twins, an axis that is missing or one too many.
+        ConfigError: a declaration is no literal, says something unheard of, or is there twice.
     """
-    name = experiment.analysis
-    if name not in NEEDS:
-        return
-    if not all(cell.run.boundaries for cell in cells):
-        raise ConfigError(
-            f"the analysis {name} needs a boundary, but the stream has one task",
-            where=f"{where}.stream",
-            remedy="use a stream of two tasks or more, or analysis: table",
-        )
-    if not experiment.twin:
-        raise ConfigError(
-            f"the analysis {name} holds every run against its twin, but twin is false",
-            where=f"{where}.twin",
-            remedy="set twin: true, or analysis: table",
-        )
-    _check_axes(NEEDS[name], {axis for cell in cells for axis in cell.axes}, name, where)
+    found: dict[str, Analysis] = {}
+    for file in sorted(figures.glob("*/*.py")):
+        declared = _declaration(file)
+        if declared is None:
+            continue
+        if file.stem in (*found, TABLE):
+            raise ConfigError(
+                f"there is an analysis {file.stem!r} already", where=file, remedy="rename the file"
+            )
+        found[file.stem] = _checked(declared, file)
+    return {**found, TABLE: Analysis()}
 
 
-def _check_axes(needs: Needs, axes: set[str], name: str, where: str) -> None:
-    known = needs.needed | needs.allowed | {"regime", "width"}
-    missing, extra = sorted(needs.needed - axes), sorted(axes - known)
-    if missing:
-        remedy = (
-            "name its parts under variants"
-            if missing == ["variant"]
-            else f"give {missing[0]} a list of values"
-        )
-        raise ConfigError(
-            f"the analysis {name} compares {', '.join(missing)}, which this experiment does not "
-            "sweep",
-            where=where,
-            remedy=f"{remedy}, or use analysis: table",
-        )
-    if extra:
-        raise ConfigError(
-            f"the analysis {name} sweeps {_say(known)}, not {', '.join(extra)}",
-            where=where,
-            remedy=f"give {extra[0]} one value, or use analysis: table",
-        )
+def _declaration(file: Path) -> dict[str, Any] | None:
+    """The literal `ANALYSIS` of a module; None where it has none."""
+    text = file.read_text(encoding="utf-8")
+    if "ANALYSIS" not in text:
+        return None
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ANALYSIS":
+            try:
+                return dict(ast.literal_eval(node.value))
+            except (ValueError, TypeError):
+                raise ConfigError(
+                    f"ANALYSIS is no literal: {ast.unparse(node.value)[:60]}",
+                    where=f"{file}:{node.lineno}",
+                    remedy="write a dict of plain texts, numbers and lists; it is read, not run",
+                ) from None
+    return None
 
 
-def _say(axes: frozenset[str] | set[str]) -> str:
-    """The axes in words, those of every analysis first."""
-    *most, last = ["regimes", "widths", *sorted(axes - {"regime", "width"})]
-    return f"{', '.join(most)} and {last}"
+def _checked(declared: dict[str, Any], file: Path) -> Analysis:
+    try:
+        return Analysis.model_validate({"paper": file.parent.name, **declared})
+    except ValidationError as error:
+        said = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
+        )
+        raise ConfigError(
+            f"ANALYSIS is wrong: {said}",
+            where=file,
+            remedy=f"it may say {', '.join(Analysis.model_fields)}",
+        ) from None
+
+
+ANALYSES = analyses()

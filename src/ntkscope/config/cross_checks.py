@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ntkscope.config.datasets import DATASETS
+from ntkscope.config.datasets import PUBLISHED, facts_of
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.diagnostics.origins import Key
+from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
+from ntkscope.errors import DataError
 
 
 def mistakes_across(config: Config) -> list[Mistake]:
     """The mistakes of a configuration each of whose values is allowed by itself."""
-    datasets = [
-        mistake for each in _datasets(config) for mistake in (*_sizes(*each), *_places(*each))
-    ]
-    return [*datasets, *_regimes(config), *_experiments(config)]
+    datasets = [mistake for each in _datasets(config) for mistake in _dataset(*each)]
+    return [*datasets, *_regimes(config), *_experiments(config), *role_mistakes(config)]
 
 
 def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
@@ -29,8 +29,32 @@ def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
                 yield ("experiments", name, "variants", key, "dataset"), variant.dataset
 
 
-def _sizes(section: Key, dataset: Dataset) -> Iterator[Mistake]:
-    classes = DATASETS[dataset.name].classes
+def _dataset(section: Key, dataset: Dataset) -> list[Mistake]:
+    if (dataset.path is None) != (dataset.kind == PUBLISHED):
+        return [_path(section, dataset)]
+    try:
+        facts = facts_of(dataset)
+    except DataError as error:
+        text = f"{error.what} ({error.where})"
+        return [Mistake((*section, "path"), text, remedy=error.remedy)]
+    return [*_sizes(section, dataset, facts.classes), *_places(section, dataset)]
+
+
+def _path(section: Key, dataset: Dataset) -> Mistake:
+    if dataset.path is None:
+        return Mistake(
+            (*section, "kind"),
+            f"kind: {dataset.kind} needs a path",
+            remedy="set path to your file or folder",
+        )
+    return Mistake(
+        (*section, "path"),
+        f"{dataset.path!r} is a path, but kind is {PUBLISHED}",
+        remedy="set kind: npz or kind: folder, or remove path",
+    )
+
+
+def _sizes(section: Key, dataset: Dataset, classes: int) -> Iterator[Mistake]:
     if dataset.class_list is not None and dataset.name != "imagenet100":
         yield Mistake(
             (*section, "class_list"),
@@ -43,8 +67,8 @@ def _sizes(section: Key, dataset: Dataset) -> Iterator[Mistake]:
         if samples is not None and samples < classes:
             yield Mistake(
                 (*section, key),
-                f"{samples} images cannot hold one of each of the {classes} classes "
-                f"of {dataset.name}",
+                f"{samples} samples cannot hold one of each of the {classes} classes "
+                f"of {dataset.known_as}",
                 allowed=f"a whole number ≥ {classes}, or null",
             )
 
@@ -61,7 +85,7 @@ def _places(section: Key, dataset: Dataset) -> Iterator[Mistake]:
         yield Mistake(
             (*section, "class_list"),
             f"there is no file {listed!r} (seen from {Path.cwd()})",
-            remedy="name a text file of 100 class folder names, one a line",
+            remedy="name a text file of 100 class folder names, one per line",
         )
 
 

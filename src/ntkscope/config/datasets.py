@@ -1,33 +1,107 @@
-"""What is known of each dataset before any of it is read: enough to refuse an impossible config."""
+"""The data sets there are, and what is known of each before any of it is read.
+
+A data set is one file of `ntkscope.data.sources`, which defines a `DATASET`. These files are
+plug-ins: they import this module, and are looked up here by name when a configuration is read.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ntkscope.config.sections import Dataset
+
+PUBLISHED = "published"
+"""The kind of data set that has a name; any other kind is of files of the user's own."""
 
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """Facts of a dataset.
+    """Facts of a data set, enough to refuse an impossible configuration.
 
     Attributes:
         classes: number of classes.
-        shape: image shape (y, x, channel) as prepared.
-        train_per_class: fewest training images in any class; None where only the files tell.
-        title: the name as printed in a figure.
+        shape: of a sample as prepared: image (y, x, channel), vector (feature,) or (position,).
+        train_per_class: fewest training samples in any class; None where only the files tell.
+        dtype: of a sample as prepared: uint8 (images), float32 (vectors) or int64 (tokens).
+        content: digest of what the files hold; None for published files, which are verified.
     """
 
     classes: int
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     train_per_class: int | None
+    dtype: str = "uint8"
+    content: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set.
+
+    Attributes:
+        title: the name as printed in a figure.
+        facts: what is known of it; for files of the user's own a function that looks into them.
+        open: finds, verifies and opens its files: `Dataset` → `ntkscope.data.sources.Samples`.
+        is_there: whether its files are on this machine: a look, nothing is read.
+        licence, citation: as its authors state them.
+        published: False for a kind of files of the user's own, which `dataset.kind` chooses.
+    """
+
     title: str
+    facts: DatasetFacts | Callable[[Dataset], DatasetFacts]
+    open: Callable[[Dataset], Any]
+    is_there: Callable[[Dataset], bool]
+    licence: str
+    citation: str
+    published: bool = True
 
 
-DATASETS: dict[str, DatasetFacts] = {
-    "digits": DatasetFacts(10, (8, 8, 1), 130, "digits"),
-    "fashion_mnist": DatasetFacts(10, (28, 28, 1), 6000, "Fashion-MNIST"),
-    "cifar10": DatasetFacts(10, (32, 32, 3), 5000, "CIFAR-10"),
-    "cifar100": DatasetFacts(100, (32, 32, 3), 500, "CIFAR-100"),
-    "svhn": DatasetFacts(10, (32, 32, 3), 4659, "SVHN"),
-    "imagenet100": DatasetFacts(100, (64, 64, 3), None, "ImageNet-100"),
-    "cifar5m": DatasetFacts(10, (32, 32, 3), None, "CIFAR-5m"),
-}
+@cache
+def _sources() -> dict[str, Source]:
+    """Every data set by the name of its file."""
+    found: dict[str, Source] = import_module("ntkscope.data.sources").discover()
+    return found
+
+
+class _Datasets(Mapping[str, Source]):
+    """The published data sets by name, looked up when first asked for."""
+
+    def __getitem__(self, name: str) -> Source:
+        source = _sources()[name]
+        if not source.published:
+            raise KeyError(name)
+        return source
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, source in _sources().items() if source.published)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+DATASETS: Mapping[str, Source] = _Datasets()
+"""The published data sets by name."""
+
+
+def kinds() -> list[str]:
+    """What `dataset.kind` may be."""
+    return [PUBLISHED, *(name for name, source in _sources().items() if not source.published)]
+
+
+def source_of(dataset: Dataset) -> Source:
+    """The data set that a section of the configuration means."""
+    return _sources()[dataset.name if dataset.kind == PUBLISHED else dataset.kind]
+
+
+def facts_of(dataset: Dataset) -> DatasetFacts:
+    """What is known of a data set.
+
+    Raises:
+        DataError: files of the user's own that are missing, or not as they should be.
+    """
+    facts = source_of(dataset).facts
+    return facts if isinstance(facts, DatasetFacts) else facts(dataset)

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ntkscope.config.analyses import Cell, check_analysis
-from ntkscope.config.datasets import DATASETS
+from ntkscope.config.datasets import facts_of, source_of
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Section
 from ntkscope.config.specs import (
@@ -22,12 +21,15 @@ from ntkscope.config.specs import (
     Task,
 )
 from ntkscope.config.streams import Point, tasks_of
+from ntkscope.config.sweep_checks import Cell, check_analysis
+from ntkscope.config.user_code import function_digest
 from ntkscope.config.variants import by_variant
 from ntkscope.errors import ConfigError
 from ntkscope.identity import digest
 
 _MYRTLE_POOLINGS = 3
 _DEPTH = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+_ARGUMENT = "arguments."
 
 
 def expand(config: Config, name: str) -> list[Cell]:
@@ -43,10 +45,27 @@ def expand(config: Config, name: str) -> list[Cell]:
             remedy=f"use one of: {', '.join(config.experiments) or 'none is configured'}",
         )
     cells = [
-        cell for variant, own in by_variant(config, name) for cell in _sweep(own, name, variant)
+        replace(cell, facts=_facts(config, own.dataset, name, cell))
+        for variant, own in by_variant(config, name)
+        for cell in _sweep(own, name, variant)
     ]
     check_analysis(config.experiments[name], cells, f"experiments.{name}")
     return cells
+
+
+def _facts(config: Config, dataset: Dataset, name: str, cell: Cell) -> dict[str, dict[str, str]]:
+    """What is known of a cell's regime and variant beside their names (`Cell.facts`)."""
+    role: str = config.regimes[cell.axes["regime"]].role or ""
+    found = {"regime": {"role": role}}
+    if "variant" not in cell.axes:
+        return found
+    variant, model = config.experiments[name].variants[cell.axes["variant"]], cell.run.model
+    about = {
+        "dataset": cell.run.dataset.name,
+        "title": source_of(dataset).title,
+        "model": model.function.rpartition(":")[2] if model.function else model.kind,
+    }
+    return {**found, "variant": {"role": variant.role or "", **about}}
 
 
 def _sweep(config: Config, name: str, variant: str | None) -> Iterator[Cell]:
@@ -89,8 +108,11 @@ def datasets_of(config: Config) -> dict[str, Dataset]:
 
 
 def _dataset_spec(dataset: Dataset) -> DatasetSpec:
+    facts = facts_of(dataset)
     return DatasetSpec(
-        name=dataset.name,
+        name=dataset.known_as,
+        content=facts.content,
+        classes=None if facts.content is None else facts.classes,
         class_list=_file_digest(dataset.class_list),
         train_samples=dataset.train_samples,
         test_samples=dataset.test_samples,
@@ -98,13 +120,17 @@ def _dataset_spec(dataset: Dataset) -> DatasetSpec:
 
 
 def _points(section: Section) -> Iterator[Point]:
-    """Every combination of a section's lists, as plain dicts; swept keys under `_axes`."""
+    """Every combination of a section's lists, as plain dicts; swept keys under `_axes`.
+
+    Arguments of a user's own network are keys `arguments.NAME`, and axes by their names alone.
+    """
     values = {key: getattr(section, key) for key in type(section).model_fields}
-    lists = {key: value for key, value in values.items() if isinstance(value, list)}
+    own = {f"{_ARGUMENT}{name}": given for name, given in values.pop("arguments", {}).items()}
+    lists = {key: value for key, value in {**values, **own}.items() if isinstance(value, list)}
     swept = [key for key, value in lists.items() if len(value) > 1]
     for combination in itertools.product(*lists.values()):
         point = {**values, **dict(zip(lists, combination, strict=True))}
-        yield {**point, "_axes": {key: point[key] for key in swept}}
+        yield {**point, "_axes": {key.removeprefix(_ARGUMENT): point[key] for key in swept}}
 
 
 def _regimes(config: Config, experiment: Experiment, where: str) -> Iterator[Point]:
@@ -130,7 +156,7 @@ def _cell(
 ) -> Cell:
     """One cell of the experiment named first in `place`; the second says where mistakes are."""
     experiment, where = config.experiments[place[0]], place[1]
-    facts = DATASETS[config.dataset.name]
+    facts = facts_of(config.dataset)
     try:
         tasks = tasks_of(stream, facts.classes)
     except ValueError as error:
@@ -140,11 +166,12 @@ def _cell(
             remedy=f"use at most {facts.classes} classes in all, or another dataset",
         ) from None
     _check_batch(config, training, tasks[0].classes, where)
+    width = _size(model, "width", where)
     run = RunSpec(
         dataset=_dataset_spec(config.dataset),
         tasks=tasks,
         model=_model(config, regime, model, where),
-        optimizer=_optimizer(regime, training, model["width"], where),
+        optimizer=_optimizer(regime, training, width, where),
         loss=training["loss"],
         batch_size=training["batch_size"],
         sampling=_sampling(training, tasks, where),
@@ -153,24 +180,68 @@ def _cell(
         precision=experiment.training.precision,
         evaluation_samples=experiment.training.evaluation_samples,
     )
-    axes = {**regime["_axes"], "width": model["width"]}
+    axes = {**regime["_axes"], "width": width}
     for point in (model, stream, training):
+        _refuse_two_axes(axes, point, where)
         axes.update(point["_axes"])
     twin = run.twin if experiment.twin and run.boundaries else None
     return Cell(axes, run, twin, _kernel(config, experiment, run, where))
 
 
+def _refuse_two_axes(axes: dict[str, Any], point: Point, where: str) -> None:
+    """An argument of a user's own network may have the name of a key that is swept too."""
+    twice = sorted((axes.keys() & point["_axes"].keys()) - {"width"})
+    if twice:
+        raise ConfigError(
+            f"two sweeps are called {twice[0]}, which would be one axis of the table",
+            where=where,
+            remedy="give one of them one value, or the argument another name",
+        )
+
+
+def _size(model: Point, name: str, where: str) -> int:
+    """Width or depth; of a user's own network its argument of that name, or 1."""
+    size = model.get(name, model.get(f"{_ARGUMENT}{name}", 1))
+    if type(size) is not int or size < 1:
+        raise ConfigError(
+            f"the argument {name} = {size!r} is no size",
+            where=f"{where}.model.arguments.{name}",
+            remedy="give a whole number ≥ 1, or call the argument by another name",
+        )
+    return size
+
+
+def _own_model(regime: Point, model: Point, where: str) -> ModelSpec:
+    """A user's own network, by the function that builds it."""
+    place = f"{where}.model.function"
+    for key, value in (("parametrisation", "ntk"), ("scaling", "inverse_width")):
+        if regime[key] == value and (key, f"{_ARGUMENT}width" in model) != ("scaling", True):
+            raise ConfigError(
+                f"the regime {regime['_axes']['regime']} has {key}: {value}, which a network of "
+                "kind: module does not know",
+                where=f"{where}.regimes",
+                remedy="use parametrisation: standard and scaling: fixed (an argument called "
+                "width lets the rate follow it)",
+            )
+    return ModelSpec(
+        kind="module",
+        depth=_size(model, "depth", where),
+        width=_size(model, "width", where),
+        function=model["function"],
+        arguments={
+            key.removeprefix(_ARGUMENT): value
+            for key, value in model.items()
+            if key.startswith(_ARGUMENT)
+        },
+        source_digest=function_digest(model["function"], place),
+    )
+
+
 def _model(config: Config, regime: Point, model: Point, where: str) -> ModelSpec:
     kind = model["kind"]
-    side = min(DATASETS[config.dataset.name].shape[:2])
-    poolings = {"mlp": 0, "cnn": model.get("depth", 0)}.get(kind, _MYRTLE_POOLINGS)
-    if side < 2**poolings:
-        raise ConfigError(
-            f"{kind} halves the image {poolings} times, but {config.dataset.name}'s images "
-            f"are {side} pixels wide",
-            where=f"{where}.model ({_say(model)})",
-            remedy="use a shallower network, an mlp, or a dataset of larger images",
-        )
+    if kind == "module":
+        return _own_model(regime, model, where)
+    _check_samples(config.dataset, kind, model, where)
     ntk = regime["parametrisation"] == "ntk"
     return ModelSpec(
         kind=kind,
@@ -182,6 +253,28 @@ def _model(config: Config, regime: Point, model: Point, where: str) -> ModelSpec
         weight_std=regime["weight_std"] if ntk else None,
         bias_std=regime["bias_std"] if ntk else None,
     )
+
+
+def _check_samples(dataset: Dataset, kind: str, model: Point, where: str) -> None:
+    """Refuse a network that cannot be given the samples of a dataset."""
+    facts, place = facts_of(dataset), f"{where}.model ({_say(model)})"
+    if facts.dtype == "int64" or (kind != "mlp" and len(facts.shape) != 3):
+        what = "tokens" if facts.dtype == "int64" else "vectors"
+        others = "" if facts.dtype == "int64" else "an mlp or "
+        raise ConfigError(
+            f"{kind} cannot be given {what}, which the samples of {dataset.known_as} are",
+            where=place,
+            remedy=f"use {others}a network of kind: module",
+        )
+    poolings = {"mlp": 0, "cnn": model.get("depth", 0)}.get(kind, _MYRTLE_POOLINGS)
+    side = min(facts.shape[:2])
+    if side < 2**poolings:
+        raise ConfigError(
+            f"{kind} halves the image {poolings} times, but {dataset.known_as}'s images "
+            f"are {side} pixels wide",
+            where=place,
+            remedy="use a shallower network, an mlp, or a dataset of larger images",
+        )
 
 
 def _optimizer(regime: Point, training: Point, width: int, where: str) -> OptimizerSpec:
@@ -260,7 +353,7 @@ def _kernel(config: Config, experiment: Experiment, run: RunSpec, where: str) ->
 
 def _images_available(config: Config, classes: int) -> int | None:
     """Class-balanced training images of `classes` classes; None where only the files tell."""
-    facts = DATASETS[config.dataset.name]
+    facts = facts_of(config.dataset)
     per_class = facts.train_per_class
     if config.dataset.train_samples is not None:
         limit = config.dataset.train_samples // facts.classes

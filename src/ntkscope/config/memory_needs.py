@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from ntkscope.config.datasets import DATASETS
+from ntkscope.config.datasets import DATASETS, DatasetFacts
 from ntkscope.config.specs import KernelSpec, ModelSpec, RunSpec
 
 BLOCK_BYTES = 10**9
 """As many seeds are measured together as fit in here, but at least one."""
 
 _PROCESS_MB = 1000  # of Python and its libraries
+_LAYERS_OF_A_MODULE = 12  # a user's own network is not built to count them
 
 
 def bytes_to_measure(size: int, layers: int) -> int:
-    """Memory that the metrics of one seed take: float64 matrices, 16 of the whole, 7 of each layer.
+    """Memory that the metrics of one seed need: float64 matrices, 16 of the whole, 7 of each layer.
 
     Args:
         size: rows of its kernel.
@@ -23,12 +24,22 @@ def bytes_to_measure(size: int, layers: int) -> int:
 
 def megabytes_to_measure(run: RunSpec, kernel: KernelSpec) -> int:
     """What a job should ask for, in MB, that measures a kernel along a run."""
-    outputs = DATASETS[run.dataset.name].classes if kernel.kind == "full" else 1
+    outputs = _classes(run) if kernel.kind == "full" else 1
     layers = _layers(run.model) if kernel.by_layer else 0
     seed = bytes_to_measure(kernel.samples * outputs, layers)
     return _PROCESS_MB + max(seed, BLOCK_BYTES) // 10**6
 
 
+def _classes(run: RunSpec) -> int:
+    if run.dataset.classes is not None:
+        return run.dataset.classes
+    facts = DATASETS[run.dataset.name].facts
+    assert isinstance(facts, DatasetFacts)
+    return facts.classes
+
+
 def _layers(model: ModelSpec) -> int:
     """Layers with parameters."""
+    if model.kind == "module":
+        return max(model.depth + 1, _LAYERS_OF_A_MODULE)
     return int(model.kind.removeprefix("myrtle")) if "myrtle" in model.kind else model.depth + 1

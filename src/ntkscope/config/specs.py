@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+from ntkscope.config.sections.base import Precision, Section
+from ntkscope.config.sections.models import MLP, Activation, ModelKind, Parametrisation, Regime
+from ntkscope.config.sections.output import Kernel, KernelKind, Probe
+from ntkscope.config.sections.training import (
+    Loss,
+    Optimizer,
+    Sampling,
+    Schedule,
+    Snapshots,
+    Training,
+)
 from ntkscope.identity import digest
 
 # Raise a stage's number when a change of its code must not meet stores made before it.
 _FORMAT = {"run": 1, "kernel": 1}
 
 
+def _default(section: type[Section], key: str) -> Any:
+    """The default of a key of the configuration (of a sweep its one value): written there alone."""
+    value = section.model_fields[key].default
+    return value[0] if isinstance(value, list) else value
+
+
 class Spec(BaseModel):
-    """Frozen, hashable, JSON-able."""
+    """Frozen, hashable, JSON-able.
+
+    A field that came later is left out where it has its default, so that older identities stay.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        dumped: dict[str, Any] = handler(self)
+        unset = {key for key in self.later if getattr(self, key) == fields[key].default}
+        return {key: value for key, value in dumped.items() if key not in unset}
 
 
 class DatasetSpec(Spec):
-    """A prepared dataset: name and how many images of it are kept (None: all).
+    """A prepared dataset: name and how many samples of it are kept (None: all).
 
-    `class_list` is the digest of the file that chooses imagenet100's classes.
+    `class_list` is the digest of the file that chooses imagenet100's classes. Files of the user's
+    own have `content`, the digest of what they hold, and `classes`, their number.
     """
+
+    later = frozenset({"content", "classes"})
 
     name: str
     class_list: str | None = None
     train_samples: int | None = None
     test_samples: int | None = None
+    content: str | None = None
+    classes: int | None = None
 
     @property
     def id(self) -> str:
-        """Name of the store: the dataset's, with its limits if it has any."""
+        """Name of the store: the dataset's, with its content and limits if it has any."""
         limits = (
+            ("", self.content),
             ("classes", self.class_list),
             ("train", self.train_samples),
             ("test", self.test_samples),
@@ -59,33 +93,47 @@ class Task(Spec):
 
 
 class ModelSpec(Spec):
-    """An architecture and its parametrisation."""
+    """An architecture and its parametrisation.
 
-    kind: Literal["mlp", "cnn", "myrtle5", "myrtle7", "myrtle10"]
+    Of kind `module`, `function` (`package.module:name`) called with the shape of a sample, the
+    number of outputs and `arguments` gives the network; `source_digest` is the SHA-256 of the
+    sources behind it. Its `depth` and `width` are the arguments of these names, or 1.
+    """
+
+    later = frozenset({"function", "arguments", "source_digest"})
+
+    kind: ModelKind
     depth: int
     width: int
-    activation: Literal["relu", "tanh", "gelu", "erf"] = "relu"
-    bias: bool = True
-    parametrisation: Literal["standard", "ntk"] = "standard"
+    activation: Activation = _default(MLP, "activation")
+    bias: bool = _default(MLP, "bias")
+    parametrisation: Parametrisation = _default(Regime, "parametrisation")
     weight_std: float | None = None
     bias_std: float | None = None
+    function: str | None = None
+    arguments: dict[str, bool | int | float | str] = {}
+    source_digest: str | None = None
+
+    def __hash__(self) -> int:
+        """As a dict has none."""
+        return hash(self.model_dump_json())
 
 
 class OptimizerSpec(Spec):
     """Optimiser; `learning_rate` is the one used, after any scaling with width."""
 
-    kind: Literal["sgd", "adam"] = "sgd"
+    kind: Optimizer = _default(Training, "optimizer")
     learning_rate: float
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    momentum: float = _default(Training, "momentum")
+    weight_decay: float = _default(Training, "weight_decay")
+    schedule: Schedule = _default(Training, "schedule")
 
 
 class SnapshotSpec(Spec):
     """Snapshot schedule (see training.schedule)."""
 
-    around_boundary: int = 20
-    log_spaced: int = 14
+    around_boundary: int = _default(Snapshots, "around_boundary")
+    log_spaced: int = _default(Snapshots, "log_spaced")
 
 
 class RunSpec(Spec):
@@ -101,13 +149,13 @@ class RunSpec(Spec):
     continues: bool = False
     model: ModelSpec
     optimizer: OptimizerSpec
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
-    batch_size: int = 64
-    sampling: Literal["epochs", "independent"] = "epochs"
+    loss: Loss = _default(Training, "loss")
+    batch_size: int = _default(Training, "batch_size")
+    sampling: Sampling = _default(Training, "sampling")
     seeds: tuple[int, ...]
     snapshots: SnapshotSpec = SnapshotSpec()
-    precision: Literal["float32", "float64"] = "float32"
-    evaluation_samples: int = 200
+    precision: Precision = _default(Training, "precision")
+    evaluation_samples: int = _default(Training, "evaluation_samples")
 
     @property
     def id(self) -> str:
@@ -164,11 +212,11 @@ class KernelSpec(Spec):
         classes: the dataset's classes they are from; labels: the label of each.
     """
 
-    kind: Literal["trace", "full", "pseudo"] = "trace"
-    by_layer: bool = True
-    precision: Literal["float32", "float64"] = "float32"
+    kind: KernelKind = _default(Kernel, "kind")
+    by_layer: bool = _default(Kernel, "by_layer")
+    precision: Precision = _default(Kernel, "precision")
     samples: int
-    seed: int = 0
+    seed: int = _default(Probe, "seed")
     classes: tuple[int, ...]
     labels: tuple[int, ...]
 

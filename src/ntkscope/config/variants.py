@@ -25,6 +25,7 @@ def by_variant(config: Config, name: str) -> Iterator[tuple[str | None, Config]]
     for key, variant in experiment.variants.items():
         sections = {part: getattr(variant, part) for part in variant.model_fields_set}
         sections.pop("dataset", None)
+        sections.pop("role", None)
         own = experiment.model_copy(update={**sections, "variants": {}})
         update = {"dataset": dataset_of(config, variant), "experiments": {name: own}}
         yield key, config.model_copy(update=update)
@@ -58,7 +59,7 @@ def without_absent(config: Config, is_there: Callable[[Dataset], bool]) -> tuple
             dataset = dataset_of(config, variant)
             if experiment.absent == "leave_out" and not is_there(dataset):
                 del kept[key]
-                left_out.append(f"{name}.{key} ({dataset.name})")
+                left_out.append(f"{name}.{key} ({dataset.known_as})")
         experiments[name] = experiment.model_copy(update={"variants": kept})
     there = {
         name: each

@@ -1,11 +1,35 @@
-"""From files of images to one store a dataset, and from that store to arrays and probes.
+"""From files of samples to one store a data set, and from that store to arrays and probes.
 
-Nothing here imports torch when it is imported: a source that needs torchvision imports it when
-it is opened.
+May import `config` and `stores`. Nothing here imports torch when it is imported: a source that
+needs torchvision imports it when it is opened. The sources are light, as reading a configuration
+looks them up.
 """
 
-from ntkscope.data.images import LoadedImages, load_images
-from ntkscope.data.prepare import prepare_data
-from ntkscope.data.probe import Probe, choose_probe
+from typing import TYPE_CHECKING, Any
+
+from ntkscope.runtime.imports import need_extra
+
+need_extra("workflow", __name__, "pydantic")
+
+if TYPE_CHECKING:
+    from ntkscope.data.images import LoadedImages, load_images
+    from ntkscope.data.prepare import prepare_data
+    from ntkscope.data.probe import Probe, choose_probe
 
 __all__ = ["LoadedImages", "Probe", "choose_probe", "load_images", "prepare_data"]
+
+_HOMES = {
+    "LoadedImages": "images",
+    "Probe": "probe",
+    "choose_probe": "probe",
+    "load_images": "images",
+    "prepare_data": "prepare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,7 +1,8 @@
-"""A prepared dataset in memory."""
+"""A prepared dataset in memory: images, vectors or tokens."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,20 @@ import numpy as np
 from ntkscope.errors import StoreError
 from ntkscope.stores import ZarrStore
 
+_LAYOUT = {"image": ("uint8", 4), "vector": ("float32", 2), "token": ("int64", 2)}
 _REMEDY = "delete it and run the rule prepare_data again"
 
 
 @dataclass(frozen=True)
 class LoadedImages:
-    """All images of a prepared dataset.
+    """All samples of a prepared dataset.
 
     Attributes:
-        train, test: images, uint8 [n, y, x, channel].
+        train, test: images uint8 [n, y, x, channel], vectors float32 [n, feature], or tokens
+            int64 [n, position].
         train_labels, test_labels: their classes, int64 [n].
-        white: the value of full intensity (16 for digits, else 255).
-        mean, std: of train / white, float64 [channel].
+        white: the value of full intensity (16 for digits, else 255; 1 of what are no images).
+        mean, std: of train / white, float64 [channel] or [feature]; None for tokens.
         classes: name of each class.
     """
 
@@ -31,30 +34,40 @@ class LoadedImages:
     test: np.ndarray
     test_labels: np.ndarray
     white: int
-    mean: np.ndarray
-    std: np.ndarray
+    mean: np.ndarray | None
+    std: np.ndarray | None
     classes: tuple[str, ...]
 
 
 def load_images(path: str | Path) -> LoadedImages:
-    """Read a whole store of kind `images`.
+    """Read a whole store of kind `images` or `samples`.
 
     Raises:
         StoreError: missing, incomplete, damaged, of another kind, or not as `prepare_data` writes.
     """
-    store = ZarrStore.open(Path(path), "images")
-    image, label, split = (store.read(name) for name in ("image", "label", "split"))
-    _check_layout({"image": image, "label": label, "split": split}, path)
+    store = ZarrStore.open(Path(path), _kind(Path(path)))
+    name = next((each for each in _LAYOUT if each in store.group), "image")
+    image, label, split = (store.read(each) for each in (name, "label", "split"))
+    _check_layout({name: image, "label": label, "split": split}, path)
     border = int(np.count_nonzero(split == 0))
-    attrs = _attributes(dict(store.group.attrs), image.shape[3], path)
+    attrs = _attributes(dict(store.group.attrs), name, image.shape[-1], path)
     _check_content(label, split, len(attrs["classes"]), path)
     return LoadedImages(image[:border], label[:border], image[border:], label[border:], **attrs)
 
 
+def _kind(path: Path) -> str:
+    """The kind that a store says it is of, or `images` where it does not."""
+    try:
+        attrs = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        return "samples" if attrs["kind"] == "samples" else "images"
+    except (OSError, ValueError, LookupError):
+        return "images"
+
+
 def _check_layout(arrays: dict[str, np.ndarray], path: str | Path) -> None:
     samples = len(arrays["label"])
-    for name, dtype, ndim in (("image", "uint8", 4), ("label", "int64", 1), ("split", "uint8", 1)):
-        found = arrays[name]
+    for name, found in arrays.items():
+        dtype, ndim = {**_LAYOUT, "label": ("int64", 1), "split": ("uint8", 1)}[name]
         if found.dtype != dtype or found.ndim != ndim or len(found) != samples:
             raise StoreError(
                 f"{name} is {found.dtype} {found.shape}, not {dtype} with {ndim} dimensions, "
@@ -64,8 +77,12 @@ def _check_layout(arrays: dict[str, np.ndarray], path: str | Path) -> None:
             )
 
 
-def _attributes(attrs: dict[str, Any], channels: int, path: str | Path) -> dict[str, Any]:
+def _attributes(
+    attrs: dict[str, Any], name: str, channels: int, path: str | Path
+) -> dict[str, Any]:
     try:
+        if name == "token":
+            return {"white": 1, "mean": None, "std": None, "classes": tuple(attrs["classes"])}
         mean, std = (np.asarray(attrs[key], dtype=np.float64) for key in ("mean", "std"))
         white, classes = int(attrs["white"]), tuple(map(str, attrs["classes"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -75,7 +92,7 @@ def _attributes(attrs: dict[str, Any], channels: int, path: str | Path) -> dict[
     if mean.shape != (channels,) or std.shape != (channels,):
         raise StoreError(
             f"mean {mean.shape} and std {std.shape} are not one number for each of "
-            f"{channels} channels",
+            f"{channels} {'channels' if name == 'image' else 'features'}",
             where=path,
             remedy=_REMEDY,
         )

@@ -1,4 +1,4 @@
-"""From a source of images to the store that every later stage reads."""
+"""From a source of samples to the store that every later stage reads."""
 
 from __future__ import annotations
 
@@ -10,54 +10,73 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ntkscope.config.datasets import facts_of, source_of
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
-from ntkscope.data.sources import Images, open_source
+from ntkscope.data.sources import Samples, open_source
 from ntkscope.data.subset import balanced_subset
 from ntkscope.errors import DataError
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, Workplace, ZarrStore, read_store
+from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store
 
 if TYPE_CHECKING:
     import xarray as xr
 
 CHUNK = 2048
-"""Images in a chunk."""
+"""Samples in a chunk."""
+
+_IMAGE = "(x / white − mean) / std, with the mean and std of each channel over the training images"
+_VECTOR = (
+    "(x − mean) / std, with the mean and std of each feature over the training samples; std is 1 "
+    "for a feature that is the same in all of them"
+)
+_LAYOUT = {
+    "uint8": ("images", "image", ("y", "x", "channel"), "pixel intensity", _IMAGE),
+    "float32": ("samples", "vector", ("feature",), "features of a sample", _VECTOR),
+    "int64": ("samples", "token", ("position",), "tokens of a sample", "none: whole numbers"),
+}
+"""dtype of a sample → kind of its store, array, its dimensions and name, how it is standardised."""
 
 _SEED = 20220610  # of the class-balanced subsets
 _MARKS = 64  # the completion mask is one chunk, so it is rewritten at most so many times
 
 Kept = tuple[np.ndarray, np.ndarray]
-"""Ascending indices of the images kept, int64: of the training split and of the test split."""
+"""Ascending indices of the samples kept, int64: of the training split and of the test split."""
 
 
 def prepare_data(
     dataset: Dataset, spec: DatasetSpec, output: Path, state: Path, identity: dict[str, Any]
 ) -> None:
-    """Write a dataset's images as a store of kind `images`: training images first, then test.
+    """Write a dataset as a store: training samples first, then test.
+
+    Images make one of kind `images` with an array `image`; vectors and tokens one of kind
+    `samples` with an array `vector` or `token`. What a network is given, the store's attribute
+    `standardisation` says.
 
     A killed job goes on with the chunk it was at. What the store says of its content (sha256,
     mean, std) is taken from the store itself, read back.
 
     Args:
-        dataset: where the images come from.
+        dataset: where the samples come from.
         spec: how many are kept, class-balanced.
         output: the store to be made.
         state: folder for the work in progress.
         identity: all that the result depends on, JSON-able; the source's state is added to it.
 
     Raises:
-        DataError: a file is missing, truncated or wrong, or there are too few images.
+        DataError: a file is missing, truncated, wrong, or another than when the configuration
+            was read; or there are too few samples.
         BusyError: another process prepares the same store.
     """
     started = time.monotonic()
+    _same_content(dataset, spec)
     source = open_source(dataset)
     kept = (_kept(source, 0, spec.train_samples), _kept(source, 1, spec.test_samples))
-    with Workplace(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
+    with JobDirectory(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
         store = _begin(place, source, kept)
         _fill(store, place, source, kept)
-        facts = _describe(read_store(place.store, "images"), source.white)
+        facts = _describe(read_store(place.store, str(store.group.attrs["kind"])), source.white)
         record = provenance(
             dataset=dataset.model_dump(mode="json"),
             spec=spec.model_dump(mode="json"),
@@ -69,7 +88,17 @@ def prepare_data(
         place.finish(output)
 
 
-def _kept(source: Images, number: int, samples: int | None) -> np.ndarray:
+def _same_content(dataset: Dataset, spec: DatasetSpec) -> None:
+    """Refuse files of the user's own that are no longer those of the run's identity."""
+    if spec.content is not None and facts_of(dataset).content != spec.content:
+        raise DataError(
+            "the files are not those that were there when the configuration was read",
+            where=dataset.path,
+            remedy="run snakemake again: it will make a dataset of the new files",
+        )
+
+
+def _kept(source: Samples, number: int, samples: int | None) -> np.ndarray:
     name, split = (("train", source.train), ("test", source.test))[number]
     if samples is None:
         return np.arange(split.labels.size)
@@ -78,7 +107,7 @@ def _kept(source: Images, number: int, samples: int | None) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def _fingerprint(dataset: Dataset, source: Images, kept: Kept) -> dict[str, Any]:
+def _fingerprint(dataset: Dataset, source: Samples, kept: Kept) -> dict[str, Any]:
     """What must not have changed for a job to go on with an earlier one's work."""
     checksum = hashlib.sha256()
     for index, split in zip(kept, (source.train, source.test), strict=True):
@@ -91,18 +120,21 @@ def _fingerprint(dataset: Dataset, source: Images, kept: Kept) -> dict[str, Any]
     }
 
 
-def _begin(place: Workplace, source: Images, kept: Kept) -> ZarrStore:
+def _begin(place: JobDirectory, source: Samples, kept: Kept) -> ZarrStore:
     """The store that an earlier job began, or a new one."""
+    first = source.train.read(kept[0][:1])
+    kind, name, dims, long_name, _ = _LAYOUT[str(first.dtype)]
     if place.store.exists():
-        return ZarrStore.resume(place.store, "images")
-    samples, shape = kept[0].size + kept[1].size, source.train.read(kept[0][:1]).shape[1:]
+        return ZarrStore.resume(place.store, kind)
+    samples, shape = kept[0].size + kept[1].size, first.shape[1:]
+    white = {"white": source.white} if name == "image" else {}
     arrays = {
-        "image": Array(
-            ("sample", "y", "x", "channel"),
+        name: Array(
+            ("sample", *dims),
             (samples, *shape),
-            np.uint8,
+            first.dtype,
             chunks=(CHUNK, *shape),
-            attrs={"long_name": "pixel intensity", "units": "1", "white": source.white},
+            attrs={"long_name": long_name, "units": "1", **white},
             compress=True,
         ),
         "label": Array(
@@ -116,22 +148,21 @@ def _begin(place: Workplace, source: Images, kept: Kept) -> ZarrStore:
     }
     split = np.repeat(np.array([0, 1], dtype=np.uint8), [kept[0].size, kept[1].size])
     coords: dict[str, tuple[tuple[str, ...], Any]] = {"split": (("sample",), split)}
-    return ZarrStore.allocate(
-        place.store, "images", arrays, coords=coords, mask=("sample",), attrs={}
-    )
+    return ZarrStore.allocate(place.store, kind, arrays, coords=coords, mask=("sample",), attrs={})
 
 
-def _fill(store: ZarrStore, place: Workplace, source: Images, kept: Kept) -> None:
+def _fill(store: ZarrStore, place: JobDirectory, source: Samples, kept: Kept) -> None:
     """Write the chunks that are not done yet."""
     labels = np.concatenate([source.train.labels[kept[0]], source.test.labels[kept[1]]])
     mask = store.mask
+    name = _LAYOUT[str(source.train.read(kept[0][:1]).dtype)][1]
     block = CHUNK * (1 + labels.size // (CHUNK * _MARKS))
     todo = [span for span in _spans(0, labels.size, block) if not mask[span].all()]
-    for span in progress(todo, len(todo), "blocks of images"):
+    for span in progress(todo, len(todo), "blocks of samples"):
         for chunk in _spans(span.start, span.stop, CHUNK):
-            store.write("image", chunk, _images(source, kept, chunk))
+            store.write(name, chunk, _samples(source, kept, chunk))
             store.write("label", chunk, labels[chunk])
-            place.beat()
+            place.heartbeat()
         store.done(span)
 
 
@@ -140,8 +171,8 @@ def _spans(start: int, stop: int, size: int) -> Iterator[slice]:
         yield slice(begin, min(begin + size, stop))
 
 
-def _images(source: Images, kept: Kept, span: slice) -> np.ndarray:
-    """Images of a span of the store, which may hold the border between the splits."""
+def _samples(source: Samples, kept: Kept, span: slice) -> np.ndarray:
+    """Samples of a span of the store, which may hold the border between the splits."""
     border = kept[0].size
     train = kept[0][span]
     test = kept[1][max(span.start - border, 0) : max(span.stop - border, 0)]
@@ -150,23 +181,32 @@ def _images(source: Images, kept: Kept, span: slice) -> np.ndarray:
 
 
 def _describe(data: xr.Dataset, white: int) -> dict[str, Any]:
-    """Checksum, mean and standard deviation of what was written.
+    """Checksum and standardisation of what was written.
 
-    sha256 is of all image bytes, then all label bytes (little-endian int64), in order. Mean and
-    std (population) are of the training images / white, one for each channel: from histograms,
-    so that sums are exact integers.
+    sha256 is of all bytes of the samples, then all label bytes (little-endian int64), in order.
+    """
+    (name,) = {"image", "vector", "token"} & set(data.data_vars)
+    samples, dtype = data[name], str(data[name].dtype)
+    checksum = hashlib.sha256()
+    for span in _spans(0, data.sizes["sample"], CHUNK):
+        checksum.update(samples[span].values.tobytes())
+    checksum.update(data["label"].values.astype("<i8").tobytes())
+    train = samples[: int((data["split"] == 0).sum())]
+    moments = {"image": _of_images, "vector": _of_vectors, "token": _of_tokens}[name](train, white)
+    return {"sha256": checksum.hexdigest(), "standardisation": _LAYOUT[dtype][4], **moments}
+
+
+def _of_images(train: xr.DataArray, white: int) -> dict[str, Any]:
+    """Mean and std (population) of the training images / white, one for each channel.
+
+    From histograms, so that sums are exact integers.
 
     Raises:
         DataError: a channel is the same in all training images.
     """
-    border = int((data["split"] == 0).sum())
-    checksum = hashlib.sha256()
-    counts = np.zeros((data.sizes["channel"], 256), dtype=np.int64)
-    for span in _spans(0, data.sizes["sample"], CHUNK):
-        images = data["image"][span].values
-        checksum.update(images.tobytes())
-        counts += _histogram(images[: max(border - span.start, 0)])
-    checksum.update(data["label"].values.astype("<i8").tobytes())
+    counts = np.zeros((train.sizes["channel"], 256), dtype=np.int64)
+    for span in _spans(0, len(train), CHUNK):
+        counts += _histogram(train[span].values)
     moments = [_moments(channel, white) for channel in counts]
     mean, std = (list(column) for column in zip(*moments, strict=True))
     if min(std) == 0:
@@ -176,7 +216,33 @@ def _describe(data: xr.Dataset, white: int) -> dict[str, Any]:
             where="the source's images",
             remedy="get the dataset's files again",
         )
-    return {"sha256": checksum.hexdigest(), "white": white, "mean": mean, "std": std}
+    return {"white": white, "mean": mean, "std": std}
+
+
+def _of_vectors(train: xr.DataArray, white: int) -> dict[str, Any]:
+    """Mean and std (population) of each feature, in float64; std is 1 for a constant feature.
+
+    Raises:
+        DataError: a value is not finite.
+    """
+    spans = list(_spans(0, len(train), CHUNK))
+    total = sum(train[span].values.sum(0, dtype=np.float64) for span in spans)
+    mean = np.asarray(total) / len(train)
+    squares = sum(np.square(train[span].values - mean).sum(0) for span in spans)
+    std = np.sqrt(np.asarray(squares) / len(train))
+    if not np.isfinite(std).all():
+        raise DataError(
+            f"feature {int(np.argmin(np.isfinite(std)))} has values that are not finite",
+            where="the source's training samples",
+            remedy="remove or replace them",
+        )
+    std[std == 0] = 1.0
+    return {"white": 1, "mean": mean.tolist(), "std": std.tolist()}
+
+
+def _of_tokens(train: xr.DataArray, white: int) -> dict[str, Any]:
+    """Nothing: whole numbers are not standardised."""
+    return {"white": 1, "mean": None, "std": None}
 
 
 def _histogram(images: np.ndarray) -> np.ndarray:
@@ -194,11 +260,12 @@ def _moments(counts: np.ndarray, white: int) -> tuple[float, float]:
     return first / total / white, variance**0.5 / white
 
 
-def _origin(dataset: Dataset, source: Images) -> dict[str, Any]:
+def _origin(dataset: Dataset, source: Samples) -> dict[str, Any]:
+    facts = source_of(dataset)
     return {
-        "dataset": dataset.name,
+        "dataset": dataset.known_as,
         "source": list(source.files),
-        "licence": source.licence,
-        "citation": source.citation,
+        "licence": facts.licence,
+        "citation": facts.citation,
         "classes": list(source.classes),
     }

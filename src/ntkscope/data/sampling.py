@@ -6,8 +6,7 @@ import numpy as np
 
 from ntkscope.config.specs import Task
 from ntkscope.errors import DataError
-
-_STREAM = 2  # keeps these draws apart from those of models/initialise.py for the same seed
+from ntkscope.seeds import RandomStream, seed_sequence
 
 
 def batch_indices(
@@ -20,7 +19,7 @@ def batch_indices(
         task: whose classes, weights and steps are used.
         number: the task's place in the stream, from 0.
         seed: of the network; together with `number` it fixes all draws.
-        batch_size: images a step.
+        batch_size: images per step.
         sampling: `epochs`: seeded permutations of the task's images one after the other;
             `independent`: each image by itself, class by the task's weights (images of a class
             equally likely), with replacement.
@@ -39,7 +38,7 @@ def batch_indices(
                 where=f"task {number + 1}",
                 remedy="raise dataset.train_samples, or use another class",
             )
-    generator = np.random.default_rng(np.random.SeedSequence([seed, _STREAM, number]))
+    generator = np.random.default_rng(seed_sequence(seed, RandomStream.BATCHES, number))
     if sampling == "epochs":
         return _epochs(np.sort(np.concatenate(members)), task.steps, batch_size, generator)
     return _independent(members, task, batch_size, generator)

@@ -2,49 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
-import xarray as xr
-from matplotlib.figure import Figure
-
+from ntkscope.config.analyses import ANALYSES
 from ntkscope.config.sections import FigureStyle
+from ntkscope.errors import ConfigError
 from ntkscope.figures.captions import fill_caption
-from ntkscope.figures.reactivation.controls import draw_controls
-from ntkscope.figures.reactivation.datasets import draw_datasets
-from ntkscope.figures.reactivation.duration import draw_duration
-from ntkscope.figures.reactivation.forgetting import forgetting_words
-from ntkscope.figures.reactivation.frequency import draw_frequency
-from ntkscope.figures.reactivation.learning_rate import draw_learning_rate, trend_words
-from ntkscope.figures.reactivation.mechanism import draw_mechanism
-from ntkscope.figures.reactivation.reactivation import draw_reactivation
-from ntkscope.figures.reactivation.sequence import draw_sequence
-from ntkscope.figures.reactivation.similarity import draw_similarity, law_words
 from ntkscope.figures.style import save, save_text, themed
 from ntkscope.stores import read_netcdf
 
-Draw = Callable[[xr.Dataset, xr.Dataset, FigureStyle, Mapping[str, str]], Figure]
-Words = Callable[[xr.Dataset], Mapping[str, str]]
+EFFECTS = "effects"
+"""The figure that an analysis declares; others of its paper are called by their file."""
 
-FIGURES: dict[str, Draw] = {
-    "reactivation": draw_reactivation,
-    "similarity": draw_similarity,
-    "frequency": draw_frequency,
-    "learning_rate": draw_learning_rate,
-    "duration": draw_duration,
-    "sequence": draw_sequence,
-    "datasets": draw_datasets,
-    "controls": draw_controls,
-    "mechanism": draw_mechanism,
-}
-"""Analysis, or `mechanism` for any → what draws it; regimes are called by their labels."""
 
-WORDS: dict[str, Words] = {
-    "similarity": law_words,
-    "learning_rate": trend_words,
-    "mechanism": forgetting_words,
-}
-"""Analysis → more placeholders of its caption, from the fits."""
+def figure_of(analysis: str, figure: str = EFFECTS) -> ModuleType:
+    """The module of a figure, `figures.{paper}.{analysis}` or, if not of effects, `….{figure}`.
+
+    It has `draw(metrics, fits, style, labels)`, which gives a `Figure`: metrics of kind
+    `experiment`, fits of kind `fits`, a `FigureStyle`, and regime → name as printed. It may have
+    `words(fits)`, which gives more placeholders of its caption.
+
+    Raises:
+        ConfigError: there is no such figure.
+    """
+    paper = ANALYSES[analysis].paper if analysis in ANALYSES else ""
+    name = f"ntkscope.figures.{paper}.{analysis if figure == EFFECTS else figure}"
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if not name.startswith(str(error.name)):
+            raise
+        drawn = ", ".join(each for each, declared in ANALYSES.items() if declared.paper)
+        raise ConfigError(
+            f"the analysis {analysis!r} has no figure {figure!r}", remedy=f"use one of {drawn}"
+        ) from None
 
 
 def draw_figure(
@@ -58,24 +52,27 @@ def draw_figure(
     caption: Path,
     style: FigureStyle,
     labels: Mapping[str, str],
+    figure: str = EFFECTS,
 ) -> None:
     """Draw an experiment.
 
     Args:
-        analysis: which figure: a key of `FIGURES`.
+        analysis: of the experiment.
         metrics, fits: tables of kinds `experiment` and `fits`.
         template: of the caption, see `captions`.
         pdf, png, caption: the files to write.
         style: sizes and palette.
         labels: names of the regimes as printed.
+        figure: `effects`, or another of the analysis' paper, such as `mechanism`.
 
     Raises:
         StoreError: a table is missing, damaged or of another kind.
-        ConfigError: the template asks for what nobody knows.
+        ConfigError: there is no such figure, or the template asks for what nobody knows.
     """
+    module = figure_of(analysis, figure)
     tables = read_netcdf(metrics, "experiment"), read_netcdf(fits, "fits")
-    more = WORDS[analysis](tables[1]) if analysis in WORDS else {}
+    more = module.words(tables[1]) if hasattr(module, "words") else {}
     text = fill_caption(template, *tables, labels, more)
     with themed(style):
-        save(FIGURES[analysis](*tables, style, labels), pdf, png, style.dpi)
+        save(module.draw(*tables, style, labels), pdf, png, style.dpi)
     save_text(text, caption)

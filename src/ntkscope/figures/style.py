@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
+from ntkscope.stores import atomic
 
 MM = 1 / 25.4  # inch
 TWIN = "0.55"
@@ -69,15 +70,11 @@ def width_colours(palette: str, count: int) -> list[tuple[float, float, float]]:
 def save(figure: Figure, pdf: Path, png: Path, dpi: int) -> None:
     """Write both files, whole or not at all, without the time of day in them."""
     for path, options in ((pdf, {"metadata": {"CreationDate": None}}), (png, {"dpi": dpi})):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".partial-{path.name}")
-        figure.savefig(partial, **options)
-        partial.replace(path)
+        with atomic(path) as partial:
+            figure.savefig(partial, **options)
 
 
 def save_text(text: str, path: Path) -> None:
     """Write a text file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf-8")

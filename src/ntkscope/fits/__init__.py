@@ -1,27 +1,32 @@
-"""Runs held against their twins: effects of a boundary with intervals, and how they scale.
+"""Runs compared with their twins: effects of a boundary with intervals, and how they scale.
 
 `collect_metrics` lays the metrics of a sweep side by side; `fit_experiment` makes the tables that
-figures and papers are drawn from.
+figures and papers are drawn from. What belongs to one paper lies in a folder of that paper, which
+nothing else here imports. Imports `config`, `statistics`, `stores`.
 """
 
+from ntkscope.runtime.imports import need_extra
+
+need_extra("workflow", __name__, "pandas", "pydantic", "statsmodels")
+
+from ntkscope.fits.boundary_window import BoundaryWindow
 from ntkscope.fits.collect import collect_metrics
-from ntkscope.fits.reactivation.boundary_window import Span
-from ntkscope.fits.reactivation.effects import QUANTITIES, Quantity
+from ntkscope.fits.effects import QUANTITIES, Quantity
 from ntkscope.fits.results import results_of
 from ntkscope.fits.rows import as_rows
 from ntkscope.fits.seed_values import seed_values
 from ntkscope.fits.tables import fit, fit_experiment
-from ntkscope.statistics.paired import Evidence, Interval, against_zero, t_interval
+from ntkscope.statistics.paired import Interval, ZeroTests, against_zero, t_interval
 from ntkscope.statistics.power_law import Contrast, PowerLaw, compare, fit_power_law
 
 __all__ = [
     "QUANTITIES",
+    "BoundaryWindow",
     "Contrast",
-    "Evidence",
     "Interval",
     "PowerLaw",
     "Quantity",
-    "Span",
+    "ZeroTests",
     "against_zero",
     "as_rows",
     "collect_metrics",

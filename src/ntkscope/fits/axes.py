@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Cell = Mapping[str, Any]
+CellFiles = Mapping[str, Any]
 Index = tuple[int, ...]
 Axes = dict[str, list[Any]]
 
 
-def axes_of(cells: Sequence[Cell]) -> Axes:
+def axes_of(cells: Sequence[CellFiles]) -> Axes:
     """Each axis and its values, in the order of their first appearance; None where a cell lacks it.
 
     Args:
@@ -28,9 +28,28 @@ def axes_of(cells: Sequence[Cell]) -> Axes:
     return axes
 
 
-def place_of(cell: Cell, axes: Axes) -> Index:
+def place_of(cell: CellFiles, axes: Axes) -> Index:
     """Index of a cell along each axis."""
     return tuple(values.index(cell["axes"].get(key)) for key, values in axes.items())
+
+
+def facts_of(cells: Sequence[CellFiles], axes: Axes) -> dict[str, tuple[str, NDArray[Any]]]:
+    """What cells know of the values of an axis beside their names, as coordinates along it.
+
+    Args:
+        cells: each may have `facts`: axis → name → text.
+        axes: as from `axes_of`.
+
+    Returns:
+        `{axis}_{name}` → the axis and a text for each of its values, empty where none is known.
+    """
+    found: dict[str, tuple[str, NDArray[Any]]] = {}
+    for axis, values in axes.items():
+        known = {cell["axes"].get(axis): cell.get("facts", {}).get(axis, {}) for cell in cells}
+        for name in dict.fromkeys(name for facts in known.values() for name in facts):
+            said = [known[value].get(name, "") for value in values]
+            found[f"{axis}_{name}"] = (axis, np.asarray(said, str))
+    return found
 
 
 def coordinate(values: Sequence[Any]) -> NDArray[Any]:

@@ -13,6 +13,9 @@ from ntkscope.statistics.paired import FloatArray
 
 KEYS = ("boundary", "quantity")
 
+FACTS = ("regime_role", "variant_role", "variant_dataset", "variant_title", "variant_model")
+"""What is known of a regime or a variant beside its name: coordinates along its axis."""
+
 
 class Line(NamedTuple):
     """A quantity along one axis, all else being equal.
@@ -36,14 +39,40 @@ def cell_table(values: xr.Dataset, arm: str | None = None) -> pd.DataFrame:
         arm: of the arm `shift` or `twin` by itself, where it is; None: paired as quantities are.
 
     Returns:
-        Columns: the sweep's axes, boundary, quantity, then the seeds (as in `seeds_of`).
+        Columns: the sweep's axes, boundary, quantity, the seeds (as in `seeds_of`), then `FACTS`.
     """
     axes = str(values.attrs["axes"]).split()
     there = values["present"].sel(arm=arm or "shift", drop=True) & (values["boundary_step"] >= 0)
     wanted = values["per_arm"].sel(arm=arm) if arm else values["per_seed"]
     long = wanted.reset_coords(drop=True).to_dataset("seed").assign(there=there)
     rows = long.to_dataframe(dim_order=[*axes, *KEYS]).reset_index()
-    return rows[rows["there"]].drop(columns="there").reset_index(drop=True)
+    return with_facts(rows[rows["there"]].drop(columns="there").reset_index(drop=True), values)
+
+
+def with_facts(rows: pd.DataFrame, values: xr.Dataset) -> pd.DataFrame:
+    """Rows with a column for each of `FACTS`; empty where `values` does not know it.
+
+    Args:
+        rows: with a column for each axis of the sweep.
+        values: the table that they are of.
+    """
+    known = {}
+    for fact in FACTS:
+        axis = fact.partition("_")[0]
+        if axis in rows and fact in values.coords:
+            said = dict(zip(values[axis].values, values[fact].values, strict=True))
+            known[fact] = rows[axis].map(said)
+        else:
+            known[fact] = pd.Series("", index=rows.index)
+    return rows.assign(**known)
+
+
+def named(values: xr.Dataset, axis: str, role: str) -> str | None:
+    """The regime or variant (`axis`) that plays a role; None where none does."""
+    if f"{axis}_role" not in values.coords:
+        return None
+    names = values[axis].values[values[f"{axis}_role"].values == role]
+    return str(names[0]) if len(names) else None
 
 
 def seeds_of(table: pd.DataFrame) -> list[Hashable]:
@@ -53,7 +82,8 @@ def seeds_of(table: pd.DataFrame) -> list[Hashable]:
 
 def axes_of_table(table: pd.DataFrame) -> list[str]:
     """The columns of a `cell_table` that are axes."""
-    return [name for name in table.columns if isinstance(name, str) and name not in KEYS]
+    other = (*KEYS, *FACTS)
+    return [name for name in table.columns if isinstance(name, str) and name not in other]
 
 
 def lines(
@@ -64,7 +94,7 @@ def lines(
     Args:
         table: as from `cell_table`.
         axis: the x: a column of the table, `boundary` included; rows that lack it are left out.
-        quantities: of `reactivation.QUANTITIES`.
+        quantities: of `effects.QUANTITIES`.
         without: an axis that says the same as `axis` in other words.
     """
     chosen = table[table["quantity"].isin(list(quantities)) & table[axis].notna()]

@@ -11,7 +11,8 @@ Its variables are those of the metrics tables, and:
 * `boundary_step` (axes…, boundary): padded with −1.
 
 The attribute `axes` lists the sweep's dimensions, separated by spaces. An axis whose name is also a
-metric's (`loss`) has `_axis` after it. `axes` says how their values are written.
+metric's (`loss`) has `_axis` after it. `axes` says how their values are written. What is known of a
+regime or a variant beside its name is a coordinate along it, such as `variant_role`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ntkscope.errors import StoreError
-from ntkscope.fits.axes import Cell, Index, axes_of, coordinate, place_of
+from ntkscope.fits.axes import CellFiles, Index, axes_of, coordinate, facts_of, place_of
 from ntkscope.stores import read_netcdf, write_netcdf
 
 ARMS = ("shift", "twin")
@@ -36,12 +37,12 @@ _PADDING = {"step": -1, "task": 0, "boundary_step": -1, "diverged_step": -1, "de
 _REMEDY = "delete the metrics of these runs and run their rule again"
 
 
-def collect_metrics(cells: Sequence[Cell], output: Path, record: dict[str, Any]) -> None:
+def collect_metrics(cells: Sequence[CellFiles], output: Path, record: dict[str, Any]) -> None:
     """Write the metrics of all cells of a sweep as one table.
 
     Args:
-        cells: for each point of the sweep, `axes` (key → value), `run` (path of its metrics) and
-            `twin` (path of its twin's, or None).
+        cells: for each point of the sweep, `axes` (key → value), `run` (path of its metrics),
+            `twin` (path of its twin's, or None) and, if anything is known, `facts` (`axes`).
         output: the NetCDF file.
         record: provenance.
 
@@ -56,7 +57,9 @@ def collect_metrics(cells: Sequence[Cell], output: Path, record: dict[str, Any])
     names = {name: f"{name}_axis" if name in collected else name for name in axes}
     data = xr.Dataset(
         {name: _renamed(variable, names) for name, variable in collected.items()},
-        {names[name]: coordinate(values) for name, values in axes.items()} | _coords(tables),
+        {names[name]: coordinate(values) for name, values in axes.items()}
+        | facts_of(cells, axes)
+        | _coords(tables),
     )
     first = next(iter(tables.values()))
     kept = {key: value for key, value in first.attrs.items() if key in (*_MUST_AGREE, "samples")}
@@ -65,7 +68,7 @@ def collect_metrics(cells: Sequence[Cell], output: Path, record: dict[str, Any])
     write_netcdf(data, output, "experiment", record)
 
 
-def _read_tables(cells: Sequence[Cell]) -> dict[str, xr.Dataset]:
+def _read_tables(cells: Sequence[CellFiles]) -> dict[str, xr.Dataset]:
     """Each metrics table once, all of the same dims, by path."""
     paths = dict.fromkeys(str(c[arm]) for c in cells for arm in ("run", "twin") if c[arm])
     tables = {path: read_netcdf(path, "metrics") for path in paths}
@@ -124,7 +127,7 @@ def _padded(table: xr.Dataset, indexes: dict[str, NDArray[Any]]) -> xr.Dataset:
 
 
 def _lay_out(
-    cells: Sequence[Cell], axes: dict[str, list[Any]], tables: dict[str, xr.Dataset]
+    cells: Sequence[CellFiles], axes: dict[str, list[Any]], tables: dict[str, xr.Dataset]
 ) -> dict[str, xr.Variable]:
     """Every variable over the sweep's axes, filled cell by cell."""
     shape = tuple(len(values) for values in axes.values())

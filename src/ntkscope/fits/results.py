@@ -23,8 +23,8 @@ class Result(NamedTuple):
     """One statistic of a sweep.
 
     Attributes:
-        statistic: such as `slope`; `analyses` defines them.
-        quantity: the y, one of `reactivation.QUANTITIES`.
+        statistic: such as `slope`; `laws` defines them.
+        quantity: the y, one of `effects.QUANTITIES`.
         against: the x, or the two cells that are compared.
         units: of the estimate.
         at: the other axes and their values; an axis that is missing is swept or compared.

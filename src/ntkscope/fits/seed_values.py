@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ntkscope.fits.reactivation.boundary_window import Span
-from ntkscope.fits.reactivation.effects import QUANTITIES, arm_quantities, deflection
+from ntkscope.fits.boundary_window import BoundaryWindow
+from ntkscope.fits.cells import FACTS
+from ntkscope.fits.effects import QUANTITIES, arm_quantities, deflection
 from ntkscope.statistics.paired import FloatArray
 
 _CURVES = ("velocity", "spectral_norm", "distance_from_boundary", "alignment")
@@ -40,11 +41,11 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
     end_step = np.full(outer, -1)
     for place in np.ndindex(*outer[:-1]):
         cell = data.isel(dict(zip(axes, place, strict=True)))
-        for number, span in enumerate(_spans(cell, window)):
+        for number, around in enumerate(_windows(cell, window)):
             here = (*place, number)
-            per_arm[here], bends[here] = _values(cell, span)
-            left_out[here] = _failed(cell, span)
-            end_step[here] = span.end
+            per_arm[here], bends[here] = _values(cell, around)
+            left_out[here] = _failed(cell, around)
+            end_step[here] = around.end
     twins = np.where(_PAIRED[:, None], per_arm[..., 1, :], 0.0)
     per_seed = per_arm[..., 0, :] - twins
     per_seed[..., list(QUANTITIES).index("deflection"), :] = bends
@@ -65,13 +66,14 @@ def seed_values(data: xr.Dataset, window: int) -> xr.Dataset:
             "present": data["present"].variable,
         },
         {name: data[name].variable for name in (*dims, "arm", "seed")}
+        | {name: data[name].variable for name in FACTS if name in data.coords}
         | {"quantity": list(QUANTITIES)},
         {"axes": data.attrs["axes"]},
     )
 
 
-def _spans(cell: xr.Dataset, window: int) -> Iterator[Span]:
-    """The span around each boundary of one cell; none where the cell has no run."""
+def _windows(cell: xr.Dataset, window: int) -> Iterator[BoundaryWindow]:
+    """The around around each boundary of one cell; none where the cell has no run."""
     steps = _steps(cell)
     edges = [int(edge) for edge in cell["boundary_step"].values if edge >= 0]
     if not cell["present"].values[0]:
@@ -79,7 +81,9 @@ def _spans(cell: xr.Dataset, window: int) -> Iterator[Span]:
     ends = [*edges, int(steps[-1])][1:]
     for task, (edge, end) in enumerate(zip(edges, ends, strict=True), start=1):
         last = edge == edges[-1]
-        yield Span(steps, edge, end, window, int(cell.attrs["dt"]), ends_stream=last, task=task)
+        yield BoundaryWindow(
+            steps, edge, end, window, int(cell.attrs["dt"]), ends_stream=last, task=task
+        )
 
 
 def _steps(cell: xr.Dataset) -> NDArray[np.int64]:
@@ -87,22 +91,22 @@ def _steps(cell: xr.Dataset) -> NDArray[np.int64]:
     return steps[steps >= 0]
 
 
-def _values(cell: xr.Dataset, span: Span) -> tuple[FloatArray, FloatArray]:
+def _values(cell: xr.Dataset, around: BoundaryWindow) -> tuple[FloatArray, FloatArray]:
     """(quantity, arm, seed) of each arm by itself, and the deflection, (seed,)."""
-    count = len(span.steps)
+    count = len(around.steps)
     curves = {name: cell[name].values[..., :count] for name in _CURVES}
     for name in _TASK_CURVES:
         curves[name] = cell[name].transpose(..., "snapshot", "seen").values[..., :count, :]
-    found = arm_quantities(curves, span)
+    found = arm_quantities(curves, around)
     shift, twin = curves["alignment"]
     nothing = np.full_like(found["spike"], np.nan)
     return (
         np.stack([found.get(name, nothing) for name in QUANTITIES]),
-        deflection(shift, twin, span),
+        deflection(shift, twin, around),
     )
 
 
-def _failed(cell: xr.Dataset, span: Span) -> NDArray[np.bool_]:
-    """Seeds (seed,) that, in either arm, diverged or died by the end of the span."""
+def _failed(cell: xr.Dataset, around: BoundaryWindow) -> NDArray[np.bool_]:
+    """Seeds (seed,) that, in either arm, diverged or died by the end of the around."""
     firsts = np.stack([cell["diverged_step"].values, cell["dead_step"].values])
-    return np.asarray(((firsts >= 0) & (firsts <= span.end)).any(axis=(0, 1)))
+    return np.asarray(((firsts >= 0) & (firsts <= around.end)).any(axis=(0, 1)))

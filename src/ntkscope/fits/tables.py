@@ -6,7 +6,7 @@ A table of kind `fits` has, over the sweep's axes, `boundary` and `quantity`: `e
 task: then there is no mean), `median` (with those as longer than any other), `p_wilcoxon`,
 `p_sign`, `effect_dz`, `effect_rank_biserial`; `per_seed` with the axis `seed`, `per_arm` with `arm`
 and `seed`; the exponents of width (`exponents`); and the results of the sweep (`results`), which
-`analyses` defines. `reactivation.QUANTITIES` defines the quantities.
+`laws` defines. `effects.QUANTITIES` defines the quantities.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.fits.boundary_window import BEFORE
+from ntkscope.fits.effects import QUANTITIES
 from ntkscope.fits.exponents import width_exponents
-from ntkscope.fits.reactivation.analyses import sweep_results
-from ntkscope.fits.reactivation.effects import QUANTITIES
+from ntkscope.fits.laws import sweep_results
 from ntkscope.fits.rows import as_rows
 from ntkscope.fits.seed_values import seed_values
-from ntkscope.statistics.paired import Evidence, against_zero, median, t_interval
-from ntkscope.stores import read_netcdf, write_netcdf
+from ntkscope.statistics.paired import ZeroTests, against_zero, median, t_interval
+from ntkscope.stores import atomic, read_netcdf, write_netcdf
 
 _MEANINGS = {
     "estimate": "mean over seeds",
@@ -71,7 +72,7 @@ def fit_experiment(
     classes: int | None = None,
     record: dict[str, Any],
 ) -> None:
-    """Hold an experiment's runs against their twins and write both tables.
+    """Compare an experiment's runs with their twins and write both tables.
 
     Args:
         metrics: table of kind `experiment`.
@@ -93,10 +94,8 @@ def fit_experiment(
     rows = as_rows(fits)
     record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(fits, output_nc, "fits", record)
-    table_csv.parent.mkdir(parents=True, exist_ok=True)
-    partial = table_csv.with_name(f".{table_csv.name}.partial")
-    rows.to_csv(partial, index=False, float_format="%.6g")
-    partial.replace(table_csv)
+    with atomic(table_csv) as partial:
+        rows.to_csv(partial, index=False, float_format="%.6g")
 
 
 def fit(
@@ -135,7 +134,12 @@ def fit(
     for name, meaning in _MEANINGS.items():
         if name in found:
             found[name].attrs["long_name"] = meaning
-    facts = {"window": window, "confidence": confidence, "analysis": analysis}
+    facts = {
+        "window": window,
+        "norm_before": f"mean over {BEFORE.format(window=window)}; minima: of those after",
+        "confidence": confidence,
+        "analysis": analysis,
+    }
     return found.assign_attrs(facts | ({} if classes is None else {"classes": classes}))
 
 
@@ -148,9 +152,9 @@ def _undefined(values: xr.Dataset, used: np.ndarray[Any, Any]) -> np.ndarray[Any
 
 def _evidence(per_seed: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
     """Tests and effect sizes, (…, quantity), NaN where 0 is no hypothesis."""
-    found = np.full((*per_seed.shape[:-1], len(Evidence._fields)), np.nan)
+    found = np.full((*per_seed.shape[:-1], len(ZeroTests._fields)), np.nan)
     tested = [quantity.tested for quantity in QUANTITIES.values()]
     for place in np.ndindex(per_seed.shape[:-1]):
         if tested[place[-1]]:
             found[place] = against_zero(per_seed[place])
-    return {name: found[..., number] for number, name in enumerate(Evidence._fields)}
+    return {name: found[..., number] for number, name in enumerate(ZeroTests._fields)}

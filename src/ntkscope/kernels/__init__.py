@@ -4,6 +4,10 @@ Thin: the kernels themselves are `ntkscope.ntk`. It may import the stages `data`
 and the ground.
 """
 
-from ntkscope.kernels.stage import take_kernels, take_part
+from ntkscope.runtime.imports import need_extra
 
-__all__ = ["take_kernels", "take_part"]
+need_extra("workflow", __name__, "pydantic")
+
+from ntkscope.kernels.stage import take_kernels
+
+__all__ = ["take_kernels"]

@@ -1,8 +1,11 @@
 """How kernels move: size, distance, velocity and alignment, measured along a run's stream.
 
 Functions of kernels as arrays (`cka`, `spectrum`, `velocity`, `alignment`) for use by hand, and
-`measure_kernels`, which takes a run's stores to one table of metrics.
+`measure_kernels`, which takes a run's stores to one table of metrics (it alone needs the extra
+`workflow`). It may import `kernels` and the ground; it never imports torch.
 """
+
+from typing import TYPE_CHECKING
 
 from ntkscope.metrics.alignment import alignment, label_kernel, label_projection
 from ntkscope.metrics.centring import centre, normalise, u_centre
@@ -15,7 +18,6 @@ from ntkscope.metrics.cka import (
     kernel_distance,
 )
 from ntkscope.metrics.layer_share import layer_share
-from ntkscope.metrics.measure import measure_kernels
 from ntkscope.metrics.spectrum import (
     Spectrum,
     effective_rank,
@@ -24,6 +26,13 @@ from ntkscope.metrics.spectrum import (
     spectrum,
 )
 from ntkscope.metrics.velocity import later_snapshot, velocity
+
+if TYPE_CHECKING:
+    from ntkscope.metrics.measure import measure_kernels
+else:
+    from ntkscope.runtime.imports import lazy_names
+
+    __getattr__, __dir__ = lazy_names(__name__, {"measure_kernels": "ntkscope.metrics.measure"})
 
 __all__ = [
     "Spectrum",

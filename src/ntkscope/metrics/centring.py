@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from ntkscope.metrics.arrays import FloatArray, MetricError, as_kernels
+
 Centring = Literal["centred", "debiased", "uncentred"]
 
 FLOAT32_TOLERANCE = 8.0 * float(np.finfo(np.float32).eps)
 """What centring leaves of a constant kernel that was computed in float32, relative to its norm."""
 
 
-def centre(kernel: NDArray[Any], outputs: int = 1) -> FloatArray:
+def centre(kernel: Any, outputs: int = 1) -> FloatArray:
     """Doubly centred kernel HKH, with H = (I_N − 11ᵀ/N) ⊗ I_K: the mean over samples is removed.
 
     For a full NTK each output is centred by itself, so that Θ ⊗ I_K becomes (HΘH) ⊗ I_K.
@@ -30,9 +30,13 @@ def centre(kernel: NDArray[Any], outputs: int = 1) -> FloatArray:
     Returns:
         (…, N·K, N·K), float64.
     """
+    return _centred(as_kernels(kernel, outputs), outputs)
+
+
+def _centred(kernel: FloatArray, outputs: int) -> FloatArray:
     *batch, size, _ = kernel.shape
     samples = size // outputs
-    blocks = np.asarray(kernel, np.float64).reshape(*batch, samples, outputs, samples, outputs)
+    blocks = kernel.reshape(*batch, samples, outputs, samples, outputs)
     rows = blocks.mean(axis=-4, keepdims=True)
     columns = blocks.mean(axis=-2, keepdims=True)
     centred = blocks - rows
@@ -41,7 +45,7 @@ def centre(kernel: NDArray[Any], outputs: int = 1) -> FloatArray:
     return np.asarray(centred.reshape(kernel.shape))
 
 
-def u_centre(kernel: NDArray[Any]) -> FloatArray:
+def u_centre(kernel: Any) -> FloatArray:
     """U-centred kernel: zero diagonal, and every row and column sums to zero.
 
     The inner product of two U-centred kernels over N(N−3) is the unbiased HSIC of Song et al.
@@ -55,13 +59,21 @@ def u_centre(kernel: NDArray[Any]) -> FloatArray:
         (…, N, N), float64.
 
     Raises:
-        ValueError: fewer than 4 samples, for which the estimator does not exist.
+        MetricError: fewer than 4 samples, for which the estimator does not exist.
     """
+    return _u_centred(as_kernels(kernel))
+
+
+def _u_centred(kernel: FloatArray) -> FloatArray:
     size = kernel.shape[-1]
     if size < 4:
-        raise ValueError(f"debiased CKA needs at least 4 samples, not {size}")
+        raise MetricError(
+            f"debiased CKA needs at least 4 samples, not {size}",
+            where="kernel",
+            remedy="give more samples, or use plain CKA",
+        )
     diagonal = np.arange(size)
-    centred = np.array(kernel, np.float64)
+    centred = np.array(kernel)
     centred[..., diagonal, diagonal] = 0.0
     rows = centred.sum(axis=-1, keepdims=True) / (size - 2)
     columns = centred.sum(axis=-2, keepdims=True) / (size - 2)
@@ -73,7 +85,7 @@ def u_centre(kernel: NDArray[Any]) -> FloatArray:
 
 
 def normalise(
-    kernel: NDArray[Any],
+    kernel: Any,
     centring: Centring = "centred",
     outputs: int = 1,
     tolerance: float = FLOAT32_TOLERANCE,
@@ -91,9 +103,18 @@ def normalise(
         (…, N·K, N·K), float64.
 
     Raises:
-        ValueError: debiased, but K > 1 or N < 4.
+        MetricError: debiased, but K > 1 or N < 4; or no symmetric kernels of K outputs.
     """
-    kernel = np.asarray(kernel, np.float64)
+    return direction_of(as_kernels(kernel, outputs), centring, outputs, tolerance)
+
+
+def direction_of(
+    kernel: FloatArray,
+    centring: Centring = "centred",
+    outputs: int = 1,
+    tolerance: float = FLOAT32_TOLERANCE,
+) -> FloatArray:
+    """`normalise` of float64 kernels known to be square: in a stream, or a change of kernels."""
     largest = np.maximum(kernel.max(axis=(-2, -1)), -kernel.min(axis=(-2, -1)))
     usable = np.isfinite(largest) & (largest > 0)
     # Scaled by its largest element, a kernel of any size can be squared without overflow.
@@ -115,9 +136,13 @@ def frobenius(matrix: FloatArray) -> FloatArray:
 
 def _apply(centring: Centring, kernel: FloatArray, outputs: int) -> FloatArray:
     if centring == "centred":
-        return centre(kernel, outputs)
+        return _centred(kernel, outputs)
     if centring == "uncentred":
         return kernel
     if outputs != 1:
-        raise ValueError(f"debiased CKA is defined for one output a sample, not {outputs}")
-    return u_centre(kernel)
+        raise MetricError(
+            f"debiased CKA is defined for one output a sample, not {outputs}",
+            where="outputs",
+            remedy="use plain CKA, or the trace NTK",
+        )
+    return _u_centred(kernel)

@@ -16,9 +16,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ntkscope.metrics.centring import FloatArray, normalise
+from ntkscope.metrics.arrays import FloatArray, MetricError
+from ntkscope.metrics.centring import Centring, normalise
 
 
 def similarity(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -32,43 +32,59 @@ def distance(first: FloatArray, second: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("...ij,...ij->...", difference, difference) / 2)
 
 
-def cka(first: NDArray[Any], second: NDArray[Any], outputs: int = 1) -> FloatArray:
+def cka(first: Any, second: Any, outputs: int = 1) -> FloatArray:
     """Centred kernel alignment, in [0, 1] for positive semi-definite kernels; NaN if undefined.
 
     Args:
-        first, second: (…, N·K, N·K), any float dtype, broadcast over leading axes.
+        first, second: (…, N·K, N·K), of NumPy, torch or xarray, broadcast over leading axes.
         outputs: K of a full NTK, else 1.
+
+    Raises:
+        MetricError: not square, not symmetric, or not of the same samples.
     """
-    return similarity(normalise(first, "centred", outputs), normalise(second, "centred", outputs))
+    return similarity(*_directions(first, second, "centred", outputs))
 
 
-def debiased_cka(first: NDArray[Any], second: NDArray[Any]) -> FloatArray:
+def debiased_cka(first: Any, second: Any) -> FloatArray:
     """CKA with the unbiased HSIC, in [−1, 1]; NaN if undefined.
 
     Args:
         first, second: (…, N, N), any float dtype, N ≥ 4, broadcast over leading axes.
 
     Raises:
-        ValueError: fewer than 4 samples.
+        MetricError: fewer than 4 samples.
     """
-    return similarity(normalise(first, "debiased"), normalise(second, "debiased"))
+    return similarity(*_directions(first, second, "debiased"))
 
 
-def cosine_similarity(first: NDArray[Any], second: NDArray[Any]) -> FloatArray:
+def cosine_similarity(first: Any, second: Any) -> FloatArray:
     """Uncentred alignment ⟨A, B⟩ / (‖A‖‖B‖) of (…, M, M) kernels; NaN if undefined."""
-    return similarity(normalise(first, "uncentred"), normalise(second, "uncentred"))
+    return similarity(*_directions(first, second, "uncentred"))
 
 
-def cka_distance(first: NDArray[Any], second: NDArray[Any], outputs: int = 1) -> FloatArray:
+def cka_distance(first: Any, second: Any, outputs: int = 1) -> FloatArray:
     """S = 1 − CKA, without cancellation; arguments as `cka`."""
-    return distance(normalise(first, "centred", outputs), normalise(second, "centred", outputs))
+    return distance(*_directions(first, second, "centred", outputs))
 
 
-def debiased_cka_distance(first: NDArray[Any], second: NDArray[Any]) -> FloatArray:
+def debiased_cka_distance(first: Any, second: Any) -> FloatArray:
     """1 − debiased CKA, in [0, 2], without cancellation; arguments as `debiased_cka`."""
-    return distance(normalise(first, "debiased"), normalise(second, "debiased"))
+    return distance(*_directions(first, second, "debiased"))
 
 
-def kernel_distance(first: NDArray[Any], second: NDArray[Any]) -> FloatArray:
+def kernel_distance(first: Any, second: Any) -> FloatArray:
     """1 − uncentred cosine, the kernel distance of Fort et al. 2020 (eq. 4), no cancellation."""
-    return distance(normalise(first, "uncentred"), normalise(second, "uncentred"))
+    return distance(*_directions(first, second, "uncentred"))
+
+
+def _directions(
+    first: Any, second: Any, centring: Centring, outputs: int = 1
+) -> tuple[FloatArray, FloatArray]:
+    u, v = normalise(first, centring, outputs), normalise(second, centring, outputs)
+    if u.shape[-1] != v.shape[-1]:
+        raise MetricError(
+            f"kernels of {u.shape[-1]} and {v.shape[-1]} rows cannot be compared",
+            where="first, second",
+            remedy="give two kernels of the same samples, in the same order",
+        )
+    return u, v

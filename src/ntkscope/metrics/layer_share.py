@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ntkscope.metrics.centring import FLOAT32_TOLERANCE, FloatArray, normalise
+from ntkscope.metrics.arrays import FloatArray, MetricError, as_kernels
+from ntkscope.metrics.centring import FLOAT32_TOLERANCE, direction_of
 from ntkscope.metrics.cka import similarity
 
 
 def layer_share(
-    before: NDArray[Any],
-    after: NDArray[Any],
+    before: Any,
+    after: Any,
     outputs: int = 1,
     tolerance: float = FLOAT32_TOLERANCE,
 ) -> FloatArray:
@@ -31,13 +31,23 @@ def layer_share(
 
     Returns:
         (…, layer); NaN where the kernel has not changed, or is not finite.
+
+    Raises:
+        MetricError: no symmetric kernels with an axis of layers, or two of different shapes.
     """
+    before, after = as_kernels(before, outputs), as_kernels(after, outputs)
+    if before.ndim < 3 or before.shape != after.shape:
+        raise MetricError(
+            f"layer NTKs of shapes {before.shape} and {after.shape}",
+            where="before, after",
+            remedy="give (…, layer, N·K, N·K) twice, of the same layers and samples",
+        )
     with np.errstate(invalid="ignore"):  # ∞ − ∞ of a seed that diverged
-        change = np.asarray(after, np.float64) - before
+        change = after - before
         whole = change.sum(axis=-3)
         size = np.diagonal(before, axis1=-2, axis2=-1).sum(axis=-2).max(axis=-1)
     largest = np.maximum(whole.max(axis=(-2, -1)), -whole.min(axis=(-2, -1)))
-    direction = normalise(whole, "centred", outputs, tolerance)
+    direction = direction_of(whole, "centred", outputs, tolerance)
     direction[~(largest > tolerance * size)] = np.nan
     parts = similarity(change, direction[..., None, :, :])
     return np.asarray(parts / parts.sum(axis=-1, keepdims=True))

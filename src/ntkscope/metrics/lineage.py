@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ntkscope.errors import StoreError
-from ntkscope.metrics.centring import FloatArray
+from ntkscope.metrics.arrays import FloatArray
 from ntkscope.stores import read_store
 
 _MUST_AGREE = ("kernel", "normalisation", "probe_digest", "precision")

@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkscope.metrics.centring import FLOAT32_TOLERANCE, FloatArray
+from ntkscope.metrics.arrays import FloatArray, as_array, as_kernels
+from ntkscope.metrics.centring import FLOAT32_TOLERANCE
 
 SUBSET_FROM = 300
 DENSE_LIMIT = 2000
@@ -56,14 +57,17 @@ class Spectrum(NamedTuple):
     eigenvectors: FloatArray
 
 
-def spectrum(kernel: NDArray[Any], tolerance: float = FLOAT32_TOLERANCE) -> Spectrum:
+def spectrum(kernel: Any, tolerance: float = FLOAT32_TOLERANCE) -> Spectrum:
     """All summaries of symmetric kernels (…, M, M); NaN where one has a non-finite element.
 
     Args:
         kernel: (…, M, M).
         tolerance: an eigenvalue is 0 up to rounding where it is at most this share of λ_max.
+
+    Raises:
+        MetricError: not square, or not symmetric.
     """
-    finite, safe = _finite(kernel)
+    finite, safe = _finite(as_kernels(kernel))
     if safe.shape[-1] <= DENSE_LIMIT:
         values, vectors = _dense(safe)
         rank = effective_rank(values)
@@ -83,9 +87,9 @@ def spectrum(kernel: NDArray[Any], tolerance: float = FLOAT32_TOLERANCE) -> Spec
     )
 
 
-def spectral_norm(kernel: NDArray[Any]) -> FloatArray:
+def spectral_norm(kernel: Any) -> FloatArray:
     """λ_max alone of symmetric kernels (…, M, M), by the faster way; NaN where not finite."""
-    finite, safe = _finite(kernel)
+    finite, safe = _finite(as_kernels(kernel))
     if safe.shape[-1] < LANCZOS_FROM:
         largest = np.linalg.eigvalsh(safe)[..., -1]
     else:
@@ -93,7 +97,7 @@ def spectral_norm(kernel: NDArray[Any]) -> FloatArray:
     return np.where(finite, largest, np.nan)
 
 
-def effective_rank(eigenvalues: NDArray[Any]) -> FloatArray:
+def effective_rank(eigenvalues: Any) -> FloatArray:
     """exp(−Σ p log p) with p = λ / Σλ (Roy & Vetterli 2007, eq. 3); NaN for a zero kernel.
 
     Args:
@@ -101,18 +105,19 @@ def effective_rank(eigenvalues: NDArray[Any]) -> FloatArray:
     """
     from scipy.special import entr
 
-    positive = np.clip(np.asarray(eigenvalues, np.float64), 0.0, None)
+    positive = np.clip(np.asarray(as_array(eigenvalues), np.float64), 0.0, None)
     total = positive.sum(axis=-1, keepdims=True)
     shares = np.divide(positive, total, out=np.zeros_like(positive), where=total > 0)
     return np.where(total[..., 0] > 0, np.exp(entr(shares).sum(axis=-1)), np.nan)
 
 
-def participation_ratio(kernel: NDArray[Any]) -> FloatArray:
-    """(Σλ)² / Σλ² = (tr K)² / ‖K‖_F² of (…, M, M) kernels; NaN for a zero kernel."""
-    safe = np.asarray(kernel, np.float64)
+def participation_ratio(kernel: Any) -> FloatArray:
+    """(Σλ)² / Σλ² = (tr K)² / ‖K‖_F² of (…, M, M) kernels; NaN for a zero one or not finite."""
+    safe = as_kernels(kernel)
     squares = np.einsum("...ij,...ij->...", safe, safe)
     trace = np.trace(safe, axis1=-2, axis2=-1)
-    return np.where(squares > 0, trace**2 / np.where(squares > 0, squares, 1.0), np.nan)
+    known = (squares > 0) & np.isfinite(squares)
+    return np.where(known, trace**2 / np.where(known, squares, 1.0), np.nan)
 
 
 def _dense(kernel: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -151,7 +156,7 @@ def _lanczos(kernel: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
     return values.reshape(*batch, count), vectors.reshape(*batch, size, count)
 
 
-def _finite(kernel: NDArray[Any]) -> tuple[NDArray[np.bool_], FloatArray]:
+def _finite(kernel: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
     """Which kernels are finite, and all of them in float64 with zeros for those that are not."""
-    finite = np.isfinite(kernel).all(axis=(-2, -1))
+    finite = np.asarray(np.isfinite(kernel).all(axis=(-2, -1)))
     return finite, np.where(finite[..., None, None], kernel, 0.0).astype(np.float64, copy=False)

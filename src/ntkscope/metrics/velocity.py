@@ -6,10 +6,13 @@ never compared. It exists at t only where there is a snapshot at exactly t + dt.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkscope.metrics.centring import FloatArray
+from ntkscope.metrics.arrays import FloatArray, MetricError, as_array
+from ntkscope.metrics.centring import Centring, normalise
 from ntkscope.metrics.cka import distance
 
 NONE = -1
@@ -21,27 +24,49 @@ def later_snapshot(steps: NDArray[np.int64], dt: int) -> NDArray[np.int64]:
     Args:
         steps: (snapshot,), strictly increasing.
         dt: steps, at least 1.
+
+    Raises:
+        MetricError: steps that do not increase, or dt below 1.
     """
     if dt < 1:
-        raise ValueError(f"dt counts steps ahead, so it is at least 1, not {dt}")
+        raise MetricError(
+            f"dt counts steps ahead, so it is at least 1, not {dt}", where="dt", remedy="give dt=1"
+        )
+    if steps.ndim != 1 or np.any(np.diff(steps) <= 0):
+        remedy = "give the step of each snapshot, each once and in order"
+        raise MetricError("the steps do not increase", where="steps", remedy=remedy)
     place = np.searchsorted(steps, steps + dt)
     found = steps[np.minimum(place, len(steps) - 1)] == steps + dt
     return np.where(found, place, NONE)
 
 
-def velocity(normalised: FloatArray, steps: NDArray[np.int64], dt: int) -> FloatArray:
+def velocity(
+    kernels: Any, steps: Any, dt: int = 1, outputs: int = 1, centring: Centring = "centred"
+) -> FloatArray:
     """Velocity at each snapshot, per step; NaN where no snapshot follows at exactly t + dt.
 
     Args:
-        normalised: (snapshot, …, M, M), kernels of norm 1 (`centring.normalise`).
+        kernels: (snapshot, …, N·K, N·K), of NumPy, torch or xarray, as they are.
         steps: (snapshot,), strictly increasing.
         dt: steps, at least 1.
+        outputs: K of a full NTK, else 1.
+        centring: which 1 − CKA is S, as in `centring.normalise`.
 
     Returns:
-        (snapshot, …).
+        (snapshot, …), float64.
+
+    Raises:
+        MetricError: another number of steps than kernels, or kernels that CKA does not take.
     """
-    speeds = np.full(normalised.shape[:-2], np.nan)
+    steps, directions = as_array(steps), normalise(kernels, centring, outputs)
+    if directions.ndim < 3 or steps.shape != directions.shape[:1]:
+        raise MetricError(
+            f"steps of shape {steps.shape} for kernels of shape {directions.shape}",
+            where="kernels, steps",
+            remedy="give (snapshot, …, N, N) and (snapshot,)",
+        )
+    speeds = np.full(directions.shape[:-2], np.nan)
     for now, later in enumerate(later_snapshot(steps, dt)):
         if later != NONE:
-            speeds[now] = distance(normalised[now], normalised[later]) / dt
+            speeds[now] = distance(directions[now], directions[later]) / dt
     return speeds

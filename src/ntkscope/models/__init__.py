@@ -1,8 +1,9 @@
-"""Networks: one architecture description, built plainly or as a stack of seeds.
+"""Networks: a `Definition` builds one; some have a description of their layers, others are modules.
 
-`zoo.architecture` turns a `ModelSpec` into layer descriptions; `build_network` makes an ordinary
-torch module of them, `StackedNetwork` one module that holds many networks (seeds) at once.
-Parameters have the same names in both; the stack has one more, leading, dimension.
+`zoo.define` turns a `ModelSpec` into a definition. `build_network` makes an ordinary torch module
+of a description, `StackedNetwork` one module that holds many networks (seeds) at once; any module
+is a `SingleNetwork`. Parameters have the same names in all; stacks have one more, leading, axis.
+It may import the configuration's specs, and the ground.
 """
 
 from ntkscope.models.architecture import (
@@ -14,8 +15,18 @@ from ntkscope.models.architecture import (
     Flatten,
     GlobalAvgPool,
 )
+from ntkscope.models.definition import (
+    Definition,
+    constants,
+    initial_numbers,
+    layer_names,
+    load_numbers,
+    of_layers,
+    trained_parameters,
+)
 from ntkscope.models.initialise import initial_parameters, parameter_shapes
 from ntkscope.models.network import build_network
+from ntkscope.models.single import SingleNetwork
 from ntkscope.models.stacked import StackedNetwork
 
 __all__ = [
@@ -23,11 +34,19 @@ __all__ = [
     "Architecture",
     "AvgPool",
     "Conv",
+    "Definition",
     "Dense",
     "Flatten",
     "GlobalAvgPool",
+    "SingleNetwork",
     "StackedNetwork",
     "build_network",
+    "constants",
+    "initial_numbers",
     "initial_parameters",
+    "layer_names",
+    "load_numbers",
+    "of_layers",
     "parameter_shapes",
+    "trained_parameters",
 ]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ntkscope.models.architecture import Architecture, Conv, Dense
-
-_STREAM = 1  # keeps these draws apart from those of data/sampling.py for the same seed
+from ntkscope.seeds import RandomStream, torch_seed
 
 
 def parameter_shapes(layers: Architecture) -> dict[str, tuple[int, ...]]:
@@ -32,8 +30,7 @@ def initial_parameters(layers: Architecture, seed: int) -> dict[str, Tensor]:
     uniform with a = √5). NTK parametrisation: unit normal weights; biases start at zero (Jacot et
     al. 2018 and neural-tangents draw them from N(0, 1)).
     """
-    state = int(np.random.SeedSequence([seed, _STREAM]).generate_state(1, np.uint64)[0])
-    generator = torch.Generator().manual_seed(state % 2**63)
+    generator = torch.Generator().manual_seed(torch_seed(seed, RandomStream.INITIALISATION))
     shapes, drawn = parameter_shapes(layers), {}
     for layer in layers:
         if not isinstance(layer, Dense | Conv):

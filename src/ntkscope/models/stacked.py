@@ -46,6 +46,17 @@ class StackedNetwork(nn.Module):
         """All stacked parameters by their names in the plain network."""
         return {key.replace("/", "."): value for key, value in self._tensors.items()}
 
+    def constant_dict(self) -> dict[str, Tensor]:
+        """Layers that can be stacked have no constants."""
+        return {}
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Name → [M, …]; None before a backward pass."""
+        return {name: value.grad for name, value in self.parameter_dict().items()}  # type: ignore[misc]
+
+    def begin_step(self, step: int) -> None:
+        """Nothing: no layer is random, or has another train mode."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Images [M, B, channel, y, x] (each network its own) to logits [M, B, K]."""
         for layer in self.layers:

@@ -15,18 +15,34 @@ from ntkscope.models.architecture import (
     GlobalAvgPool,
     Layer,
 )
+from ntkscope.models.definition import Definition, of_layers
+from ntkscope.models.user_module import UserModule
 
 # Convolutions between poolings: Myrtle networks (Shankar et al. 2020, "Neural kernels without
 # tangents", section 5).
 _MYRTLE = {"myrtle5": (2, 1, 1), "myrtle7": (2, 2, 2), "myrtle10": (3, 3, 3)}
 
 
-def architecture(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> Architecture:
+def define(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Definition:
+    """The definition of a network.
+
+    Args:
+        spec: kind, sizes and parametrisation, or the user's function.
+        shape: of a sample as it is stored: (y, x, channel) of images.
+        outputs: number of logits.
+    """
+    if spec.function is not None:
+        inputs = (shape[-1], *shape[:-1])
+        return Definition(UserModule(spec.function, spec.arguments, inputs, outputs))
+    return of_layers(architecture(spec, shape, outputs))
+
+
+def architecture(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Architecture:
     """The layers of a network.
 
     Args:
         spec: kind, sizes and parametrisation.
-        shape: image shape (y, x, channel).
+        shape: of a sample: image (y, x, channel), or for an MLP any.
         outputs: number of logits.
 
     Under the NTK parametrisation (Jacot et al. 2018) weights are unit normal and scaled by
@@ -35,8 +51,9 @@ def architecture(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> 
     if spec.kind == "mlp":
         return _mlp(spec, math.prod(shape), outputs)
     if spec.kind == "cnn":
-        return _cnn(spec, shape, outputs)
-    return _myrtle(spec, shape[2], outputs)
+        height, width, channels = shape
+        return _cnn(spec, (height, width, channels), outputs)
+    return _myrtle(spec, shape[-1], outputs)
 
 
 def _scales(spec: ModelSpec, fan_in: int, readout: bool = False) -> dict[str, float | bool]:

@@ -12,6 +12,11 @@ from typing import Any
 
 _PACKAGES = ("ntkscope", "torch", "numpy", "scipy", "xarray", "zarr", "statsmodels", "snakemake")
 
+try:
+    __version__ = version("ntkscope")
+except PackageNotFoundError:  # sources on the path, not installed
+    __version__ = "unknown"
+
 
 def provenance(**facts: Any) -> dict[str, Any]:
     """A JSON-able record for a store's attributes: `facts` (config, seeds, device, …) and the rest.

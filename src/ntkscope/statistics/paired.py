@@ -31,7 +31,7 @@ class Interval(NamedTuple):
     n: NDArray[np.int64]
 
 
-class Evidence(NamedTuple):
+class ZeroTests(NamedTuple):
     """Tests of the finite values against 0, and effect sizes; NaN without values.
 
     Attributes:
@@ -86,14 +86,14 @@ def median(values: FloatArray) -> FloatArray:
     return np.where(reached, np.where(reached[..., None], middle, 0.0).mean(axis=-1), np.nan)
 
 
-def against_zero(values: FloatArray) -> Evidence:
+def against_zero(values: FloatArray) -> ZeroTests:
     """Both tests and effect sizes of one value a seed, leaving out NaN.
 
     Args:
         values: (seed,).
     """
     kept = values[np.isfinite(values)]
-    return Evidence(wilcoxon_p(kept), sign_p(kept), cohens_dz(kept), rank_biserial(kept))
+    return ZeroTests(wilcoxon_p(kept), sign_p(kept), cohens_dz(kept), rank_biserial(kept))
 
 
 def wilcoxon_p(differences: FloatArray) -> float:

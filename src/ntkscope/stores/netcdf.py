@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkscope.errors import StoreError
+from ntkscope.stores.atomic_write import atomic
+from ntkscope.stores.zarr_store import REMAKE, check_kind, no_such
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,17 +23,14 @@ def write_netcdf(data: xr.Dataset, path: str | Path, kind: str, record: dict[str
         kind: what it holds; checked when it is read.
         record: provenance, kept as JSON in the attribute `provenance`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = data.assign_attrs(kind=kind, provenance=json.dumps(record))
     checked = {
         name: {"fletcher32": True}
         for name, variable in data.variables.items()
         if variable.ndim and variable.dtype.kind in "fiu" and variable.size
     }
-    partial = path.with_name(f".{path.name}.partial")
-    data.to_netcdf(partial, engine="h5netcdf", encoding=checked)
-    partial.replace(path)
+    with atomic(path) as partial:
+        data.to_netcdf(partial, engine="h5netcdf", encoding=checked)
 
 
 def read_netcdf(path: str | Path, kind: str) -> xr.Dataset:
@@ -42,16 +41,13 @@ def read_netcdf(path: str | Path, kind: str) -> xr.Dataset:
     """
     import xarray as xr  # 0.4 s, not needed by jobs that train
 
-    remedy = "delete it and run its rule again"
+    path = Path(path)
+    if not path.exists():
+        raise no_such(path, "table")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as data:
             loaded = data.load()
     except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"the table cannot be read: {error}", where=path, remedy=remedy) from None
-    if loaded.attrs.get("kind") != kind:
-        raise StoreError(
-            f"this is a table of {loaded.attrs.get('kind')!r}, not of {kind!r}",
-            where=path,
-            remedy=remedy,
-        )
+        raise StoreError(f"the table cannot be read: {error}", where=path, remedy=REMAKE) from None
+    check_kind(path, "table", loaded.attrs.get("kind"), kind)
     return loaded

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,12 +14,14 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from ntkscope.errors import StoreError
+from ntkscope.stores.atomic_write import atomic
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FORMAT = 1
 MASK = "complete"
+REMAKE = "delete it and make it again: run its rule, or the call that wrote it"
 
 
 @dataclass(frozen=True)
@@ -76,29 +76,8 @@ class ZarrStore:
             groups: groups that exist even if nothing is ever added to them.
             shared: several processes may do this at once: the first one's store stays.
         """
-        owner = f".{uuid.uuid4().hex}" if shared else ""
-        partial = path.with_name(f".{path.name}{owner}.partial")
-        if partial.exists():
-            shutil.rmtree(partial)
-        root = zarr.open_group(str(partial), mode="w-", zarr_format=3)
-        sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.shape, strict=True)}
-        for name, array in arrays.items():
-            _create(root, name, array)
-        for name, (dims, values) in coords.items():
-            data = np.asarray(values)
-            if data.dtype.kind == "U":
-                data = data.astype(np.dtypes.StringDType())
-            _create(root, name, Array(dims, data.shape, data.dtype))
-            _array(root, name)[...] = data
-        if not isinstance(mask, Array):
-            mask = Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool))
-        _create(root, MASK, mask)
-        for group in groups:
-            root.require_group(group)
-        root.attrs.update(
-            {"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs}
-        )
-        _move(partial, path, shared)
+        with atomic(path, shared=shared) as partial:
+            _allocate(partial, kind, arrays, coords, mask, attrs, groups)
         return cls.resume(path, kind)
 
     @classmethod
@@ -119,7 +98,7 @@ class ZarrStore:
             raise StoreError(
                 f"the store is incomplete: {int(mask.sum())} of {mask.size} parts were written",
                 where=path,
-                remedy="delete it and run its rule again",
+                remedy="call what writes it again, and it goes on; or delete it and run its rule",
             )
         return store
 
@@ -144,17 +123,20 @@ class ZarrStore:
         Raises:
             StoreError: no such array, or a damaged one.
         """
+        if name not in self.group:
+            there = ", ".join(sorted(self.group.keys()))
+            raise StoreError(f"no array {name!r}", where=self.path, remedy=f"it has: {there}")
         try:
             return np.asarray(_array(self.group, name)[index])
         except (KeyError, ValueError) as error:
             raise StoreError(
-                f"array {name!r} cannot be read: {error}",
-                where=self.path,
-                remedy="delete the store and run its rule again",
+                f"array {name!r} cannot be read: {error}", where=self.path, remedy=REMAKE
             ) from None
 
     def names(self, group: str) -> list[str]:
-        """Names of the arrays in a group."""
+        """Names of the arrays in a group; none where there is no such group."""
+        if group not in self.group:
+            return []
         found = self.group[group]
         assert isinstance(found, zarr.Group)
         with _no_word_of_foreign_files():
@@ -174,17 +156,6 @@ class ZarrStore:
         self.group.attrs.update(attrs)
 
 
-def tidy(path: Path) -> None:
-    """Remove what writers of a store that were killed left in it and beside it: call it at the end.
-
-    Zarr writes `0.{uuid}.partial` and renames it to `0`: a kill between the two leaves it there.
-    """
-    for chunk in path.rglob("*.partial"):
-        chunk.unlink(missing_ok=True)
-    for store in path.parent.glob(f".{path.name}.*.partial"):
-        shutil.rmtree(store, ignore_errors=True)
-
-
 def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Dataset:
     """A complete store, or one group of it, as a lazily read xarray dataset.
 
@@ -196,6 +167,9 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
     import xarray as xr  # 0.4 s, not needed by jobs that train
 
     store = ZarrStore.open(Path(path), kind)
+    if group is not None and group not in store.group:
+        there = ", ".join(sorted(store.group.keys()))
+        raise StoreError(f"no group {group!r}", where=path, remedy=f"the store has: {there}")
     with _no_word_of_foreign_files():
         data: xr.Dataset = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
     coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
@@ -217,35 +191,78 @@ def _no_word_of_foreign_files() -> Iterator[None]:
 
 
 def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
-    remedy = "delete it and run its rule again"
+    if not path.exists():
+        raise no_such(path, "store")
     try:
         root = zarr.open_group(str(path), mode=mode, zarr_format=3)
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise StoreError(
-            f"no readable Zarr store is here ({type(error).__name__})", where=path, remedy=remedy
-        ) from None
-    found, version = root.attrs.get("kind"), root.attrs.get("format")
-    if found != kind:
-        raise StoreError(
-            f"this is a store of {found!r}, not of {kind!r}", where=path, remedy=remedy
-        )
-    if version != FORMAT:
-        raise StoreError(
-            f"this store has format {version}, this version of ntkscope reads {FORMAT}",
+            f"this is no Zarr store, or a damaged one ({type(error).__name__})",
             where=path,
-            remedy=remedy,
+            remedy=f"check the path; if it is a damaged store, {REMAKE}",
+        ) from None
+    check_kind(path, "store", root.attrs.get("kind"), kind)
+    if root.attrs.get("format") != FORMAT:
+        raise StoreError(
+            f"this store has format {root.attrs.get('format')}, "
+            f"this version of ntkscope reads {FORMAT}",
+            where=path,
+            remedy=f"read it with the version that its attribute `provenance` names, or {REMAKE}",
         )
     return root
 
 
-def _move(made: Path, path: Path, shared: bool) -> None:
-    """Move a folder to its place, or remove it where another process may have been faster."""
-    try:
-        made.rename(path)
-    except OSError:
-        if not (shared and path.is_dir()):
-            raise
-        shutil.rmtree(made)
+def _allocate(
+    path: Path,
+    kind: str,
+    arrays: dict[str, Array],
+    coords: Mapping[str, tuple[tuple[str, ...], Any]],
+    mask: tuple[str, ...] | Array,
+    attrs: dict[str, Any],
+    groups: tuple[str, ...],
+) -> None:
+    root = zarr.open_group(str(path), mode="w-", zarr_format=3)
+    for name, array in arrays.items():
+        _create(root, name, array)
+    for name, (dims, values) in coords.items():
+        data = np.asarray(values)
+        if data.dtype.kind == "U":
+            data = data.astype(np.dtypes.StringDType())
+        _create(root, name, Array(dims, data.shape, data.dtype))
+        _array(root, name)[...] = data
+    if not isinstance(mask, Array):
+        sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.shape, strict=True)}
+        mask = Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool))
+    _create(root, MASK, mask)
+    for group in groups:
+        root.require_group(group)
+    root.attrs.update({"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs})
+
+
+def no_such(path: Path, what: str) -> StoreError:
+    """The error of a store or table that is not there."""
+    remedy = "check the path, or run the rule that makes it"
+    return StoreError(f"there is no {what} here", where=path, remedy=remedy)
+
+
+def check_kind(path: Path, what: str, found: Any, kind: str) -> None:
+    """Refuse a store or table that is opened as another kind than it is: itself it is good.
+
+    Raises:
+        StoreError: says which kind it is.
+    """
+    if found is None:
+        raise StoreError(
+            f"this {what} has no attribute `kind`: ntkscope did not write it",
+            where=path,
+            remedy=f"give the path of a {what} of ntkscope, or open this one with xarray itself",
+        )
+    if found != kind:
+        raise StoreError(
+            f"this is a {what} of {found!r}, not of {kind!r}",
+            where=path,
+            remedy=f"open it as {found!r}, or give the path of a {what} of {kind!r}",
+        )
 
 
 def _create(root: zarr.Group, name: str, array: Array) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,10 +12,9 @@ from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedImages
 from ntkscope.data.inputs import to_inputs
 from ntkscope.data.sampling import task_labels
-from ntkscope.models import StackedNetwork
+from ntkscope.seeds import RandomStream, seed_sequence
 from ntkscope.training.losses import per_network_loss
-
-_STREAM = 3  # keeps this choice apart from the draws of training for the same seed
+from ntkscope.training.stacking import Stack
 
 
 def evaluation_sets(
@@ -28,7 +29,7 @@ def evaluation_sets(
     for task in run.tasks:
         labels = task_labels(images.test_labels, task)
         there = np.flatnonzero(labels >= 0)
-        generator = np.random.default_rng(np.random.SeedSequence([0, _STREAM]))
+        generator = np.random.default_rng(seed_sequence(0, RandomStream.EVALUATION))
         chosen = np.sort(generator.permutation(there)[: run.evaluation_samples])
         inputs = to_inputs(images, images.test[chosen], device, dtype)
         sets.append((inputs, torch.from_numpy(labels[chosen]).to(device)))
@@ -37,11 +38,12 @@ def evaluation_sets(
 
 @torch.no_grad()
 def evaluate(
-    stacks: list[StackedNetwork], sets: list[tuple[Tensor, Tensor]], loss: str
+    stacks: Sequence[Stack], sets: list[tuple[Tensor, Tensor]], loss: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean loss and accuracy, each float64 [S, tasks]."""
     losses, accuracies = [], []
     for stack in stacks:
+        stack.eval()
         for inputs, labels in sets:
             models = stack.models
             logits = stack(inputs.expand(models, *inputs.shape))

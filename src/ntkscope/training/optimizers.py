@@ -6,6 +6,8 @@ torch's compiler (2 s a process), which a job of a few seconds cannot afford.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
@@ -29,26 +31,19 @@ class Optimizer:
     """
 
     def __init__(
-        self, spec: OptimizerSpec, parameters: dict[str, Tensor], slots: Slots | None = None
+        self, spec: OptimizerSpec, parameters: Mapping[str, Tensor], slots: Slots | None = None
     ) -> None:
         self.spec, self.parameters = spec, parameters
         self.slots = slots if slots else _fresh(spec, parameters)
 
     @torch.no_grad()
-    def step(self, factor: float) -> None:
+    def step(self, gradients: Mapping[str, Tensor], factor: float) -> None:
         """One update with the parameters' gradients, at `factor` times the learning rate."""
         names = list(self.parameters)
         values = [self.parameters[n] for n in names]
-        gradients = [v.grad for v in values]
-        assert all(g is not None for g in gradients)
         rate = self.spec.learning_rate * factor
         update = self._adam if self.spec.kind == "adam" else self._sgd
-        update(names, values, gradients, rate)  # type: ignore[arg-type]
-
-    def clear(self) -> None:
-        """Forget the gradients."""
-        for value in self.parameters.values():
-            value.grad = None
+        update(names, values, [gradients[n] for n in names], rate)
 
     def _sgd(
         self, names: list[str], values: list[Tensor], gradients: list[Tensor], rate: float
@@ -96,7 +91,7 @@ class Optimizer:
             count[1:] = count[0]
 
 
-def _fresh(spec: OptimizerSpec, parameters: dict[str, Tensor]) -> Slots:
+def _fresh(spec: OptimizerSpec, parameters: Mapping[str, Tensor]) -> Slots:
     if spec.kind == "sgd":
         return {}
     models = next(iter(parameters.values())).shape[0]

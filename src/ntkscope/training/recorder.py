@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from ntkscope.config.specs import RunSpec
 from ntkscope.stores import Array, ZarrStore
 from ntkscope.training.schedule import snapshot_steps
+from ntkscope.training.state import Named
 
 _BLOCK_BYTES = 2**22  # of a parameter's chunk: few files for small networks, no large buffers
 
 
 def allocate_snapshots(
-    run: RunSpec, shapes: dict[str, tuple[int, ...]], path: Path, record: dict[str, Any]
+    run: RunSpec, parameters: Named, constants: Named, path: Path, record: dict[str, Any]
 ) -> ZarrStore:
-    """The empty store of a run's last task; `shapes` are those of one network's parameters."""
+    """The empty store of a run's last task, for parameters and constants, name → [S, …]."""
     steps = snapshot_steps(run)
     seeds, snapshots, seen = len(run.seeds), len(steps), len(run.tasks)
     logged, size = ("seed", "snapshot", "seen"), (seeds, snapshots, seen)
@@ -33,13 +32,14 @@ def allocate_snapshots(
         for name in ("loss", "accuracy"):
             attrs = arrays[name].attrs | {"comment": "before the task's first step"}
             arrays[f"start_{name}"] = Array(("seed", "seen"), (seeds, seen), "f8", attrs=attrs)
-    block = _block(run, shapes)
-    for name, shape in shapes.items():
-        dims = ("seed", "snapshot", *(f"{name}_{axis}" for axis in range(len(shape))))
-        chunks = (seeds, min(block, snapshots), *shape)
-        arrays[f"parameters/{name}"] = Array(
-            dims, (seeds, snapshots, *shape), run.precision, chunks
-        )
+    block = min(_block(parameters), snapshots)
+    for group, named in (("parameters", parameters), ("constants", constants)):
+        for name, tensor in named.items():
+            shape, dtype = tuple(tensor.shape[1:]), tensor.numpy().dtype
+            dims = ("seed", "snapshot", *(f"{name}_{axis}" for axis in range(len(shape))))
+            arrays[f"{group}/{name}"] = Array(
+                dims, (seeds, snapshots, *shape), dtype, (seeds, block, *shape)
+            )
     coords = {
         "seed": (("seed",), np.array(run.seeds, dtype=np.int64)),
         "step": (("snapshot",), steps),
@@ -58,20 +58,19 @@ def allocate_snapshots(
     )
 
 
-def _block(run: RunSpec, shapes: dict[str, tuple[int, ...]]) -> int:
-    largest = max(math.prod(shape) for shape in shapes.values())
-    return max(1, _BLOCK_BYTES // (largest * len(run.seeds) * np.dtype(run.precision).itemsize))
+def _block(parameters: Named) -> int:
+    return max(1, _BLOCK_BYTES // max(tensor.nbytes for tensor in parameters.values()))
 
 
 class Recorder:
     """Writes snapshots in whole blocks; after `flush` nothing is in memory alone."""
 
-    def __init__(self, run: RunSpec, store: ZarrStore, shapes: dict[str, tuple[int, ...]]) -> None:
+    def __init__(self, run: RunSpec, store: ZarrStore, parameters: Named) -> None:
         self.store = store
         self.number = {int(step): number for number, step in enumerate(snapshot_steps(run))}
-        self._block = _block(run, shapes)
+        self._block = _block(parameters)
         self._first = 0
-        self._pending: list[tuple[dict[str, Tensor], np.ndarray, np.ndarray]] = []
+        self._pending: list[tuple[Named, Named, np.ndarray, np.ndarray]] = []
 
     def wants(self, step: int) -> bool:
         """Whether a snapshot is to be kept at this step."""
@@ -83,13 +82,18 @@ class Recorder:
         self.store.write("start_accuracy", ..., accuracy)
 
     def add(
-        self, step: int, parameters: dict[str, Tensor], loss: np.ndarray, accuracy: np.ndarray
+        self,
+        step: int,
+        parameters: Named,
+        constants: Named,
+        loss: np.ndarray,
+        accuracy: np.ndarray,
     ) -> None:
         """One snapshot: name → [S, …] on the CPU, not changed later; its log, each [S, seen]."""
         number = self.number[step]
         if not self._pending:
             self._first = number
-        self._pending.append((parameters, loss, accuracy))
+        self._pending.append((parameters, constants, loss, accuracy))
         if (number + 1) % self._block == 0:
             self.flush()
 
@@ -99,10 +103,12 @@ class Recorder:
             return
         rows = slice(self._first, self._first + len(self._pending))
         index = (slice(None), rows)
-        for name in self._pending[0][0]:
-            values = np.stack([parameters[name].numpy() for parameters, _, _ in self._pending], 1)
-            self.store.write(f"parameters/{name}", index, values)
-        self.store.write("loss", index, np.stack([loss for _, loss, _ in self._pending], 1))
-        self.store.write("accuracy", index, np.stack([right for _, _, right in self._pending], 1))
+        parameters, constants, loss, accuracy = zip(*self._pending, strict=True)
+        for group, each in (("parameters", parameters), ("constants", constants)):
+            for name in each[0]:
+                values = np.stack([named[name].numpy() for named in each], 1)
+                self.store.write(f"{group}/{name}", index, values)
+        self.store.write("loss", index, np.stack(loss, 1))
+        self.store.write("accuracy", index, np.stack(accuracy, 1))
         self.store.done(rows)
         self._pending.clear()

@@ -1,8 +1,9 @@
-"""All that training needs to go on: parameters, optimiser, step. Kept by safetensors."""
+"""All that training needs to go on: parameters, constants, optimiser, step. Kept by safetensors."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ntkscope.config.specs import OptimizerSpec
-from ntkscope.models import Architecture, StackedNetwork
+from ntkscope.config.specs import RunSpec
+from ntkscope.models import Definition
 from ntkscope.training.optimizers import Optimizer, Slots
+from ntkscope.training.stacking import Stack, make_stack
 
 Named = dict[str, Tensor]
 
@@ -23,42 +25,49 @@ class TrainingState:
 
     Attributes:
         step: global step: number of updates made.
-        stacks: the seeds, in order, as one or more stacked networks.
+        stacks: the seeds, in order, as one or more stacks of networks.
         optimizers: one a stack.
         diverged_step: int64 [S]; first snapshot step at which a seed was not finite, −1: none.
     """
 
     step: int
-    stacks: list[StackedNetwork]
+    stacks: list[Stack]
     optimizers: list[Optimizer]
     diverged_step: np.ndarray
 
     def parameters(self) -> Named:
-        """Name → [S, …], copies on the CPU."""
-        parts = [stack.parameter_dict() for stack in self.stacks]
-        return {n: torch.cat([p[n].detach() for p in parts]).cpu() for n in parts[0]}
+        """Name → [S, …] of what is trained, copies on the CPU."""
+        return _together([stack.parameter_dict() for stack in self.stacks])
+
+    def constants(self) -> Named:
+        """Name → [S, …] of buffers and of parameters that are not trained, copies on the CPU."""
+        return _together([stack.constant_dict() for stack in self.stacks])
 
     def optimizer_tensors(self) -> Named:
         """`slot|name` → [S, …] for every tensor of the optimisers."""
-        parts = [optimizer.slots for optimizer in self.optimizers]
-        return {
-            f"{slot}|{name}": torch.cat([part[slot][name] for part in parts]).cpu()
-            for slot, named in parts[0].items()
-            for name in named
-        }
+        parts: list[Mapping[str, Tensor]] = []
+        for optimizer in self.optimizers:
+            slots = optimizer.slots.items()
+            parts.append({f"{slot}|{n}": t for slot, named in slots for n, t in named.items()})
+        return _together(parts)
 
     def to_bytes(self) -> bytes:
         """A checkpoint."""
         tensors = {f"parameters/{n}": t for n, t in self.parameters().items()}
+        tensors |= {f"constants/{n}": t for n, t in self.constants().items()}
         tensors |= {f"optimizer/{n}": t for n, t in self.optimizer_tensors().items()}
         about = {"step": self.step, "diverged_step": self.diverged_step.tolist()}
         return save(tensors, metadata={"about": json.dumps(about)})
 
 
+def _together(parts: list[Mapping[str, Tensor]]) -> Named:
+    return {n: torch.cat([p[n].detach() for p in parts]).cpu() for n in parts[0]}
+
+
 def new_state(
-    layers: Architecture,
-    parameters: Named,
-    optimizer: OptimizerSpec,
+    run: RunSpec,
+    definition: Definition,
+    numbers: Named,
     sizes: list[int],
     device: torch.device,
     *,
@@ -66,17 +75,21 @@ def new_state(
     optimizer_tensors: Named | None = None,
     diverged_step: np.ndarray | None = None,
 ) -> TrainingState:
-    """A state from parameters [S, …] and, when going on, the optimisers' `slot|name` → [S, …]."""
-    stacks, optimizers, start = [], [], 0
+    """A state from parameters and constants, name → [S, …], of seeds in stacks of these sizes.
+
+    When going on, also from the optimisers' `slot|name` → [S, …].
+    """
+    stacks, optimizers, start, dtype = [], [], 0, getattr(torch, run.precision)
     for size in sizes:
         mine = slice(start, start + size)
-        stack = StackedNetwork(layers, {n: t[mine].to(device) for n, t in parameters.items()})
+        of_stack = {n: t[mine] for n, t in numbers.items()}
+        stack = make_stack(definition, of_stack, run.seeds[mine], dtype, device)
         slots: Slots = {}
         for key, tensor in (optimizer_tensors or {}).items():
             slot, _, name = key.partition("|")
             slots.setdefault(slot, {})[name] = tensor[mine].to(device, copy=True)
         stacks.append(stack)
-        optimizers.append(Optimizer(optimizer, dict(stack.parameter_dict()), slots))
+        optimizers.append(Optimizer(run.optimizer, stack.parameter_dict(), slots))
         start += size
     if diverged_step is None:
         diverged_step = np.full(start, -1, dtype=np.int64)
@@ -84,23 +97,19 @@ def new_state(
 
 
 def state_from_bytes(
-    content: bytes,
-    layers: Architecture,
-    optimizer: OptimizerSpec,
-    sizes: list[int],
-    device: torch.device,
+    content: bytes, run: RunSpec, definition: Definition, sizes: list[int], device: torch.device
 ) -> TrainingState:
     """A checkpoint made by `TrainingState.to_bytes`."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     about = json.loads(header["__metadata__"]["about"])
-    groups: dict[str, Named] = {"parameters": {}, "optimizer": {}}
+    groups: dict[str, Named] = {"parameters": {}, "constants": {}, "optimizer": {}}
     for name, tensor in load(content).items():
         group, _, rest = name.partition("/")
         groups[group][rest] = tensor
     return new_state(
-        layers,
-        groups["parameters"],
-        optimizer,
+        run,
+        definition,
+        groups["parameters"] | groups["constants"],
         sizes,
         device,
         step=about["step"],

@@ -15,12 +15,12 @@ from ntkscope.data.images import LoadedImages, load_images
 from ntkscope.data.inputs import normalise
 from ntkscope.data.sampling import batch_indices, task_labels
 from ntkscope.errors import StoreError
-from ntkscope.models import Architecture, initial_parameters, parameter_shapes
-from ntkscope.models.zoo import architecture
+from ntkscope.models import Definition, initial_numbers
+from ntkscope.models.zoo import define
 from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import log, progress
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, Workplace, ZarrStore
+from ntkscope.stores import Array, JobDirectory, ZarrStore
 from ntkscope.training.evaluation import evaluate, evaluation_sets
 from ntkscope.training.losses import per_network_loss
 from ntkscope.training.recorder import Recorder, allocate_snapshots
@@ -51,10 +51,11 @@ def train_task(
         parent: snapshots of the tasks before (None for a run of one task).
         output: the store to make, of kind `snapshots`: group `parameters` with an array
             (seed, snapshot, …) for each parameter; `loss` and `accuracy` (seed, snapshot, seen);
+            group `constants` likewise with buffers and parameters that are not trained, if any;
             with a parent, `start_loss` and `start_accuracy` (seed, seen) of the parameters that the
             task starts from; coordinates seed, step, task, seen; `diverged_step` (seed); group
             `optimizer` with the optimiser's tensors at the end.
-        state: the job's workplace: killed and called again, training goes on from there and ends
+        state: the job's directory: killed and called again, training goes on from there and ends
             with the same bits.
         stage: digest of the stage's sources: another one's state is not used.
         device: auto, cpu, cuda or mps.
@@ -65,14 +66,14 @@ def train_task(
     chosen = choose_device(device)
     spec = run.model_dump(mode="json")
     identity = {"run": spec, "stage": stage, "threads": threads, "device": chosen.type}
-    with Workplace(state, identity) as place, repeatable(threads):
+    with JobDirectory(state, identity) as place, repeatable(threads):
         images = load_images(images_path)
         shape = images.train.shape[1:]
-        layers = architecture(run.model, shape, len(images.classes))
-        sizes = stack_sizes(layers, shape, run.batch_size, len(run.seeds))
+        definition = define(run.model, shape, len(images.classes))
+        sizes = stack_sizes(definition, shape, run.batch_size, len(run.seeds))
         record = provenance(run=spec, device=str(chosen), threads=threads, stacks=sizes)
-        training, store = _start(run, layers, sizes, chosen, parent, place, record)
-        recorder = Recorder(run, store, parameter_shapes(layers))
+        training, store = _start(run, definition, sizes, chosen, parent, place, record)
+        recorder = Recorder(run, store, training.parameters())
         _train(run, images, training, recorder, place, chosen, checkpoint_seconds)
         _finish(training, store, {**record, "wall_seconds": time.monotonic() - began})
         place.finish(output)
@@ -80,36 +81,38 @@ def train_task(
 
 def _start(
     run: RunSpec,
-    layers: Architecture,
+    definition: Definition,
     sizes: list[int],
     device: torch.device,
     parent: Path | None,
-    place: Workplace,
+    place: JobDirectory,
     record: dict[str, Any],
 ) -> tuple[TrainingState, ZarrStore]:
     """The last checkpoint and its store, or the beginning of the task and an empty store."""
     checkpoint = place.load(CHECKPOINT)
     if checkpoint is not None:
-        training = state_from_bytes(checkpoint, layers, run.optimizer, sizes, device)
+        training = state_from_bytes(checkpoint, run, definition, sizes, device)
         log.info("going on from step %d", training.step)
         return training, ZarrStore.resume(place.store, "snapshots")
-    training = _beginning(run, layers, sizes, device, parent)
+    training = _beginning(run, definition, sizes, device, parent)
     place.clear_store()
-    return training, allocate_snapshots(run, parameter_shapes(layers), place.store, record)
+    numbers = training.parameters(), training.constants()
+    return training, allocate_snapshots(run, *numbers, place.store, record)
 
 
 def _beginning(
     run: RunSpec,
-    layers: Architecture,
+    definition: Definition,
     sizes: list[int],
     device: torch.device,
     parent: Path | None,
 ) -> TrainingState:
     if parent is None:
-        drawn = [initial_parameters(layers, seed) for seed in run.seeds]
+        drawn = [initial_numbers(definition, seed) for seed in run.seeds]
+        stacked = {n: torch.stack([d[n] for d in drawn]) for n in drawn[0]}
         dtype = getattr(torch, run.precision)
-        stacked = {n: torch.stack([d[n] for d in drawn]).to(dtype) for n in drawn[0]}
-        return new_state(layers, stacked, run.optimizer, sizes, device)
+        numbers = {n: t.to(dtype) if t.is_floating_point() else t for n, t in stacked.items()}
+        return new_state(run, definition, numbers, sizes, device)
     before = ZarrStore.open(parent, "snapshots")
     end = int(before.read("step")[-1])
     if end != run.start:
@@ -118,13 +121,16 @@ def _beginning(
             where=parent,
             remedy="delete the store and run its rule again",
         )
-    names = parameter_shapes(layers)
-    last = {n: torch.from_numpy(before.read(f"parameters/{n}", (slice(None), -1))) for n in names}
+    last = {
+        name: torch.from_numpy(before.read(f"{group}/{name}", (slice(None), -1)))
+        for group in ("parameters", "constants")
+        for name in before.names(group)
+    }
     slots = {n: torch.from_numpy(before.read(f"optimizer/{n}")) for n in before.names("optimizer")}
     return new_state(
-        layers,
+        run,
+        definition,
         last,
-        run.optimizer,
         sizes,
         device,
         step=run.start,
@@ -138,7 +144,7 @@ def _train(
     images: LoadedImages,
     training: TrainingState,
     recorder: Recorder,
-    place: Workplace,
+    place: JobDirectory,
     device: torch.device,
     checkpoint_seconds: float,
 ) -> None:
@@ -158,7 +164,7 @@ def _train(
             _record(run, training, recorder, sets)
         if time.monotonic() - last_checkpoint >= checkpoint_seconds and step + 1 < steps:
             recorder.flush()
-            place.beat()
+            place.heartbeat()
             place.save(CHECKPOINT, training.to_bytes())
             last_checkpoint = time.monotonic()
     recorder.flush()
@@ -194,9 +200,10 @@ def _update(
     for stack, optimizer in zip(training.stacks, training.optimizers, strict=True):
         mine = slice(start, start + stack.models)
         start += stack.models
-        optimizer.clear()
+        stack.begin_step(training.step)
+        stack.zero_grad()
         per_network_loss(run.loss, stack(inputs[mine]), labels[mine]).sum().backward()
-        optimizer.step(factor)
+        optimizer.step(stack.gradients(), factor)
 
 
 def _record_start(
@@ -223,7 +230,7 @@ def _record(
     training.diverged_step[newly] = training.step
     for seed in np.flatnonzero(newly):
         log.warning("seed %d diverged at step %d", run.seeds[seed], training.step)
-    recorder.add(training.step, parameters, loss, accuracy)
+    recorder.add(training.step, parameters, training.constants(), loss, accuracy)
 
 
 def _log(

@@ -72,7 +72,12 @@ BROKEN = [
     Broken(
         "kind typo",
         {".model.kind": "mpl"},
-        ("model.kind", '"mpl"', "did you mean 'mlp'", "mlp, cnn, myrtle5, myrtle7 or myrtle10"),
+        (
+            "model.kind",
+            '"mpl"',
+            "did you mean 'mlp'",
+            "mlp, cnn, myrtle5, myrtle7, myrtle10 or module",
+        ),
     ),
     Broken("kind of another type", {".model.kind": 5}, ("model.kind", "5", "mlp, cnn")),
     Broken("no section", {".model": REMOVED}, ("model", "is required", "mlp, cnn, myrtle5")),
@@ -174,6 +179,21 @@ BROKEN = [
         "deep for small images",
         {".model": {"kind": "cnn", "depth": [2, 4]}},
         ("model", "cnn halves the image 4 times", "8 pixels", "larger images"),
+    ),
+    Broken(
+        "no function",
+        {".model": {"kind": "module", "function": "mynets.build"}},
+        ("model.function", '"mynets.build"', "allowed: package.module:function"),
+    ),
+    Broken(
+        "argument's name",
+        {".model": {"kind": "module", "function": "a:b", "arguments": {"no-name": 1}}},
+        ("arguments", "'no-name' is not a name that Python", "no digit first"),
+    ),
+    Broken(
+        "argument's value",
+        {".model": {"kind": "module", "function": "a:b", "arguments": {"sizes": [[1, 2]]}}},
+        ("arguments.sizes[0]", "[1, 2]", "true, false, a number or text"),
     ),
 ]
 

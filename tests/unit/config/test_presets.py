@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from ntkscope.config import Config, expand, load_config, load_files, runs_of
+from ntkscope.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
 PRESETS = sorted(ROOT.glob("config/*.yaml"))
@@ -55,6 +57,30 @@ def changed(values: dict[str, Any], path: tuple[str, ...], value: Any) -> Config
         section = section.setdefault(part, {})
     section[path[-1]] = value
     return load_config(values)
+
+
+@pytest.mark.parametrize(
+    ("own", "refused"),
+    [
+        ("preset: digits\nseeds: [0, 1]\n", True),
+        ("seeds: [0, 1]\n", True),
+        ("experiments: {reactivation: {figure: {palette: mako}}}\n", True),
+        ("preset: mine\nseeds: [0, 1]\n", False),
+        ("resources: {gpu: 1}\ndataset: {download: true}\n", False),
+    ],
+)
+def test_a_file_of_ones_own_never_overwrites_the_defaults_figures(
+    own: str, refused: bool, file: str, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(own, encoding="utf-8")
+    if not refused:
+        load_files(file, mine)
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_files(file, mine)
+    assert "preset: digits is the preset of config/config.yaml" in str(caught.value)
+    assert f"write a preset of its own into {mine}" in str(caught.value)
 
 
 COSMETIC = [
@@ -116,14 +142,23 @@ def test_a_value_more_in_a_sweep_keeps_all_runs(values: dict[str, Any]) -> None:
     assert ids(changed(values, path, [64, 128, 256, 512, 1024, 2048]))[0] > runs
 
 
-def test_examples_of_the_readme_load(values: dict[str, Any]) -> None:
+def test_examples_of_the_readme_load(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mynets.py").write_text("def build(shape, outputs, width, residual): ...")
+    (tmp_path / "mine").mkdir()
+    arrays = {"inputs": np.eye(1000), "labels": np.arange(1000) % 10}
+    np.savez(tmp_path / "mine" / "flowers.npz", **arrays)
+    monkeypatch.chdir(tmp_path)
     text = (ROOT / "config/README.md").read_text(encoding="utf-8")
     blocks = [block.split("```")[0] for block in text.split("```yaml\n")[1:]]
-    assert len(blocks) == 8
+    assert len(blocks) == 10
     for block in blocks:
         example = yaml.safe_load(block)
+        dataset = example.pop("dataset", values["dataset"])
         example = example.get("experiments", {"reactivation": example})["reactivation"]
         config = {**values, "experiments": {"reactivation": {**_experiment(values), **example}}}
+        config["dataset"] = dataset
         if "kind" in example.get("model", {"kind": 0}):
             load_config(config)
 

@@ -20,7 +20,12 @@ from ntkscope.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
 STREAMS = ("class_split", "overlap", "frequency", "relabel", "single")
-MODELS = ("mlp", "cnn", "myrtle7")
+MODELS = (
+    {"kind": "mlp", "width": 8},
+    {"kind": "cnn", "width": 8},
+    {"kind": "myrtle7", "width": 8},
+    {"kind": "module", "function": "json:loads"},
+)
 
 
 def whole() -> dict[str, Any]:
@@ -30,8 +35,8 @@ def whole() -> dict[str, Any]:
     values["experiments"] = {}
     for number, stream in enumerate(STREAMS):
         experiment = {**base, "stream": {"kind": stream}, "training": {"sampling": "independent"}}
-        experiment["analysis"] = "table"
-        experiment["model"] = {"kind": MODELS[number % len(MODELS)], "width": 8}
+        experiment.update(analysis="table", regimes=["feature"])
+        experiment["model"] = MODELS[number % len(MODELS)]
         values["experiments"][stream] = experiment
     sections = ("model", "regimes", "stream", "training")
     parts = {"part": {"dataset": values["dataset"], **{key: base[key] for key in sections}}}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.error import URLError
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -14,7 +17,8 @@ from PIL import Image
 
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources import cifar5m, fashion_mnist, open_source
-from ntkscope.data.sources.base import Images
+from ntkscope.data.sources.base import Samples
+from ntkscope.data.sources.files import download
 from ntkscope.errors import DataError
 
 from . import local_files as files
@@ -26,7 +30,7 @@ def ask(name: str, root: Path | None = None, **settings: object) -> Dataset:
     return Dataset.model_validate({"name": name, "root": root and str(root), **settings})
 
 
-def same(images: Images, data: files.Truth) -> None:
+def same(images: Samples, data: files.Truth) -> None:
     for split, expected, labels in ((images.train, *data[:2]), (images.test, *data[2:])):
         np.testing.assert_array_equal(split.read(np.arange(len(expected))), expected)
         np.testing.assert_array_equal(split.labels, labels)
@@ -181,15 +185,63 @@ def test_cifars_archive_is_unpacked_when_downloads_are_allowed(
     same(open_source(ask(dataset.name, root, download=True)), data)
 
 
-@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "svhn"])
-def test_a_failed_download_says_what_to_do(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise URLError("no network")
+# Downloads, from a server on this machine
 
-    monkeypatch.setattr("torchvision.datasets.utils.download_url", offline)
-    refused(ask(name, tmp_path, download=True), "could not be downloaded", "no network", "by hand")
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Address of a server of a folder, and the folder."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/", folder
+        running.shutdown()
+
+
+def test_a_download_is_verified_and_unpacked_and_not_repeated(
+    server: tuple[str, Path], tmp_path: Path
+) -> None:
+    address, folder = server
+    (tmp_path / "batches").mkdir()
+    (tmp_path / "batches" / "one").write_bytes(b"1")
+    with tarfile.open(folder / "a.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "batches", "batches")
+    published = files.md5((folder / "a.tar.gz").read_bytes())
+    for _ in range(2):
+        download(f"{address}a.tar.gz", tmp_path / "root", "a.tar.gz", published, unpack=True)
+        assert (tmp_path / "root" / "batches" / "one").read_bytes() == b"1"
+        (folder / "a.tar.gz").unlink(missing_ok=True)
+
+
+def test_a_download_that_is_not_the_published_file_is_not_kept(
+    server: tuple[str, Path], tmp_path: Path
+) -> None:
+    address, folder = server
+    (folder / "a").write_bytes(b"other")
+    with pytest.raises(DataError, match=r"could not be downloaded.*hash"):
+        download(f"{address}a", tmp_path / "root", "a", files.md5(b"published"))
+    assert not list((tmp_path / "root").iterdir())
+
+
+def test_a_data_set_is_downloaded(
+    server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import SVHN
+
+    address, folder = server
+    data = files.truth(40, 20, (32, 32, 3))
+    listed = files.svhn_files(folder, data)
+    served = {split: [f"{address}{name}", name, md5] for split, (_, name, md5) in listed.items()}
+    monkeypatch.setattr(SVHN, "split_list", served)
+    same(open_source(ask("svhn", tmp_path / "root", download=True)), data)
+
+
+def test_a_failed_download_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="could not be downloaded") as caught:
+        download("http://127.0.0.1:9/a", tmp_path, "a", files.md5(b""))
+    assert "put the file into" in str(caught.value.remedy)
 
 
 # SVHN
@@ -291,7 +343,7 @@ def test_the_last_part_of_cifar5m_is_the_test_split(tmp_path: Path, prefix: str)
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Images, files.Truth]:
+def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Samples, files.Truth]:
     folder = tmp_path_factory.mktemp("cifar5m")
     data = files.cifar5m_files(folder)
     return open_source(ask("cifar5m", folder)), data
@@ -299,7 +351,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Images, files.Truth
 
 @settings(deadline=None, max_examples=30)
 @given(index=st.lists(st.integers(0, 99), min_size=1, unique=True).map(sorted))
-def test_images_are_read_across_parts(parts: tuple[Images, files.Truth], index: list[int]) -> None:
+def test_images_are_read_across_parts(parts: tuple[Samples, files.Truth], index: list[int]) -> None:
     images, data = parts
     np.testing.assert_array_equal(images.train.read(np.array(index)), data.train[index])
 

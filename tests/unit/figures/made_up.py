@@ -26,6 +26,7 @@ def tables(
     size: Any = lambda axes: 1.0,
     diverged: Any = lambda axes: None,
     steps: Any = lambda axes: (STEPS, BOUNDARY),
+    about: Any = lambda axes: {},
 ) -> tuple[Path, Path]:
     """Paths of the metrics and fits of a sweep whose effects are `size` of the axes at each point.
 
@@ -36,6 +37,7 @@ def tables(
         size: axes → factor of spike, drop, distance and deflection.
         diverged: axes → {seed: step}, or None.
         steps: axes → steps of the snapshots and the boundary's.
+        about: axes → facts of the variant; its role is its name unless they say otherwise.
     """
     generator = np.random.default_rng(0)
     cells = []
@@ -47,7 +49,8 @@ def tables(
         shifted = curves(at, boundary, float(size(axes)), noise)
         metrics_table(run, **shifted, diverged=diverged(axes), **common)
         metrics_table(twin, **curves(at, boundary, 0.0, noise), **common)
-        cells.append({"axes": dict(axes), "run": run, "twin": twin})
+        facts = {"variant": {"role": axes["variant"], **about(axes)}} if "variant" in axes else {}
+        cells.append({"axes": dict(axes), "facts": facts, "run": run, "twin": twin})
     files = [folder / name for name in ("metrics.nc", "fits.nc", "table.csv")]
     collect_metrics(cells, files[0], {})
     how = {"analysis": analysis, "classes": 5, "record": {}}

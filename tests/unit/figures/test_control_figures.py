@@ -8,11 +8,13 @@ from docutils.core import publish_parts
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.captions import fill_caption
-from ntkscope.figures.reactivation.controls import draw_controls, twin_alone
-from ntkscope.figures.reactivation.datasets import draw_datasets, split
-from ntkscope.figures.reactivation.forgetting import forgetting_words
-from ntkscope.figures.reactivation.sequence import draw_sequence
-from ntkscope.figures.reactivation.sweeps import every_point
+from ntkscope.figures.panels import every_point
+from ntkscope.figures.reactivation.controls import draw as draw_controls
+from ntkscope.figures.reactivation.controls import twin_alone
+from ntkscope.figures.reactivation.datasets import draw as draw_datasets
+from ntkscope.figures.reactivation.datasets import split
+from ntkscope.figures.reactivation.mechanism import words as mechanism_words
+from ntkscope.figures.reactivation.sequence import draw as draw_sequence
 from ntkscope.figures.style import themed
 from ntkscope.fits import collect_metrics, fit_experiment, t_interval
 from tests.unit.figures.made_up import check_layout, curves, read, tables, texts
@@ -25,11 +27,18 @@ WIDTHS = [
     for regime in ("feature", "lazy", "ntk")
     for width in (8, 16, 32)
 ]
+TITLES = {"digits": "digits", "fashion_mnist": "Fashion-MNIST"}
 SETS = [
     {"regime": "feature", "width": 4 if model == "cnn" else 16, "variant": f"{name}_{model}"}
-    for name in ("digits", "fashion_mnist")
+    for name in TITLES
     for model in ("mlp", "cnn")
 ]
+
+
+def about(axes):
+    """Facts of the variants of `SETS`."""
+    name, _, model = axes["variant"].rpartition("_")
+    return {"dataset": name, "title": TITLES[name], "model": model}
 
 
 def size(axes):
@@ -98,17 +107,35 @@ def test_no_shift_is_the_twin_by_itself(failed):
 def test_every_data_set_has_a_column_and_every_run_a_row(tmp_path, points):
     with themed(FigureStyle()):
         figure, words = drawn(
-            draw_datasets, read(tables(tmp_path, points, "datasets", lambda a: 1.0))
+            draw_datasets, read(tables(tmp_path, points, "datasets", about=about))
         )
     assert len(figure.axes) == 2 * -(-len(points) // 2) + 4
     assert "digits MLP" in words
     assert ("Fashion-MNIST CNN" in words) == (len(points) > 1)
 
 
-def test_variants_are_called_by_data_set_and_model(tmp_path):
-    points = [SETS[3], SETS[0] | {"variant": "digits"}]
-    found = every_point(*read(tables(tmp_path, points, "datasets", lambda a: 1.0)))
-    assert [split(point) for point in found] == [("Fashion-MNIST", "CNN"), ("digits", "")]
+def test_variants_are_called_by_data_set_and_model_whatever_their_name(tmp_path):
+    points = [SETS[0] | {"variant": name} for name in ("fashion_mnist", "mine")]
+    facts = {"fashion_mnist": ("Fashion-MNIST", "mlp"), "mine": ("CIFAR-10", "myrtle5")}
+
+    def of_run(axes):
+        return dict(zip(("title", "model"), facts[axes["variant"]], strict=True))
+
+    found = every_point(*read(tables(tmp_path, points, "datasets", about=of_run)))
+    assert [split(point) for point in found] == [("Fashion-MNIST", "MLP"), ("CIFAR-10", "myrtle5")]
+
+
+def test_controls_go_by_roles_not_by_names(tmp_path):
+    """Widths and a gradual shift under names of their own."""
+    named = {"new_classes": "a", "gradual": "b", "widths": "c"}
+    roles = {name: role for role, name in named.items()}
+    points = [p | {"variant": named[p["variant"]]} for p in KINDS[:2] + WIDTHS]
+    role_of = lambda axes: {"role": roles[axes["variant"]]}  # noqa: E731
+    with themed(FigureStyle()):
+        data = read(tables(tmp_path, points, "controls", about=role_of))
+        figure, words = drawn(draw_controls, data)
+        assert len(figure.axes) == 2 * 2 + 4 + 4
+        assert "exponent of width" in words
 
 
 def sequences(folder, tasks, diverged=None):
@@ -153,6 +180,6 @@ def test_a_sequence_with_a_diverged_seed_says_so(tmp_path):
 
 @pytest.mark.parametrize("name", ["controls", "datasets", "mechanism", "sequence"])
 def test_captions_are_filled(failed, name):
-    more = forgetting_words(failed[1]) if name == "mechanism" else {}
+    more = mechanism_words(failed[1]) if name == "mechanism" else {}
     said = fill_caption(Path(f"workflow/report/{name}.rst"), *failed, {}, more)
     assert publish_parts(said, settings_overrides={"halt_level": 2})

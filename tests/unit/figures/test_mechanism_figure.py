@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 
 from ntkscope.config.sections import FigureStyle
-from ntkscope.figures.reactivation.forgetting import (
-    correlations_in_words,
-    forgetting_words,
-    runs_of,
-)
-from ntkscope.figures.reactivation.mechanism import MOST, draw_mechanism, layers_of, representative
-from ntkscope.figures.reactivation.sweeps import every_point
+from ntkscope.figures.panels import every_point
+from ntkscope.figures.reactivation.forgetting import correlations_in_words, runs_of
+from ntkscope.figures.reactivation.mechanism import MOST, layers_of, representative, words
+from ntkscope.figures.reactivation.mechanism import draw as draw_mechanism
 from ntkscope.figures.style import save, themed
 from tests.unit.figures.made_up import check_layout, read, tables, texts
 from tests.unit.figures.spectra import with_spectra
@@ -106,7 +103,7 @@ def test_runs_are_paired_and_correlated(rates):
         expected = cell["per_seed"].sel(quantity=["norm_drop", "forgetting"])
         np.testing.assert_array_equal(run, expected)
     assert "between 3 runs: " in correlations_in_words(fits)[1]
-    assert forgetting_words(fits)["analysis"] == "learning_rate"
+    assert words(fits)["analysis"] == "learning_rate"
 
 
 def test_drawn_again_it_is_the_same_to_the_byte(tmp_path, rates):
@@ -129,4 +126,4 @@ def test_forgetting_is_not_asked_where_test_images_have_all_classes(tmp_path):
     _, fits = read_with_spectra(tmp_path, points, "frequency")
     said = "not asked, as its test images have all classes alike"
     assert correlations_in_words(fits)[1:] == [said]
-    assert forgetting_words(fits)["correlations"] == said
+    assert words(fits)["correlations"] == said

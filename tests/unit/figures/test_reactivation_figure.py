@@ -9,7 +9,8 @@ import pytest
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import draw_figure
 from ntkscope.figures.curves import seed_band
-from ntkscope.figures.reactivation.reactivation import ROWS, draw_reactivation
+from ntkscope.figures.reactivation.reactivation import ROWS
+from ntkscope.figures.reactivation.reactivation import draw as draw_reactivation
 from ntkscope.figures.style import themed
 from tests.unit.figures.made_up import check_layout, read, tables, texts
 

@@ -10,7 +10,7 @@ from docutils.core import publish_parts
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import draw_figure
 from ntkscope.figures.captions import fill_caption
-from ntkscope.figures.draw import FIGURES, WORDS
+from ntkscope.figures.draw import figure_of
 from ntkscope.figures.reactivation.frequency import epsilon_axis
 from ntkscope.figures.reactivation.similarity import similarity
 from ntkscope.figures.style import themed
@@ -100,7 +100,7 @@ def sweep(folder, analysis, regimes=REGIMES[:1], seeds=()):
 
 def drawn(analysis, files):
     metrics, fits = read(files)
-    return FIGURES[analysis](metrics, fits, FigureStyle(), {"lazy": "lazy (rate ∝ 1/width)"})
+    return figure_of(analysis).draw(metrics, fits, FigureStyle(), {"lazy": "lazy (rate ∝ 1/width)"})
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,8 @@ def test_a_figure_is_legible_and_marks_seeds_that_diverged(made, analysis):
 @pytest.mark.parametrize("analysis", POINTS)
 def test_a_caption_is_whole(made, analysis):
     metrics, fits = read(made[analysis])
-    words = WORDS[analysis](fits) if analysis in WORDS else {}
+    module = figure_of(analysis)
+    words = module.words(fits) if hasattr(module, "words") else {}
     caption = fill_caption(TEMPLATES / f"{analysis}.rst", metrics, fits, {}, words)
     publish_parts(caption, settings_overrides={"halt_level": 2})
     assert "1 of 5 (" in caption

@@ -11,7 +11,7 @@ import xarray as xr
 
 from ntkscope.fits import QUANTITIES
 from ntkscope.fits.exponents import width_exponents
-from ntkscope.fits.reactivation.analyses import sweep_results
+from ntkscope.fits.laws import sweep_results
 
 SEEDS = 5
 OFFSETS = 0.01 * np.asarray([-2.0, -1.0, 0.0, 1.0, 2.0])
@@ -19,7 +19,10 @@ Value = Callable[..., Any]
 
 
 def sweep(cells: Sequence[dict[str, Any]], boundaries: int = 1, **quantities: Value) -> xr.Dataset:
-    """Seed values of a sweep of cells; a quantity is a function of (boundary, the cell's axes)."""
+    """Seed values of a sweep of cells; a quantity is a function of (boundary, the cell's axes).
+
+    Regimes and variants play the roles that they are called by.
+    """
     axes = {key: list(dict.fromkeys(c.get(key) for c in cells)) for c in cells for key in c}
     shape = tuple(len(values) for values in axes.values())
     per_seed = np.full((*shape, boundaries, len(QUANTITIES), SEEDS), np.nan)
@@ -37,6 +40,11 @@ def sweep(cells: Sequence[dict[str, Any]], boundaries: int = 1, **quantities: Va
         else ["null" if v is None else v for v in values]
         for key, values in axes.items()
     }
+    roles = {
+        f"{axis}_role": (axis, [str(name) for name in axes[axis]])
+        for axis in ("regime", "variant")
+        if axis in axes
+    }
     dims = (*axes, "boundary")
     return xr.Dataset(
         {
@@ -47,6 +55,7 @@ def sweep(cells: Sequence[dict[str, Any]], boundaries: int = 1, **quantities: Va
             "end_step": (dims, np.full((*shape, boundaries), 60)),
         },
         coords
+        | roles
         | {"boundary": np.arange(1, boundaries + 1), "quantity": list(QUANTITIES)}
         | {"seed": np.arange(SEEDS), "arm": ["shift", "twin"]},
         {"axes": " ".join(axes)},

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from ntkscope.fits.reactivation.boundary_window import Span
-from ntkscope.fits.reactivation.effects import log_velocity, norm_drop
+from ntkscope.fits.boundary_window import BoundaryWindow
+from ntkscope.fits.effects import log_velocity, norm_drop
 from ntkscope.statistics.concavity import first_share_by_seed
 from ntkscope.statistics.correlation import between_runs, within_runs
 from ntkscope.statistics.covariate import explain
@@ -22,7 +22,7 @@ from ntkscope.statistics.trend import kendall_by_seed, slope_by_seed
 
 SEEDS = 5
 STEPS = np.arange(0, 41)
-SPAN = Span(STEPS, boundary=20, end=40, window=10)
+AROUND = BoundaryWindow(STEPS, boundary=20, end=40, window=10)
 X = np.arange(1.0, 6.0)
 
 
@@ -38,7 +38,7 @@ def spike(generator: np.random.Generator, count: int) -> Simulated:
     normal = generator.standard_normal
     shared, own = normal((count, 1, SEEDS, 1)), normal((count, 2, SEEDS, len(STEPS)))
     jump = 2.0 * (STEPS == 20) * np.asarray([1.0, 0.0])[:, None, None]
-    log_v = log_velocity(np.exp(shared + 0.5 * own + jump), SPAN)
+    log_v = log_velocity(np.exp(shared + 0.5 * own + jump), AROUND)
     return Simulated(log_v[:, 0] - log_v[:, 1], 2.0)
 
 
@@ -48,7 +48,7 @@ def drop(generator: np.random.Generator, count: int) -> Simulated:
     depth = 0.4 + 0.1 * normal((count, SEEDS, 1))
     dip = np.stack([depth * np.exp(-((STEPS - 24) ** 2) / 8), np.zeros((count, SEEDS, 41))], 1)
     curves = np.exp(0.3 * normal((count, 1, SEEDS, 1))) * (1 - dip)
-    drops = norm_drop(curves * np.exp(0.02 * normal(curves.shape)), SPAN)
+    drops = norm_drop(curves * np.exp(0.02 * normal(curves.shape)), AROUND)
     values = drops[:, 0] - drops[:, 1]
     return Simulated(values, float(values.mean()))
 

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from ntkscope.fits.findings import CLAIMS, Claim, Claimed, find, judge, write_findings
+from ntkscope.fits.findings import Claim, Claimed, claims, find, judge, write_findings
 from ntkscope.fits.findings.claim import between, less_than, more_than, some, within
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.findings.write import tex_escaped
@@ -20,6 +20,7 @@ from ntkscope.stores import write_netcdf
 from tests.unit.fits.sweeps import OFFSETS, fitted, sweep
 
 NOISE = OFFSETS[::-1]
+CLAIMS = claims()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from ntkscope.errors import DataError
+from ntkscope.runtime import logs
 from ntkscope.runtime.logs import job_log, log, progress
 from ntkscope.runtime.provenance import provenance
 
@@ -16,6 +17,42 @@ def test_an_error_for_the_user_is_its_message_on_stderr_and_all_of_it_in_the_log
     said = capsys.readouterr().err
     assert said == "DataError: the file is short\n  where: a.gz\n  to do: get it again\n"
     assert "Traceback" in (tmp_path / "deep" / "job.log").read_text()
+
+
+SNAKEMAKE = ["snakemake", "--cores", "1"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "again"),
+    [
+        ((SNAKEMAKE, "1:0.5"), (SNAKEMAKE, "1:0.5"), False),  # its own second attempt
+        ((SNAKEMAKE, "1:0.5"), (SNAKEMAKE, "2:9.5"), True),  # started again by the user
+        (([*SNAKEMAKE, "--attempt", "1"], "1:0.5"), ([*SNAKEMAKE, "--attempt", "2"], "2:9"), False),
+        (([*SNAKEMAKE, "--attempt", "1"], "1:0.5"), ([*SNAKEMAKE, "--attempt", "1"], "2:9"), True),
+        (([], ""), ([], ""), True),  # without Snakemake
+    ],
+)
+def test_an_error_for_the_user_is_met_once(tmp_path, capsys, monkeypatch, first, second, again):
+    tried = []
+    for above in (first, second):
+        monkeypatch.setattr(logs, "_snakemake", lambda above=above: above)
+        with pytest.raises(SystemExit), job_log(tmp_path / "job.log"):
+            tried.append(1)
+            raise DataError("the file is short", where="a.gz", remedy="get it again")
+    full = "DataError: the file is short\n  where: a.gz\n  to do: get it again\n"
+    short = "DataError: the file is short\n  (not tried again)\n"
+    assert capsys.readouterr().err == full + (full if again else short)
+    assert len(tried) == (2 if again else 1)
+    assert ("Traceback" in (tmp_path / "job.log").read_text()) is again
+
+
+def test_any_other_error_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "_snakemake", lambda: (SNAKEMAKE, "1:0.5"))
+    with pytest.raises(MemoryError), job_log(tmp_path / "job.log"):
+        raise MemoryError
+    with job_log(tmp_path / "job.log"):
+        log.info("hello")
+    assert "hello" in (tmp_path / "job.log").read_text()
 
 
 def test_any_other_error_goes_on_and_is_in_the_log(tmp_path):

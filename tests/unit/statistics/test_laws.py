@@ -13,7 +13,7 @@ from scipy import stats
 from ntkscope.statistics.concavity import bend_by_seed, curvature_by_seed, first_share_by_seed
 from ntkscope.statistics.correlation import between_runs, within_runs
 from ntkscope.statistics.covariate import explain
-from ntkscope.statistics.peak import lowest_by_seed
+from ntkscope.statistics.minimum import lowest_by_seed
 from ntkscope.statistics.saturation import evidence_for_saturation, saturation_by_seed
 from ntkscope.statistics.trend import kendall_by_seed, slope_by_seed
 

@@ -1,9 +1,6 @@
-"""Zarr stores: round trip, damage, incompleteness; workplaces: locks, identities, moves."""
+"""Zarr stores: round trip, damage, incompleteness; job directories: identities, moves."""
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -13,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ntkscope.errors import BusyError, StoreError
+from ntkscope.errors import StoreError
 from ntkscope.stores import (
     Array,
-    Workplace,
+    JobDirectory,
     ZarrStore,
+    atomic,
     read_netcdf,
     read_store,
     write_netcdf,
@@ -77,22 +75,37 @@ def test_a_flipped_byte_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("spoil", "says", "to_do"),
     [
-        (lambda path: None, "no readable Zarr store"),
-        (lambda path: make(path, complete=False), "incomplete: 0 of 3 parts"),
-        (lambda path: make(path).describe(kind="images"), "'images', not of 'kernels'"),
-        (lambda path: make(path).describe(format=99), "format 99"),
-        (lambda path: path.write_text("not a store"), "no readable Zarr store"),
+        (lambda path: None, "there is no store here", "check the path"),
+        (
+            lambda path: make(path, complete=False),
+            "incomplete: 0 of 3 parts",
+            "again, and it goes on",
+        ),
+        (lambda path: make(path).describe(kind="images"), "'images', not of 'k", "as 'images'"),
+        (lambda path: make(path).describe(kind=None), "did not write it", "with xarray itself"),
+        (lambda path: make(path).describe(format=99), "format 99", "delete it and make it again"),
+        (lambda path: path.write_text("not a store"), "no Zarr store, or a damaged", "check the"),
+        (lambda path: path.mkdir(), "no Zarr store, or a damaged", "check the path"),
     ],
 )
-def test_bad_stores_are_refused_with_their_place(tmp_path, spoil, says):
+def test_bad_stores_are_refused_with_their_place_and_what_to_do(tmp_path, spoil, says, to_do):
     spoil(tmp_path / "a.zarr")
     with pytest.raises(StoreError) as error:
         read_store(tmp_path / "a.zarr", "kernels")
     assert says in str(error.value)
     assert str(tmp_path / "a.zarr") in str(error.value)
-    assert "run its rule again" in str(error.value)
+    assert to_do in error.value.remedy
+    assert ("delete" in error.value.remedy) == says.startswith(("format", "no Zarr", "incomplete"))
+
+
+def test_an_array_or_group_that_is_not_there_is_no_damage(tmp_path):
+    make(tmp_path / "a.zarr")
+    with pytest.raises(StoreError, match=r"no array 'b'\n.*\n.*it has: .*\ba\b"):
+        ZarrStore.open(tmp_path / "a.zarr", "kernels").read("b")
+    with pytest.raises(StoreError, match=r"no group 'parameters'\n.*\n.*has: .*\ba\b"):
+        read_store(tmp_path / "a.zarr", "kernels", "parameters")
 
 
 def test_unwritten_floats_are_nan(tmp_path):
@@ -113,16 +126,20 @@ def test_netcdf_round_trip_and_refusals(tmp_path):
     read = read_netcdf(tmp_path / "a.nc", "metrics")
     xr.testing.assert_equal(read, data)
     assert json.loads(read.attrs["provenance"]) == {"made": "now"}
-    with pytest.raises(StoreError, match="'metrics', not of 'fits'"):
+    with pytest.raises(StoreError, match="'metrics', not of 'fits'") as error:
         read_netcdf(tmp_path / "a.nc", "fits")
+    assert "delete" not in error.value.remedy
+    with pytest.raises(StoreError, match="there is no table here") as error:
+        read_netcdf(tmp_path / "b.nc", "metrics")
+    assert "delete" not in error.value.remedy
     content = bytearray((tmp_path / "a.nc").read_bytes())
     (tmp_path / "a.nc").write_bytes(content[: len(content) // 2])
     with pytest.raises(StoreError, match="cannot be read"):
         read_netcdf(tmp_path / "a.nc", "metrics")
 
 
-def test_a_workplace_moves_its_store_and_vanishes(tmp_path):
-    with Workplace(tmp_path / "state", {"a": 1}) as place:
+def test_a_job_directory_moves_its_store_and_vanishes(tmp_path):
+    with JobDirectory(tmp_path / "state", {"a": 1}) as place:
         make(place.store)
         place.save("note", b"x")
         assert place.load("note") == b"x"
@@ -132,56 +149,18 @@ def test_a_workplace_moves_its_store_and_vanishes(tmp_path):
 
 
 def test_what_a_killed_writer_left_in_a_store_does_not_stay_there(tmp_path):
-    with Workplace(tmp_path / "state", {}) as place:
+    with JobDirectory(tmp_path / "state", {}) as place:
         make(place.store)
         (place.store / "a/c/0/0.0123.partial").touch()  # zarr's, between its write and its rename
         place.finish(tmp_path / "out.zarr")
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_workplace_keeps_what_is_its_own_and_forgets_others(tmp_path):
+def test_a_job_directory_keeps_what_is_its_own_and_forgets_others(tmp_path):
     for identity, kept in (({"a": 1}, None), ({"a": 1}, b"x"), ({"a": 2}, None)):
-        with Workplace(tmp_path / "state", identity) as place:
+        with JobDirectory(tmp_path / "state", identity) as place:
             assert place.load("note") == kept
             place.save("note", b"x")
-
-
-def test_a_living_owner_is_not_disturbed(tmp_path):
-    with Workplace(tmp_path / "state", {}), pytest.raises(BusyError) as error:
-        Workplace(tmp_path / "state", {}).__enter__()
-    assert f"process {os.getpid()}" in str(error.value)
-
-
-def test_the_lock_of_a_dead_process_is_broken(tmp_path):
-    code = (
-        "import sys, os; from ntkscope.stores import Workplace\n"
-        "Workplace(sys.argv[1], {}).__enter__(); os._exit(9)"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "state")], check=False)
-    assert (tmp_path / "state" / "lock.json").exists()
-    with Workplace(tmp_path / "state", {}):
-        pass
-
-
-def test_the_lock_of_another_host_holds_until_it_is_stale(tmp_path):
-    folder = tmp_path / "state"
-    folder.mkdir()
-    lock = folder / "lock.json"
-    lock.write_text(json.dumps({"pid": 1, "host": "elsewhere", "started": 0.0}))
-    with pytest.raises(BusyError, match="elsewhere"):
-        Workplace(folder, {}).__enter__()
-    os.utime(lock, (0, 0))
-    with Workplace(folder, {}):
-        pass
-
-
-def test_who_lost_the_lock_does_not_finish(tmp_path):
-    with Workplace(tmp_path / "state", {}) as place:
-        make(place.store)
-        (tmp_path / "state" / "lock.json").write_text("{}")
-        with pytest.raises(BusyError, match="taken over"):
-            place.finish(tmp_path / "out.zarr")
-    assert not (tmp_path / "out.zarr").exists()
 
 
 def test_a_store_killed_while_it_is_allocated_is_not_there(tmp_path, monkeypatch):
@@ -193,3 +172,31 @@ def test_a_store_killed_while_it_is_allocated_is_not_there(tmp_path, monkeypatch
     monkeypatch.undo()
     make(tmp_path / "a.zarr")
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_a_file_is_there_whole_or_as_it_was(tmp_path):
+    file = tmp_path / "deep" / "a.txt"
+    with atomic(file) as partial:
+        partial.write_text("old")
+        assert not file.exists()
+    with pytest.raises(ZeroDivisionError), atomic(file) as partial:
+        partial.write_text("half")
+        raise ZeroDivisionError
+    assert file.read_text() == "old"
+    with atomic(file) as partial:
+        partial.write_text("new")
+    assert [(p.name, p.read_text()) for p in file.parent.iterdir()] == [("a.txt", "new")]
+
+
+def test_of_folders_made_side_by_side_the_first_stays(tmp_path):
+    folder = tmp_path / "a"
+    with atomic(folder, shared=True) as slow:
+        slow.mkdir()
+        with atomic(folder, shared=True) as fast:
+            fast.mkdir()
+            (fast / "fast").touch()
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["a", "a/fast"]
+    with pytest.raises(OSError), atomic(folder) as partial:
+        partial.mkdir()
+        (partial / "x").touch()
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]

@@ -52,7 +52,7 @@ def train(run, images_path, folder, **options):
 
 def contents(path):
     """All arrays of a store, by group and name."""
-    groups = (None, "parameters", "optimizer")
+    groups = [None, *(g for g in ("parameters", "constants", "optimizer") if (path / g).exists())]
     data = {g: xr.open_zarr(path, group=g, consolidated=False).load() for g in groups}
     return {
         f"{g}/{n}": v.values for g, dataset in data.items() for n, v in dataset.variables.items()
@@ -231,7 +231,7 @@ def test_killed_by_sigkill_it_ends_with_the_same_bits(run, images_path, tmp_path
 
 def test_state_of_other_sources_is_not_used(run, images_path, tmp_path, monkeypatch):
     first = run.parent
-    monkeypatch.setattr(task.Workplace, "finish", lambda *_: None)
+    monkeypatch.setattr(task.JobDirectory, "finish", lambda *_: None)
     options = {"state": tmp_path / "state", "checkpoint_seconds": 0}
     train_task(first, images_path, None, tmp_path / "a.zarr", stage="old", **options)
     begun = []

@@ -1,10 +1,12 @@
 """The configuration a user writes, one model a section. A list for one value is a sweep.
 
-These models check each value by itself; `expand` checks what values mean together. Imports nothing
-of ntkscope.
+These models check each value by itself; `expand` checks what values mean together. Imports the
+names of the analyses, and nothing else of ntkscope; the names of data sets are looked up when a
+value is checked.
 """
 
 from ntkscope.config.sections.base import (
+    IDENTIFIER,
     NAME,
     Distinct,
     Name,
@@ -15,15 +17,25 @@ from ntkscope.config.sections.base import (
     Sweep,
 )
 from ntkscope.config.sections.data import Dataset
-from ntkscope.config.sections.experiment import ANALYSES, Config, Experiment, Variant
-from ntkscope.config.sections.models import CNN, MLP, Activation, Model, Myrtle, Regime
+from ntkscope.config.sections.experiment import Config, Experiment, Variant
+from ntkscope.config.sections.models import (
+    CNN,
+    FUNCTION,
+    MLP,
+    Activation,
+    Model,
+    Module,
+    Myrtle,
+    Regime,
+)
 from ntkscope.config.sections.output import FigureStyle, Fits, Kernel, Probe, Resources
 from ntkscope.config.sections.streams import ClassSplit, Frequency, Overlap, Relabel, Single, Stream
 from ntkscope.config.sections.training import Snapshots, Training
 
 __all__ = [
-    "ANALYSES",
     "CNN",
+    "FUNCTION",
+    "IDENTIFIER",
     "MLP",
     "NAME",
     "Activation",
@@ -37,6 +49,7 @@ __all__ = [
     "Frequency",
     "Kernel",
     "Model",
+    "Module",
     "Myrtle",
     "Name",
     "Natural",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -10,9 +13,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    WithJsonSchema,
 )
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
 
@@ -59,10 +64,53 @@ NAME = r"^[a-z][a-z0-9_]*$"
 Name = Annotated[str, Field(pattern=NAME)]
 """A name that is part of a file's: lower-case letters, digits and _, a letter first."""
 
+
+@dataclass(frozen=True)
+class OneOf:
+    """Text that is one of the words that a function gives when a value is checked."""
+
+    words: Callable[[], list[str]]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: str) -> str:
+        if value not in self.words():
+            raise PydanticCustomError("one_of", "{value} is not known", {"value": value})
+        return value
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(core_schema), "enum": self.words()}
+
+
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+"""A name of Python's."""
+
+
+def _plain(value: Any) -> Any:
+    """The value, if it is one that YAML and JSON write alike."""
+    if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise PydanticCustomError("plain", "{value} is not plain", {"value": value})
+
+
+Plain = Annotated[
+    Any, AfterValidator(_plain), WithJsonSchema({"type": ["boolean", "number", "string"]})
+]
+"""True, false, a number or text."""
+
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+
+Precision = Literal["float32", "float64"]
+"""dtype of parameters, or of arithmetic."""
 
 KIND = "Chooses this section."
 

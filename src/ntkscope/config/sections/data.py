@@ -1,32 +1,62 @@
-"""The section of images."""
+"""The section of samples."""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import Positive, Section
+from ntkscope.config.sections.base import OneOf, Positive, Section
+
+
+def _names() -> list[str]:
+    from ntkscope.config.datasets import DATASETS
+
+    return list(DATASETS)
+
+
+def _kinds() -> list[str]:
+    from ntkscope.config.datasets import kinds
+
+    return kinds()
 
 
 class Dataset(Section):
-    """Where the images come from."""
+    """Where the samples come from."""
 
-    name: Literal[
-        "digits", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet100", "cifar5m"
-    ] = Field("digits", description="Which images.")
+    kind: Annotated[str, OneOf(_kinds)] = Field(
+        "published",
+        description="published: the data set called `name`; npz, folder: files of your own.",
+    )
+    name: Annotated[str, OneOf(_names)] = Field(
+        "digits", description="Which data set (kind published)."
+    )
+    path: str | None = Field(
+        None,
+        description="The file or folder of your own (kinds npz and folder), absolute or from the "
+        "working folder; what it holds counts, not where it is.",
+    )
     root: str | None = Field(
         None,
-        description="Folder that holds the dataset's files, absolute or from the working folder "
-        "(cosmetic); null: data.",
+        description="Folder that holds a published data set's files, absolute or from the working "
+        "folder (cosmetic); null: data.",
     )
     download: bool = Field(False, description="Whether missing files may be downloaded (cosmetic).")
     class_list: str | None = Field(
-        None, description="imagenet100 only: a text file of 100 class folder names, one a line."
+        None, description="imagenet100 only: a text file of 100 class folder names, one per line."
     )
     train_samples: Positive | None = Field(
-        None, description="Keep only this many training images (class-balanced); null: all."
+        None, description="Keep only this many training samples (class-balanced); null: all."
     )
     test_samples: Positive | None = Field(
-        None, description="Keep only this many test images (class-balanced); null: all."
+        None, description="Keep only this many test samples (class-balanced); null: all."
     )
+
+    @property
+    def known_as(self) -> str:
+        """Its name; of files of the user's own the last part of their path, fit for a file's."""
+        if self.kind == "published" or self.path is None:
+            return self.name
+        return re.sub(r"\W+", "_", Path(self.path).expanduser().resolve().stem) or self.kind

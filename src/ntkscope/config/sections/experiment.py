@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from ntkscope.config.analyses import ANALYSES
 from ntkscope.config.sections.base import Distinct, Name, Natural, Section
 from ntkscope.config.sections.data import Dataset
 from ntkscope.config.sections.models import MLP, Model, Regime
@@ -22,7 +23,7 @@ class Variant(Section):
 
     dataset: Dataset = Field(
         default_factory=Dataset,
-        description="Where its images come from; `root` and `download` are the configuration's "
+        description="Where its samples come from; `root` and `download` are the configuration's "
         "unless given.",
     )
     model: Model = Field(default_factory=lambda: MLP(kind="mlp"), description="Its network.")
@@ -33,25 +34,23 @@ class Variant(Section):
         default_factory=lambda: ClassSplit(kind="class_split"), description="Its stream of tasks."
     )
     training: Training = Field(default_factory=Training, description="How it learns a task.")
+    role: str | None = Field(
+        None,
+        description="What it is to the analysis, whatever its name (cosmetic); see the "
+        "roles of each; null: nothing special.",
+    )
 
 
-ANALYSES = Literal[
-    "reactivation",
-    "similarity",
-    "frequency",
-    "learning_rate",
-    "duration",
-    "sequence",
-    "datasets",
-    "controls",
-    "table",
-]
+if TYPE_CHECKING:
+    AnalysisName = str
+else:
+    AnalysisName = Literal[tuple(ANALYSES)]
 
 
 class Experiment(Section):
     """A sweep of runs, its analysis and its figure (which has the experiment's name)."""
 
-    analysis: ANALYSES = Field(
+    analysis: AnalysisName = Field(
         description="Which fits and which figure, see below; table: metrics and fits of any "
         "sweep, without a figure."
     )
@@ -71,8 +70,8 @@ class Experiment(Section):
     training: Training = Field(Training(), description="How a task is learnt.")
     snapshots: Snapshots = Field(Snapshots(), description="When parameters are kept.")
     probe: Probe = Field(Probe(), description="The inputs on which kernels are evaluated.")
-    kernel: Kernel = Field(Kernel(), description="Which kernel is taken.")
-    fits: Fits = Field(Fits(), description="How runs are held against their twins.")
+    kernel: Kernel = Field(Kernel(), description="Which kernel is computed.")
+    fits: Fits = Field(Fits(), description="How runs are compared with their twins.")
     figure: FigureStyle = Field(FigureStyle(), description="Looks of the figure (cosmetic).")
     twin: bool = Field(
         True, description="Train each run's twin: the same stream without the shift."
@@ -87,9 +86,9 @@ class Config(Section):
         description="Name of this configuration; one other than `digits` draws into "
         "figures/{preset}/.",
     )
-    dataset: Dataset = Field(Dataset(), description="Where the images come from.")
+    dataset: Dataset = Field(Dataset(), description="Where the samples come from.")
     seeds: Distinct[Natural] = Field(
-        [0, 1, 2, 3, 4], description="One network each; five or more for an interval."
+        [0, 1, 2, 3, 4], description="One network per seed; five or more for an interval."
     )
     regimes: dict[Name, Regime] = Field(
         min_length=1, description="Learning regimes, by the names experiments call them."

@@ -6,9 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import KIND, Positive, PositiveFloat, Section, Sweep
+from ntkscope.config.sections.base import (
+    KIND,
+    Identifier,
+    Plain,
+    Positive,
+    PositiveFloat,
+    Section,
+    Sweep,
+)
 
+MyrtleKind = Literal["myrtle5", "myrtle7", "myrtle10"]
+ModelKind = Literal["mlp", "cnn", MyrtleKind, "module"]
+Parametrisation = Literal["standard", "ntk"]
 Activation = Literal["relu", "tanh", "gelu", "erf"]
+FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 _ACTIVATION = "Nonlinearity after every layer but the readout."
 _BIAS = "Whether layers have biases."
 
@@ -38,19 +50,37 @@ class CNN(Section):
 class Myrtle(Section):
     """Myrtle network of 5, 7 or 10 layers, global average pooling, linear readout."""
 
-    kind: Literal["myrtle5", "myrtle7", "myrtle10"] = Field(description=KIND)
+    kind: MyrtleKind = Field(description=KIND)
     width: Sweep[Positive] = Field([64], description="Channels of every convolution.")
     activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
     bias: Sweep[bool] = Field([True], description=_BIAS)
 
 
-Model = Annotated[MLP | CNN | Myrtle, Field(discriminator="kind")]
+REGIME_ROLES = ("feature", "lazy", "ntk")
+"""What a regime may be to an analysis."""
+
+
+class Module(Section):
+    """A network of the user's own: any function that builds an `nn.Module`."""
+
+    kind: Literal["module"] = Field(description=KIND)
+    function: Annotated[str, Field(pattern=FUNCTION)] = Field(
+        description="`package.module:function`, in the working folder or installed: "
+        "`function(shape, outputs, **arguments)` gives the network. Its code is run.",
+    )
+    arguments: dict[Identifier, Sweep[Plain]] = Field(
+        {},
+        description="Arguments of the function, by name; one called `width` is the run's width.",
+    )
+
+
+Model = Annotated[MLP | CNN | Myrtle | Module, Field(discriminator="kind")]
 
 
 class Regime(Section):
     """A learning regime: how parameters are scaled and how the learning rate follows the width."""
 
-    parametrisation: Literal["standard", "ntk"] = Field(
+    parametrisation: Parametrisation = Field(
         "standard",
         description="standard: PyTorch's default; ntk: unit normal parameters, "
         "1/√fan_in in the forward pass.",
@@ -67,5 +97,10 @@ class Regime(Section):
     )
     bias_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.1, description="ntk parametrisation only: scale of the biases, which start at 0."
+    )
+    role: Literal["feature", "lazy", "ntk"] | None = Field(
+        None,
+        description="What it is to claims about regimes, whatever its name (cosmetic); feature: a "
+        "fixed rate, lazy: a rate ∝ 1/width, ntk: the true lazy limit, null: none of them.",
     )
     label: str | None = Field(None, description="Name in figures (cosmetic).")

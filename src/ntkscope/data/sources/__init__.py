@@ -1,39 +1,42 @@
-"""Sources of images, one file each; a dataset's name chooses its source from `SOURCES`."""
+"""Sources of samples, one file a data set, named as it is: each defines a `DATASET`.
+
+May import `config`. To add a data set is to add a file here; nothing lists them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pkgutil
+from importlib import import_module
 
-from ntkscope.config.datasets import DATASETS
+from ntkscope.config.datasets import Source, facts_of, source_of
 from ntkscope.config.sections import Dataset
-from ntkscope.data.sources.base import Images, Split, check
-from ntkscope.data.sources.cifar import open_cifar10, open_cifar100
-from ntkscope.data.sources.cifar5m import open_cifar5m
-from ntkscope.data.sources.digits import open_digits
-from ntkscope.data.sources.fashion_mnist import open_fashion_mnist
-from ntkscope.data.sources.imagenet100 import open_imagenet100
-from ntkscope.data.sources.presence import is_there
-from ntkscope.data.sources.svhn import open_svhn
+from ntkscope.data.sources.base import Samples, Split, check
 
-__all__ = ["SOURCES", "Images", "Split", "is_there", "open_source"]
-
-SOURCES: dict[str, Callable[[Dataset], Images]] = {
-    "digits": open_digits,
-    "fashion_mnist": open_fashion_mnist,
-    "cifar10": open_cifar10,
-    "cifar100": open_cifar100,
-    "svhn": open_svhn,
-    "imagenet100": open_imagenet100,
-    "cifar5m": open_cifar5m,
-}
+__all__ = ["Samples", "Split", "discover", "is_there", "open_source"]
 
 
-def open_source(dataset: Dataset) -> Images:
-    """Find, verify and open the files of a dataset.
+def discover() -> dict[str, Source]:
+    """Every data set of this folder, by the name of its file."""
+    modules = {
+        m.name: import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)
+    }
+    return {name: each.DATASET for name, each in modules.items() if hasattr(each, "DATASET")}
+
+
+def is_there(dataset: Dataset) -> bool:
+    """Whether the data set can be prepared here: it comes with a library, lies on disk or is had.
+
+    A file of the right name in a right place will do; the source itself verifies all of them.
+    """
+    return source_of(dataset).is_there(dataset)
+
+
+def open_source(dataset: Dataset) -> Samples:
+    """Find, verify and open the files of a data set.
 
     Raises:
         DataError: a file is missing, truncated or not what it should be; says how to get it.
     """
-    images = SOURCES[dataset.name](dataset)
-    check(images, DATASETS[dataset.name])
-    return images
+    samples: Samples = source_of(dataset).open(dataset)
+    check(samples, facts_of(dataset))
+    return samples

@@ -1,4 +1,4 @@
-"""What every source of images gives: all labels at once, images on demand."""
+"""What every source of samples gives: all labels at once, samples on demand."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ import numpy as np
 from ntkscope.config.datasets import DatasetFacts
 from ntkscope.errors import DataError
 
+_REMEDY = "get the files again from their official page"
+
 
 @dataclass(frozen=True)
 class Split:
-    """The labelled images of one split. Images are read when asked for: there may be millions.
+    """The labelled samples of one split. They are read when asked for: there may be millions.
 
     Attributes:
-        labels: class of each image, int64 [n].
-        read: ascending indices, int64 [k] → their images, uint8 [k, y, x, channel].
+        labels: class of each sample, int64 [n].
+        read: ascending indices, int64 [k] → their samples [k, *shape]: images uint8
+            [k, y, x, channel], vectors float32 [k, feature], tokens int64 [k, position].
     """
 
     labels: np.ndarray
@@ -25,59 +28,56 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Images:
+class Samples:
     """An opened source.
 
     Attributes:
-        train, test: its splits, as its authors made them (digits: ours).
+        train, test: its splits, as its authors made them (digits, files of the user's own: ours).
         classes: name of each class.
         files: where it came from.
-        licence, citation: as its authors state them.
-        white: the pixel value of full intensity.
+        white: the pixel value of full intensity; 1 for what are no images.
     """
 
     train: Split
     test: Split
     classes: tuple[str, ...]
     files: tuple[str, ...]
-    licence: str
-    citation: str
     white: int = 255
 
 
-def in_memory(images: np.ndarray, labels: np.ndarray) -> Split:
-    """A split of images that are in memory, uint8 [n, y, x, channel], labels [n]."""
-    return Split(np.asarray(labels, dtype=np.int64), images.__getitem__)
+def in_memory(samples: np.ndarray, labels: np.ndarray) -> Split:
+    """A split of samples that are in memory, [n, *shape], labels [n]."""
+    return Split(np.asarray(labels, dtype=np.int64), samples.__getitem__)
 
 
-def check(images: Images, facts: DatasetFacts) -> None:
-    """Hold an opened source against what is known of its dataset.
+def check(samples: Samples, facts: DatasetFacts) -> None:
+    """Hold an opened source against what is known of its data set.
 
     Raises:
-        DataError: an empty split, another number of classes, a label out of range, or images of
-            another shape.
+        DataError: an empty split, another number of classes, a label out of range, or samples of
+            another shape or dtype.
     """
-    where = ", ".join(images.files)
-    if len(images.classes) != facts.classes:
+    where = ", ".join(samples.files)
+    if len(samples.classes) != facts.classes:
         raise DataError(
-            f"there are {len(images.classes)} classes, not {facts.classes}", where=where
+            f"there are {len(samples.classes)} classes, not {facts.classes}", where=where
         )
-    for name, split in (("train", images.train), ("test", images.test)):
+    for name, split in (("train", samples.train), ("test", samples.test)):
         if split.labels.size == 0:
-            raise DataError(f"the {name} split has no images", where=where)
+            raise DataError(f"the {name} split is empty", where=where, remedy=_REMEDY)
         low, high = int(split.labels.min()), int(split.labels.max())
         if low < 0 or high >= facts.classes:
             raise DataError(
                 f"labels of the {name} split run from {low} to {high}, not within 0 to "
                 f"{facts.classes - 1}",
                 where=where,
-                remedy="get the files again from their official page",
+                remedy=_REMEDY,
             )
         first = split.read(np.arange(1))
-        if first.shape != (1, *facts.shape) or first.dtype != np.uint8:
+        if first.shape != (1, *facts.shape) or first.dtype != facts.dtype:
             raise DataError(
-                f"images of the {name} split are {first.dtype} {first.shape[1:]}, not uint8 "
-                f"{facts.shape}",
+                f"samples of the {name} split are {first.dtype} {first.shape[1:]}, not "
+                f"{facts.dtype} {facts.shape}",
                 where=where,
-                remedy="get the files again from their official page",
+                remedy=_REMEDY,
             )

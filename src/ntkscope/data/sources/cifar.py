@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: 60,000 colour images of 32×32 pixels each, in the "python version".
+"""The files of CIFAR-10 and CIFAR-100: 60,000 colour images of 32×32 pixels, "python version".
 
 That version is what torchvision downloads and most machines have, but its batches are pickles,
 and unpickling runs what a file says. Two barriers therefore stand before it. The bytes that are
@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from ntkscope.config.sections import Dataset
-from ntkscope.data.sources.base import Images, Split, in_memory
-from ntkscope.data.sources.files import download, find, holder, places, read, verified
+from ntkscope.data.sources.base import Samples, Split, in_memory
+from ntkscope.data.sources.files import download, find, holder, lies_in, places, read, verified
 from ntkscope.errors import DataError
 
-_CITATION = (
+LICENCE = "none stated by the authors"
+CITATION = (
     "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical report, "
     "University of Toronto, 2009"
 )
@@ -32,30 +33,12 @@ _ALLOWED = {
 }
 
 
-def open_cifar10(dataset: Dataset) -> Images:
-    """50,000 training and 10,000 test images of 10 classes.
+def open_batches(dataset: Dataset, published: Any, label: str) -> Samples:
+    """Open what torchvision's class `published` describes: names and MD5s of its files.
 
     Raises:
         DataError: a file is missing or not the published one.
     """
-    from torchvision.datasets import CIFAR10
-
-    return _open(dataset, CIFAR10, label="labels")
-
-
-def open_cifar100(dataset: Dataset) -> Images:
-    """50,000 training and 10,000 test images of 100 (fine) classes.
-
-    Raises:
-        DataError: a file is missing or not the published one.
-    """
-    from torchvision.datasets import CIFAR100
-
-    return _open(dataset, CIFAR100, label="fine_labels")
-
-
-def _open(dataset: Dataset, published: Any, label: str) -> Images:
-    """Open what torchvision's class `published` describes: names and MD5s of its files."""
     base, own = places(dataset)
     folders = [place / published.base_folder for place in (base, own)] + [base, own]
     meta = (published.meta["filename"], published.meta["md5"])
@@ -69,14 +52,17 @@ def _open(dataset: Dataset, published: Any, label: str) -> Images:
     )
     folder = find(folders, names, remedy)
     classes = read_batch(folder / meta[0], meta[1], remedy)
-    return Images(
+    return Samples(
         train=_split(folder, published.train_list, label, remedy),
         test=_split(folder, published.test_list, label, remedy),
         classes=tuple(classes[published.meta["key"]]),
         files=tuple(str(folder / name) for name in names),
-        licence="none stated by the authors",
-        citation=_CITATION,
     )
+
+
+def is_there(dataset: Dataset, folder: str, file: str) -> bool:
+    """Whether a file of the archive is there, in the archive's folder or without it."""
+    return dataset.download or lies_in(places(dataset), (f"{folder}/{file}",), (file,))
 
 
 def _split(folder: Path, files: list[list[str]], label: str, remedy: str) -> Split:

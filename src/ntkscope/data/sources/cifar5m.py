@@ -11,13 +11,13 @@ import struct
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
-from ntkscope.data.sources.base import Images, Split
-from ntkscope.data.sources.files import find, holder, places
+from ntkscope.data.sources.base import Samples, Split
+from ntkscope.data.sources.files import find, holder, lies_in, npy_header, places
 from ntkscope.errors import DataError
 
 _CLASSES = (
@@ -40,7 +40,7 @@ _REMEDY = (
 )
 
 
-def open_cifar5m(dataset: Dataset) -> Images:
+def open_cifar5m(dataset: Dataset) -> Samples:
     """5,002,240 training and 1,000,448 test images.
 
     The parts are named part0.npz to part5.npz, or cifar5m_part0.npz and so on.
@@ -54,14 +54,11 @@ def open_cifar5m(dataset: Dataset) -> Images:
         names = prefixed
     folder = find(folders, names, _REMEDY)
     parts = [folder / name for name in names]
-    return Images(
+    return Samples(
         train=_split([parts[i] for i in _TRAIN]),
         test=_split([parts[i] for i in _TEST]),
         classes=_CLASSES,
         files=tuple(map(str, parts)),
-        licence="none stated by the authors",
-        citation="P. Nakkiran, B. Neyshabur, H. Sedghi: The Deep Bootstrap Framework: Good Online "
-        "Learners are Good Offline Generalizers. ICLR 2021, arXiv:2010.08127",
     )
 
 
@@ -118,19 +115,23 @@ def _map(file: Path, member: zipfile.ZipInfo) -> np.ndarray:
     with file.open("rb") as stream:
         stream.seek(member.header_offset + 26)
         stream.seek(sum(struct.unpack("<HH", stream.read(4))), 1)
-        shape, fortran, dtype = _npy_header(stream)
+        shape, fortran, dtype = npy_header(stream)
         offset = stream.tell()
     if dtype.hasobject:
         raise ValueError("X holds Python objects")
     return np.memmap(file, dtype, "r", offset, shape, "F" if fortran else "C")
 
 
-def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    return np.lib.format.read_array_header_2_0(stream)
-
-
 def _wrong(file: Path, what: str) -> DataError:
     return DataError(f"this is no part of CIFAR-5m: {what}", where=file, remedy=_REMEDY)
+
+
+DATASET = Source(
+    title="CIFAR-5m",
+    facts=DatasetFacts(classes=len(_CLASSES), shape=_SHAPE, train_per_class=None),
+    open=open_cifar5m,
+    is_there=lambda dataset: lies_in(places(dataset), ("part0.npz",), ("cifar5m_part0.npz",)),
+    licence="none stated by the authors",
+    citation="P. Nakkiran, B. Neyshabur, H. Sedghi: The Deep Bootstrap Framework: Good Online "
+    "Learners are Good Offline Generalizers. ICLR 2021, arXiv:2010.08127",
+)

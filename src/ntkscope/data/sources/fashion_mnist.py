@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
-from ntkscope.data.sources.base import Images, in_memory
-from ntkscope.data.sources.files import download, find, holder, places, read, verified
+from ntkscope.data.sources.base import Samples, in_memory
+from ntkscope.data.sources.files import download, find, holder, lies_in, places, read, verified
 from ntkscope.errors import DataError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -44,7 +45,7 @@ MD5 = {
 }
 
 
-def open_fashion_mnist(dataset: Dataset) -> Images:
+def open_fashion_mnist(dataset: Dataset) -> Samples:
     """60,000 training and 10,000 test images.
 
     The four .gz files may lie in the root, in `fashion_mnist/` there, where torchvision puts them
@@ -53,23 +54,28 @@ def open_fashion_mnist(dataset: Dataset) -> Images:
     Raises:
         DataError: a file is missing or not the published one.
     """
-    base, own = places(dataset)
-    raw = base / "FashionMNIST" / "raw"
-    folders = [raw, base, own, *([] if dataset.root else [DEBIAN])]
+    raw, *_ = folders = _folders(dataset)
     names = [f"{name}.gz" for name in MD5]
     if dataset.download and holder(folders, names) is None:
         _download(raw)
     folder = find(folders, names, _REMEDY)
     arrays = [read_idx(folder / f"{name}.gz", md5) for name, md5 in MD5.items()]
-    return Images(
+    return Samples(
         train=in_memory(arrays[0][..., None], arrays[1]),
         test=in_memory(arrays[2][..., None], arrays[3]),
         classes=_CLASSES,
         files=tuple(str(folder / name) for name in names),
-        licence="MIT",
-        citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a Novel Image Dataset for "
-        "Benchmarking Machine Learning Algorithms. arXiv:1708.07747, 2017",
     )
+
+
+def _folders(dataset: Dataset) -> list[Path]:
+    base, own = places(dataset)
+    debian = [] if dataset.root else [DEBIAN]
+    return [base / "FashionMNIST" / "raw", base, own, *debian]
+
+
+def _is_there(dataset: Dataset) -> bool:
+    return dataset.download or lies_in(_folders(dataset), ("train-images-idx3-ubyte.gz",))
 
 
 def _download(folder: Path) -> None:
@@ -111,3 +117,14 @@ def _parse(content: bytes, file: Path) -> np.ndarray:
     if dims == 0 or len(content) != start + np.prod(shape):
         raise DataError("this is not an IDX file of bytes", where=file, remedy=_REMEDY)
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+
+
+DATASET = Source(
+    title="Fashion-MNIST",
+    facts=DatasetFacts(classes=10, shape=(28, 28, 1), train_per_class=6000),
+    open=open_fashion_mnist,
+    is_there=_is_there,
+    licence="MIT",
+    citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a Novel Image Dataset for "
+    "Benchmarking Machine Learning Algorithms. arXiv:1708.07747, 2017",
+)

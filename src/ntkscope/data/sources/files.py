@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from http.client import HTTPException
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ntkscope.config.sections import Dataset
 from ntkscope.errors import DataError
@@ -18,6 +20,13 @@ def places(dataset: Dataset) -> tuple[Path, Path]:
     """
     base = Path(dataset.root).expanduser() if dataset.root else Path("data")
     return base, base / dataset.name
+
+
+def lies_in(folders: Iterable[Path], *signs: Sequence[str]) -> bool:
+    """Whether any folder holds all of any sign: names of files or folders."""
+    return any(
+        all((folder / part).exists() for part in sign) for folder in folders for sign in signs
+    )
 
 
 def holder(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
@@ -74,18 +83,32 @@ def verified(content: bytes, md5: str, file: Path, remedy: str) -> bytes:
     return content
 
 
+def npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran's order, and dtype of a .npy file, leaving its data to be read."""
+    if np.lib.format.read_magic(stream) == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    return np.lib.format.read_array_header_2_0(stream)
+
+
 def download(url: str, folder: Path, name: str, md5: str, *, unpack: bool = False) -> None:
-    """Download a file with torchvision, which verifies its MD5, unless it is there already.
+    """Download a file and verify its MD5, unless it is there already.
+
+    Args:
+        url: of http, https or ftp.
+        folder: where it goes.
+        name: of the file there.
+        md5: of its content.
+        unpack: whether it is a tar archive, whose members go into the folder too.
 
     Raises:
         DataError: it could not be had, or is not the published one.
     """
-    from torchvision.datasets.utils import download_and_extract_archive, download_url
+    import pooch
 
-    fetch = download_and_extract_archive if unpack else download_url
+    unpacked = pooch.Untar(extract_dir=".") if unpack else None
     try:
-        fetch(url, str(folder), filename=name, md5=md5)
-    except (OSError, RuntimeError, HTTPException) as error:
+        pooch.retrieve(url, f"md5:{md5}", fname=name, path=folder, processor=unpacked)
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{name} could not be downloaded: {error}",
             where=url,

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ntkscope.config.datasets import DATASETS
+from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
-from ntkscope.data.sources.base import Images, Split
-from ntkscope.data.sources.files import places
+from ntkscope.data.sources.base import Samples, Split
+from ntkscope.data.sources.files import lies_in, places
 from ntkscope.errors import DataError
 
-_SIZE = DATASETS["imagenet100"].shape[0]
+_SIZE, _CLASSES = 64, 100
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
 _LAYOUT = (
     "unpack ImageNet's archives of its official page so that images lie in train/<class>/ and "
@@ -24,7 +24,7 @@ _LAYOUT = (
 )
 
 
-def open_imagenet100(dataset: Dataset) -> Images:
+def open_imagenet100(dataset: Dataset) -> Samples:
     """Images in `root/train/<class>/` and `root/val/<class>/`, the second being the test split.
 
     Classes are those of `class_list`, in its order; without it, the folders of `train`, sorted.
@@ -37,20 +37,17 @@ def open_imagenet100(dataset: Dataset) -> Images:
     """
     root = _root(dataset)
     classes = _classes(dataset, root / "train")
-    if len(set(classes)) != DATASETS["imagenet100"].classes:
+    if len(set(classes)) != _CLASSES:
         raise DataError(
-            f"{len(set(classes))} classes are named, not {DATASETS['imagenet100'].classes}",
+            f"{len(set(classes))} classes are named, not {_CLASSES}",
             where=dataset.class_list or root / "train",
-            remedy="set dataset.class_list to a text file of 100 folder names, one a line",
+            remedy="set dataset.class_list to a text file of 100 folder names, one per line",
         )
-    return Images(
+    return Samples(
         train=_split(root / "train", classes),
         test=_split(root / "val", classes),
         classes=tuple(classes),
         files=(str(root / "train"), str(root / "val")),
-        licence="ImageNet terms of access: non-commercial research and education only",
-        citation="O. Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge. "
-        "International Journal of Computer Vision 115, 2015",
     )
 
 
@@ -75,7 +72,7 @@ def _classes(dataset: Dataset, train: Path) -> list[str]:
         raise DataError(
             f"the list of classes cannot be read: {error}",
             where=dataset.class_list,
-            remedy="set dataset.class_list to a text file of 100 folder names, one a line",
+            remedy="set dataset.class_list to a text file of 100 folder names, one per line",
         ) from None
     return [line.strip() for line in lines if line.strip()]
 
@@ -115,3 +112,14 @@ def _decode(file: Path) -> np.ndarray:
             remedy="get it again from the archive of ImageNet's official page",
         ) from None
     return np.asarray(small, dtype=np.uint8)
+
+
+DATASET = Source(
+    title="ImageNet-100",
+    facts=DatasetFacts(classes=_CLASSES, shape=(_SIZE, _SIZE, 3), train_per_class=None),
+    open=open_imagenet100,
+    is_there=lambda dataset: lies_in(places(dataset), ("train", "val")),
+    licence="ImageNet terms of access: non-commercial research and education only",
+    citation="O. Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge. "
+    "International Journal of Computer Vision 115, 2015",
+)

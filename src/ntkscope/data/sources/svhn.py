@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
-from ntkscope.data.sources.base import Images, Split, in_memory
-from ntkscope.data.sources.files import download, find, holder, places, read, verified
+from ntkscope.data.sources.base import Samples, Split, in_memory
+from ntkscope.data.sources.files import download, find, holder, lies_in, places, read, verified
 from ntkscope.errors import DataError
 
 
-def open_svhn(dataset: Dataset) -> Images:
+def open_svhn(dataset: Dataset) -> Samples:
     """73,257 training and 26,032 test images (format 2, cropped digits; without `extra`).
 
     Raises:
@@ -33,15 +34,11 @@ def open_svhn(dataset: Dataset) -> Images:
     )
     folder = find((base, own), names, remedy)
     train, test = (read_mat(folder / name, md5, remedy) for _, name, md5 in published)
-    return Images(
+    return Samples(
         train=train,
         test=test,
         classes=tuple("0123456789"),
         files=tuple(str(folder / name) for name in names),
-        licence="for non-commercial use only",
-        citation="Y. Netzer, T. Wang, A. Coates, A. Bissacco, B. Wu, A. Y. Ng: Reading Digits in "
-        "Natural Images with Unsupervised Feature Learning. NIPS Workshop on Deep Learning and "
-        "Unsupervised Feature Learning, 2011",
     )
 
 
@@ -60,3 +57,15 @@ def read_mat(file: Path, md5: str, remedy: str) -> Split:
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"this is not SVHN's format: {error}", where=file, remedy=remedy) from None
     return in_memory(np.ascontiguousarray(images), np.where(labels == 10, 0, labels))
+
+
+DATASET = Source(
+    title="SVHN",
+    facts=DatasetFacts(classes=10, shape=(32, 32, 3), train_per_class=4659),
+    open=open_svhn,
+    is_there=lambda dataset: dataset.download or lies_in(places(dataset), ("train_32x32.mat",)),
+    licence="for non-commercial use only",
+    citation="Y. Netzer, T. Wang, A. Coates, A. Bissacco, B. Wu, A. Y. Ng: Reading Digits in "
+    "Natural Images with Unsupervised Feature Learning. NIPS Workshop on Deep Learning and "
+    "Unsupervised Feature Learning, 2011",
+)

@@ -16,36 +16,41 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
-from ntkscope.figures.panels import Effect, Look, Point
+from ntkscope.figures.panels import Effect, Look, Point, every_point, lost_in_words
 from ntkscope.figures.reactivation.forest import draw_forest
 from ntkscope.figures.reactivation.laws import draw_against_width
-from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words
 from ntkscope.figures.style import REGIME_MARKERS, TWIN, width_colours
 from ntkscope.fits import results_of, t_interval
-from ntkscope.fits.comparisons import GRADUAL, WIDTHS
+from ntkscope.fits.cells import named
+from ntkscope.fits.reactivation.comparisons import GRADUAL, WIDTHS
+
+ANALYSIS = {
+    "needs": "variant",
+    "roles": "new_classes gradual labels_shifted labels_permuted new_inputs widths",
+    "compare": "controls",
+}
 
 METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.MOVED, panels.DEFLECTION)
 JUMPS = (panels.SPIKE, panels.NORM_DROP)
-BOUNDARY_VELOCITY = Effect("log_velocity", "velocity at boundary\n(1/step)", ratio=True)
-AGAINST_WIDTH = (panels.NORM_DROP, BOUNDARY_VELOCITY)
+AGAINST_WIDTH = (panels.NORM_DROP, panels.BOUNDARY_VELOCITY)
 _SMALL: dict[str, Any] = {"fontsize": "small", "linespacing": 1.1}
 ALONE = {"spike": "spike_over_baseline", "norm_drop": "norm_drop", "distance": "distance"}
 """Effect → the quantity of a twin by itself that is drawn beside it."""
 
 
-def draw_controls(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.
 
     Args:
-        metrics: kind `experiment`, its variants kinds of shift, or `widths`.
+        metrics: kind `experiment`, its variants kinds of shift, or of the role `widths`.
         fits: kind `fits` of the same.
         style: sizes and palette.
         labels: regime → name as printed.
     """
-    kinds = [p for p in every_point(metrics, fits) if p.at["variant"] != WIDTHS]
+    kinds = [p for p in every_point(metrics, fits) if panels.role_of(p) != WIDTHS]
     regimes = _regimes(metrics)
     last = (len(JUMPS) if kinds else 0) + (len(AGAINST_WIDTH) if regimes else 0)
     shapes = [(len(METRICS), len(kinds)), (1, len(EFFECTS))] if kinds else []
@@ -58,7 +63,7 @@ def draw_controls(
     for axes, effect in zip(grids[-1][0], JUMPS if kinds else (), strict=False):
         _draw_jump(axes, kinds, looks, effect, fits)
     for axes, effect in zip(grids[-1][0, -2:], AGAINST_WIDTH if regimes else (), strict=False):
-        chosen = fits.sel(variant=WIDTHS).isel(boundary=0)
+        chosen = fits.sel(variant=named(fits, "variant", WIDTHS)).isel(boundary=0)
         draw_against_width(axes, chosen, effect, regimes)
     panels.letter(*grids)
     names = [(labels.get(r, r), panels.regime_look(n)) for n, r in enumerate(regimes)]
@@ -69,9 +74,10 @@ def draw_controls(
 
 def _regimes(metrics: xr.Dataset) -> list[str]:
     """The regimes of the widths, where there are any."""
-    if WIDTHS not in metrics["variant"].values:
+    variant = named(metrics, "variant", WIDTHS)
+    if variant is None:
         return []
-    there = metrics["present"].sel(variant=WIDTHS, arm="shift").any("width")
+    there = metrics["present"].sel(variant=variant, arm="shift").any("width")
     return [str(name) for name in metrics["regime"].values[there.values]]
 
 
@@ -79,11 +85,11 @@ def _look(number: int, count: int, palette: str, point: Point) -> Look:
     """Of a kind of shift; open for the one that is gradual."""
     colour = width_colours(palette, count)[number]
     marker = REGIME_MARKERS[number % len(REGIME_MARKERS)]
-    return Look(colour, marker, filled=point.at["variant"] != GRADUAL)
+    return Look(colour, marker, filled=panels.role_of(point) != GRADUAL)
 
 
 def _draw_lines(
-    grid: panels.Grid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
+    grid: panels.PanelGrid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
 ) -> None:
     window, confidence = int(fits.attrs["window"]), fits.attrs["confidence"]
     for point, look, column in zip(kinds, looks, grid.T, strict=True):
@@ -99,7 +105,7 @@ def _name(point: Point) -> str:
 
 
 def _draw_effects(
-    row: panels.Grid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
+    row: panels.PanelGrid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
 ) -> None:
     """A row a kind of shift, and the first one's twin by itself, which has no shift."""
     names = [", ".join([_name(point), *lost_in_words(point)]) for point in kinds]

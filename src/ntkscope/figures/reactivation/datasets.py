@@ -9,30 +9,24 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
-from ntkscope.figures.panels import Look, Point
+from ntkscope.figures.panels import Look, Point, every_point, lost_in_words
 from ntkscope.figures.reactivation.forest import draw_forest
-from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words
+
+ANALYSIS = {"needs": "variant"}
 
 METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.CHECKMARK, panels.DEFLECTION)
-_NAMES = {
-    "mlp": "MLP",
-    "cnn": "CNN",
-    "fashion_mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "imagenet100": "ImageNet-100",
-}
+_MODELS = {"mlp": "MLP", "cnn": "CNN"}
 _DASHES = ("-", (0, (3, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
-def draw_datasets(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.
 
     Args:
-        metrics: kind `experiment`, its variants called dataset_model; a column each data set.
+        metrics: kind `experiment`, with the axis variant; a column each data set.
         fits: kind `fits` of the same.
         style: sizes and palette.
         labels: regime → name as printed.
@@ -60,13 +54,9 @@ def draw_datasets(
 
 
 def split(point: Point) -> tuple[str, str]:
-    """Data set and model of a point, from its variant's name: what is before and after the last _.
-
-    A name without one is of the data set alone.
-    """
-    name, _, model = str(point.at["variant"]).rpartition("_")
-    data = name or model
-    return _NAMES.get(data, data.replace("_", " ")), (_NAMES.get(model, model) if name else "")
+    """Title of the data set and name of the model of a point, as its run has them."""
+    title, model = (str(point.metrics[f"variant_{fact}"].item()) for fact in ("title", "model"))
+    return title, _MODELS.get(model, model)
 
 
 def _look(number: int) -> Look:
@@ -74,7 +64,7 @@ def _look(number: int) -> Look:
 
 
 def _draw_lines(
-    column: panels.Grid,
+    column: panels.PanelGrid,
     points: Sequence[Point],
     looks: Mapping[str, Look],
     attrs: Mapping[str, float],

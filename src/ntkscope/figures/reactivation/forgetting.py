@@ -1,4 +1,4 @@
-"""Forgetting against the norm's drop: how far does one foretell the other?"""
+"""Forgetting against the norm's drop: how far does one predict the other?"""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ntkscope.figures import panels
-from ntkscope.figures.panels import FloatArray, Look, Point
-from ntkscope.figures.reactivation.sweeps import every_point, in_words, series_of, words_of
+from ntkscope.figures.panels import (
+    FloatArray,
+    Look,
+    Point,
+    every_point,
+    in_words,
+    series_of,
+    words_of,
+)
 from ntkscope.figures.style import REGIME_COLOURS, REGIME_MARKERS, width_colours
 from ntkscope.fits import results_of
-from ntkscope.fits.reactivation.forgetting_prediction import BETWEEN, WITHIN
+from ntkscope.fits.forgetting_prediction import BETWEEN, WITHIN
 
 _MARKERS = (*REGIME_MARKERS, "X", "<", ">", "*")
 _DOTS = {"linestyle": "none", "markersize": 2.6, "alpha": 0.85}
@@ -27,7 +34,7 @@ _PAIR = ["norm_drop", "forgetting"]
 
 
 def draw_forgetting(
-    row: Sequence[Axes] | panels.Grid,
+    row: Sequence[Axes] | panels.PanelGrid,
     points: Sequence[Point],
     fits: xr.Dataset,
     palette: str,
@@ -123,12 +130,6 @@ def _explain(axes: Axes, handles: Sequence[Line2D], fits: xr.Dataset) -> None:
         fontsize=size,
         frameon=False,
     ).set_in_layout(False)
-
-
-def forgetting_words(fits: xr.Dataset) -> dict[str, str]:
-    """Placeholders of a caption: `analysis`, and `correlations` as in the figure."""
-    _, *found = correlations_in_words(fits)
-    return {"analysis": str(fits.attrs["analysis"]), "correlations": "; ".join(found)}
 
 
 def correlations_in_words(fits: xr.Dataset) -> list[str]:

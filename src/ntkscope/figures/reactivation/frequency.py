@@ -22,6 +22,23 @@ from ntkscope.figures.panels import Effect, Look, Point
 from ntkscope.figures.style import width_colours
 from ntkscope.fits import results_of
 
+ANALYSIS = {
+    "needs": "epsilon",
+    "may_have": "alpha change variant",
+    "roles": "frequency conceptual",
+    "needs_roles": "frequency",
+    "laws": [
+        {
+            "along": "epsilon",
+            "log": True,
+            "of": "spike norm_drop distance peak_velocity",
+            "statistics": "slope kendall_tau",
+        },
+    ],
+    "compare": "frequency",
+    "forgetting": False,  # its test images have all classes alike
+}
+
 METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.PEAK, panels.NORM_DROP, panels.MOVED)
 _PACES = {"stepped": "abrupt", "ramped": "gradual"}
@@ -32,7 +49,7 @@ _GAP = 0.6  # decades between the smallest ε and 0
 _APART = 0.5  # decades between labels of ticks
 
 
-def draw_frequency(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.
@@ -74,7 +91,7 @@ def _mixed(points: list[Point], pace: str) -> list[Point]:
     return [p for p in panels.where(points, change=None) if p.at.get("alpha", "stepped") == pace]
 
 
-def _new_classes(column: panels.Grid, points: list[Point], fits: xr.Dataset) -> None:
+def _new_classes(column: panels.PanelGrid, points: list[Point], fits: xr.Dataset) -> None:
     window, confidence = int(fits.attrs["window"]), fits.attrs["confidence"]
     for metric, axes in zip(METRICS, column, strict=True):
         cells = [(point.metrics, "black") for point in points]

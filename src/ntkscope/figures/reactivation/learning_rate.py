@@ -18,6 +18,24 @@ from ntkscope.figures.captions import number_in_words
 from ntkscope.figures.panels import Effect, Look, Point
 from ntkscope.fits import results_of
 
+ANALYSIS = {
+    "needs": "learning_rate",
+    "laws": [
+        {
+            "along": "learning_rate",
+            "log": True,
+            "of": "spike norm_drop distance checkmark minimum_step recovery forgetting",
+            "statistics": "slope kendall_tau curvature",
+        },
+        {
+            "along": "learning_rate",
+            "log": True,
+            "of": "half_recovery_step recovery_step",
+            "statistics": "kendall_tau lowest_at",
+        },
+    ],
+}
+
 METRICS = (panels.VELOCITY, panels.NORM)
 _RATE = "learning rate"
 _OPEN = {"line": (0, (4, 1.5)), "filled": False}
@@ -26,7 +44,7 @@ _TIME = "recovery\n(steps from the boundary)"
 _HALF, _FULL = Effect("half_recovery_step", _TIME), Effect("recovery_step", _TIME)
 
 
-def draw_learning_rate(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.
@@ -52,20 +70,20 @@ def draw_learning_rate(
     return figure
 
 
-def _effects(grid: panels.Grid, points: list[Point], fits: xr.Dataset) -> None:
+def _effects(grid: panels.PanelGrid, points: list[Point], fits: xr.Dataset) -> None:
     (spike, drop, minimum), (times, reached, forgetting) = grid
     for number, regime in enumerate(panels.values_of(points, "regime")):
         chosen = panels.where(points, regime=regime)
         filled, unfilled = panels.regime_look(number), panels.regime_look(number, **_OPEN)
-        draw = partial(_draw, points=chosen, window=int(fits.attrs["window"]))
-        draw(spike, panels.SPIKE, filled)
-        draw(drop, panels.NORM_DROP, filled)
-        draw(drop, panels.CHECKMARK, unfilled)
-        draw(minimum, panels.MINIMUM_STEP, filled)
-        draw(forgetting, panels.FORGETTING, filled)
+        panel = partial(_draw, points=chosen, window=int(fits.attrs["window"]))
+        panel(spike, panels.SPIKE, filled)
+        panel(drop, panels.NORM_DROP, filled)
+        panel(drop, panels.CHECKMARK, unfilled)
+        panel(minimum, panels.MINIMUM_STEP, filled)
+        panel(forgetting, panels.FORGETTING, filled)
         for effect, look in ((_HALF, filled), (_FULL, unfilled)):
             _seeds(times, chosen, effect.quantity, look)
-            draw(times, effect, look)
+            panel(times, effect, look)
             _reached(reached, chosen, effect.quantity, look)
     panels.finish_effect(spike, panels.SPIKE)
     drop.set_ylabel("norm drop, checkmark\n(less twin's)")
@@ -112,7 +130,7 @@ def _reached(axes: Axes, points: list[Point], quantity: str, look: Look) -> None
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def trend_words(fits: xr.Dataset) -> dict[str, str]:
+def words(fits: xr.Dataset) -> dict[str, str]:
     """`$trends`: trends in the rate, and the rate at which recovery is fastest."""
     results = results_of(fits)
     if results.empty:
@@ -125,13 +143,13 @@ def _trend(results: pd.DataFrame, regime: str) -> str:
     rows = results[results["regime"] == regime].set_index(["statistic", "quantity"])
     ends = rows[["estimate", "low", "high"]]
     parts = []
-    for statistic, words in _WORDS.items():
+    for statistic, name in _WORDS.items():
         found = ends[ends.index.get_level_values("statistic") == statistic]
         values = found.to_numpy(float)
         values = np.exp(values) if statistic == "lowest_at" else values
         said = [
-            f"{name.replace('_', ' ')} {number_in_words(*row)}"
-            for (_, name), row in zip(found.index, values, strict=True)
+            f"{quantity.replace('_', ' ')} {number_in_words(*row)}"
+            for (_, quantity), row in zip(found.index, values, strict=True)
         ]
-        parts += [f"{words} {', '.join(said)}"] if said else []
+        parts += [f"{name} {', '.join(said)}"] if said else []
     return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""Beyond the paper: what moves the kernel at a boundary, and whether that foretells forgetting.
+"""Beyond the paper: what moves the kernel at a boundary, and whether that predicts forgetting.
 
 A column a point of the sweep. Rows: the layer NTKs' shares of the change, the largest eigenvalues,
 the labels in their eigenvectors, accuracy. Below: forgetting against the norm's drop.
@@ -19,9 +19,8 @@ from matplotlib.lines import Line2D
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.curves import boundary_scale, draw_band
-from ntkscope.figures.panels import Metric, Point
-from ntkscope.figures.reactivation.forgetting import draw_forgetting
-from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words, name_of, series_of
+from ntkscope.figures.panels import Metric, Point, every_point, lost_in_words, name_of, series_of
+from ntkscope.figures.reactivation.forgetting import correlations_in_words, draw_forgetting
 from ntkscope.figures.style import TWIN, width_colours
 
 MOST = 4
@@ -60,7 +59,7 @@ class Curve:
     arm: str = "shift"
 
 
-def draw_mechanism(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.
@@ -93,6 +92,12 @@ def draw_mechanism(
     _legend(figure, [point.metrics for point in shown], rows, style.palette)
     figure.align_ylabels([*grid[:, 0], below[0, 0]])
     return figure
+
+
+def words(fits: xr.Dataset) -> dict[str, str]:
+    """Placeholders of its caption: `analysis`, and `correlations` as in the figure."""
+    _, *found = correlations_in_words(fits)
+    return {"analysis": str(fits.attrs["analysis"]), "correlations": "; ".join(found)}
 
 
 def representative(points: Sequence[Point]) -> list[Point]:

@@ -19,6 +19,8 @@ from ntkscope.figures.panels import Effect
 from ntkscope.figures.reactivation.laws import exponent
 from ntkscope.figures.style import width_colours
 
+ANALYSIS = {"regime_roles": True}
+
 ROWS = (
     (panels.VELOCITY, panels.SPIKE),
     (panels.NORM, panels.NORM_DROP),
@@ -28,7 +30,7 @@ ROWS = (
 """Each row's metric and its effect."""
 
 
-def draw_reactivation(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.
@@ -80,7 +82,7 @@ def _against_width(axes: Axes, fits: xr.Dataset, effect: Effect, regimes: list[s
     panels.text_legend(axes, looks, texts, "exponent of width")
 
 
-def _titles(grid: panels.Grid, regimes: list[str], labels: Mapping[str, str]) -> None:
+def _titles(grid: panels.PanelGrid, regimes: list[str], labels: Mapping[str, str]) -> None:
     for regime, axes in zip(regimes, grid[0, :-1], strict=True):
         axes.set_title(labels.get(regime, regime))
     for axes in grid[-1, :-1]:

@@ -21,6 +21,24 @@ from ntkscope.figures.captions import number_in_words
 from ntkscope.figures.panels import Look, Point
 from ntkscope.fits import results_of
 
+ANALYSIS = {
+    "needs": "new_classes protocol",
+    "laws": [
+        {
+            "along": "new_classes",
+            "of": "spike norm_drop distance",
+            "statistics": "slope kendall_tau bend saturation first_share",
+            "without": "dissimilarity",
+        },
+        {
+            "along": "dissimilarity",
+            "of": "spike norm_drop distance",
+            "statistics": "slope kendall_tau bend saturation",
+            "without": "new_classes",
+        },
+    ],
+}
+
 METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.MOVED, panels.DEFLECTION)
 _PROTOCOLS: dict[str, dict[str, Any]] = {
@@ -41,7 +59,7 @@ _WORDS = {
 _NUDGES = {"new_classes": 0.07, "dissimilarity": -0.009}
 
 
-def draw_similarity(
+def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
     """Draw the figure.
@@ -81,7 +99,7 @@ def _look(points: list[Point], protocol: str, regime: str) -> Look:
 
 
 def _effects(
-    grid: panels.Grid, points: list[Point], series: list[tuple[str, str]], fits: xr.Dataset
+    grid: panels.PanelGrid, points: list[Point], series: list[tuple[str, str]], fits: xr.Dataset
 ) -> None:
     """A row against the number of new classes and, where classes are counted, the similarity."""
     results = results_of(fits)
@@ -121,7 +139,7 @@ def similarity(new_classes: panels.FloatArray, classes: int, protocol: str) -> p
     return np.asarray(kept / (classes + new_classes))
 
 
-def law_words(fits: xr.Dataset) -> dict[str, str]:
+def words(fits: xr.Dataset) -> dict[str, str]:
     """`$laws`: per quantity, its trend, what the first new class brings, and law against line."""
     found = results_of(fits)
     found = found[found["against"] == "new_classes"]
@@ -134,7 +152,7 @@ def _law(rows: pd.DataFrame, fits: xr.Dataset) -> str:
     """The numbers of one quantity, in the order of the legend."""
     order = [(p, r) for p in fits["protocol"].values for r in fits["regime"].values]
     said = []
-    for statistic, words in _WORDS.items():
+    for statistic, name in _WORDS.items():
         known = rows[rows["statistic"] == statistic]
         if known.empty:
             continue
@@ -142,5 +160,5 @@ def _law(rows: pd.DataFrame, fits: xr.Dataset) -> str:
         ends = [
             known.loc[each, ["estimate", "low", "high"]] for each in order if each in known.index
         ]
-        said.append(f"{words} {', '.join(number_in_words(*each) for each in ends)}")
+        said.append(f"{name} {', '.join(number_in_words(*each) for each in ends)}")
     return "; ".join(said)

@@ -1,4 +1,4 @@
-"""Verdicts on the claims of arXiv 2507.16039, and on our own: `results/findings`.
+"""Verdicts on the claims of papers, and on our own: `results/findings`.
 
 A claim says where its interval must lie. It is *supported* if its interval lies there wholly,
 beyond a stated size where the claim is of size; *opposite* if it lies wholly on the other side;
@@ -8,7 +8,7 @@ once (Bonferroni).
 """
 
 from ntkscope.fits.findings.claim import Claim, Claimed, Finding, judge
-from ntkscope.fits.findings.registry import CLAIMS
+from ntkscope.fits.findings.registry import claims
 from ntkscope.fits.findings.write import find, write_findings
 
-__all__ = ["CLAIMS", "Claim", "Claimed", "Finding", "find", "judge", "write_findings"]
+__all__ = ["Claim", "Claimed", "Finding", "claims", "find", "judge", "write_findings"]

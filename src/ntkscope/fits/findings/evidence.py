@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ntkscope.fits.cells import KEYS, axes_of_table, cell_table, seeds_of
+from ntkscope.fits.cells import KEYS, axes_of_table, cell_table, seeds_of, with_facts
 from ntkscope.fits.comparisons import differences
-from ntkscope.fits.reactivation.effects import QUANTITIES
+from ntkscope.fits.effects import QUANTITIES
 from ntkscope.fits.results import Result, of_seeds, results_of
 from ntkscope.statistics.paired import FloatArray, Interval
 
@@ -51,8 +51,8 @@ class Evidence:
         Args:
             analysis: of the experiment.
             arm: as in `cell_table`.
-            where: column → a value, a tuple of values, or a function of one; a column that is not
-                there leaves no row.
+            where: column, one of `cells.FACTS` included → a value, a tuple of values, or a
+                function of one; a column that is not there leaves no row.
         """
         name = self._first.get(analysis)
         if name is None:
@@ -99,7 +99,7 @@ class Evidence:
             return []
         fits = self.fits[name]
         axes = str(fits.attrs["axes"]).split()
-        rows = select(results_of(fits), **where)
+        rows = select(with_facts(results_of(fits), fits), **where)
         return [_as_result(row, axes) for _, row in rows.iterrows()]
 
     def exponents(self, analysis: str, law: str, **where: str) -> list[Result]:
@@ -110,9 +110,8 @@ class Evidence:
         fits = self.fits[name].sel(law=law)
         names = ["curved", "exponent_reason"]
         slopes = fits["exponent_per_seed"].reset_coords(drop=True).to_dataset("seed")
-        rows = select(
-            slopes.assign(fits[names].reset_coords(drop=True)).to_dataframe().reset_index(), **where
-        )
+        frame = slopes.assign(fits[names].reset_coords(drop=True)).to_dataframe().reset_index()
+        rows = select(with_facts(frame, fits), **where)
         return [_as_exponent(row, fits, law) for _, row in rows.iterrows()]
 
 

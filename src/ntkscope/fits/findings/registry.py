@@ -1,19 +1,19 @@
-"""All claims, in the order of the table."""
+"""All claims: those of every paper that has some, in the order of its table."""
 
 from __future__ import annotations
 
-from ntkscope.fits.reactivation.claims import (
-    beyond,
-    key_findings,
-    kinds_of_shift,
-    learning_rates,
-    task_shifts,
-)
+from functools import cache
+from importlib import import_module
+from pathlib import Path
 
-CLAIMS = (
-    *task_shifts.CLAIMS,
-    *kinds_of_shift.CLAIMS,
-    *learning_rates.CLAIMS,
-    *key_findings.CLAIMS,
-    *beyond.CLAIMS,
-)
+from ntkscope.fits.findings.claim import Claim
+
+FITS = Path(__file__).parents[1]
+
+
+@cache
+def claims() -> tuple[Claim, ...]:
+    """The `CLAIMS` of each `fits/{paper}/claims`, paper by paper."""
+    papers = sorted(folder.parent.name for folder in FITS.glob("*/claims"))
+    found = (import_module(f"ntkscope.fits.{paper}.claims").CLAIMS for paper in papers)
+    return tuple(claim for of_paper in found for claim in of_paper)

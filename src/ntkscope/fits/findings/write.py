@@ -10,10 +10,10 @@ from typing import Any
 
 import xarray as xr
 
-from ntkscope.fits.findings.claim import SUPPORTED, Claim, Finding, judge
+from ntkscope.fits.findings.claim import SUPPORTED, Finding, judge
 from ntkscope.fits.findings.evidence import Evidence
-from ntkscope.fits.findings.registry import CLAIMS
-from ntkscope.stores import read_netcdf
+from ntkscope.fits.findings.registry import claims
+from ntkscope.stores import atomic, read_netcdf
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -67,28 +67,20 @@ def write_findings(
         (markdown, as_markdown(found, markdown.parent, record)),
         (tex, as_tex(found)),
     ):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        with atomic(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
-def find(
-    fits: Mapping[str, xr.Dataset],
-    figures: str,
-    confidence: float,
-    claims: Sequence[Claim] = CLAIMS,
-) -> list[Finding]:
+def find(fits: Mapping[str, xr.Dataset], figures: str, confidence: float) -> list[Finding]:
     """The verdict on every claim.
 
     Args:
         fits: name of each experiment → its fits.
         figures: folder of the figures.
         confidence: of a claim's interval.
-        claims: those to be judged.
     """
     evidence = Evidence(fits, figures)
-    return [judge(claim, evidence, confidence) for claim in claims]
+    return [judge(claim, evidence, confidence) for claim in claims()]
 
 
 def _csv(found: Sequence[Finding]) -> str:

@@ -1,4 +1,4 @@
-"""The reactivation paper's quantities, analyses and claims (arXiv 2507.16039).
+"""The reactivation paper (arXiv 2507.16039): differences of its experiments' parts, its claims.
 
 Imports `fits`, `statistics` and the ground.
 """

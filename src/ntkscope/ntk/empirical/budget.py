@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from dataclasses import dataclass
 
 import psutil
 import torch
-from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.runtime.allocation import keep_freed_memory
+
+_UNITS = {"": 1, "b": 1} | {
+    f"{prefix}{suffix}": base**power
+    for power, prefix in enumerate("kmgtp", start=1)
+    for suffix, base in (("b", 1000), ("ib", 1024))
+}
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,11 @@ def parse_bytes(memory: int | str) -> int:
     Raises:
         ValueError: neither.
     """
-    if isinstance(memory, int) and memory > 0:
-        return memory
-    try:
-        found = TypeAdapter(ByteSize).validate_python(memory)
-    except ValidationError as error:
-        raise ValueError(f"memory = {memory!r}; give bytes, or text such as '2GB'") from error
-    return int(found)
+    text = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*([a-z]*)\s*", str(memory).lower())
+    found = int(float(text[1]) * _UNITS.get(text[2], 0)) if text else 0
+    if found < 1:
+        raise ValueError(f"memory = {memory!r}; give bytes, or text such as '2GB'")
+    return found
 
 
 def free_bytes(device: torch.device) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ntkscope.models import Architecture, Flatten
 from ntkscope.ntk.empirical.budget import reuse_freed_memory
@@ -16,6 +16,7 @@ from ntkscope.ntk.infinite.cross import Engine, cross_kernels
 from ntkscope.ntk.infinite.double_precision import Precise
 from ntkscope.ntk.infinite.dual_activations import fused_through, through
 from ntkscope.ntk.infinite.duplicates import equal_pairs, identities
+from ntkscope.ntk.infinite.from_module import Stds, as_architecture
 from ntkscope.ntk.infinite.input_covariance import cross_products
 from ntkscope.ntk.infinite.layouts.band import BandLayout, reach
 from ntkscope.ntk.infinite.layouts.full import FullLayout
@@ -36,10 +37,12 @@ class InfiniteKernels(NamedTuple):
 
 
 def infinite_ntk(
-    layers: Architecture,
+    network: Architecture | nn.Module,
     x1: Tensor,
     x2: Tensor | None = None,
     *,
+    W_std: Stds = None,
+    b_std: Stds = None,
     normal_biases: bool = False,
     tile: int | None = None,
     compile: bool = False,
@@ -47,15 +50,21 @@ def infinite_ntk(
     """NTK Θ of the infinitely wide network (Jacot et al. 2018, theorem 1).
 
     It is the limit of `empirical_ntk(…, kind="trace")` at initialisation as every hidden width of
-    `layers` grows, and the NTK of each output by itself. NTK parametrisation: the limit exists and
+    `network` grows, and the NTK of each output by itself. NTK parametrisation: the limit exists and
     widths do not matter. Standard parametrisation (PyTorch's default initialisation): Θ grows with
-    the widths, so those of `layers` enter as factors, as in neural-tangents: the limit is that of
+    the widths, so those of `network` enter as factors, as in neural-tangents: the limit is that of
     the ratio of the two kernels. Weights count by their variance, as if Gaussian: uniform weights
     change the limit by a relative O(1/fan-in) in the first layer, whose fan-in stays finite.
 
     Args:
-        layers: the description that `build_network` takes; activations relu or erf.
-        x1: inputs [N, channel, y, x], float32 or float64; x2: [N2, …] alike, or None for x1.
+        network: an `nn.Sequential` of Linear, Conv2d (stride 1, padding that keeps the size), ReLU,
+            Tanh, GELU, AvgPool2d, AdaptiveAvgPool2d(1) and Flatten, whose sizes count and whose
+            weights do not; or the layers that `build_network` takes (also erf). Tanh and GELU are
+            exact to 1e-11 of the preactivations' second moments, and slower (`hermite`).
+        x1: inputs [N, channel, y, x] or [N, inputs], float32 or float64; x2: [N2, …], or None: x1.
+        W_std, b_std: of an `nn.Sequential`: the NTK parametrisation, weights N(0, 1) scaled by
+            W_std/√fan_in and biases by b_std (0 if not given), one value for all layers, the last
+            too, or one for each. None: PyTorch's parametrisation, as the module stands.
         normal_biases: biases of the NTK parametrisation start from N(0, 1), as in
             neural-tangents, and not from zero, as `initial_parameters` has them.
         tile: pairs of samples at once (None: as many as suit the cache). The memory is about
@@ -68,16 +77,19 @@ def infinite_ntk(
         and wherever two inputs are equal.
 
     Raises:
-        ModelError: an activation without a closed form, or inputs that do not fit the layers.
+        ModelError: a module whose limit is not known, or inputs that do not fit.
     """
+    layers = as_architecture(network, x1, W_std, b_std)
     return _kernels(layers, x1, x2, ("ntk",), normal_biases, tile, compile)[0]
 
 
 def infinite_nngp(
-    layers: Architecture,
+    network: Architecture | nn.Module,
     x1: Tensor,
     x2: Tensor | None = None,
     *,
+    W_std: Stds = None,
+    b_std: Stds = None,
     normal_biases: bool = False,
     tile: int | None = None,
     compile: bool = False,
@@ -86,20 +98,23 @@ def infinite_nngp(
 
     Arguments, result and errors are those of `infinite_ntk`.
     """
+    layers = as_architecture(network, x1, W_std, b_std)
     return _kernels(layers, x1, x2, ("nngp",), normal_biases, tile, compile)[0]
 
 
 def infinite_kernels(
-    layers: Architecture,
+    network: Architecture | nn.Module,
     x1: Tensor,
     x2: Tensor | None = None,
     *,
+    W_std: Stds = None,
+    b_std: Stds = None,
     normal_biases: bool = False,
     tile: int | None = None,
     compile: bool = False,
 ) -> InfiniteKernels:
     """Both kernels in the time of the NTK. Arguments and errors are those of `infinite_ntk`."""
-    both = InfiniteKernels._fields
+    layers, both = as_architecture(network, x1, W_std, b_std), InfiniteKernels._fields
     return InfiniteKernels(*_kernels(layers, x1, x2, both, normal_biases, tile, compile))
 
 

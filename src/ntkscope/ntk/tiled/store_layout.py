@@ -7,24 +7,19 @@ from typing import Any
 from ntkscope.ntk.kinds import normalisation
 from ntkscope.stores import Array
 
-_AXES = {
-    "full": ("sample", "output", "sample2", "output2"),
-    "diagonal": ("sample", "sample2", "output"),
-}
-
 Axis = tuple[str, int, int]
 """Dimension name, length, and how much of it is in one chunk."""
 
 
 def axes_of(kind: str) -> tuple[str, ...]:
     """Names of a kernel's axes."""
-    return _AXES.get(kind, ("sample", "sample2"))
+    return ("sample", "output", "sample2", "output2") if kind == "full" else ("sample", "sample2")
 
 
 def transposed(kind: str) -> tuple[int, ...]:
     """The order of a kernel's axes that makes it Θ(x2, x1) of Θ(x1, x2)."""
     axes = axes_of(kind)
-    return tuple(axes.index(_other(name) if _other(name) in axes else name) for name in axes)
+    return tuple(axes.index(_other(name)) for name in axes)
 
 
 def _other(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import StoreError
-from ntkscope.identity import stage_digest
+from ntkscope.identity import sources_digest
 from ntkscope.ntk.empirical.budget import parse_bytes
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
@@ -23,7 +24,7 @@ from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, write_tiles
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.precision import float32_products
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, ZarrStore, tidy
+from ntkscope.stores import Array, ZarrStore, remove_partial_files
 
 _KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
 
@@ -95,7 +96,7 @@ def write_ntk(
             pass
     complete = bool(store.mask.all())
     if complete:
-        tidy(path)
+        remove_partial_files(path)
     return complete
 
 
@@ -106,8 +107,14 @@ def _of(model: nn.Module, x1: Tensor, x2: Tensor | None) -> dict[str, Any]:
         "x1": inputs_digest(x1),
         "x2": None if x2 is None else inputs_digest(x2),
         "device": x1.device.type,
-        "engine": stage_digest("kernels"),
+        "engine": _engine(),
     }
+
+
+@cache
+def _engine() -> str:
+    """Digest of the sources that these kernels come from: this module and all that it imports."""
+    return sources_digest(Path(__file__).parents[2], __name__)
 
 
 def _begin(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[str]) -> ZarrStore:

@@ -1,17 +1,18 @@
-"""Claims of our own: the true lazy limit, what explains reactivation, and what it foretells."""
+"""Claims of our own: the true lazy limit, what explains reactivation, and what it predicts."""
 
 from __future__ import annotations
 
+from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.fits.findings.claim import OURS, Claim, less_than, more_than, within
 from ntkscope.fits.findings.evidence import Evidence
+from ntkscope.fits.forgetting_prediction import BETWEEN, WITHIN, forgetting_prediction
 from ntkscope.fits.reactivation.claims.task_shifts import NOTICEABLE
-from ntkscope.fits.reactivation.forgetting_prediction import BETWEEN, NOT_ASKED, WITHIN, foretelling
 from ntkscope.fits.results import Result, of_seeds
 
 
 def _slower_vanishing(evidence: Evidence) -> list[Result]:
     """Exponent of the drop in the lazy regime − in the regime ntk, paired by seed."""
-    pair = [evidence.exponents("reactivation", "norm_drop", regime=r) for r in ("lazy", "ntk")]
+    pair = [evidence.exponents("reactivation", "norm_drop", regime_role=r) for r in ("lazy", "ntk")]
     return [
         of_seeds(
             lazy.per_seed - ntk.per_seed,
@@ -36,23 +37,23 @@ def _relabelled(evidence: Evidence) -> list[Result]:
         difference
         for name in names
         for difference in evidence.differences(
-            evidence.cells("controls", quantity="spike", variant=name),
-            spikes[spikes["variant"] == "new_classes"] if len(spikes) else spikes,
+            evidence.cells("controls", quantity="spike", variant_role=name),
+            spikes[spikes["variant_role"] == "new_classes"] if len(spikes) else spikes,
             ("variant",),
             f"{name} − new_classes",
         )
     ]
 
 
-def _foretelling(evidence: Evidence, against: str) -> list[Result]:
+def _prediction(evidence: Evidence, against: str) -> list[Result]:
     """The correlation over the runs of all experiments that are asked."""
     asked = [
         evidence.table(name)
         for name, fits in evidence.fits.items()
-        if fits.attrs["analysis"] not in NOT_ASKED
+        if ANALYSES.get(str(fits.attrs["analysis"]), ANALYSES[TABLE]).forgetting
     ]
     widest = max(float(fits.attrs["confidence"]) for fits in evidence.fits.values())
-    return [result for result in foretelling(asked, widest) if result.against == against]
+    return [result for result in forgetting_prediction(asked, widest) if result.against == against]
 
 
 _SEQUENCES = {
@@ -72,7 +73,7 @@ def _decaying(variant: str, quantity: str) -> Claim:
         f"slope of the {word} against the boundary's number",
         less_than(0.0),
         lambda evidence: evidence.results(
-            "sequence", statistic="slope", quantity=quantity, variant=variant
+            "sequence", statistic="slope", quantity=quantity, variant_role=variant
         ),
     )
 
@@ -100,7 +101,7 @@ CLAIMS = [
         "reactivation",
         "exponent of the norm drop in width, regime ntk",
         less_than(0.0),
-        lambda evidence: evidence.exponents("reactivation", "norm_drop", regime="ntk"),
+        lambda evidence: evidence.exponents("reactivation", "norm_drop", regime_role="ntk"),
     ),
     Claim(
         "ntk_velocity_vanishes",
@@ -109,7 +110,7 @@ CLAIMS = [
         "reactivation",
         "exponent of the velocity at the boundary in width, regime ntk",
         less_than(0.0),
-        lambda evidence: evidence.exponents("reactivation", "log_velocity", regime="ntk"),
+        lambda evidence: evidence.exponents("reactivation", "log_velocity", regime_role="ntk"),
     ),
     Claim(
         "lazy_is_not_the_limit",
@@ -136,7 +137,7 @@ CLAIMS = [
         "controls",
         "spike, classes fading from old to new over the task",
         less_than(NOTICEABLE, "< log 2"),
-        lambda evidence: evidence.effects("controls", quantity="spike", variant="gradual"),
+        lambda evidence: evidence.effects("controls", quantity="spike", variant_role="gradual"),
     ),
     Claim(
         "drop_needs_no_abruptness",
@@ -145,7 +146,7 @@ CLAIMS = [
         "controls",
         "norm drop, classes fading from old to new over the task",
         more_than(0.05),
-        lambda evidence: evidence.effects("controls", quantity="norm_drop", variant="gradual"),
+        lambda evidence: evidence.effects("controls", quantity="norm_drop", variant_role="gradual"),
     ),
     Claim(
         "frequency_spikes_when_abrupt",
@@ -171,7 +172,7 @@ CLAIMS = [
         "",
         "correlation of norm drop and forgetting between the means of runs, frequency left out",
         more_than(0.0),
-        lambda evidence: _foretelling(evidence, BETWEEN),
+        lambda evidence: _prediction(evidence, BETWEEN),
     ),
     Claim(
         "drop_foretells_forgetting_within",
@@ -180,7 +181,7 @@ CLAIMS = [
         "",
         "correlation of norm drop and forgetting within runs, jackknife over seeds",
         more_than(0.0),
-        lambda evidence: _foretelling(evidence, WITHIN),
+        lambda evidence: _prediction(evidence, WITHIN),
     ),
     *(
         _decaying(variant, quantity)

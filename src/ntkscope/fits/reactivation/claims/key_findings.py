@@ -16,9 +16,7 @@ def _datasets(evidence: Evidence, quantity: str) -> list[Result]:
 
 
 def _imagenet(evidence: Evidence, quantity: str) -> list[Result]:
-    return evidence.effects(
-        "datasets", quantity=quantity, variant=lambda name: str(name).startswith("imagenet100")
-    )
+    return evidence.effects("datasets", quantity=quantity, variant_dataset="imagenet100")
 
 
 CLAIMS = [

@@ -99,7 +99,7 @@ def _no_shift(quantity: str, evidence: Evidence) -> list[Result]:
 
 def _frequency(quantity: str, evidence: Evidence, **where: str) -> list[Result]:
     """Shifts that keep all classes in sight (ε > 0)."""
-    frequencies: dict[str, Any] = {"variant": "frequency", "epsilon": _above_zero, **where}
+    frequencies: dict[str, Any] = {"variant_role": "frequency", "epsilon": _above_zero, **where}
     return evidence.effects("frequency", quantity=quantity, **frequencies)
 
 

@@ -22,7 +22,8 @@ def _larger_in_feature(evidence: Evidence) -> list[Result]:
     """
     spikes = evidence.cells("reactivation", quantity="spike")
     feature, lazy = (
-        spikes[spikes["regime"] == name] if len(spikes) else spikes for name in ("feature", "lazy")
+        spikes[spikes["regime_role"] == role] if len(spikes) else spikes
+        for role in ("feature", "lazy")
     )
     found = evidence.differences(feature, lazy, ("regime",), "feature − lazy")
     shared = [r.at["width"] for r in found if not r.per_seed.any()]
@@ -34,7 +35,7 @@ def _of_regime(regime: str) -> list[Claim]:
     """Velocity, norm and alignment in one regime."""
 
     def effects(evidence: Evidence, quantity: str) -> list[Result]:
-        return evidence.effects("reactivation", quantity=quantity, regime=regime)
+        return evidence.effects("reactivation", quantity=quantity, regime_role=regime)
 
     about = {"source": _SOURCE, "analysis": "reactivation"}
     return [

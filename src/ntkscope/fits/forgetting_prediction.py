@@ -1,7 +1,6 @@
-"""Whether the drop of a run's norm foretells what the run forgets: pairs, and their correlations.
+"""Whether the drop of a run's norm predicts what the run forgets: pairs, and their correlations.
 
-Not asked of shifts of frequency (`NOT_ASKED`): their test images have all classes alike, so that
-accuracy on the old task does not say what was forgotten.
+Not asked of an analysis that declares `forgetting: False`: see `config.analyses`.
 """
 
 from __future__ import annotations
@@ -15,9 +14,6 @@ from ntkscope.fits.cells import KEYS, axes_of_table, seeds_of
 from ntkscope.fits.results import Result
 from ntkscope.statistics.correlation import between_runs, within_runs
 from ntkscope.statistics.paired import FloatArray
-
-NOT_ASKED = ("frequency",)
-"""Analyses whose forgetting is not what was forgotten."""
 
 _PAIR = ("norm_drop", "forgetting")
 
@@ -49,11 +45,11 @@ def drops_and_forgetting(tables: Sequence[pd.DataFrame]) -> tuple[FloatArray, Fl
     return runs[:, 0], runs[:, 1]
 
 
-def foretelling(tables: Sequence[pd.DataFrame], confidence: float) -> list[Result]:
+def forgetting_prediction(tables: Sequence[pd.DataFrame], confidence: float) -> list[Result]:
     """Correlation of drop and forgetting between runs and within runs (`correlation`).
 
     Args:
-        tables: as from `cells.cell_table`, of the same seeds; none of them of `NOT_ASKED`.
+        tables: as from `cells.cell_table`, of the same seeds, of analyses that may be asked.
         confidence: such as 0.95.
     """
     drops, forgotten = drops_and_forgetting(tables)

@@ -1,4 +1,4 @@
-"""What is asked of each analysis' sweep: laws along its axes, and differences between its cells.
+"""What an analysis declares of its sweep: laws along its axes, and differences between its cells.
 
 Every statistic is one value a seed with a t interval over seeds, but for AICc, R² and correlations.
 """
@@ -6,76 +6,27 @@ Every statistic is one value a seed with a t interval over seeds, but for AICc, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ntkscope.config.analyses import ANALYSES, TABLE, Analysis, Law
+from ntkscope.errors import ConfigError
 from ntkscope.fits.cells import Line, cell_table, complete, lines
-from ntkscope.fits.comparisons import controls, frequency
-from ntkscope.fits.reactivation.effects import QUANTITIES
-from ntkscope.fits.reactivation.forgetting_prediction import NOT_ASKED, foretelling
+from ntkscope.fits.effects import QUANTITIES
+from ntkscope.fits.forgetting_prediction import forgetting_prediction
 from ntkscope.fits.results import Result, as_dataset, of_seeds
 from ntkscope.statistics.concavity import bend_by_seed, curvature_by_seed, first_share_by_seed
+from ntkscope.statistics.minimum import lowest_by_seed
 from ntkscope.statistics.paired import FloatArray, Interval, t_interval
-from ntkscope.statistics.peak import lowest_by_seed
 from ntkscope.statistics.saturation import evidence_for_saturation, saturation_by_seed
 from ntkscope.statistics.trend import kendall_by_seed, slope_by_seed
 
 MIN_POINTS = 3
 _NAN = np.asarray(np.nan)
-_SIZES = ("spike", "norm_drop", "distance")
-_TIMES = ("half_recovery_step", "recovery_step")
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Statistics wanted along one axis.
-
-    Attributes:
-        axis: the x; log: whether of its logarithm (points at 0 are left out).
-        quantities: the y's; statistics: names in `_STATISTICS`.
-        without: an axis that says the same in other words.
-    """
-
-    axis: str
-    quantities: tuple[str, ...]
-    statistics: tuple[str, ...]
-    log: bool = False
-    without: str = ""
-
-
-_BENDS = ("slope", "kendall_tau", "bend", "saturation")
-_SLOPES = ("slope", "kendall_tau")
-
-SWEEPS = {
-    "similarity": (
-        Sweep("new_classes", _SIZES, (*_BENDS, "first_share"), without="dissimilarity"),
-        Sweep("dissimilarity", _SIZES, _BENDS, without="new_classes"),
-    ),
-    "frequency": (Sweep("epsilon", (*_SIZES, "peak_velocity"), _SLOPES, log=True),),
-    "learning_rate": (
-        Sweep(
-            "learning_rate",
-            (*_SIZES, "checkmark", "minimum_step", "recovery", "forgetting"),
-            (*_SLOPES, "curvature"),
-            log=True,
-        ),
-        Sweep("learning_rate", _TIMES, ("kendall_tau", "lowest_at"), log=True),
-    ),
-    "duration": (
-        Sweep(
-            "steps",
-            (*_SIZES, "checkmark", "minimum_step", "recovery", "forgetting"),
-            _SLOPES,
-            log=True,
-        ),
-        Sweep("steps", _TIMES, ("kendall_tau",), log=True),
-    ),
-    "sequence": (Sweep("boundary", (*_SIZES, "checkmark", "log_velocity", "forgetting"), _SLOPES),),
-}
 
 
 def sweep_results(
@@ -85,10 +36,15 @@ def sweep_results(
 
     Args:
         values: as from `seed_values`.
-        analysis: of the experiment.
-        classes: of its first task; None: nothing is held against the dissimilarity of tasks.
+        analysis: of the experiment; one that nobody declares is asked what `table` is.
+        classes: of its first task; None: nothing is compared with the dissimilarity of tasks.
         confidence: such as 0.95.
+
+    Raises:
+        ConfigError: the analysis declares a quantity or a statistic that there is not.
     """
+    asked = ANALYSES.get(analysis, ANALYSES[TABLE])
+    _check(asked, analysis)
     if not values.sizes["boundary"]:
         return xr.Dataset()
     table = cell_table(values)
@@ -96,17 +52,29 @@ def sweep_results(
         table["dissimilarity"] = _dissimilarity(table, classes)
     found = [
         result
-        for sweep in SWEEPS.get(analysis, ())
-        if sweep.axis in table.columns
-        for line in lines(table, sweep.axis, sweep.quantities, sweep.without)
-        for result in _along(line, sweep, confidence)
+        for law in asked.laws
+        if law.along in table.columns
+        for line in lines(table, law.along, law.of, law.without)
+        for result in _along(line, law, confidence)
     ]
-    if "variant" in table.columns:
-        compare = {"frequency": frequency, "controls": controls}
-        found += compare[analysis](table, confidence) if analysis in compare else []
-    if analysis not in NOT_ASKED:
-        found += foretelling([table], confidence)
+    if asked.compare:
+        comparisons = import_module(f"ntkscope.fits.{asked.paper}.comparisons")
+        found += comparisons.COMPARISONS[asked.compare](table, confidence)
+    if asked.forgetting:
+        found += forgetting_prediction([table], confidence)
     return as_dataset(found, values)
+
+
+def _check(asked: Analysis, analysis: str) -> None:
+    """Refuse a law of what there is not."""
+    for law in asked.laws:
+        for said, known in ((law.of, QUANTITIES), (law.statistics, _STATISTICS)):
+            if unknown := [name for name in said if name not in known]:
+                raise ConfigError(
+                    f"the analysis {analysis} asks for {', '.join(unknown)}",
+                    where=f"its laws along {law.along}",
+                    remedy=f"use some of: {', '.join(known)}",
+                )
 
 
 def _dissimilarity(table: pd.DataFrame, classes: int) -> pd.Series[float]:
@@ -116,21 +84,21 @@ def _dissimilarity(table: pd.DataFrame, classes: int) -> pd.Series[float]:
     return 1 - kept / (classes + new)
 
 
-def _along(line: Line, sweep: Sweep, confidence: float) -> Iterator[Result]:
+def _along(line: Line, law: Law, confidence: float) -> Iterator[Result]:
     """The statistics of one line; none with fewer than 3 points."""
-    used = line.x > 0 if sweep.log else np.isfinite(line.x)
-    x, y, kept = complete(np.log(line.x[used]) if sweep.log else line.x[used], line.y[:, used])
+    used = line.x > 0 if law.log else np.isfinite(line.x)
+    x, y, kept = complete(np.log(line.x[used]) if law.log else line.x[used], line.y[:, used])
     if len(x) < MIN_POINTS:
         return
     at = dict(line.at)
     what = {
         "quantity": at.pop("quantity"),
-        "against": f"log {sweep.axis}" if sweep.log else sweep.axis,
+        "against": f"log {law.along}" if law.log else law.along,
         "boundary": int(at.pop("boundary", -1)),
         "at": at,
     }
-    note = _lost(line.x[used], np.exp(x) if sweep.log else x, sweep.axis, int((~kept).sum()))
-    for name in sweep.statistics:
+    note = _lost(line.x[used], np.exp(x) if law.log else x, law.along, int((~kept).sum()))
+    for name in law.statistics:
         for result in _STATISTICS[name](x, y, what, confidence):
             said = "; ".join(filter(None, (result.note, note)))
             yield result._replace(note=said, per_seed=_spread(result.per_seed, kept))

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkscope.metrics.centring import FLOAT32_TOLERANCE, Centring, FloatArray, normalise
+from ntkscope.metrics.arrays import FloatArray
+from ntkscope.metrics.centring import FLOAT32_TOLERANCE, Centring, direction_of, normalise
 from ntkscope.metrics.cka import distance, similarity
 from ntkscope.metrics.velocity import NONE, later_snapshot
 
@@ -56,9 +57,9 @@ class Tracker:
         self._boundary: FloatArray | None = None
         self._waiting: dict[int, tuple[int, FloatArray]] = {}
 
-    def visit(self, index: int, kernel: NDArray[Any]) -> None:
+    def update(self, index: int, kernel: NDArray[Any]) -> None:
         """Take in the kernels (*batch, M, M) of snapshot `index`; indices must come in order."""
-        direction = normalise(kernel, *self._form)
+        direction = direction_of(kernel, *self._form)
         if self._start is None:
             self._start = direction
         if self._at_boundary[index]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkscope.fits.reactivation.boundary_window import Span
-from ntkscope.fits.reactivation.forgetting import forgetting, loss_jump
+from ntkscope.fits.boundary_window import BoundaryWindow
+from ntkscope.fits.forgetting import forgetting, loss_jump
 from ntkscope.statistics.paired import FloatArray
 
 
@@ -110,130 +110,136 @@ QUANTITIES = {
 }
 
 
-def arm_quantities(curves: Mapping[str, FloatArray], span: Span) -> dict[str, FloatArray]:
+def arm_quantities(
+    curves: Mapping[str, FloatArray], around: BoundaryWindow
+) -> dict[str, FloatArray]:
     """Every quantity of one arm by itself, before the twin's is taken off (so no deflection).
 
     Args:
         curves: `velocity`, `spectral_norm`, `distance_from_boundary`, each (…, snapshot); `loss`,
             `accuracy`, each (…, snapshot, seen).
-        span: the boundary.
+        around: the boundary.
 
     Returns:
         name → (…); `spike` is the log of the velocity, whose difference is the log ratio.
     """
     norm, velocity = curves["spectral_norm"], curves["velocity"]
     return {
-        "spike": log_velocity(velocity, span),
-        "spike_over_baseline": spike_over_baseline(velocity, span),
-        "log_velocity": log_velocity(velocity, span),
-        "peak_velocity": peak_velocity(velocity, span),
-        "norm_drop": norm_drop(norm, span),
-        "checkmark": checkmark(norm, span),
-        "minimum_step": minimum_step(norm, span),
-        "recovery": recovery(norm, span),
-        "half_recovery_step": recovery_step(norm, span, 0.5),
-        "recovery_step": recovery_step(norm, span, 1.0),
-        "norm_change_end": norm_change_end(norm, span),
-        "distance": distance(curves["distance_from_boundary"], span),
-        "loss_jump": loss_jump(curves["loss"], span),
-        "forgetting": forgetting(curves["accuracy"], span),
+        "spike": log_velocity(velocity, around),
+        "spike_over_baseline": spike_over_baseline(velocity, around),
+        "log_velocity": log_velocity(velocity, around),
+        "peak_velocity": peak_velocity(velocity, around),
+        "norm_drop": norm_drop(norm, around),
+        "checkmark": checkmark(norm, around),
+        "minimum_step": minimum_step(norm, around),
+        "recovery": recovery(norm, around),
+        "half_recovery_step": recovery_step(norm, around, 0.5),
+        "recovery_step": recovery_step(norm, around, 1.0),
+        "norm_change_end": norm_change_end(norm, around),
+        "distance": distance(curves["distance_from_boundary"], around),
+        "loss_jump": loss_jump(curves["loss"], around),
+        "forgetting": forgetting(curves["accuracy"], around),
     }
 
 
-def log_velocity(velocity: FloatArray, span: Span) -> FloatArray:
+def log_velocity(velocity: FloatArray, around: BoundaryWindow) -> FloatArray:
     """Log v at the boundary: the motion of its first `dt` steps. NaN where v is 0."""
-    return _log(velocity[..., span.at])
+    return _log(velocity[..., around.at])
 
 
-def spike_over_baseline(velocity: FloatArray, span: Span) -> FloatArray:
+def spike_over_baseline(velocity: FloatArray, around: BoundaryWindow) -> FloatArray:
     """Log of v at the boundary over its median at those of the window's steps that have one."""
-    measured = np.isin(span.steps + span.dt, span.steps) & (span.steps + span.dt <= span.boundary)
-    window = measured & (span.steps >= span.boundary - span.window)
+    measured = np.isin(around.steps + around.dt, around.steps) & (
+        around.steps + around.dt <= around.boundary
+    )
+    window = measured & (around.steps >= around.boundary - around.window)
     if not window.any():
         return np.full(velocity.shape[:-1], np.nan)
-    return log_velocity(velocity, span) - _log(np.median(velocity[..., window], axis=-1))
+    return log_velocity(velocity, around) - _log(np.median(velocity[..., window], axis=-1))
 
 
-def peak_velocity(velocity: FloatArray, span: Span) -> FloatArray:
+def peak_velocity(velocity: FloatArray, around: BoundaryWindow) -> FloatArray:
     """Log of the largest v of the task that begins: the spike of a shift without a first step."""
-    measured = np.isin(span.steps + span.dt, span.steps) & (span.steps + span.dt <= span.end)
-    task = measured & (span.steps >= span.boundary)
+    measured = np.isin(around.steps + around.dt, around.steps) & (
+        around.steps + around.dt <= around.end
+    )
+    task = measured & (around.steps >= around.boundary)
     if not task.any():
         return np.full(velocity.shape[:-1], np.nan)
     return _log(velocity[..., task].max(axis=-1))
 
 
-def norm_before(norm: FloatArray, span: Span) -> FloatArray:
-    """Mean norm over the window up to and including the boundary."""
-    return np.asarray(norm[..., span.before].mean(axis=-1))
+def norm_before(norm: FloatArray, around: BoundaryWindow) -> FloatArray:
+    """Mean norm over the window's steps up to and including the boundary's (`BEFORE`)."""
+    return np.asarray(norm[..., around.before].mean(axis=-1))
 
 
-def norm_drop(norm: FloatArray, span: Span) -> FloatArray:
+def norm_drop(norm: FloatArray, around: BoundaryWindow) -> FloatArray:
     """(norm before − minimum after) / norm before; negative where the norm only grew."""
-    before = norm_before(norm, span)
-    return _ratio(before - norm[..., span.after].min(axis=-1), before)
+    before = norm_before(norm, around)
+    return _ratio(before - norm[..., around.after].min(axis=-1), before)
 
 
-def checkmark(norm: FloatArray, span: Span) -> FloatArray:
+def checkmark(norm: FloatArray, around: BoundaryWindow) -> FloatArray:
     """min(fall, later rise) / norm before: how much of a ✓ the norm draws.
 
     Fall: norm before − minimum after, at least 0. Later rise: maximum after the minimum − minimum.
     """
-    before, after = norm_before(norm, span), norm[..., span.after]
+    before, after = norm_before(norm, around), norm[..., around.after]
     lowest = after.min(axis=-1)
     later = np.where(_since_minimum(after), after, -np.inf).max(axis=-1)
     fall = np.maximum(before - lowest, 0.0)
     return _ratio(np.minimum(fall, later - lowest), before)
 
 
-def minimum_step(norm: FloatArray, span: Span) -> FloatArray:
+def minimum_step(norm: FloatArray, around: BoundaryWindow) -> FloatArray:
     """Steps from the boundary to the minimum norm after it."""
-    after = norm[..., span.after]
-    steps = span.steps[span.after][after.argmin(axis=-1)] - span.boundary
+    after = norm[..., around.after]
+    steps = around.steps[around.after][after.argmin(axis=-1)] - around.boundary
     return np.where(np.isfinite(after).all(axis=-1), steps, np.nan)
 
 
-def recovery(norm: FloatArray, span: Span) -> FloatArray:
+def recovery(norm: FloatArray, around: BoundaryWindow) -> FloatArray:
     """(norm at the end − minimum) / (norm before − minimum); NaN where the norm did not fall."""
-    after = norm[..., span.after]
+    after = norm[..., around.after]
     lowest = after.min(axis=-1)
-    return _ratio(after[..., -1] - lowest, norm_before(norm, span) - lowest)
+    return _ratio(after[..., -1] - lowest, norm_before(norm, around) - lowest)
 
 
-def recovery_step(norm: FloatArray, span: Span, share: float) -> FloatArray:
+def recovery_step(norm: FloatArray, around: BoundaryWindow, share: float) -> FloatArray:
     """Steps from the boundary until the norm, after its minimum, regains `share` of its fall.
 
     NaN where it did not fall; infinite where it does not get there by the end of the task.
     """
-    after, before = norm[..., span.after], norm_before(norm, span)
+    after, before = norm[..., around.after], norm_before(norm, around)
     lowest = after.min(axis=-1)
     goal = lowest + share * (before - lowest)
     reached = _since_minimum(after) & (after >= goal[..., None])
-    steps = span.steps[span.after][reached.argmax(axis=-1)] - span.boundary
+    steps = around.steps[around.after][reached.argmax(axis=-1)] - around.boundary
     steps = np.where(reached.any(axis=-1), steps, np.inf)
     return np.where(before > lowest, steps, np.nan)
 
 
-def norm_change_end(norm: FloatArray, span: Span) -> FloatArray:
+def norm_change_end(norm: FloatArray, around: BoundaryWindow) -> FloatArray:
     """(norm at the end of the task − norm before) / norm before."""
-    before = norm_before(norm, span)
-    return _ratio(norm[..., span.after][..., -1] - before, before)
+    before = norm_before(norm, around)
+    return _ratio(norm[..., around.after][..., -1] - before, before)
 
 
-def distance(from_boundary: FloatArray, span: Span) -> FloatArray:
+def distance(from_boundary: FloatArray, around: BoundaryWindow) -> FloatArray:
     """1 − CKA from the boundary's kernel at the last snapshot of the window.
 
     A next boundary is left out: the distance there is from itself.
     """
-    inside = span.early & ((span.steps < span.end) | span.ends_stream)
+    inside = around.early & ((around.steps < around.end) | around.ends_stream)
     if not inside.any():
         return np.full(from_boundary.shape[:-1], np.nan)
     return np.asarray(from_boundary[..., inside][..., -1])
 
 
-def deflection(shift: FloatArray, twin: FloatArray, span: Span) -> FloatArray:
+def deflection(shift: FloatArray, twin: FloatArray, around: BoundaryWindow) -> FloatArray:
     """Alignment of the shifted run minus the twin's, signed, at its largest size in the window."""
-    difference = (shift - twin)[..., span.early]
+    difference = (shift - twin)[..., around.early]
     largest = np.abs(difference).argmax(axis=-1)[..., None]
     return np.take_along_axis(difference, largest, axis=-1)[..., 0]
 

@@ -1,0 +1,85 @@
+"""Cells of a sweep, and whether its analysis can compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ntkscope.config.analyses import ANALYSES, TABLE, Analysis
+from ntkscope.config.sections import Experiment
+from ntkscope.config.specs import KernelSpec, RunSpec
+from ntkscope.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a sweep.
+
+    Attributes:
+        axes: the swept keys and their values here; `width` and `regime` are always among them.
+        run: the run at this point.
+        twin: the same without the shift; None where the experiment has no twins or no boundary.
+        kernel: the kernel taken of both.
+        facts: axis → what else is known of its value here: the role of a regime or variant (empty
+            where it has none); a variant's dataset, that dataset's title, and its model.
+    """
+
+    axes: dict[str, Any]
+    run: RunSpec
+    twin: RunSpec | None
+    kernel: KernelSpec
+    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def check_analysis(experiment: Experiment, cells: list[Cell], where: str) -> None:
+    """Refuse a sweep that the experiment's analysis cannot compare.
+
+    Raises:
+        ConfigError: no boundary, no twins, an axis that is missing or one too many.
+    """
+    name = experiment.analysis
+    if name == TABLE:
+        return
+    if not all(cell.run.boundaries for cell in cells):
+        raise ConfigError(
+            f"the analysis {name} needs a boundary, but the stream has one task",
+            where=f"{where}.stream",
+            remedy="use a stream of two tasks or more, or analysis: table",
+        )
+    if not experiment.twin:
+        raise ConfigError(
+            f"the analysis {name} compares every run with its twin, but twin is false",
+            where=f"{where}.twin",
+            remedy="set twin: true, or analysis: table",
+        )
+    _check_axes(ANALYSES[name], {axis for cell in cells for axis in cell.axes}, name, where)
+
+
+def _check_axes(declared: Analysis, axes: set[str], name: str, where: str) -> None:
+    known = {*declared.needs, *declared.may_have, "regime", "width"}
+    missing, extra = sorted({*declared.needs} - axes), sorted(axes - known)
+    if missing:
+        remedy = (
+            "name its parts under variants"
+            if missing == ["variant"]
+            else f"give {missing[0]} a list of values"
+        )
+        raise ConfigError(
+            f"the analysis {name} compares {', '.join(missing)}, which this experiment does not "
+            "sweep",
+            where=where,
+            remedy=f"{remedy}, or use analysis: table",
+        )
+    if extra:
+        raise ConfigError(
+            f"the analysis {name} sweeps {_say(known)}, not {', '.join(extra)}",
+            where=where,
+            remedy=f"give {extra[0]} one value, or use analysis: table",
+        )
+
+
+def _say(axes: set[str]) -> str:
+    """The axes in words, those of every analysis first."""
+    *most, last = ["regimes", "widths", *sorted(axes - {"regime", "width"})]
+    return f"{', '.join(most)} and {last}"

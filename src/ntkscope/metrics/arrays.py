@@ -1,0 +1,106 @@
+"""What a metric is given, as NumPy: arrays, torch tensors on any device, xarray's, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkscope.errors import NtkscopeError
+
+FloatArray = NDArray[np.float64]
+
+ASYMMETRY = 1e-2
+"""Of a kernel's largest element: what half precision may leave. Above, it is no kernel."""
+
+
+class MetricError(NtkscopeError, ValueError):
+    """Kernels, labels or steps that a metric is not defined for."""
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """Values as NumPy: of arrays, torch tensors (detached, from any device), xarray and lists."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = (values.double() if values.is_floating_point() else values).numpy()
+    return np.asarray(values)
+
+
+def as_kernels(kernel: Any, outputs: int = 1) -> FloatArray:
+    """Symmetric kernels (…, N·K, N·K), float64.
+
+    The last two axes are a kernel's. Xarray's are told by their names: `sample` and `sample2`
+    wherever they are, and a full NTK's `output` and `output2` go into its rows and columns.
+    A kernel that is not finite passes; its metrics are NaN.
+
+    Args:
+        kernel: of any real dtype; not copied where it is float64 already.
+        outputs: K of full NTKs; 1 for trace, pseudo and layer NTKs.
+
+    Raises:
+        MetricError: not square, empty, complex, not of K outputs a sample, or not symmetric, as a
+            kernel between two sets of samples is not.
+    """
+    values = as_array(_samples_last(kernel, outputs) if hasattr(kernel, "dims") else kernel)
+    if values.dtype.kind not in "fiub":
+        raise _error(f"its elements are {values.dtype}, not real numbers", "give it as float64")
+    if values.ndim < 2 or values.shape[-1] != values.shape[-2] or not values.shape[-1]:
+        remedy = "give (…, N, N); reshape a full NTK (N, K, N, K) to (N·K, N·K), with outputs=K"
+        raise _error(f"its shape {values.shape} is not that of square matrices", remedy)
+    if outputs < 1 or values.shape[-1] % outputs:
+        remedy = "give outputs=K for a full NTK of K outputs, and nothing for any other"
+        raise _error(f"{values.shape[-1]} rows are not {outputs} for each sample", remedy)
+    kernels = np.asarray(values, np.float64)
+    if not _symmetric(kernels):
+        raise _error(
+            "it is not symmetric: a kernel between two sets of samples has no such metric",
+            "give the kernel of one set of samples with itself",
+        )
+    return kernels
+
+
+def as_labels(labels: Any, samples: int) -> NDArray[Any]:
+    """Class labels (samples,), one value a class.
+
+    Raises:
+        MetricError: another number of them, one-hot or other targets, or NaN among them.
+    """
+    values = as_array(labels)
+    known = np.array_equal(values, values)  # NaN is not itself
+    if known and values.shape == (samples,):
+        return values
+    what = f"labels of shape {values.shape}" if known else "labels with NaN"
+    raise MetricError(
+        f"{what} for {samples} samples",
+        where="labels",
+        remedy="give one class a sample, (N,); of one-hot targets: targets.argmax(1)",
+    )
+
+
+def _error(what: str, remedy: str) -> MetricError:
+    return MetricError(f"this kernel cannot be measured: {what}", where="kernel", remedy=remedy)
+
+
+def _samples_last(kernel: Any, outputs: int) -> Any:
+    """An `xarray.DataArray` with its samples' axes last, and outputs within them."""
+    rows = [dim for dim in ("sample", "output") if f"{dim}2" in kernel.dims]
+    if not rows:
+        return kernel
+    ordered = kernel.transpose(..., *rows, *(f"{dim}2" for dim in rows)).values
+    if rows == ["sample"]:
+        return ordered
+    *batch, samples, found, _, _ = ordered.shape
+    if found != outputs:
+        raise _error(f"it is a full NTK of {found} outputs", f"give outputs={found}")
+    return ordered.reshape(*batch, samples * outputs, -1)
+
+
+def _symmetric(kernels: FloatArray) -> bool:
+    """Whether all that are finite are, up to rounding of the arithmetic that they come from."""
+    transposed = kernels.swapaxes(-1, -2)
+    if np.array_equal(kernels, transposed):
+        return True
+    with np.errstate(invalid="ignore"):  # ∞ − ∞
+        gap = np.abs(kernels - transposed).max(axis=(-2, -1))
+        return not np.any(gap > ASYMMETRY * np.abs(kernels).max(axis=(-2, -1)))

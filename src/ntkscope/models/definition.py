@@ -1,0 +1,90 @@
+"""What training and kernels need of a network, whether its layers are described or it is a module.
+
+A network's numbers are its trained parameters and its constants: buffers (a batch norm's running
+statistics) and parameters that do not require a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ntkscope.models.architecture import Architecture
+from ntkscope.models.initialise import initial_parameters
+from ntkscope.models.network import build_network
+
+
+class Build(Protocol):
+    """Makes the network of a seed, float32 on the CPU; seed None: any numbers."""
+
+    def __call__(self, seed: int | None = None) -> nn.Module:
+        """A new module."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A network of known input shape and number of outputs.
+
+    Attributes:
+        build: makes it; its inputs are [N, *shape], its outputs [N, outputs].
+        layers: its description, which many seeds at once and the infinite limit need; None where
+            there is only the module.
+    """
+
+    build: Build
+    layers: Architecture | None = None
+
+
+@dataclass(frozen=True)
+class Layered:
+    """Builds the network of a description."""
+
+    layers: Architecture
+
+    def __call__(self, seed: int | None = None) -> nn.Module:
+        """`build_network` of the layers."""
+        return build_network(self.layers, seed)
+
+
+def of_layers(layers: Architecture) -> Definition:
+    """The definition of a network by its layers."""
+    return Definition(Layered(layers), layers)
+
+
+def trained_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Name → parameter of those that require a gradient; a shared one has its first name."""
+    return {name: p for name, p in network.named_parameters() if p.requires_grad}
+
+
+def constants(network: nn.Module) -> dict[str, Tensor]:
+    """Name → buffer, or parameter that requires no gradient."""
+    frozen = {name: p.detach() for name, p in network.named_parameters() if not p.requires_grad}
+    return {**frozen, **dict(network.named_buffers())}
+
+
+def layer_names(network: nn.Module) -> list[str]:
+    """Names of the modules that have trained parameters of their own, in order."""
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in trained_parameters(network)))
+
+
+def initial_numbers(definition: Definition, seed: int) -> dict[str, Tensor]:
+    """Name → parameter or constant of a seed's network before training, on the CPU."""
+    if definition.layers is not None:
+        return initial_parameters(definition.layers, seed)
+    network = definition.build(seed)
+    return {n: value.detach() for n, value in _numbers(network).items()}
+
+
+def _numbers(network: nn.Module) -> dict[str, Tensor]:
+    return {**trained_parameters(network), **constants(network)}
+
+
+@torch.no_grad()
+def load_numbers(network: nn.Module, numbers: Mapping[str, Tensor]) -> None:
+    """Copy parameters and constants, by their names, into a network."""
+    for name, tensor in _numbers(network).items():
+        tensor.copy_(numbers[name])

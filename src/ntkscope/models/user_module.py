@@ -1,0 +1,108 @@
+"""A network of the user's own: a function `package.module:function` that returns a torch module.
+
+The function is the user's code and runs as it is, in the jobs that train or compute kernels; the
+folder that the workflow runs in is searched for it first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ntkscope.errors import ModelError
+
+_EXAMPLE = "def function(shape, outputs, **arguments): return torch.nn.Sequential(…)"
+
+
+@dataclass(frozen=True)
+class UserModule:
+    """Builds a module by the user's function, which is called as `f(shape, outputs, **arguments)`.
+
+    Attributes:
+        function: "package.module:function".
+        arguments: further arguments by name.
+        shape: of one input, without the batch: (channel, y, x) of images.
+        outputs: number of logits K.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+    shape: tuple[int, ...]
+    outputs: int
+
+    def __call__(self, seed: int | None = None) -> nn.Module:
+        """The module as the function returns it after `torch.manual_seed(seed)`.
+
+        Raises:
+            ModelError: there is no such function, it fails, or what it returns is not a module
+                from [N, *shape] to [N, K].
+        """
+        function = _find(self.function)
+        with torch.random.fork_rng(devices=[]):
+            if seed is not None:
+                torch.manual_seed(seed)
+            try:
+                network = function(self.shape, self.outputs, **self.arguments)
+            except Exception as error:
+                raise self._error(f"raises {_words(error)}") from error
+        return self._checked(network)
+
+    def _checked(self, network: Any) -> nn.Module:
+        if not isinstance(network, nn.Module):
+            raise self._error(f"returns {type(network).__name__}, not a torch.nn.Module")
+        if not any(p.requires_grad for p in network.parameters()):
+            raise self._error("returns a module without a parameter to train")
+        training, like = network.training, next(network.parameters())
+        try:
+            with torch.no_grad():
+                found = network.eval()(torch.zeros(2, *self.shape, dtype=like.dtype))
+        except Exception as error:
+            raise self._error(
+                f"returns a module that fails on inputs {[2, *self.shape]}: {_words(error)}"
+            ) from error
+        network.train(training)
+        shape = list(getattr(found, "shape", ()))
+        if shape != [2, self.outputs]:
+            raise self._error(
+                f"returns a module whose output for inputs {[2, *self.shape]} is {shape}, "
+                f"not {[2, self.outputs]}"
+            )
+        return network
+
+    def _error(self, what: str) -> ModelError:
+        return ModelError(
+            f"the model's function {what}",
+            where=self.function,
+            remedy=f"write it as {_EXAMPLE}, from [N, *shape] to [N, outputs]",
+        )
+
+
+def _find(name: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"the model's function cannot be imported: {_words(error)}",
+            where=name,
+            remedy="give it as package.module:function, of a module in the folder that the "
+            "workflow runs in, or installed",
+        ) from error
+    if not callable(found):
+        raise ModelError("this is no function", where=name, remedy=f"write it as {_EXAMPLE}")
+    function: Callable[..., Any] = found
+    return function
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

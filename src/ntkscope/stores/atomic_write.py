@@ -1,0 +1,75 @@
+"""Files and folders that appear whole or not at all: written beside their place, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
+    """A path beside `path` to write a file or folder to; it is moved to `path` at the end.
+
+    A file is on the disk before it is moved, and replaces one that is there. After an error
+    nothing is moved, and nothing stays.
+
+    Args:
+        path: the place; its folder is made.
+        shared: several processes may do this at once with the same folder: the first one's stays.
+
+    Raises:
+        OSError: `path` is a folder that is there already, and not shared.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unique = f"{uuid.uuid4().hex}-" if shared else ""
+    partial = path.with_name(
+        f"{_PREFIX}{unique}{path.name}"
+    )  # the suffix tells some writers a format
+    _remove(partial)
+    try:
+        yield partial
+        _move(partial, path, shared)
+    except BaseException:
+        _remove(partial)
+        raise
+
+
+def remove_partial_files(path: Path) -> None:
+    """Remove what writers of a store that were killed left in it and beside it: call it at the end.
+
+    Zarr writes `0.{uuid}.partial` and renames it to `0`: a kill between the two leaves it there.
+    """
+    for pattern in ("*.partial", f"{_PREFIX}*"):
+        for chunk in path.rglob(pattern):
+            chunk.unlink(missing_ok=True)
+    for store in path.parent.glob(f"{_PREFIX}*-{path.name}"):
+        shutil.rmtree(store, ignore_errors=True)
+
+
+_PREFIX = ".partial-"
+
+
+def _move(partial: Path, path: Path, shared: bool) -> None:
+    if partial.is_dir():
+        try:
+            partial.rename(path)
+        except OSError:
+            if not (shared and path.is_dir()):
+                raise
+            shutil.rmtree(partial)
+        return
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

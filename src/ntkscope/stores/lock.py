@@ -1,0 +1,172 @@
+"""One writer a folder: a lock whose owner may be on another host, and may be dead.
+
+Whether an owner lives is certain on its own host (process id and start time) and where SLURM knows
+its job; elsewhere a lock holds while its file is touched from time to time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ntkscope.errors import BusyError
+from ntkscope.runtime.logs import log
+
+STALE_SECONDS = 600.0
+"""A lock whose owner cannot be asked for is free after so long without a sign of life."""
+
+_LOOK_SECONDS = 5.0  # between two looks at a lock that is waited for
+_WRITING_SECONDS = 5.0  # that a lock file may be without content
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock file.
+
+    Args:
+        path: of the file, in the folder that it is for.
+    """
+
+    path: Path
+
+    def acquire(self) -> None:
+        """Take the lock; wait where the owner's death is likely and not known.
+
+        Raises:
+            BusyError: the owner lives.
+        """
+        mine, told, first = me(), False, None
+        while not self._create(mine):
+            owner, touched = self._read()
+            if touched is None:
+                continue
+            first = first or touched
+            alive = is_alive(owner, time.time() - touched)
+            if alive or (alive is None and touched > first):
+                raise BusyError(
+                    f"{_words(owner)} is already writing this output",
+                    where=self.path.parent,
+                    remedy=f"let it finish or end it; if it is surely dead, delete {self.path}",
+                )
+            if alive is None:
+                told = told or self._tell(owner, touched)
+                time.sleep(_LOOK_SECONDS)
+                continue
+            self.path.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Remove the lock, if it is this process's."""
+        if self.is_mine():
+            self.path.unlink(missing_ok=True)
+
+    def is_mine(self) -> bool:
+        """Whether this process has the lock."""
+        return self._read()[0] == me()
+
+    def touch(self) -> None:
+        """A sign of life."""
+        os.utime(self.path)
+
+    def _create(self, mine: dict[str, Any]) -> bool:
+        try:
+            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            return False
+        with os.fdopen(handle, "w") as file:
+            json.dump(mine, file)
+        return True
+
+    def _read(self) -> tuple[dict[str, Any], float | None]:
+        """The owner ({} where the file has no content yet), and its last sign of life."""
+        try:
+            touched = self.path.stat().st_mtime
+            return dict(json.loads(self.path.read_text())), touched
+        except FileNotFoundError:
+            return {}, None
+        except json.JSONDecodeError:
+            return {}, touched
+
+    def _tell(self, owner: dict[str, Any], touched: float) -> bool:
+        sign, end = (time.strftime("%H:%M:%S", time.localtime(t)) for t in (
+            touched, touched + STALE_SECONDS,
+        ))  # fmt: skip
+        log.info(
+            "waiting for %s, which has the lock %s: last sign of life %s, taken for dead at %s",
+            _words(owner),
+            self.path,
+            sign,
+            end,
+        )
+        return True
+
+
+def me() -> dict[str, Any]:
+    """This process, as a lock says it; with the SLURM job that it belongs to, if any."""
+    process = psutil.Process()
+    slurm = {
+        key: os.environ[name]
+        for key, name in (("slurm_job", "SLURM_JOB_ID"), ("slurm_restarts", "SLURM_RESTART_COUNT"))
+        if name in os.environ
+    }
+    host, started = socket.gethostname(), process.create_time()
+    return {"pid": process.pid, "host": host, "started": started, **slurm}
+
+
+def is_alive(owner: dict[str, Any], age: float) -> bool | None:
+    """Whether a lock's owner lives; None: nobody knows, it may.
+
+    Args:
+        owner: as of `me`.
+        age: seconds since its last sign of life.
+    """
+    if not owner:
+        return None if age < _WRITING_SECONDS else False
+    if owner.get("host") == socket.gethostname():
+        return _process_is_alive(owner)
+    if "slurm_job" in owner:
+        alive = _slurm_job_is_alive(owner)
+        if alive is not None:
+            return alive
+    return None if age < STALE_SECONDS else False
+
+
+def _process_is_alive(owner: dict[str, Any]) -> bool:
+    try:
+        return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) < 1.0)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _slurm_job_is_alive(owner: dict[str, Any]) -> bool | None:
+    """Whether SLURM runs the owner's job; None: no SLURM here, no answer, or it is ending."""
+    if owner["slurm_job"] == os.environ.get("SLURM_JOB_ID"):  # this very job, put back in the queue
+        restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
+        return None if owner.get("slurm_restarts", "0") == restarts else False
+    squeue = shutil.which("squeue")
+    if squeue is None:
+        return None
+    command = [squeue, "-h", "-o", "%T", "-j", str(owner["slurm_job"])]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if asked.returncode:
+        return False if "Invalid job id" in asked.stderr else None
+    states = set(asked.stdout.split())
+    if states & {"RUNNING", "SUSPENDED", "STOPPED"}:
+        return True
+    return None if "COMPLETING" in states else False
+
+
+def _words(owner: dict[str, Any]) -> str:
+    job = f" (SLURM job {owner['slurm_job']})" if "slurm_job" in owner else ""
+    return f"process {owner.get('pid')} on {owner.get('host')}{job}"
