@@ -36,7 +36,10 @@ class Kernel(Section):
 class Fits(Section):
     """How runs are compared with their twins."""
 
-    window: Positive = Field(20, description="Steps after the boundary for the deflection.")
+    window: Positive = Field(
+        20,
+        description="Steps that count as before a boundary, its own the last, and as just after.",
+    )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         0.95, description="Level of every interval over seeds."
     )
