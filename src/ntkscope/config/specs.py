@@ -119,6 +119,13 @@ class SnapshotSpec(Spec):
     log_spaced: int = 14
 
 
+class MethodSpec(Spec):
+    """How a stream is learnt: a file of training/methods, and how much of it (see there)."""
+
+    kind: str = "plain"
+    strength: float = 1.0
+
+
 class RunSpec(Spec):
     """One training configuration over a stream. Equal specs are trained once.
 
@@ -127,9 +134,12 @@ class RunSpec(Spec):
     `continues` says that a boundary follows the last task, so that its end is kept densely.
     """
 
+    later = frozenset({"method"})
+
     dataset: DatasetSpec
     tasks: tuple[Task, ...]
     continues: bool = False
+    method: MethodSpec = MethodSpec()
     model: ModelSpec
     optimizer: OptimizerSpec
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
