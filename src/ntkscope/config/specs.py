@@ -139,8 +139,8 @@ class SnapshotSpec(Spec):
 class MethodSpec(Spec):
     """How a stream is learnt: a file of training/methods, and how much of it (see there)."""
 
-    kind: str = "plain"
-    strength: float = 1.0
+    kind: str = _default(Training, "method")
+    strength: float = _default(Training, "method_strength")
 
 
 class RunSpec(Spec):

@@ -70,7 +70,8 @@ def train_task(
     with JobDirectory(state, identity) as place, repeatable(threads):
         images = load_images(images_path)
         shape = images.train.shape[1:]
-        definition = define(run.model, shape, len(images.classes))
+        tokens = images.train.dtype == np.int64
+        definition = define(run.model, shape, len(images.classes), tokens=tokens)
         sizes = stack_sizes(definition, shape, run.batch_size, len(run.seeds))
         record = provenance(run=spec, device=str(chosen), threads=threads, stacks=sizes)
         training, store = _start(run, definition, sizes, chosen, parent, place, record)

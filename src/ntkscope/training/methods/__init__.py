@@ -8,8 +8,8 @@ It may import what training may.
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
 
+from ntkscope.config.sections.training import learning_methods
 from ntkscope.config.specs import RunSpec
 from ntkscope.errors import ConfigError
 from ntkscope.training.methods.base import LearningMethod, TaskStart
@@ -21,8 +21,7 @@ def method_of(run: RunSpec, start: TaskStart) -> LearningMethod:
     Raises:
         ConfigError: there is none of this name.
     """
-    known = sorted(p.stem for p in Path(__file__).parent.glob("*.py"))
-    known = [name for name in known if name not in ("__init__", "base")]
+    known = learning_methods()
     if run.method.kind not in known:
         raise ConfigError(
             f"there is no way of learning called {run.method.kind!r}",
