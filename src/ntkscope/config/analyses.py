@@ -104,16 +104,23 @@ def _declaration(file: Path) -> dict[str, Any] | None:
     tree = ast.parse(text)
     about = (ast.get_docstring(tree) or "").partition("\n")[0]
     for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ANALYSIS":
-            try:
-                return {"about": about, **ast.literal_eval(node.value)}
-            except (ValueError, TypeError):
-                raise ConfigError(
-                    f"ANALYSIS is no literal: {ast.unparse(node.value)[:60]}",
-                    where=f"{file}:{node.lineno}",
-                    remedy="write a dict of plain texts, numbers and lists; it is read, not run",
-                ) from None
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(target, ast.Name) and target.id == "ANALYSIS":
+            return {"about": about, **_literal(node.value, f"{file}:{node.lineno}")}
     return None
+
+
+def _literal(value: ast.expr, where: str) -> dict[str, Any]:
+    try:
+        return dict(ast.literal_eval(value))
+    except (ValueError, TypeError):
+        raise ConfigError(
+            f"ANALYSIS is no literal: {ast.unparse(value)[:60]}",
+            where=where,
+            remedy="write a dict of plain texts, numbers and lists; it is read, not run",
+        ) from None
 
 
 def _checked(declared: dict[str, Any], file: Path) -> Analysis:

@@ -106,6 +106,7 @@ def test_an_unknown_figure_is_refused() -> None:
     ("text", "says"),
     [
         ("ANALYSIS = {'needs': sorted('ab')}", "is no literal"),
+        ("ANALYSIS: dict = {'needs': 3}", "needs: Input should be"),
         ("ANALYSIS = {'nedes': []}", "nedes: Extra inputs"),
         ("ANALYSIS = {'laws': [{'along': 'x'}]}", "laws.0.of"),
     ],
