@@ -2,7 +2,7 @@
 
 A table of kind `metrics` has dims (seed, snapshot[, layer][, seen][, rank]) with coords `seed`,
 `step`, `task`, `layer`, `seen`, `rank` (from 1), attributes `boundaries` (steps) and `dt` (steps),
-and the variables that `variables` describes:
+and the variables that `observers` measures, each with `long_name`, `units`, `definition`, `source`:
 
 * (seed, snapshot): spectral_norm, trace, effective_rank, participation_ratio; distance_from_start,
   distance_from_boundary, velocity, alignment, and these four with `_debiased` (not for a full NTK,
@@ -33,13 +33,36 @@ from numpy.typing import NDArray
 from ntkscope.config.memory_needs import BLOCK_BYTES, bytes_to_measure
 from ntkscope.errors import StoreError
 from ntkscope.metrics.failures import blank, earliest, first_step
-from ntkscope.metrics.followers import Curves, Follower, LayerKernels, WholeKernel
 from ntkscope.metrics.lineage import Lineage, open_lineage
+from ntkscope.metrics.observers import OBSERVERS, Curves, Stream, Variable
 from ntkscope.metrics.training_log import read_log
-from ntkscope.metrics.variables import attributes
 from ntkscope.runtime.logs import progress
 from ntkscope.stores import write_netcdf
 
+_LOGGED = {
+    name: Variable(
+        f"test {name}",
+        f"{what} on test images of each task seen",
+        source="training log",
+        dims=("seed", "snapshot", "seen"),
+    )
+    for name, what in (("loss", "mean loss"), ("accuracy", "accuracy"))
+}
+_FAILED = {
+    "diverged_step": Variable(
+        "first step diverged",
+        "first step that is not finite, −1 if none",
+        "step",
+        "training log, kernels",
+        ("seed",),
+    ),
+    "dead_step": Variable(
+        "first step dead",
+        "first step whose NTK is zero or constant, so that CKA is undefined; −1 if none",
+        "step",
+        dims=("seed",),
+    ),
+}
 _KEPT_ATTRS = ("kernel", "normalisation", "probe_digest", "precision")
 
 
@@ -106,16 +129,30 @@ def _seed_blocks(lineage: Lineage) -> Iterator[slice]:
 def _measure_block(
     lineage: Lineage, seeds: slice, boundaries: NDArray[np.int64], dt: int
 ) -> Curves:
-    count = len(lineage.seeds[seeds])
-    followers: list[Follower] = [WholeKernel(lineage, count, boundaries, dt)]
-    if lineage.layers:
-        followers.append(LayerKernels(lineage, count, boundaries, dt))
+    stream = _stream(lineage, len(lineage.seeds[seeds]), boundaries, dt)
+    observers = [make(stream) for make in OBSERVERS if make.array == "ntk" or stream.layers]
     snapshots = range(len(lineage.steps))
     for index in progress(snapshots, len(snapshots), "snapshots measured"):
-        for follower in followers:
-            follower.visit(index, lineage.read(follower.array, index, seeds))
-    curves = {name: curve for each in followers for name, curve in each.curves().items()}
+        for array in ("ntk", "layer_ntk") if stream.layers else ("ntk",):
+            kernel = lineage.read(array, index, seeds)
+            for observer in observers:
+                if observer.array == array:
+                    observer.update(index, kernel)
+    curves = {name: curve for each in observers for name, curve in each.curves().items()}
     return {name: np.moveaxis(curve, 0, 1) for name, curve in curves.items()}
+
+
+def _stream(lineage: Lineage, seeds: int, boundaries: NDArray[np.int64], dt: int) -> Stream:
+    return Stream(
+        steps=lineage.steps,
+        boundaries=boundaries,
+        dt=dt,
+        seeds=seeds,
+        layers=tuple(lineage.layers),
+        labels=lineage.labels,
+        outputs=lineage.outputs,
+        tolerance=8.0 * float(np.finfo(lineage.dtype).eps),
+    )
 
 
 def _assemble(lineage: Lineage, curves: Curves, log: xr.Dataset) -> xr.Dataset:
@@ -123,23 +160,15 @@ def _assemble(lineage: Lineage, curves: Curves, log: xr.Dataset) -> xr.Dataset:
     steps = lineage.steps
     diverged = earliest(log["diverged_step"].values, first_step(curves.pop("diverged"), steps))
     dead = first_step(blank(curves.pop("undefined"), diverged, steps) == 1, steps)
-    curves |= {name: log[name].values for name in ("loss", "accuracy")}
+    curves |= {name: log[name].values for name in _LOGGED}
+    values = {name: blank(curve, diverged, steps) for name, curve in curves.items()}
+    values |= {"diverged_step": diverged, "dead_step": dead}
+    known = _LOGGED | _FAILED | {k: v for each in OBSERVERS for k, v in each.metadata.items()}
     variables: dict[str, Any] = {
-        name: (_dims(name), blank(curve, diverged, steps), attributes(name))
-        for name, curve in curves.items()
+        name: (known[name].dims, value, known[name].attributes()) for name, value in values.items()
     }
-    for name, first in (("diverged_step", diverged), ("dead_step", dead)):
-        variables[name] = (("seed",), first, attributes(name))
     ranks = np.arange(1, 1 + curves["eigenvalues"].shape[-1])
     return xr.Dataset(variables, _coords(lineage, log, ranks))
-
-
-def _dims(name: str) -> tuple[str, ...]:
-    if name in ("loss", "accuracy"):
-        return ("seed", "snapshot", "seen")
-    if name in ("eigenvalues", "label_projection"):
-        return ("seed", "snapshot", "rank")
-    return ("seed", "snapshot", "layer") if name.startswith("layer_") else ("seed", "snapshot")
 
 
 def _coords(lineage: Lineage, log: xr.Dataset, ranks: NDArray[np.int64]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from ntkscope.metrics import (
     measure_kernels,
     spectrum,
 )
+from ntkscope.metrics.observers import OBSERVERS, Stream, Variable, observer, register_metric
 from ntkscope.stores import read_netcdf
 
 FIRST, SECOND = [0, 1, 4, 5], [6, 7, 10]
@@ -142,7 +143,27 @@ def test_the_table_describes_itself(measured: Make, stream: np.ndarray) -> None:
     assert np.atleast_1d(data.attrs["boundaries"]).tolist() == [5]
     assert (data.attrs["dt"], data.attrs["probe_digest"], data.attrs["samples"]) == (1, "abc", N)
     for variable in data.data_vars.values():
-        assert {"long_name", "units", "source"} <= set(variable.attrs)
+        assert {"long_name", "units", "definition", "source"} <= set(variable.attrs)
+        assert len(variable.attrs["long_name"]) <= 48  # the label of an axis
+
+
+def test_a_metric_is_one_registered_function(
+    measured: Make, stream: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer, "OBSERVERS", known := [*OBSERVERS])
+    monkeypatch.setattr(importlib.import_module("ntkscope.metrics.measure"), "OBSERVERS", known)
+    meaning = Variable("largest element", "max_ij Θ_ij", "1", "a test", ("seed", "snapshot"))
+
+    @register_metric(meaning)
+    def largest(kernel: np.ndarray, stream: Stream) -> np.ndarray:
+        return kernel.max(axis=(-2, -1))
+
+    whole = stream.sum(axis=1)
+    found = measured(whole)["largest"]
+    np.testing.assert_array_equal(found, whole.max(axis=(-2, -1)))
+    assert found.attrs == meaning.attributes()
+    with pytest.raises(ValueError, match="largest is measured already"):
+        register_metric(meaning)(largest)
 
 
 def test_the_log_is_joined_and_unseen_tasks_are_nan(measured: Make, stream: np.ndarray) -> None:

@@ -201,7 +201,7 @@ def test_no_samples():
 @pytest.mark.parametrize(
     ("layers", "shape", "message"),
     [
-        ((Flatten(), Dense("a", 4, 3), Activation("gelu"), Dense("b", 3, 1)), (1, 2, 2), "closed"),
+        ((Flatten(), Dense("a", 4, 3), Activation("step"), Dense("b", 3, 1)), (1, 2, 2), "no act"),
         ((Flatten(), Dense("a", 5, 1)), (1, 2, 2), "cannot take"),
         ((Flatten(), Conv("a", 1, 1)), (1, 2, 2), "cannot take"),
         ((Conv("a", 3, 1), Flatten(), Dense("b", 4, 1)), (1, 2, 2), "cannot take"),

@@ -21,7 +21,7 @@ from torch import nn
 import ntkscope
 from ntkscope.errors import ModelError, StoreError
 from ntkscope.identity import sources_digest
-from ntkscope.kernels import stage, take_kernels
+from ntkscope.kernels import snapshot_blocks, stage, take_kernels
 from ntkscope.ntk import KINDS, empirical_ntk, write_ntk
 from ntkscope.ntk.tiled import grid as grids
 from ntkscope.ntk.tiled.grid import largest_side, lay_out
@@ -284,13 +284,13 @@ def test_a_large_kernel_of_the_stage_is_the_same_to_rounding(
 
 @pytest.mark.parametrize("large", [False, True])
 def test_parts_of_the_stage_write_the_same_bytes(run, paths, tmp_path, large, monkeypatch, request):
-    monkeypatch.setattr(stage, "_block", lambda *_: 2)
+    monkeypatch.setattr(snapshot_blocks, "block_size", lambda *_: 2)
     if large:
         request.getfixturevalue("in_tiles")
     whole = content(taken(run.parent, KERNEL, paths, tmp_path / "whole"))
     parts, calls = [part_of(run.parent, paths, tmp_path, (i, 3)) for i in (2, 0, 1)], []
     for module, name in (
-        (stage, "stacked_ntk"),
+        (snapshot_blocks, "stacked_ntk"),
         (sys.modules[write_ntk.__module__], "write_tiles"),
     ):
         monkeypatch.setattr(module, name, lambda *a, **k: calls.append(a))

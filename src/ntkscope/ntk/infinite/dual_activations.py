@@ -1,4 +1,4 @@
-"""Closed forms of E[φ(u)φ(v)] and E[φ'(u)φ'(v)] for centred Gaussians u, v.
+"""Closed forms, and others, of E[φ(u)φ(v)] and E[φ'(u)φ'(v)] for centred Gaussians u, v.
 
 K is their covariance, q1 and q2 their variances. Elementwise; all tensors broadcast against K.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from ntkscope.errors import ModelError
+from ntkscope.models.activations import ACTIVATIONS
+from ntkscope.ntk.infinite import hermite
 
 Pair = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Through = Callable[[Pair, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
@@ -79,18 +81,22 @@ def _erf_same(q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 DUALS = {"relu": Dual(_relu_pair, _relu_same, flat_at_zero=True), "erf": Dual(_erf_pair, _erf_same)}
+"""Those with a closed form; every other of `ACTIVATIONS` is expanded (`hermite`), if smooth."""
 
 
+@cache
 def dual(kind: str) -> Dual:
-    """The closed form of an activation.
+    """The closed form of an activation, or its expansion.
 
     Raises:
-        ModelError: an activation that has none.
+        ModelError: an activation that is not known.
     """
-    if kind not in DUALS:
-        raise ModelError(
-            f"{kind} has no closed form of its infinite-width kernel",
-            where=f"activation {kind}",
-            remedy=f"use one of {', '.join(DUALS)}, or the empirical NTK of a wide network",
-        )
-    return DUALS[kind]
+    if kind in DUALS:
+        return DUALS[kind]
+    if kind in ACTIVATIONS:
+        return Dual(partial(hermite.pair, kind), partial(hermite.same, kind))
+    raise ModelError(
+        f"there is no activation {kind}",
+        where="the layers of an infinite-width kernel",
+        remedy=f"use one of {', '.join(ACTIVATIONS)}",
+    )

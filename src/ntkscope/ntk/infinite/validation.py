@@ -34,8 +34,8 @@ def check_layers(layers: Architecture, shape: tuple[int, ...]) -> None:
     """Follow a sample's shape through the layers.
 
     Raises:
-        ModelError: a layer that cannot take what comes before it, an activation without a closed
-            form, or an output that is not a vector.
+        ModelError: a layer that cannot take what comes before it, an unknown
+            activation, or an output that is not a vector.
     """
     for layer in layers:
         found = _after(layer, shape)

@@ -57,7 +57,7 @@ class Tracker:
         self._boundary: FloatArray | None = None
         self._waiting: dict[int, tuple[int, FloatArray]] = {}
 
-    def visit(self, index: int, kernel: NDArray[Any]) -> None:
+    def update(self, index: int, kernel: NDArray[Any]) -> None:
         """Take in the kernels (*batch, M, M) of snapshot `index`; indices must come in order."""
         direction = direction_of(kernel, *self._form)
         if self._start is None:

@@ -1,0 +1,130 @@
+"""What a metric of a run is: an observer of its stream of kernels, and what its curves mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Curves = dict[str, NDArray[Any]]
+Name = Literal["ntk", "layer_ntk"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a variable of a table of metrics is.
+
+    Attributes:
+        long_name: a few words, the label of an axis.
+        definition: formula or sentence, with where it is NaN.
+        units: "1" where it has none.
+        source: the paper, or `definition`.
+        dims: `seed` and `snapshot`, then the curve's own.
+    """
+
+    long_name: str
+    definition: str
+    units: str = "1"
+    source: str = "definition"
+    dims: tuple[str, ...] = ("seed", "snapshot")
+
+    def attributes(self) -> dict[str, str]:
+        """For NetCDF."""
+        names = ("long_name", "units", "definition", "source")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What an observer knows of a run before its kernels come.
+
+    Attributes:
+        steps: (snapshot,), strictly increasing.
+        boundaries: steps at which one task ends and the next begins.
+        dt: steps behind a velocity.
+        seeds: how many are measured together.
+        layers: names of the layer NTKs; none where they were not kept.
+        labels: (sample,), of the probe.
+        outputs: K of a full NTK, else 1.
+        tolerance: what is rounding, relative to a kernel, in the precision it was computed in.
+    """
+
+    steps: NDArray[np.int64]
+    boundaries: NDArray[np.int64]
+    dt: int
+    seeds: int
+    layers: tuple[str, ...]
+    labels: NDArray[np.int64]
+    outputs: int
+    tolerance: float
+
+
+class KernelObserver(ABC):
+    """Reads one array of the kernel stores, snapshot by snapshot, and makes curves of it.
+
+    Attributes:
+        array: `ntk`, (seed, M, M) a snapshot, or `layer_ntk`, (seed, layer, M, M).
+        metadata: name → meaning of each curve that it may give.
+    """
+
+    array: ClassVar[Name] = "ntk"
+    metadata: ClassVar[dict[str, Variable]]
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    @abstractmethod
+    def update(self, index: int, kernel: NDArray[np.float64]) -> None:
+        """Take in snapshot `index`; they come in order."""
+
+    @abstractmethod
+    def curves(self) -> Curves:
+        """Name → (snapshot, seed, …), when all snapshots were seen."""
+
+
+OBSERVERS: list[type[KernelObserver]] = []
+"""In the order of the table."""
+
+
+def register(observer: type[KernelObserver]) -> type[KernelObserver]:
+    """Have an observer measure every run. Two variables of one name are a mistake."""
+    taken = {name for other in OBSERVERS for name in other.metadata} & set(observer.metadata)
+    if taken:
+        raise ValueError(f"{observer.__name__}: {', '.join(sorted(taken))} is measured already")
+    OBSERVERS.append(observer)
+    return observer
+
+
+Pointwise = Callable[[NDArray[np.float64], Stream], NDArray[Any]]
+
+
+def register_metric(variable: Variable, array: Name = "ntk") -> Callable[[Pointwise], Pointwise]:
+    """Have a function of one snapshot measure every run, under its own name.
+
+    The function takes (seed, M, M), or (seed, layer, M, M) of `layer_ntk`, and the stream; it gives
+    (seed, …) as `variable.dims` says.
+    """
+
+    def decorate(function: Pointwise) -> Pointwise:
+        class _Observer(KernelObserver):
+            metadata: ClassVar[dict[str, Variable]] = {function.__name__: variable}
+
+            def __init__(self, stream: Stream) -> None:
+                super().__init__(stream)
+                self._values: list[NDArray[Any]] = []
+
+            def update(self, index: int, kernel: NDArray[np.float64]) -> None:
+                self._values.append(function(kernel, self.stream))
+
+            def curves(self) -> Curves:
+                return {function.__name__: np.stack(self._values)}
+
+        _Observer.array = array
+        register(_Observer)
+        return function
+
+    return decorate

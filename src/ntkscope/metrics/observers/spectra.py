@@ -1,0 +1,60 @@
+"""Size and spectrum of the NTK, and what its largest eigenvectors see of the labels."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkscope.metrics.alignment import label_projection
+from ntkscope.metrics.observers.observer import (
+    Curves,
+    KernelObserver,
+    Stream,
+    Variable,
+    register,
+)
+from ntkscope.metrics.spectrum import spectrum
+
+_RANKED = ("seed", "snapshot", "rank")
+
+
+@register
+class Spectra(KernelObserver):
+    """`spectrum` of each snapshot, with eigenvectors told by their `label_projection`."""
+
+    metadata: ClassVar[dict[str, Variable]] = {
+        "spectral_norm": Variable("NTK spectral norm", "largest eigenvalue λ_max of the NTK"),
+        "trace": Variable("NTK trace", "trace of the NTK"),
+        "effective_rank": Variable(
+            "NTK effective rank",
+            "exp of the entropy of the eigenvalues",
+            source="Roy & Vetterli 2007, eq. 3",
+        ),
+        "participation_ratio": Variable("NTK participation ratio", "(tr Θ)² / ‖Θ‖²"),
+        "eigenvalues": Variable(
+            "NTK eigenvalues", "largest eigenvalues λ_i of the NTK, not centred", dims=_RANKED
+        ),
+        "label_projection": Variable(
+            "label projection",
+            "u_iᵀ YYᵀ u_i / tr YYᵀ, u_i the eigenvector of λ_i, not centred; NaN where λ_i is 0",
+            dims=_RANKED,
+        ),
+    }
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        self._spectra: list[Curves] = []
+
+    def update(self, index: int, kernel: NDArray[np.float64]) -> None:
+        """Take in (seed, M, M)."""
+        found = spectrum(kernel, self.stream.tolerance)._asdict()
+        vectors = found.pop("eigenvectors")
+        labels, outputs = self.stream.labels, self.stream.outputs
+        found["label_projection"] = label_projection(vectors, labels, outputs)
+        self._spectra.append(found)
+
+    def curves(self) -> Curves:
+        """Name → (snapshot, seed[, rank])."""
+        return {name: np.stack([each[name] for each in self._spectra]) for name in self._spectra[0]}
