@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ntkscope.config.datasets import facts_of, source_of
+from ntkscope.config.datasets import facts_of, title_of
 from ntkscope.config.diagnostics.nearest import did_you_mean
+from ntkscope.config.networks import ARGUMENT, model_spec, say_point, size_of
 from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Section
 from ntkscope.config.specs import (
     DatasetSpec,
     KernelSpec,
-    ModelSpec,
+    MethodSpec,
     OptimizerSpec,
     RunSpec,
     SnapshotSpec,
@@ -22,14 +23,9 @@ from ntkscope.config.specs import (
 )
 from ntkscope.config.streams import Point, tasks_of
 from ntkscope.config.sweep_checks import Cell, check_analysis
-from ntkscope.config.user_code import function_digest
 from ntkscope.config.variants import by_variant
 from ntkscope.errors import ConfigError
 from ntkscope.identity import digest
-
-_MYRTLE_POOLINGS = 3
-_DEPTH = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
-_ARGUMENT = "arguments."
 
 
 def expand(config: Config, name: str) -> list[Cell]:
@@ -62,7 +58,7 @@ def _facts(config: Config, dataset: Dataset, name: str, cell: Cell) -> dict[str,
     variant, model = config.experiments[name].variants[cell.axes["variant"]], cell.run.model
     about = {
         "dataset": cell.run.dataset.name,
-        "title": source_of(dataset).title,
+        "title": title_of(dataset),
         "model": model.function.rpartition(":")[2] if model.function else model.kind,
     }
     return {**found, "variant": {"role": variant.role or "", **about}}
@@ -125,12 +121,12 @@ def _points(section: Section) -> Iterator[Point]:
     Arguments of a user's own network are keys `arguments.NAME`, and axes by their names alone.
     """
     values = {key: getattr(section, key) for key in type(section).model_fields}
-    own = {f"{_ARGUMENT}{name}": given for name, given in values.pop("arguments", {}).items()}
+    own = {f"{ARGUMENT}{name}": given for name, given in values.pop("arguments", {}).items()}
     lists = {key: value for key, value in {**values, **own}.items() if isinstance(value, list)}
     swept = [key for key, value in lists.items() if len(value) > 1]
     for combination in itertools.product(*lists.values()):
         point = {**values, **dict(zip(lists, combination, strict=True))}
-        yield {**point, "_axes": {key.removeprefix(_ARGUMENT): point[key] for key in swept}}
+        yield {**point, "_axes": {key.removeprefix(ARGUMENT): point[key] for key in swept}}
 
 
 def _regimes(config: Config, experiment: Experiment, where: str) -> Iterator[Point]:
@@ -162,15 +158,16 @@ def _cell(
     except ValueError as error:
         raise ConfigError(
             f"this stream is impossible: {error}",
-            where=f"{where}.stream ({_say(stream)})",
+            where=f"{where}.stream ({say_point(stream)})",
             remedy=f"use at most {facts.classes} classes in all, or another dataset",
         ) from None
     _check_batch(config, training, tasks[0].classes, where)
-    width = _size(model, "width", where)
+    width = size_of(model, "width", where)
     run = RunSpec(
         dataset=_dataset_spec(config.dataset),
         tasks=tasks,
-        model=_model(config, regime, model, where),
+        method=_method(training, where),
+        model=model_spec(config.dataset, regime, model, where),
         optimizer=_optimizer(regime, training, width, where),
         loss=training["loss"],
         batch_size=training["batch_size"],
@@ -199,84 +196,6 @@ def _refuse_two_axes(axes: dict[str, Any], point: Point, where: str) -> None:
         )
 
 
-def _size(model: Point, name: str, where: str) -> int:
-    """Width or depth; of a user's own network its argument of that name, or 1."""
-    size = model.get(name, model.get(f"{_ARGUMENT}{name}", 1))
-    if type(size) is not int or size < 1:
-        raise ConfigError(
-            f"the argument {name} = {size!r} is no size",
-            where=f"{where}.model.arguments.{name}",
-            remedy="give a whole number ≥ 1, or call the argument by another name",
-        )
-    return size
-
-
-def _own_model(regime: Point, model: Point, where: str) -> ModelSpec:
-    """A user's own network, by the function that builds it."""
-    place = f"{where}.model.function"
-    for key, value in (("parametrisation", "ntk"), ("scaling", "inverse_width")):
-        if regime[key] == value and (key, f"{_ARGUMENT}width" in model) != ("scaling", True):
-            raise ConfigError(
-                f"the regime {regime['_axes']['regime']} has {key}: {value}, which a network of "
-                "kind: module does not know",
-                where=f"{where}.regimes",
-                remedy="use parametrisation: standard and scaling: fixed (an argument called "
-                "width lets the rate follow it)",
-            )
-    return ModelSpec(
-        kind="module",
-        depth=_size(model, "depth", where),
-        width=_size(model, "width", where),
-        function=model["function"],
-        arguments={
-            key.removeprefix(_ARGUMENT): value
-            for key, value in model.items()
-            if key.startswith(_ARGUMENT)
-        },
-        source_digest=function_digest(model["function"], place),
-    )
-
-
-def _model(config: Config, regime: Point, model: Point, where: str) -> ModelSpec:
-    kind = model["kind"]
-    if kind == "module":
-        return _own_model(regime, model, where)
-    _check_samples(config.dataset, kind, model, where)
-    ntk = regime["parametrisation"] == "ntk"
-    return ModelSpec(
-        kind=kind,
-        depth=model.get("depth", _DEPTH.get(kind)),
-        width=model["width"],
-        activation=model["activation"],
-        bias=model["bias"],
-        parametrisation=regime["parametrisation"],
-        weight_std=regime["weight_std"] if ntk else None,
-        bias_std=regime["bias_std"] if ntk else None,
-    )
-
-
-def _check_samples(dataset: Dataset, kind: str, model: Point, where: str) -> None:
-    """Refuse a network that cannot be given the samples of a dataset."""
-    facts, place = facts_of(dataset), f"{where}.model ({_say(model)})"
-    if facts.dtype == "int64" or (kind != "mlp" and len(facts.shape) != 3):
-        what = "tokens" if facts.dtype == "int64" else "vectors"
-        others = "" if facts.dtype == "int64" else "an mlp or "
-        raise ConfigError(
-            f"{kind} cannot be given {what}, which the samples of {dataset.known_as} are",
-            where=place,
-            remedy=f"use {others}a network of kind: module",
-        )
-    poolings = {"mlp": 0, "cnn": model.get("depth", 0)}.get(kind, _MYRTLE_POOLINGS)
-    side = min(facts.shape[:2])
-    if side < 2**poolings:
-        raise ConfigError(
-            f"{kind} halves the image {poolings} times, but {dataset.known_as}'s images "
-            f"are {side} pixels wide",
-            where=place,
-            remedy="use a shallower network, an mlp, or a dataset of larger images",
-        )
-
-
 def _optimizer(regime: Point, training: Point, width: int, where: str) -> OptimizerSpec:
     if training["optimizer"] == "adam" and training["momentum"]:
         raise ConfigError(
@@ -292,6 +211,17 @@ def _optimizer(regime: Point, training: Point, width: int, where: str) -> Optimi
         weight_decay=training["weight_decay"],
         schedule=training["schedule"],
     )
+
+
+def _method(training: Point, where: str) -> MethodSpec:
+    kind, strength = training["method"], training["method_strength"]
+    if kind == "replay" and strength > 1:
+        raise ConfigError(
+            f"method_strength = {strength} is the share of a batch that is replayed",
+            where=f"{where}.training.method_strength",
+            remedy="use a number from 0 to 1",
+        )
+    return MethodSpec(kind=kind) if kind == "plain" else MethodSpec(kind=kind, strength=strength)
 
 
 def _sampling(training: Point, tasks: tuple[Task, ...], where: str) -> Any:
@@ -367,7 +297,3 @@ def _file_digest(file: str | None) -> str | None:
         return None
     path = Path(file)
     return digest(path.read_text(encoding="utf-8").split() if path.exists() else file)
-
-
-def _say(point: Point) -> str:
-    return ", ".join(f"{key}={value}" for key, value in point.items() if not key.startswith("_"))
