@@ -26,7 +26,6 @@ from ntkscope.models import Architecture, parameter_shapes
 from ntkscope.ntk.empirical.stacked import stacked_ntk
 from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import progress
-from ntkscope.runtime.precision import float32_products
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, JobDirectory, ZarrStore
 
@@ -94,7 +93,7 @@ def take_kernels(
         parts: how many parts were taken before, for the store's attributes.
     """
     began = time.monotonic()
-    with repeatable(threads), float32_products(tf32=False):
+    with repeatable(threads):
         asked = _ask(
             run, kernel, images_path, snapshots_path, stage, choose_device(device), threads, memory
         )
@@ -130,7 +129,7 @@ def take_part(
         run, kernel, images_path, snapshots_path, state, stage, device, threads, memory: as in
             `take_kernels`.
     """
-    with repeatable(threads), float32_products(tf32=False):
+    with repeatable(threads):
         asked = _ask(
             run, kernel, images_path, snapshots_path, stage, choose_device(device), threads, memory
         )

@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from ntkscope.errors import ModelError
-from ntkscope.runtime.allocation import keep_freed_memory
+from ntkscope.runtime.allocation import retain_freed_memory
 
 _UNITS = {"": 1, "b": 1} | {
     f"{prefix}{suffix}": base**power
@@ -60,7 +60,7 @@ def reuse_freed_memory() -> None:
 
     Page faults were more than half of the time of infinite kernels.
     """
-    keep_freed_memory(_KEPT // 4, _KEPT)
+    retain_freed_memory(_KEPT // 4, _KEPT)
 
 
 def parse_bytes(memory: int | str) -> int:

@@ -21,8 +21,8 @@ from ntkscope.ntk.tiled.fingerprint import inputs_digest, model_digest
 from ntkscope.ntk.tiled.grid import Grid
 from ntkscope.ntk.tiled.store_layout import kernel_arrays
 from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, write_tiles
+from ntkscope.runtime.device import float32_products
 from ntkscope.runtime.logs import progress
-from ntkscope.runtime.precision import float32_products
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, ZarrStore, remove_partial_files
 
