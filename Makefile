@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-bench
 FAST := not slow and not cluster and not gpu
-SNAKEFILES := Snakefile rules
+SNAKEFILES := Snakefile workflow/Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help

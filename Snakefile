@@ -1,10 +1,16 @@
 # ntkscope: the door. `snakemake --cores 8 figures/reactivation.pdf`
+# Another workflow comes in through workflow/Snakefile, with `module:`.
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.20")
 
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+OWN = Path("config/config.yaml").exists() and not IS_MODULE
 
-configfile: "config/config.yaml"
+
+configfile: "config/config.yaml" if OWN else workflow.source_path("config/config.yaml")
 
 
 report: "workflow/report/workflow.rst"
@@ -19,13 +25,19 @@ include: "rules/fits.smk"
 include: "rules/figures.smk"
 
 
+localrules:
+    all,
+    reactivation_paper,
+    write_findings,
+
+
 rule all:
     """Every figure of this configuration, its findings, and the tables of what has no figure."""
     default_target: True
     input:
         rules.write_findings.output if DRAWN else [],
         [file for name in DRAWN for file in figures_of(name)],
-        [f"{EXPERIMENTS}/{name}/table.csv" for name in TABLES],
+        [f"<experiments>/{name}/table.csv" for name in TABLES],
 
 
 rule reactivation_paper:

@@ -4,22 +4,20 @@
 rule prepare_data:
     """Read a dataset from its source, check it, and write it as one Zarr store."""
     output:
-        directory("results/data/{dataset}.zarr"),
+        directory("<results>/data/{dataset}.zarr"),
     log:
-        "logs/prepare_data/{dataset}.log",
+        "<logs>/prepare_data/{dataset}.log",
     benchmark:
-        "results/benchmarks/prepare_data/{dataset}.tsv"
-    retries: 1
+        "<benchmarks>/prepare_data/{dataset}.tsv"
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
-        spec=lambda wildcards: next(
-            plain(run.dataset) for run in RUNS.values() if run.dataset.id == wildcards.dataset
-        ),
-        state="results/.state/data/{dataset}",
-        stage=stage_digest("data"),
+        spec=lambda wildcards: plain(known(DATASETS, wildcards.dataset, "dataset")),
+        source=lambda wildcards, output: plain(SOURCES[wildcards.dataset]),
+        state=state_of,
+        code=code_of("prepare_data", "data"),
     script:
         "../scripts/prepare_data.py"

@@ -1,47 +1,59 @@
 # figures: an experiment's metrics and fits → figures/{experiment}.pdf, .png and its caption, .rst
 #          what of the network moves         → figures/{experiment}_mechanism.pdf, .png, .rst
 
+from snakemake.io import sourcecache_entry
 
 LABELS = {name: regime.label or name for name, regime in CONFIG.regimes.items()}
-SHOWN = {"caption": "../workflow/report/figure.rst", "category": "Figures"}
+
+
+def shown(figure, kind):
+    """How the report shows a file of a figure."""
+    return {
+        "caption": "../workflow/report/figure.rst",
+        "category": "Figures",
+        "labels": {"experiment": "{experiment}", "figure": figure, "file": kind},
+    }
+
+
+def template_of(analysis):
+    """The caption's template, recorded among a figure's inputs by its place in the workflow."""
+    file = workflow.source_path(f"../workflow/report/{analysis}.rst")
+    return sourcecache_entry(str(file), f"workflow/report/{analysis}.rst")
+
+
+def drawn_by(analysis):
+    """The code behind a figure, and its caption's template: text counts, not its time stamp."""
+    template = Path(template_of(analysis)).read_text(encoding="utf-8")
+    return digest([code_of("draw", "figures"), template])
 
 
 rule draw:
     """Draw an experiment's figure; drawn again it is the same to the byte."""
     input:
-        metrics=f"{EXPERIMENTS}/{{experiment}}/metrics.nc",
-        fits=f"{EXPERIMENTS}/{{experiment}}/fits.nc",
-        template=lambda wildcards: "workflow/report/{}.rst".format(
-            CONFIG.experiments[wildcards.experiment].analysis
+        metrics="<experiments>/{experiment}/metrics.nc",
+        fits="<experiments>/{experiment}/fits.nc",
+        template=ancient(
+            lambda wildcards: template_of(CONFIG.experiments[wildcards.experiment].analysis)
         ),
     output:
-        pdf=report(
-            f"{FIGURES}/{{experiment}}.pdf",
-            labels={"experiment": "{experiment}", "figure": "effects", "file": "PDF"},
-            **SHOWN,
-        ),
-        png=report(
-            f"{FIGURES}/{{experiment}}.png",
-            labels={"experiment": "{experiment}", "figure": "effects", "file": "PNG"},
-            **SHOWN,
-        ),
-        caption=f"{FIGURES}/{{experiment}}.rst",
+        pdf=report("<figures>/<preset>{experiment}.pdf", **shown("effects", "PDF")),
+        png=report("<figures>/<preset>{experiment}.png", **shown("effects", "PNG")),
+        caption="<figures>/<preset>{experiment}.rst",
     log:
-        f"logs/draw/{PRESET}{{experiment}}.log",
+        "<logs>/draw/<preset>{experiment}.log",
     benchmark:
-        f"results/benchmarks/draw/{PRESET}{{experiment}}.tsv"
-    retries: 1
+        "<benchmarks>/draw/<preset>{experiment}.tsv"
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=grows(2000),
+        runtime=grows(15),
     params:
-        analysis=lambda wildcards: CONFIG.experiments[wildcards.experiment].analysis,
-        style=lambda wildcards: plain(CONFIG.experiments[wildcards.experiment].figure),
-        labels=LABELS,
         figure="effects",
-        stage=stage_digest("figures"),
+        analysis=experiment_at("analysis"),
+        style=experiment_at("figure"),
+        labels=LABELS,
+        code=lambda wildcards: drawn_by(CONFIG.experiments[wildcards.experiment].analysis),
     script:
         "../scripts/draw.py"
 
@@ -49,28 +61,17 @@ rule draw:
 use rule draw as draw_mechanism with:
     # Which layers and eigenvectors move in an experiment, and what is forgotten.
     input:
-        metrics=f"{EXPERIMENTS}/{{experiment}}/metrics.nc",
-        fits=f"{EXPERIMENTS}/{{experiment}}/fits.nc",
-        template="workflow/report/mechanism.rst",
+        metrics="<experiments>/{experiment}/metrics.nc",
+        fits="<experiments>/{experiment}/fits.nc",
+        template=ancient(template_of("mechanism")),
     output:
-        pdf=report(
-            f"{FIGURES}/{{experiment}}_mechanism.pdf",
-            labels={"experiment": "{experiment}", "figure": "mechanism", "file": "PDF"},
-            **SHOWN,
-        ),
-        png=report(
-            f"{FIGURES}/{{experiment}}_mechanism.png",
-            labels={"experiment": "{experiment}", "figure": "mechanism", "file": "PNG"},
-            **SHOWN,
-        ),
-        caption=f"{FIGURES}/{{experiment}}_mechanism.rst",
+        pdf=report("<figures>/<preset>{experiment}_mechanism.pdf", **shown("mechanism", "PDF")),
+        png=report("<figures>/<preset>{experiment}_mechanism.png", **shown("mechanism", "PNG")),
+        caption="<figures>/<preset>{experiment}_mechanism.rst",
     log:
-        f"logs/draw_mechanism/{PRESET}{{experiment}}.log",
+        "<logs>/draw_mechanism/<preset>{experiment}.log",
     benchmark:
-        f"results/benchmarks/draw_mechanism/{PRESET}{{experiment}}.tsv"
+        "<benchmarks>/draw_mechanism/<preset>{experiment}.tsv"
     params:
-        analysis=lambda wildcards: CONFIG.experiments[wildcards.experiment].analysis,
-        style=lambda wildcards: plain(CONFIG.experiments[wildcards.experiment].figure),
-        labels=LABELS,
         figure="mechanism",
-        stage=stage_digest("figures"),
+        code=drawn_by("mechanism"),

@@ -4,27 +4,26 @@
 rule fit_experiment:
     """Compare every run with its twin, with intervals over seeds, and fit laws over the sweep."""
     input:
-        metrics=f"{EXPERIMENTS}/{{experiment}}/metrics.nc",
+        metrics="<experiments>/{experiment}/metrics.nc",
     output:
-        fits=f"{EXPERIMENTS}/{{experiment}}/fits.nc",
-        table=f"{EXPERIMENTS}/{{experiment}}/table.csv",
+        fits="<experiments>/{experiment}/fits.nc",
+        table="<experiments>/{experiment}/table.csv",
     log:
-        f"logs/fit_experiment/{PRESET}{{experiment}}.log",
+        "<logs>/fit_experiment/<preset>{experiment}.log",
     benchmark:
-        f"results/benchmarks/fit_experiment/{PRESET}{{experiment}}.tsv"
-    retries: 1
+        "<benchmarks>/fit_experiment/<preset>{experiment}.tsv"
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
-        window=lambda wildcards: CONFIG.experiments[wildcards.experiment].fits.window,
-        confidence=lambda wildcards: CONFIG.experiments[wildcards.experiment].fits.confidence,
-        analysis=lambda wildcards: CONFIG.experiments[wildcards.experiment].analysis,
+        window=experiment_at("fits/window"),
+        confidence=experiment_at("fits/confidence"),
+        analysis=experiment_at("analysis"),
         asked=lambda wildcards: plain(ANALYSES[CONFIG.experiments[wildcards.experiment].analysis]),
         classes=lambda wildcards: len(CELLS[wildcards.experiment][0].run.tasks[0].classes),
-        stage=stage_digest("fits"),
+        code=code_of("fit_experiment", "fits"),
     script:
         "../scripts/fit_experiment.py"
 
@@ -32,30 +31,30 @@ rule fit_experiment:
 rule write_findings:
     """Judge every claim of the paper, and our own, by the fits of all experiments."""
     input:
-        fits=[f"{EXPERIMENTS}/{name}/fits.nc" for name in DRAWN],
+        fits=[f"<experiments>/{name}/fits.nc" for name in DRAWN],
     output:
         csv=report(
-            f"results/{PRESET}findings.csv",
+            "<results>/<preset>findings.csv",
             caption="../workflow/report/findings.rst",
             category="Findings",
             labels={"table": "verdicts on the paper's claims"},
         ),
-        markdown=f"results/{PRESET}findings.md",
-        tex=f"results/{PRESET}findings.tex",
+        markdown="<results>/<preset>findings.md",
+        tex="<results>/<preset>findings.tex",
     log:
-        f"logs/write_findings/{PRESET}findings.log",
+        "<logs>/write_findings/<preset>findings.log",
     benchmark:
-        f"results/benchmarks/write_findings/{PRESET}findings.tsv"
-    retries: 1
+        "<benchmarks>/write_findings/<preset>findings.tsv"
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=grows(2000),
+        runtime=grows(15),
     params:
         experiments=DRAWN,
-        figures=FIGURES,
+        figures=lambda wildcards, output: str(Path(rules.draw.output.pdf).parent),
         confidence=max((CONFIG.experiments[n].fits.confidence for n in DRAWN), default=0.95),
-        stage=stage_digest("fits", "ntkscope.fits.findings"),
+        seeds=len(CONFIG.seeds),
+        code=code_of("write_findings", "fits", "ntkscope.fits.findings"),
     script:
         "../scripts/write_findings.py"

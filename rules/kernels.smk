@@ -1,61 +1,53 @@
 # kernels: images, snapshots → results/runs/{run}/kernels-{kernel}.zarr (NTK of every snapshot)
 #
-# With resources.kernel_jobs above 1, so many part jobs first fill one store beside each other, each
-# its own chunks; take_kernels then finds it, sees that nothing is missing, and moves it to its place.
+# With resources.kernel_jobs above 1, so many part jobs first fill a store each, beside each other;
+# take_kernels then joins them. The kernels are the same to the byte, however many jobs made them.
 
 
-rule take_kernels_part:
-    """Take every n-th block of snapshots (of a large kernel: every n-th tile), beside the others."""
-    input:
-        images=lambda wildcards: images_of(run_at(wildcards)),
-        snapshots="results/runs/{run}/snapshots.zarr",
-    output:
-        temp(touch("results/.state/runs/{run}/kernels-{kernel}-part{part}of{parts}")),
-    log:
-        "logs/take_kernels_part/{run}/{kernel}-part{part}of{parts}.log",
-    benchmark:
-        "results/benchmarks/take_kernels_part/{run}/{kernel}-part{part}of{parts}.tsv"
-    retries: 1
-    conda:
-        "../environment.yml"
-    threads: CONFIG.resources.threads
-    resources:
-        mem_mb=CONFIG.resources.mem_mb,
-        runtime=CONFIG.resources.runtime_minutes,
-        gpu=CONFIG.resources.gpu,
-    params:
-        run=lambda wildcards: plain(run_at(wildcards)),
-        kernel=lambda wildcards: plain(known(KERNELS, wildcards.kernel, "kernel")),
-        state="results/.state/runs/{run}/kernels-{kernel}",
-        stage=stage_digest("kernels"),
-    script:
-        "../scripts/take_kernels_part.py"
+scattergather:
+    kernels=CONFIG.resources.kernel_jobs,
+
+
+PART = "<runs>/{run}/kernels-{kernel}.parts/{scatteritem}.zarr"
 
 
 rule take_kernels:
     """Take the exact NTK of every snapshot of a run's task on the probe."""
     input:
         images=lambda wildcards: images_of(run_at(wildcards)),
-        snapshots="results/runs/{run}/snapshots.zarr",
-        parts=parts_of_kernels,
+        snapshots="<runs>/{run}/snapshots.zarr",
+        parts=gather.kernels(PART, allow_missing=True) if CONFIG.resources.kernel_jobs > 1 else [],
     output:
-        directory("results/runs/{run}/kernels-{kernel}.zarr"),
+        directory("<runs>/{run}/kernels-{kernel}.zarr"),
     log:
-        "logs/take_kernels/{run}/{kernel}.log",
+        "<logs>/take_kernels/{run}/{kernel}.log",
     benchmark:
-        "results/benchmarks/take_kernels/{run}/{kernel}.tsv"
-    retries: 1
+        "<benchmarks>/take_kernels/{run}/{kernel}.tsv"
     conda:
         "../environment.yml"
     threads: CONFIG.resources.threads
     resources:
-        mem_mb=CONFIG.resources.mem_mb,
-        runtime=CONFIG.resources.runtime_minutes,
+        mem_mb=grows(CONFIG.resources.mem_mb),
+        runtime=grows(CONFIG.resources.runtime_minutes),
         gpu=CONFIG.resources.gpu,
     params:
         run=lambda wildcards: plain(run_at(wildcards)),
-        kernel=lambda wildcards: plain(known(KERNELS, wildcards.kernel, "kernel")),
-        state="results/.state/runs/{run}/kernels-{kernel}",
-        stage=stage_digest("kernels"),
+        kernel=lambda wildcards: plain(kernel_at(wildcards)),
+        machine=machine,
+        state=state_of,
+        code=code_of("take_kernels", "kernels"),
     script:
         "../scripts/take_kernels.py"
+
+
+use rule take_kernels as take_kernels_part with:
+    # Every n-th block of snapshots (of a large kernel: every n-th tile), beside the other parts.
+    input:
+        images=lambda wildcards: images_of(run_at(wildcards)),
+        snapshots="<runs>/{run}/snapshots.zarr",
+    output:
+        temp(directory(PART)),
+    log:
+        "<logs>/take_kernels_part/{run}/{kernel}-{scatteritem}.log",
+    benchmark:
+        "<benchmarks>/take_kernels_part/{run}/{kernel}-{scatteritem}.tsv"

@@ -6,28 +6,25 @@ rule measure_kernels:
     """Norm, distance, velocity and alignment of a run's kernels, over all its tasks."""
     input:
         kernels=lambda wildcards: [
-            kernels_of(run, known(KERNELS, wildcards.kernel, "kernel"))
-            for run in run_at(wildcards).lineage
+            kernels_of(run, kernel_at(wildcards)) for run in run_at(wildcards).lineage
         ],
         snapshots=lambda wildcards: [snapshots_of(run) for run in run_at(wildcards).lineage],
     output:
-        "results/runs/{run}/metrics-{kernel}.nc",
+        "<runs>/{run}/metrics-{kernel}.nc",
     log:
-        "logs/measure_kernels/{run}/{kernel}.log",
+        "<logs>/measure_kernels/{run}/{kernel}.log",
     benchmark:
-        "results/benchmarks/measure_kernels/{run}/{kernel}.tsv"
-    retries: 1
+        "<benchmarks>/measure_kernels/{run}/{kernel}.tsv"
     conda:
         "../environment.yml"
     resources:
-        mem_mb=lambda wildcards: megabytes_to_measure(
-            run_at(wildcards), known(KERNELS, wildcards.kernel, "kernel")
-        ),
-        runtime=30,
+        mem_mb=lambda wildcards, attempt: attempt
+        * megabytes_to_measure(run_at(wildcards), kernel_at(wildcards)),
+        runtime=grows(30),
     params:
         boundaries=lambda wildcards: list(run_at(wildcards).boundaries),
         dt=1,
-        stage=stage_digest("metrics"),
+        code=code_of("measure_kernels", "metrics"),
     script:
         "../scripts/measure_kernels.py"
 
@@ -35,21 +32,20 @@ rule measure_kernels:
 rule collect_metrics:
     """Put the metrics of all runs of an experiment into one dataset over the sweep's axes."""
     input:
-        metrics=metrics_of_experiment,
+        metrics=lambda wildcards: [f"<runs>/{name}.nc" for name in METRICS[wildcards.experiment]],
     output:
-        f"{EXPERIMENTS}/{{experiment}}/metrics.nc",
+        "<experiments>/{experiment}/metrics.nc",
     log:
-        f"logs/collect_metrics/{PRESET}{{experiment}}.log",
+        "<logs>/collect_metrics/<preset>{experiment}.log",
     benchmark:
-        f"results/benchmarks/collect_metrics/{PRESET}{{experiment}}.tsv"
-    retries: 1
+        "<benchmarks>/collect_metrics/<preset>{experiment}.tsv"
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grows(4000),
+        runtime=grows(30),
     params:
         cells=cells_of_experiment,
-        stage=stage_digest("fits", "ntkscope.fits.collect"),
+        code=code_of("collect_metrics", "fits", "ntkscope.fits.collect"),
     script:
         "../scripts/collect_metrics.py"

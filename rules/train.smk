@@ -10,22 +10,22 @@ rule train_task:
         images=lambda wildcards: images_of(run_at(wildcards)),
         parent=lambda wildcards: [snapshots_of(run) for run in run_at(wildcards).lineage[-2:-1]],
     output:
-        snapshots_output("results/runs/{run}/snapshots.zarr"),
+        snapshots_output("<runs>/{run}/snapshots.zarr"),
     log:
-        "logs/train_task/{run}.log",
+        "<logs>/train_task/{run}.log",
     benchmark:
-        "results/benchmarks/train_task/{run}.tsv"
-    retries: 1
+        "<benchmarks>/train_task/{run}.tsv"
     conda:
         "../environment.yml"
     threads: CONFIG.resources.threads
     resources:
-        mem_mb=CONFIG.resources.mem_mb,
-        runtime=CONFIG.resources.runtime_minutes,
+        mem_mb=grows(CONFIG.resources.mem_mb),
+        runtime=grows(CONFIG.resources.runtime_minutes),
         gpu=CONFIG.resources.gpu,
     params:
         run=lambda wildcards: plain(run_at(wildcards)),
-        state="results/.state/runs/{run}/train",
-        stage=stage_digest("training"),
+        machine=machine,
+        state=state_of,
+        code=code_of("train_task", "training"),
     script:
         "../scripts/train_task.py"

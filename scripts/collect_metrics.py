@@ -10,10 +10,9 @@ with job_log(snakemake.log[0]):
         from ntkscope.fits import collect_metrics
         from ntkscope.runtime.provenance import provenance
 
-    files = snakemake.input.metrics
+    tables = {f"{Path(file).parent.name}/{Path(file).stem}": file for file in snakemake.input}
     cells = [
-        cell
-        | {arm: None if cell[arm] is None else Path(files[cell[arm]]) for arm in ("run", "twin")}
+        cell | {arm: cell[arm] and Path(tables[cell[arm]]) for arm in ("run", "twin")}
         for cell in snakemake.params.cells
     ]
     collect_metrics(

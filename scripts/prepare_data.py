@@ -12,9 +12,9 @@ with job_log(snakemake.log[0]):
         from ntkscope.data import prepare_data
 
     prepare_data(
-        Dataset.model_validate(snakemake.config["datasets"][snakemake.wildcards.dataset]),
+        Dataset.model_validate(snakemake.params.source),
         DatasetSpec.model_validate(snakemake.params.spec),
         output=Path(snakemake.output[0]),
         state=Path(snakemake.params.state),
-        identity={"spec": snakemake.params.spec, "stage": snakemake.params.stage},
+        identity={"spec": snakemake.params.spec, "stage": snakemake.params.code},
     )

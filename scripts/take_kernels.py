@@ -1,4 +1,4 @@
-"""Rule take_kernels: see ntkscope.kernels.take_kernels."""
+"""Rules take_kernels and take_kernels_part: see ntkscope.kernels.take_kernels."""
 
 from pathlib import Path
 
@@ -13,7 +13,8 @@ with job_log(snakemake.log[0]):
         from ntkscope.runtime.allocation import retain_freed_memory
 
     retain_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
-    settings = Resources.model_validate(snakemake.config["resources"])
+    number, parts = snakemake.wildcards.get("scatteritem", "1-of-1").split("-of-")
+    settings = Resources.model_validate(snakemake.params.machine)
     take_kernels(
         RunSpec.model_validate(snakemake.params.run),
         KernelSpec.model_validate(snakemake.params.kernel),
@@ -21,9 +22,10 @@ with job_log(snakemake.log[0]):
         Path(snakemake.input.snapshots),
         Path(snakemake.output[0]),
         state=Path(snakemake.params.state),
-        stage=snakemake.params.stage,
+        stage=snakemake.params.code,
         device=settings.device,
         threads=snakemake.threads,
         memory=settings.mem_mb * 10**6,
-        parts=len(snakemake.input.parts),
+        part=(int(number) - 1, int(parts)),
+        parts=[Path(part) for part in snakemake.input.get("parts", [])],
     )

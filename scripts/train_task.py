@@ -13,14 +13,14 @@ with job_log(snakemake.log[0]):
         from ntkscope.training import train_task
 
     retain_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
-    settings = Resources.model_validate(snakemake.config["resources"])
+    settings = Resources.model_validate(snakemake.params.machine)
     train_task(
         RunSpec.model_validate(snakemake.params.run),
         Path(snakemake.input.images),
         Path(snakemake.input.parent[0]) if snakemake.input.parent else None,
         Path(snakemake.output[0]),
         state=Path(snakemake.params.state),
-        stage=snakemake.params.stage,
+        stage=snakemake.params.code,
         device=settings.device,
         threads=snakemake.threads,
         checkpoint_seconds=settings.checkpoint_seconds,

@@ -1,4 +1,4 @@
-"""Rule findings: see ntkscope.fits.findings.write_findings."""
+"""Rule write_findings: see ntkscope.fits.findings.write_findings."""
 
 from pathlib import Path
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ntkscope.metrics import alignment, cka, cka_distance, spectral_norm, velocity
-    from ntkscope.ntk import empirical_ntk, infinite_nngp, infinite_ntk, plan_ntk, write_ntk
+    from ntkscope.ntk import (
+        empirical_ntk,
+        infinite_nngp,
+        infinite_ntk,
+        plan_ntk,
+        register_layer,
+        write_ntk,
+    )
     from ntkscope.ntk.operator import NTKOperator, largest_eigenvalue, xtrace
     from ntkscope.ntk.regression import KernelRidge
     from ntkscope.runtime.provenance import __version__
@@ -33,6 +40,7 @@ else:
             "largest_eigenvalue": "ntkscope.ntk.operator",
             "plan_ntk": "ntkscope.ntk",
             "read_store": "ntkscope.stores",
+            "register_layer": "ntkscope.ntk",
             "spectral_norm": "ntkscope.metrics",
             "velocity": "ntkscope.metrics",
             "write_ntk": "ntkscope.ntk",
@@ -53,6 +61,7 @@ __all__ = [
     "largest_eigenvalue",
     "plan_ntk",
     "read_store",
+    "register_layer",
     "spectral_norm",
     "velocity",
     "write_ntk",

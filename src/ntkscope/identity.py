@@ -58,20 +58,22 @@ def digest(value: Any, length: int = DIGEST_LENGTH) -> str:
 
 
 @cache
-def stage_digest(stage: str, entrance: str | None = None) -> str:
+def stage_digest(stage: str, entrance: str | None = None, script: Path | None = None) -> str:
     """Digest of the library sources behind one stage, blind to comments, docstrings and layout.
 
-    Snakemake notices a changed script but not a changed library module behind it; each rule
-    therefore has this digest among its params. It covers the module that the rule calls and all
-    that this imports, whatever stage that belongs to, but no module that the job never loads.
+    Snakemake does not notice a changed library module behind a script; each rule therefore has
+    this digest among its params. It covers the module that the rule calls and all that this
+    imports, whatever stage that belongs to, but no module that the job never loads.
 
     Args:
         stage: one of `STAGES`.
         entrance: another module of the stage that a rule calls, such as `ntkscope.fits.collect`.
+        script: a rule's script, whose code counts too.
     """
     if stage not in STAGES:
         raise ValueError(f"no stage {stage!r}: one of {', '.join(STAGES)}")
-    return sources_digest(Path(__file__).parent, entrance or _ENTRANCES[stage])
+    library = sources_digest(Path(__file__).parent, entrance or _ENTRANCES[stage])
+    return library if script is None else digest([library, _parsed(_text(script))[0]])
 
 
 def sources_digest(package: Path, entrance: str) -> str:
@@ -86,11 +88,22 @@ def sources_digest(package: Path, entrance: str) -> str:
         name = waiting.pop()
         file = _file(package, name)
         if name not in code and file is not None:
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-            code[name] = _code(tree)
-            waiting += [other for other in _imports(tree) if _counts(package, other)]
+            code[name], imported = _parsed(_text(file))
+            waiting += [other for other in imported if _counts(package, other)]
             waiting += _found_by_name(package, name)
     return digest(code)
+
+
+@cache
+def _parsed(text: str) -> tuple[str, tuple[str, ...]]:
+    """The code of a module without words, and the names that it imports."""
+    tree = ast.parse(text)
+    imported = tuple(_imports(tree))
+    return _code(tree), imported
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
 
 
 def _found_by_name(package: Path, name: str) -> list[str]:

@@ -15,7 +15,7 @@ from ntkscope.runtime.imports import need_extra
 
 FACE = {
     *("empirical_ntk", "plan_ntk", "write_ntk", "infinite_ntk", "infinite_nngp"),
-    *("NTKOperator", "largest_eigenvalue", "xtrace", "KernelRidge"),
+    *("NTKOperator", "largest_eigenvalue", "xtrace", "KernelRidge", "register_layer"),
     *("cka", "cka_distance", "velocity", "alignment", "spectral_norm"),
     *("read_store", "__version__"),
 }

@@ -1,5 +1,10 @@
 """Digests: equal for equal meaning, different for different code."""
 
+import shutil
+
+import pytest
+
+from ntkscope import identity
 from ntkscope.identity import STAGES, digest, sources_digest, stage_digest
 
 
@@ -29,6 +34,23 @@ def test_sources_digest_follows_imports_and_nothing_else(tmp_path):
     plain = digest_of(tmp_path, **code, d="x = 1\n")
     assert digest_of(tmp_path, d="x = 2\n") == plain
     assert digest_of(tmp_path, c="x = 2\n") != plain
+
+
+@pytest.mark.parametrize(
+    ("entrance", "found"),
+    [
+        ("figures.draw", "figures/reactivation/controls.py"),
+        ("fits.tables", "fits/reactivation/comparisons.py"),
+        ("fits.findings", "fits/reactivation/claims/beyond.py"),
+    ],
+)
+def test_what_a_stage_finds_by_name_counts(tmp_path, entrance, found):
+    package = tmp_path / "ntkscope"
+    shutil.copytree(identity.__file__.rpartition("/")[0], package)
+    before = sources_digest(package, f"ntkscope.{entrance}")
+    with (package / found).open("a", encoding="utf-8") as file:
+        file.write("changed = True\n")
+    assert sources_digest(package, f"ntkscope.{entrance}") != before
 
 
 def digest_of(folder, **modules):

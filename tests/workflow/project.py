@@ -20,28 +20,9 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("rules", "scripts", "config", "profiles", "workflow", "src/ntkscope")
 FILES = ("Snakefile", *(file.name for file in ROOT.glob("environment.*")))
 
-TINY: dict[str, Any] = {
-    "preset": "digits",
-    "dataset": {"name": "digits"},
-    "seeds": [0, 1],
-    "regimes": {
-        "feature": {"learning_rate": 0.1, "role": "feature", "label": "feature"},
-        "ntk": {"parametrisation": "ntk", "learning_rate": 0.5, "role": "ntk", "label": "ntk"},
-    },
-    "experiments": {
-        "reactivation": {
-            "analysis": "reactivation",
-            "model": {"kind": "mlp", "depth": 2, "width": [4, 8]},
-            "regimes": ["feature"],
-            "stream": {"kind": "class_split", "tasks": 2, "classes_per_task": 5, "steps": 12},
-            "training": {"batch_size": 16},
-            "snapshots": {"around_boundary": 3, "log_spaced": 3},
-            "probe": {"samples": 10},
-            "fits": {"window": 3},
-        }
-    },
-}
-"""Two widths of one regime: three trained tasks each (of the run, its twin, and both before)."""
+MINI = ROOT / "config/test/mini.yaml"
+TINY: dict[str, Any] = yaml.safe_load(MINI.read_text(encoding="utf-8")) | {"preset": "digits"}
+"""The mini preset in the place of the default one, whose paths are short."""
 
 ALL_JOBS = {
     "prepare_data": 1,
@@ -171,4 +152,5 @@ def kill(process: subprocess.Popen[str]) -> str:
 
 
 def _cores(options: tuple[str, ...]) -> tuple[str, ...]:
-    return () if {"--lint", "--jobs", "--workflow-profile"} & set(options) else ("--cores", "2")
+    given = {"--lint", "--jobs", "--cores", "--workflow-profile"} & set(options)
+    return () if given else ("--cores", "2")

@@ -16,8 +16,8 @@ import xarray as xr
 from ntkscope.config import expand, load_files
 from tests.workflow.project import Project, kill
 
-TRAINING = "results/.state/runs/*/train/state.safetensors"
-TAKING = "results/.state/runs/*/kernels-*/store.zarr/complete/c/*"
+TRAINING = "results/runs/*/.snapshots.state/state.safetensors"
+TAKING = "results/runs/*/.kernels-*.state/store.zarr/complete/c/*"
 KILLS = 60
 
 
@@ -99,7 +99,7 @@ def test_a_second_head_is_refused_and_so_is_a_job_beside_an_orphan(slower: Proje
     target, _ = first_task(slower)
     head = slower.start(target)
     try:
-        slower.wait_for("results/.state/runs/*/train/identity", head)
+        slower.wait_for("results/runs/*/.snapshots.state/identity", head)
         second = slower.snakemake(target)
         os.kill(head.pid, signal.SIGKILL)  # the head alone: its job lives on
         head.wait()

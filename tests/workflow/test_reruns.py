@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tests.workflow.project import ALL_JOBS, Project
@@ -130,8 +133,40 @@ def test_changed_code_that_computes_nothing_runs_nothing(project: Project) -> No
     assert project.plan() == {}
 
 
-@pytest.mark.parametrize("script", ["take_kernels", "draw"])
-def test_a_touched_script_runs_its_rule_and_those_after(project: Project, script: str) -> None:
-    (project.root / f"scripts/{script}.py").touch()
-    later = since(script) if script != "draw" else {"draw": 1}
-    assert project.plan() == later
+SCRIPTS = {"train_task": "train_task", "take_kernels": "take_kernels", "draw": "draw"}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_changed_code_of_a_script_runs_its_rule_and_those_after(
+    project: Project, script: str
+) -> None:
+    project.append(f"scripts/{script}.py", "\n_X = 1\n")
+    assert project.plan() == since(SCRIPTS[script])
+
+
+def test_a_changed_caption_draws_its_figures(project: Project) -> None:
+    project.append("workflow/report/mechanism.rst", "\nMore words.\n")
+    assert project.plan() == {"draw_mechanism": 1}
+
+
+def test_time_stamps_of_sources_run_nothing(project: Project) -> None:
+    for folder in ("scripts", "rules", "workflow", "config", "src"):
+        for file in project.files(f"{folder}/**/*"):
+            file.touch()
+    assert project.plan() == {}
+
+
+def test_results_copied_into_a_fresh_clone_run_nothing(project: Project, tmp_path: Path) -> None:
+    """Without what Snakemake remembers of them; older than the clone's sources."""
+    clone = Project.make(tmp_path / "clone", project.config)
+    for folder in ("results", "figures"):
+        shutil.copytree(project.root / folder, clone.root / folder)
+    test_time_stamps_of_sources_run_nothing(clone)
+
+
+def test_results_copied_without_time_stamps_are_touched(project: Project, tmp_path: Path) -> None:
+    clone = Project.make(tmp_path / "clone", project.config)
+    for folder in ("results", "figures"):
+        shutil.copytree(project.root / folder, clone.root / folder, copy_function=shutil.copyfile)
+    clone.build("--touch")
+    assert clone.plan() == {}

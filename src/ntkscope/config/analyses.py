@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ntkscope.errors import ConfigError
 
@@ -18,6 +18,14 @@ TABLE = "table"
 """The analysis of any sweep, without a figure."""
 
 FIGURES = Path(__file__).parents[1] / "figures"
+
+
+def _listed(value: Any) -> Any:
+    return value.split() if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+"""Names, in a declaration separated by spaces."""
 
 
 class _Declared(BaseModel):
@@ -34,8 +42,8 @@ class Law(_Declared):
     """
 
     along: str
-    of: tuple[str, ...]
-    statistics: tuple[str, ...]
+    of: Names
+    statistics: Names
     log: bool = False
     without: str = ""
 
@@ -55,10 +63,10 @@ class Analysis(_Declared):
     """
 
     paper: str = ""
-    needs: tuple[str, ...] = ()
-    may_have: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ()
-    needs_roles: tuple[str, ...] = ()
+    needs: Names = ()
+    may_have: Names = ()
+    roles: Names = ()
+    needs_roles: Names = ()
     regime_roles: bool = False
     laws: tuple[Law, ...] = ()
     compare: str = ""

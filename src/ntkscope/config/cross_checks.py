@@ -85,7 +85,7 @@ def _places(section: Key, dataset: Dataset) -> Iterator[Mistake]:
         yield Mistake(
             (*section, "class_list"),
             f"there is no file {listed!r} (seen from {Path.cwd()})",
-            remedy="name a text file of 100 class folder names, one a line",
+            remedy="name a text file of 100 class folder names, one per line",
         )
 
 

@@ -59,11 +59,11 @@ def _facts(config: Config, dataset: Dataset, name: str, cell: Cell) -> dict[str,
     found = {"regime": {"role": role}}
     if "variant" not in cell.axes:
         return found
-    variant = config.experiments[name].variants[cell.axes["variant"]]
+    variant, model = config.experiments[name].variants[cell.axes["variant"]], cell.run.model
     about = {
         "dataset": cell.run.dataset.name,
         "title": source_of(dataset).title,
-        "model": cell.run.model.kind,
+        "model": model.function.rpartition(":")[2] if model.function else model.kind,
     }
     return {**found, "variant": {"role": variant.role or "", **about}}
 

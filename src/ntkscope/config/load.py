@@ -16,6 +16,9 @@ from ntkscope.config.expand import expand
 from ntkscope.config.sections import Config
 from ntkscope.errors import ConfigError
 
+_DEFAULT_FILE, _DEFAULT_PRESET = ("config", "config.yaml"), Config.model_fields["preset"].default
+_OVERWRITES_NOTHING = {"preset", "resources", "dataset.root", "dataset.download"}
+
 
 def load_files(*files: str | Path) -> Config:
     """The configuration of YAML files, later ones over earlier ones (as Snakemake merges them).
@@ -47,7 +50,8 @@ def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
         config = Config.model_validate(values)
     except ValidationError as error:
         raise _together(mistakes_of(error, values, origins), values, origins) from None
-    if mistakes := mistakes_across(config) or list(_impossible(config)):
+    mistakes = mistakes_across(config) or list(_impossible(config))
+    if mistakes := mistakes or _default_overwritten(config, origins):
         raise _together(mistakes, values, origins)
     return config
 
@@ -97,6 +101,30 @@ def _impossible(config: Config) -> Iterator[Mistake]:
             yield Mistake(
                 tuple(path.split(".")), f"{error.what} {point}".strip(), remedy=error.remedy
             )
+
+
+def _default_overwritten(config: Config, origins: Origins) -> list[Mistake]:
+    """A file of the user's own that would draw its figures over those of the default."""
+    own = [
+        document.name
+        for document in origins.documents
+        if Path(document.name).absolute().parts[-2:] != _DEFAULT_FILE
+        and not set(_leaves(document.values)) <= _OVERWRITES_NOTHING
+    ]
+    if config.preset != _DEFAULT_PRESET or not own:
+        return []
+    text = (
+        f"{_DEFAULT_PRESET} is the preset of config/config.yaml, and {own[0]} would overwrite its "
+        "tables and figures"
+    )
+    return [Mistake(("preset",), text, remedy=f"write a preset of its own into {own[0]}")]
+
+
+def _leaves(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[str]:
+    """The dotted keys of all values that are no mappings; of `resources` the section alone."""
+    for key, value in values.items():
+        inner = isinstance(value, Mapping) and key != "resources"
+        yield from _leaves(value, (*above, str(key))) if inner else [".".join((*above, str(key)))]
 
 
 def _together(mistakes: list[Mistake], values: Mapping[str, Any], origins: Origins) -> ConfigError:

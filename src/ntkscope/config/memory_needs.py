@@ -13,7 +13,7 @@ _LAYERS_OF_A_MODULE = 12  # a user's own network is not built to count them
 
 
 def bytes_to_measure(size: int, layers: int) -> int:
-    """Memory that the metrics of one seed take: float64 matrices, 16 of the whole, 7 of each layer.
+    """Memory that the metrics of one seed need: float64 matrices, 16 of the whole, 7 of each layer.
 
     Args:
         size: rows of its kernel.

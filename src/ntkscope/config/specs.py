@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+from ntkscope.config.sections.base import Precision, Section
+from ntkscope.config.sections.models import MLP, Activation, ModelKind, Parametrisation, Regime
+from ntkscope.config.sections.output import Kernel, KernelKind, Probe
+from ntkscope.config.sections.training import (
+    Loss,
+    Optimizer,
+    Sampling,
+    Schedule,
+    Snapshots,
+    Training,
+)
 from ntkscope.identity import digest
 
 # Raise a stage's number when a change of its code must not meet stores made before it.
 _FORMAT = {"run": 1, "kernel": 1}
+
+
+def _default(section: type[Section], key: str) -> Any:
+    """The default of a key of the configuration (of a sweep its one value): written there alone."""
+    value = section.model_fields[key].default
+    return value[0] if isinstance(value, list) else value
 
 
 class Spec(BaseModel):
@@ -85,12 +102,12 @@ class ModelSpec(Spec):
 
     later = frozenset({"function", "arguments", "source_digest"})
 
-    kind: Literal["mlp", "cnn", "myrtle5", "myrtle7", "myrtle10", "module"]
+    kind: ModelKind
     depth: int
     width: int
-    activation: Literal["relu", "tanh", "gelu", "erf"] = "relu"
-    bias: bool = True
-    parametrisation: Literal["standard", "ntk"] = "standard"
+    activation: Activation = _default(MLP, "activation")
+    bias: bool = _default(MLP, "bias")
+    parametrisation: Parametrisation = _default(Regime, "parametrisation")
     weight_std: float | None = None
     bias_std: float | None = None
     function: str | None = None
@@ -105,18 +122,18 @@ class ModelSpec(Spec):
 class OptimizerSpec(Spec):
     """Optimiser; `learning_rate` is the one used, after any scaling with width."""
 
-    kind: Literal["sgd", "adam"] = "sgd"
+    kind: Optimizer = _default(Training, "optimizer")
     learning_rate: float
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    momentum: float = _default(Training, "momentum")
+    weight_decay: float = _default(Training, "weight_decay")
+    schedule: Schedule = _default(Training, "schedule")
 
 
 class SnapshotSpec(Spec):
     """Snapshot schedule (see training.schedule)."""
 
-    around_boundary: int = 20
-    log_spaced: int = 14
+    around_boundary: int = _default(Snapshots, "around_boundary")
+    log_spaced: int = _default(Snapshots, "log_spaced")
 
 
 class RunSpec(Spec):
@@ -132,13 +149,13 @@ class RunSpec(Spec):
     continues: bool = False
     model: ModelSpec
     optimizer: OptimizerSpec
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
-    batch_size: int = 64
-    sampling: Literal["epochs", "independent"] = "epochs"
+    loss: Loss = _default(Training, "loss")
+    batch_size: int = _default(Training, "batch_size")
+    sampling: Sampling = _default(Training, "sampling")
     seeds: tuple[int, ...]
     snapshots: SnapshotSpec = SnapshotSpec()
-    precision: Literal["float32", "float64"] = "float32"
-    evaluation_samples: int = 200
+    precision: Precision = _default(Training, "precision")
+    evaluation_samples: int = _default(Training, "evaluation_samples")
 
     @property
     def id(self) -> str:
@@ -195,11 +212,11 @@ class KernelSpec(Spec):
         classes: the dataset's classes they are from; labels: the label of each.
     """
 
-    kind: Literal["trace", "full", "pseudo"] = "trace"
-    by_layer: bool = True
-    precision: Literal["float32", "float64"] = "float32"
+    kind: KernelKind = _default(Kernel, "kind")
+    by_layer: bool = _default(Kernel, "by_layer")
+    precision: Precision = _default(Kernel, "precision")
     samples: int
-    seed: int = 0
+    seed: int = _default(Probe, "seed")
     classes: tuple[int, ...]
     labels: tuple[int, ...]
 

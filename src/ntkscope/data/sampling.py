@@ -19,7 +19,7 @@ def batch_indices(
         task: whose classes, weights and steps are used.
         number: the task's place in the stream, from 0.
         seed: of the network; together with `number` it fixes all draws.
-        batch_size: images a step.
+        batch_size: images per step.
         sampling: `epochs`: seeded permutations of the task's images one after the other;
             `independent`: each image by itself, class by the task's weights (images of a class
             equally likely), with replacement.

@@ -4,7 +4,8 @@ Templates are reStructuredText with `$placeholders` (string.Template). What each
 
 * `$seeds`: how many seeds; `$n`: how many of them an interval has, such as `4 to 5`.
 * `$samples`: images of the probe; `$kernel`: the kernel and its normalisation, in words.
-* `$window`, `$dt`: in steps; `$confidence`: such as `95%`.
+* `$window`, `$dt`: in steps; `$before`: the steps whose mean a norm before the boundary is.
+* `$confidence`: such as `95%`.
 * `$left_out`: which seeds diverged or died and are in no average, or `none`.
 * `$widest`: the width of figures that draw one.
 * the values of each axis of the sweep under the axis' own name: `$width`, `$new_classes`, …
@@ -22,6 +23,7 @@ import numpy as np
 import xarray as xr
 
 from ntkscope.errors import ConfigError
+from ntkscope.fits.boundary_window import BEFORE
 
 AXIS_NAMES = {
     "width": "width",
@@ -70,6 +72,7 @@ def _common(metrics: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) ->
         "kernel": kernel_in_words(metrics.attrs),
         "widest": _say(metrics["width"].values.max()),
         "window": str(fits.attrs["window"]),
+        "before": BEFORE.format(window=fits.attrs["window"]),
         "dt": str(metrics.attrs["dt"]),
         "confidence": f"{100 * float(fits.attrs['confidence']):g}%",
         "left_out": left_out_in_words(fits, labels),

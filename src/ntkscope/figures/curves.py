@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from numpy.typing import NDArray
 
 from ntkscope.figures.style import BOUNDARY_DOTS, TWIN_DASHES
-from ntkscope.statistics.paired import t_interval
-
-FloatArray = NDArray[np.float64]
+from ntkscope.statistics.paired import FloatArray, t_interval
 
 
 def seed_band(

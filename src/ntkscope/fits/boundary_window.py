@@ -7,6 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+BEFORE = "the {window} steps up to and including the boundary's"
+"""Over which a norm before a boundary is the mean, in words; a minimum is of the steps after it.
+
+The kernel at the boundary's step is the last that the old task has made: no step on the new one has
+been taken yet.
+"""
+
 
 @dataclass(frozen=True)
 class BoundaryWindow:
@@ -42,12 +49,12 @@ class BoundaryWindow:
 
     @property
     def before(self) -> NDArray[np.bool_]:
-        """The window up to and including the boundary."""
+        """The `window` steps up to and including the boundary's (`BEFORE`)."""
         return (self.steps > self.boundary - self.window) & (self.steps <= self.boundary)
 
     @property
     def after(self) -> NDArray[np.bool_]:
-        """All of the task that begins at the boundary."""
+        """All steps of the task that begins at the boundary, so without the boundary's own."""
         return (self.steps > self.boundary) & (self.steps <= self.end)
 
     @property

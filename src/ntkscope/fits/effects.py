@@ -170,7 +170,7 @@ def peak_velocity(velocity: FloatArray, around: BoundaryWindow) -> FloatArray:
 
 
 def norm_before(norm: FloatArray, around: BoundaryWindow) -> FloatArray:
-    """Mean norm over the window up to and including the boundary."""
+    """Mean norm over the window's steps up to and including the boundary's (`BEFORE`)."""
     return np.asarray(norm[..., around.before].mean(axis=-1))
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ntkscope.config.analyses import ANALYSES, TABLE, Law
+from ntkscope.config.analyses import ANALYSES, TABLE, Analysis, Law
+from ntkscope.errors import ConfigError
 from ntkscope.fits.cells import Line, cell_table, complete, lines
 from ntkscope.fits.effects import QUANTITIES
 from ntkscope.fits.forgetting_prediction import forgetting_prediction
@@ -38,13 +39,17 @@ def sweep_results(
         analysis: of the experiment; one that nobody declares is asked what `table` is.
         classes: of its first task; None: nothing is compared with the dissimilarity of tasks.
         confidence: such as 0.95.
+
+    Raises:
+        ConfigError: the analysis declares a quantity or a statistic that there is not.
     """
+    asked = ANALYSES.get(analysis, ANALYSES[TABLE])
+    _check(asked, analysis)
     if not values.sizes["boundary"]:
         return xr.Dataset()
     table = cell_table(values)
     if classes and {"protocol", "new_classes"} <= set(table.columns):
         table["dissimilarity"] = _dissimilarity(table, classes)
-    asked = ANALYSES.get(analysis, ANALYSES[TABLE])
     found = [
         result
         for law in asked.laws
@@ -58,6 +63,18 @@ def sweep_results(
     if asked.forgetting:
         found += forgetting_prediction([table], confidence)
     return as_dataset(found, values)
+
+
+def _check(asked: Analysis, analysis: str) -> None:
+    """Refuse a law of what there is not."""
+    for law in asked.laws:
+        for said, known in ((law.of, QUANTITIES), (law.statistics, _STATISTICS)):
+            if unknown := [name for name in said if name not in known]:
+                raise ConfigError(
+                    f"the analysis {analysis} asks for {', '.join(unknown)}",
+                    where=f"its laws along {law.along}",
+                    remedy=f"use some of: {', '.join(known)}",
+                )
 
 
 def _dissimilarity(table: pd.DataFrame, classes: int) -> pd.Series[float]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.fits.boundary_window import BEFORE
 from ntkscope.fits.effects import QUANTITIES
 from ntkscope.fits.exponents import width_exponents
 from ntkscope.fits.laws import sweep_results
@@ -133,7 +134,12 @@ def fit(
     for name, meaning in _MEANINGS.items():
         if name in found:
             found[name].attrs["long_name"] = meaning
-    facts = {"window": window, "confidence": confidence, "analysis": analysis}
+    facts = {
+        "window": window,
+        "norm_before": f"mean over {BEFORE.format(window=window)}; minima: of those after",
+        "confidence": confidence,
+        "analysis": analysis,
+    }
     return found.assign_attrs(facts | ({} if classes is None else {"classes": classes}))
 
 

@@ -8,6 +8,6 @@ from ntkscope.runtime.imports import need_extra
 
 need_extra("workflow", __name__, "pydantic")
 
-from ntkscope.kernels.stage import take_kernels, take_part
+from ntkscope.kernels.stage import take_kernels
 
-__all__ = ["take_kernels", "take_part"]
+__all__ = ["take_kernels"]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ntkscope.config.specs import KernelSpec, RunSpec
 from ntkscope.data.images import load_images
 from ntkscope.data.inputs import to_inputs
 from ntkscope.data.probe import Probe, choose_probe
-from ntkscope.models import Architecture, parameter_shapes
-from ntkscope.models.zoo import architecture
+from ntkscope.models import Architecture, Definition, layer_names, load_numbers
+from ntkscope.models.zoo import define
 from ntkscope.ntk.kinds import normalisation
 from ntkscope.ntk.tiled.store_layout import Axis, kernel_arrays
 from ntkscope.stores import Array, ZarrStore
@@ -28,7 +29,7 @@ class KernelJob:
 
     Attributes:
         run, kernel: the specs.
-        layers: of the networks.
+        definition: of the networks.
         outputs: K.
         snapshots: the store of parameters.
         probe: which images.
@@ -37,7 +38,7 @@ class KernelJob:
 
     run: RunSpec
     kernel: KernelSpec
-    layers: Architecture
+    definition: Definition
     outputs: int
     snapshots: ZarrStore
     probe: Probe
@@ -53,26 +54,42 @@ class KernelJob:
         """Snapshots."""
         return int(self.snapshots.read("step").size)
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The layers that have parameters, in order."""
-        return list(dict.fromkeys(n.rpartition(".")[0] for n in parameter_shapes(self.layers)))
+        return layer_names(self.definition.build())
 
-    def parameters(self, index: Any) -> dict[str, Tensor]:
-        """Name → parameters at an index (seed, snapshot), as the inputs are."""
+    @property
+    def layers(self) -> Architecture | None:
+        """Their description, where there is one."""
+        return self.definition.layers
+
+    def numbers(self, index: Any) -> dict[str, Tensor]:
+        """Name → parameters and constants at an index (seed, snapshot), as the inputs are."""
         return {
-            name: torch.from_numpy(self.snapshots.read(f"parameters/{name}", index)).to(self.inputs)
-            for name in parameter_shapes(self.layers)
+            name: torch.from_numpy(self.snapshots.read(f"{group}/{name}", index)).to(self.inputs)
+            for group in ("parameters", "constants")
+            for name in self.snapshots.names(group)
         }
 
+    def network(self, index: tuple[int, int]) -> nn.Module:
+        """The network at (seed, snapshot) as the inputs are, in eval mode."""
+        network = self.definition.build().to(self.inputs).eval()
+        self.load(network, index)
+        return network
 
-class Way(Protocol):
-    """A way to take all kernels of a job, unit by unit, each by products that are always the same.
+    def load(self, network: nn.Module, index: tuple[int, int]) -> None:
+        """Make a network that at another (seed, snapshot)."""
+        load_numbers(network, self.numbers(index))
+
+
+class Schedule(Protocol):
+    """The work items of a job, each computed by products that are always the same.
 
     Attributes:
         chunk: samples on the sides of a chunk of the store.
         seeds_together: seeds in a chunk.
-        mask: of the store; no two units have a chunk of it, or of the arrays, in common.
+        mask: of the store; no two work items have a chunk of it, or of the arrays, in common.
         attrs: for the store.
     """
 
@@ -81,14 +98,14 @@ class Way(Protocol):
     mask: Array
     attrs: dict[str, Any]
 
-    def units(self) -> list[Any]:
-        """All units of work, in order."""
+    def work_items(self) -> list[Any]:
+        """All work items, in order."""
 
-    def is_done(self, unit: Any, mask: np.ndarray) -> bool:
-        """Whether a unit is complete."""
+    def is_done(self, item: Any, mask: np.ndarray) -> bool:
+        """Whether a work item is complete."""
 
-    def take(self, units: list[Any], store: ZarrStore) -> Iterator[None]:
-        """Write units and mark them as complete, one a turn."""
+    def compute(self, items: list[Any], store: ZarrStore) -> Iterator[None]:
+        """Write the kernels of work items and mark them as complete, one a turn."""
 
 
 def open_job(
@@ -103,16 +120,18 @@ def open_job(
     probe = choose_probe(images.train_labels, kernel)
     inputs = to_inputs(images, images.train[probe.index], device, getattr(torch, kernel.precision))
     outputs = len(images.classes)
-    layers = architecture(run.model, images.train.shape[1:], outputs)
+    definition = define(run.model, images.train.shape[1:], outputs)
     snapshots = ZarrStore.open(snapshots_path, "snapshots")
-    return KernelJob(run, kernel, layers, outputs, snapshots, probe, inputs)
+    return KernelJob(run, kernel, definition, outputs, snapshots, probe, inputs)
 
 
-def begin_store(job: KernelJob, way: Way, path: Path, record: dict[str, Any]) -> ZarrStore:
+def begin_store(
+    job: KernelJob, schedule: Schedule, path: Path, record: dict[str, Any]
+) -> ZarrStore:
     """The store of kind `kernels` that was begun at `path`, or a new one.
 
     Args:
-        job, way: what it is of.
+        job, schedule: what it is of.
         path: its place.
         record: provenance.
     """
@@ -120,7 +139,7 @@ def begin_store(job: KernelJob, way: Way, path: Path, record: dict[str, Any]) ->
         return ZarrStore.resume(path, "kernels")
     kernel, samples = job.kernel, (len(job.inputs), len(job.inputs))
     lead: tuple[Axis, ...] = (
-        ("seed", job.seeds, way.seeds_together),
+        ("seed", job.seeds, schedule.seeds_together),
         ("snapshot", job.count, 1),
     )
     layers = len(job.names) if kernel.by_layer else 0
@@ -140,11 +159,11 @@ def begin_store(job: KernelJob, way: Way, path: Path, record: dict[str, Any]) ->
         "probe_digest": job.probe.digest,
         "precision": kernel.precision,
         "provenance": record,
-        **way.attrs,
+        **schedule.attrs,
     }
-    chunk = (way.chunk, way.chunk)
+    chunk = (schedule.chunk, schedule.chunk)
     arrays = kernel_arrays(kernel.kind, lead, samples, chunk, job.outputs, layers, kernel.precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     return ZarrStore.allocate(
-        path, "kernels", arrays, coords=coords, mask=way.mask, attrs=attrs, shared=True
+        path, "kernels", arrays, coords=coords, mask=schedule.mask, attrs=attrs
     )

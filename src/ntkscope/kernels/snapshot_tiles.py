@@ -7,22 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from ntkscope.kernels.job import KernelJob
-from ntkscope.models import build_network
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.tiled.grid import Tile
 from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, write_tiles
 from ntkscope.stores import Array, ZarrStore
 
-Unit = tuple[int, int, Tile]
+WorkItem = tuple[int, int, Tile]
 """Seed, snapshot, and place of a tile."""
 
 
 class SnapshotTiles:
-    """A unit is a tile of one network's kernel.
+    """A work item is a tile of one network's kernel.
 
     Args:
         job: the job.
@@ -31,15 +28,12 @@ class SnapshotTiles:
 
     def __init__(self, job: KernelJob, memory: int) -> None:
         kernel, samples = job.kernel, len(job.inputs)
-        with torch.device("meta"):
-            network: nn.Module = build_network(job.layers)
-        self._job, self._network = job, network
-        self._load(0, 0)
-        plan = make_plan(network, job.inputs, None, kernel.kind)
+        self._job, self._network = job, job.network((0, 0))
+        plan = make_plan(self._network, job.inputs, None, kernel.kind)
         layers = len(job.names) if kernel.by_layer else 0
         self._grid = grid_of(plan, kernel.kind, (samples, samples), True, layers, memory, None)
         self._tiled = Tiled(
-            network, job.inputs, None, kernel.kind, kernel.by_layer, plan, memory, self._grid
+            self._network, job.inputs, None, kernel.kind, kernel.by_layer, plan, memory, self._grid
         )
         self.chunk, self.seeds_together = self._grid.chunk, 1
         shape = (job.seeds, job.count, *self._grid.shape)
@@ -47,23 +41,19 @@ class SnapshotTiles:
         self.mask = Array(dims, shape, np.dtype(bool), (1, 1, 1, 1))
         self.attrs: dict[str, Any] = {"tile": self._grid.side}
 
-    def units(self) -> list[Unit]:
+    def work_items(self) -> list[WorkItem]:
         """All tiles, network by network."""
         networks = itertools.product(range(self._job.seeds), range(self._job.count))
         return [(*network, tile) for network in networks for tile in self._grid.tiles()]
 
-    def is_done(self, unit: Unit, mask: np.ndarray) -> bool:
+    def is_done(self, item: WorkItem, mask: np.ndarray) -> bool:
         """Whether a tile is complete, and its mirror image."""
-        seed, snapshot, tile = unit
+        seed, snapshot, tile = item
         return self._grid.is_done(tile, mask[seed, snapshot])
 
-    def take(self, units: list[Unit], store: ZarrStore) -> Iterator[None]:
+    def compute(self, items: list[WorkItem], store: ZarrStore) -> Iterator[None]:
         """Write tiles, those of a network together."""
-        for network, mine in itertools.groupby(units, key=lambda unit: unit[:2]):
-            self._load(*network)
+        for network, mine in itertools.groupby(items, key=lambda item: item[:2]):
+            self._job.load(self._network, network)
             for _ in write_tiles(self._tiled, store, [tile for _, _, tile in mine], network):
                 yield
-
-    def _load(self, seed: int, snapshot: int) -> None:
-        self._network.load_state_dict(self._job.parameters((seed, snapshot)), assign=True)
-        self._network.requires_grad_()

@@ -32,8 +32,8 @@ def define(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Definition:
         outputs: number of logits.
     """
     if spec.function is not None:
-        arguments = dict(spec.arguments)
-        return Definition(UserModule(spec.function, arguments, (shape[-1], *shape[:-1]), outputs))
+        inputs = (shape[-1], *shape[:-1])
+        return Definition(UserModule(spec.function, spec.arguments, inputs, outputs))
     return of_layers(architecture(spec, shape, outputs))
 
 

@@ -8,7 +8,14 @@ Its names are imported at their first use, so that a job loads only what it comp
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ntkscope.ntk.empirical import empirical_ntk, plan_ntk, stacked_ntk
+    from ntkscope.ntk.empirical import (
+        FactoredGradients,
+        Tuning,
+        empirical_ntk,
+        plan_ntk,
+        register_layer,
+        stacked_ntk,
+    )
     from ntkscope.ntk.infinite import infinite_kernels, infinite_nngp, infinite_ntk
     from ntkscope.ntk.kinds import EMPIRICAL_KINDS, KINDS, normalisation
     from ntkscope.ntk.tiled import write_ntk
@@ -20,6 +27,9 @@ else:
         {
             "EMPIRICAL_KINDS": "ntkscope.ntk.kinds",
             "KINDS": "ntkscope.ntk.kinds",
+            "FactoredGradients": "ntkscope.ntk.empirical",
+            "Tuning": "ntkscope.ntk.empirical",
+            "register_layer": "ntkscope.ntk.empirical",
             "empirical_ntk": "ntkscope.ntk.empirical",
             "infinite_kernels": "ntkscope.ntk.infinite",
             "infinite_nngp": "ntkscope.ntk.infinite",
@@ -34,12 +44,15 @@ else:
 __all__ = [
     "EMPIRICAL_KINDS",
     "KINDS",
+    "FactoredGradients",
+    "Tuning",
     "empirical_ntk",
     "infinite_kernels",
     "infinite_nngp",
     "infinite_ntk",
     "normalisation",
     "plan_ntk",
+    "register_layer",
     "stacked_ntk",
     "write_ntk",
 ]

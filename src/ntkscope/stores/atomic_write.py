@@ -44,8 +44,9 @@ def remove_partial_files(path: Path) -> None:
 
     Zarr writes `0.{uuid}.partial` and renames it to `0`: a kill between the two leaves it there.
     """
-    for chunk in path.rglob("*.partial"):
-        chunk.unlink(missing_ok=True)
+    for pattern in ("*.partial", f"{_PREFIX}*"):
+        for chunk in path.rglob(pattern):
+            chunk.unlink(missing_ok=True)
     for store in path.parent.glob(f"{_PREFIX}*-{path.name}"):
         shutil.rmtree(store, ignore_errors=True)
 

@@ -188,7 +188,7 @@ BROKEN = [
     Broken(
         "argument's name",
         {".model": {"kind": "module", "function": "a:b", "arguments": {"no-name": 1}}},
-        ("arguments", "'no-name'", "letters"),
+        ("arguments", "'no-name' is not a name that Python", "no digit first"),
     ),
     Broken(
         "argument's value",

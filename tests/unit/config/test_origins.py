@@ -120,6 +120,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_anchors_and_merge_keys_are_plain_yaml(tmp_path: Path, file: str) -> None:
     mine = tmp_path / "mine.yaml"
-    text = "regimes:\n  lazy: &a {learning_rate: 1.0}\n  ntk: {<<: *a, scaling: fixed}\n"
+    text = (
+        "preset: mine\nregimes:\n  lazy: &a {learning_rate: 1.0}\n  ntk: {<<: *a, scaling: fixed}\n"
+    )
     mine.write_text(text, encoding="utf-8")
     assert load_files(file, mine).regimes["ntk"].learning_rate == [1.0]

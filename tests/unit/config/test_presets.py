@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from ntkscope.config import Config, expand, load_config, load_files, runs_of
+from ntkscope.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
 PRESETS = sorted(ROOT.glob("config/*.yaml"))
@@ -56,6 +57,30 @@ def changed(values: dict[str, Any], path: tuple[str, ...], value: Any) -> Config
         section = section.setdefault(part, {})
     section[path[-1]] = value
     return load_config(values)
+
+
+@pytest.mark.parametrize(
+    ("own", "refused"),
+    [
+        ("preset: digits\nseeds: [0, 1]\n", True),
+        ("seeds: [0, 1]\n", True),
+        ("experiments: {reactivation: {figure: {palette: mako}}}\n", True),
+        ("preset: mine\nseeds: [0, 1]\n", False),
+        ("resources: {gpu: 1}\ndataset: {download: true}\n", False),
+    ],
+)
+def test_a_file_of_ones_own_never_overwrites_the_defaults_figures(
+    own: str, refused: bool, file: str, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(own, encoding="utf-8")
+    if not refused:
+        load_files(file, mine)
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_files(file, mine)
+    assert "preset: digits is the preset of config/config.yaml" in str(caught.value)
+    assert f"write a preset of its own into {mine}" in str(caught.value)
 
 
 COSMETIC = [

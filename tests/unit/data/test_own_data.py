@@ -17,7 +17,7 @@ from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
 from ntkscope.data import load_images, prepare_data
-from ntkscope.data.sources import is_there, open_source
+from ntkscope.data.sources import folder, is_there, open_source
 from ntkscope.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[3]
@@ -140,8 +140,10 @@ def test_the_identity_is_what_the_files_hold(tmp_path: Path) -> None:
     pets = images(tmp_path / "pets", {"": PIXELS})
     first = id_of(pets)
     (tmp_path / "pets" / "cat" / "000.png").touch()
+    folder._look_again.cache_clear()  # as another process
     assert id_of(pets) == first
     images(tmp_path / "pets", {"": PIXELS[::-1].copy()})
+    folder._look_again.cache_clear()
     assert id_of(pets) != first
 
 

@@ -31,6 +31,12 @@ def test_numbers_come_from_the_tables(experiment, tmp_path):
     assert said == "5|4 to 5|95%|8, 16|16|5|1|$"
 
 
+def test_what_is_before_a_boundary_is_said_as_it_is_computed(experiment, tmp_path):
+    said = filled(experiment, tmp_path, "$before")
+    assert said == "the 5 steps up to and including the boundary's"
+    assert experiment[1].attrs["norm_before"].startswith(f"mean over {said}")
+
+
 def test_seeds_left_out_are_named_by_their_point(experiment, tmp_path):
     assert filled(experiment, tmp_path, "$left_out") == "1 of 5 (Lazy, width 8)"
 

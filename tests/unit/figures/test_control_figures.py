@@ -8,13 +8,13 @@ from docutils.core import publish_parts
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.captions import fill_caption
+from ntkscope.figures.panels import every_point
 from ntkscope.figures.reactivation.controls import draw as draw_controls
 from ntkscope.figures.reactivation.controls import twin_alone
 from ntkscope.figures.reactivation.datasets import draw as draw_datasets
 from ntkscope.figures.reactivation.datasets import split
 from ntkscope.figures.reactivation.mechanism import words as mechanism_words
 from ntkscope.figures.reactivation.sequence import draw as draw_sequence
-from ntkscope.figures.reactivation.sweeps import every_point
 from ntkscope.figures.style import themed
 from ntkscope.fits import collect_metrics, fit_experiment, t_interval
 from tests.unit.figures.made_up import check_layout, curves, read, tables, texts

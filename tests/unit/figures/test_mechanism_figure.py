@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ntkscope.config.sections import FigureStyle
+from ntkscope.figures.panels import every_point
 from ntkscope.figures.reactivation.forgetting import correlations_in_words, runs_of
 from ntkscope.figures.reactivation.mechanism import MOST, layers_of, representative, words
 from ntkscope.figures.reactivation.mechanism import draw as draw_mechanism
-from ntkscope.figures.reactivation.sweeps import every_point
 from ntkscope.figures.style import save, themed
 from tests.unit.figures.made_up import check_layout, read, tables, texts
 from tests.unit.figures.spectra import with_spectra

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from ntkscope.config.analyses import ANALYSES, Analysis
+from ntkscope.errors import ConfigError
 from ntkscope.fits import results_of
 from ntkscope.fits.laws import sweep_results
 from ntkscope.statistics.paired import FloatArray
@@ -169,17 +171,29 @@ def test_reactivation_along_a_sequence_accumulates_or_decays() -> None:
     assert (row["variant"], row["boundary"], row["against"]) == ("long", -1, "boundary")
 
 
-@pytest.mark.parametrize("analysis", ["reactivation", "table", "frequency"])
-def test_other_analyses_ask_for_correlations_alone(analysis: str) -> None:
+def test_a_law_of_what_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for of, statistics in (("nrom_drop", "slope"), ("norm_drop", "slpoe")):
+        law = {"along": "width", "of": of, "statistics": statistics}
+        monkeypatch.setitem(ANALYSES, "mine", Analysis.model_validate({"laws": [law]}))
+        with pytest.raises(ConfigError, match=r"asks for (nrom_drop|slpoe)"):
+            results(of_widths(), "mine")
+
+
+def of_widths() -> xr.Dataset:
     def drop(b: int, width: int) -> FloatArray:
         return width + OFFSETS
 
     cells = [{"width": w} for w in (1, 2, 4, 8)]
-    values = sweep(cells, spike=drop, norm_drop=drop, forgetting=drop)
-    found = results(values, analysis)
-    if analysis == "frequency":
-        assert len(found) == 0
-        return
+    return sweep(cells, spike=drop, norm_drop=drop, forgetting=drop)
+
+
+def test_shifts_of_frequency_are_not_asked_what_was_forgotten() -> None:
+    assert len(results(of_widths(), "frequency")) == 0
+
+
+@pytest.mark.parametrize("analysis", ["reactivation", "table", "unheard_of"])
+def test_other_analyses_ask_for_correlations_alone(analysis: str) -> None:
+    found = results(of_widths(), analysis)
     assert list(found["statistic"]) == ["correlation"] * 2
     np.testing.assert_allclose(found["estimate"], 1)
     assert list(found["n"]) == [4, 5]

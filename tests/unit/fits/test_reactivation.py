@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ntkscope.fits.boundary_window import BoundaryWindow
+from ntkscope.fits.boundary_window import BEFORE, BoundaryWindow
 from ntkscope.fits.effects import (
     QUANTITIES,
     arm_quantities,
@@ -16,6 +16,7 @@ from ntkscope.fits.effects import (
     distance,
     log_velocity,
     minimum_step,
+    norm_before,
     norm_change_end,
     norm_drop,
     peak_velocity,
@@ -50,6 +51,16 @@ def test_the_norm_falls_from_10_to_4_and_rises_to_9() -> None:
     assert half_recovery_step(NORM, AROUND) == 5
     assert recovery_step(NORM, AROUND, 5 / 6) == 6
     assert recovery_step(NORM, AROUND, 1.0) == np.inf
+
+
+def test_before_are_the_steps_of_the_window_up_to_and_including_the_boundary() -> None:
+    """Steps 3, 4, 5 of a window of 3 at 5; the minimum is of the steps after it."""
+    assert STEPS[AROUND.before].tolist() == [3, 4, 5]
+    np.testing.assert_allclose(norm_before(NORM, AROUND), (10 + 11 + 9) / 3)
+    at_boundary = np.where(STEPS == 5, 1.0, 10.0)
+    np.testing.assert_allclose(norm_before(at_boundary, AROUND), 7)
+    np.testing.assert_allclose(norm_drop(at_boundary, AROUND), (7 - 10) / 7)
+    assert BEFORE.format(window=3) == "the 3 steps up to and including the boundary's"
 
 
 def test_a_norm_that_only_grows_has_no_checkmark_and_no_recovery() -> None:

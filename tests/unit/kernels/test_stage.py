@@ -13,7 +13,7 @@ import torch
 from ntkscope.config.specs import KernelSpec, ModelSpec
 from ntkscope.data.images import load_images
 from ntkscope.data.inputs import to_inputs
-from ntkscope.kernels import stage, take_kernels
+from ntkscope.kernels import snapshot_blocks, take_kernels
 from ntkscope.models import build_network
 from ntkscope.models.zoo import architecture
 from ntkscope.stores import ZarrStore, read_store
@@ -86,12 +86,12 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from ntkscope.config.specs import KernelSpec, RunSpec
-from ntkscope.kernels import stage
-stacked = stage.stacked_ntk
+from ntkscope.kernels import snapshot_blocks, stage
+stacked = snapshot_blocks.stacked_ntk
 def slow(*arguments, **options):
     time.sleep(0.3)
     return stacked(*arguments, **options)
-stage.stacked_ntk, stage._block = slow, lambda *_: 2
+snapshot_blocks.stacked_ntk, snapshot_blocks.block_size = slow, lambda *_: 2
 run, kernel, images, snapshots, output, state = sys.argv[1:]
 stage.take_kernels(RunSpec.model_validate_json(run), KernelSpec.model_validate_json(kernel),
                    Path(images), Path(snapshots), Path(output), state=Path(state), stage="")
@@ -99,7 +99,7 @@ stage.take_kernels(RunSpec.model_validate_json(run), KernelSpec.model_validate_j
 
 
 def test_killed_by_sigkill_it_ends_with_the_same_bits(run, images_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "_block", lambda *_: 2)
+    monkeypatch.setattr(snapshot_blocks, "block_size", lambda *_: 2)
     snapshots = trained(run.parent, images_path, tmp_path)
     whole = taken(run.parent, KERNEL, images_path, snapshots, tmp_path)
     output, state = tmp_path / "cut.zarr", tmp_path / "killed"
@@ -120,8 +120,9 @@ def test_killed_by_sigkill_it_ends_with_the_same_bits(run, images_path, tmp_path
     assert done.any()
     assert not done.all()
     calls = []
-    stacked = stage.stacked_ntk
-    monkeypatch.setattr(stage, "stacked_ntk", lambda *a, **k: calls.append(1) or stacked(*a, **k))
+    stacked = snapshot_blocks.stacked_ntk
+    count = lambda *a, **k: calls.append(1) or stacked(*a, **k)  # noqa: E731
+    monkeypatch.setattr(snapshot_blocks, "stacked_ntk", count)
     arguments = (run.parent, KERNEL, images_path, snapshots, output)
     take_kernels(*arguments, state=state, stage="")
     assert len(calls) == int((~done[::2]).sum())

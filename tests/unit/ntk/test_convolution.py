@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from ntkscope.ntk.empirical.gradients import convolution
 from ntkscope.ntk.empirical.gradients.convolution import takes_rows, weight_gradients_by_rows
 from ntkscope.ntk.empirical.gradients.factors import materialise
-from ntkscope.ntk.empirical.gradients.layers import convolution_gradients, outer_products
+from ntkscope.ntk.empirical.gradients.layers import convolution_gradients
+from ntkscope.ntk.empirical.gradients.registry import factored_form
+from ntkscope.ntk.empirical.tuning import Tuning
 
 _HOW = [
     {"kernel_size": 3, "padding": 1},
@@ -21,15 +22,14 @@ _HOW = [
 @pytest.mark.parametrize("how", _HOW)
 @pytest.mark.parametrize("cache", [1, 10**9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_equals_the_way_by_patches(monkeypatch, how, cache, dtype):
-    monkeypatch.setattr(convolution, "_CACHE", cache)
+def test_equals_the_way_by_patches(how, cache, dtype):
     torch.manual_seed(0)
     layer = nn.Conv2d(3, 5, **how).to(dtype)
     a = torch.randn(4, 3, 9, 8, dtype=dtype)
     g = torch.randn(4, 2, *layer(a).shape[1:], dtype=dtype)
     with torch.no_grad():
-        expected = materialise(outer_products(layer, a, g, 4)).values
-        found = convolution_gradients(layer, a, g).values
+        expected = materialise(factored_form(layer, a, g, 4)).values
+        found = convolution_gradients(layer, a, g, tuning=Tuning(row_patch_bytes=cache)).values
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 

@@ -1,6 +1,7 @@
 """The engine, on every kind of layer and every way of using one, against the definition."""
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,13 +10,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ntkscope.errors import ModelError
-from ntkscope.ntk import empirical_ntk
+from ntkscope.ntk import empirical_ntk, plan_ntk
 from ntkscope.ntk.empirical.budget import choose_blocking, parse_bytes
 from ntkscope.ntk.empirical.gram.outer_product import add_factored
 from ntkscope.ntk.empirical.gram.readout import collapse_readout
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.planner import make_plan
+from ntkscope.ntk.empirical.tuning import Tuning
 from tests.oracles.jacobian import jacobian_layer_ntks
 from tests.oracles.networks import NAMES, network
 from tests.oracles.ntk import ntk, of_kind
@@ -281,12 +283,13 @@ def test_a_budget_is_kept():
 def test_without_a_budget_half_of_what_is_free_is_used(monkeypatch):
     model, x, _ = network("residual batch norm", samples=9)
     whole = empirical_ntk(model, x)
-    monkeypatch.setattr("ntkscope.ntk.empirical.api._SMALL", 0)  # no kernel is too small to ask
-    monkeypatch.setattr("ntkscope.ntk.empirical.api.free_bytes", lambda device: 120_000)
-    torch.testing.assert_close(empirical_ntk(model, x), whole, rtol=1e-12, atol=1e-12)
-    monkeypatch.setattr("ntkscope.ntk.empirical.api.free_bytes", lambda device: 1000)
+    plan = plan_ntk(model, x, tuning=Tuning(unasked_bytes=0))  # no kernel is too small to ask
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=120_000))
+    found = empirical_ntk(model, x, plan=plan)
+    torch.testing.assert_close(found, whole, rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
     with pytest.raises(ModelError, match="memory = 500"):
-        empirical_ntk(model, x)
+        empirical_ntk(model, x, plan=plan)
 
 
 class Fails(nn.Module):

@@ -5,11 +5,12 @@ import torch
 from torch import nn
 
 from ntkscope.errors import ModelError
-from ntkscope.ntk import empirical_ntk
+from ntkscope.ntk import empirical_ntk, plan_ntk
 from ntkscope.ntk.empirical.assembly import outputs_last
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.output_blocks import OutputBlock, output_blocks
 from ntkscope.ntk.empirical.planner import make_plan
+from ntkscope.ntk.empirical.tuning import Tuning
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
 from tests.oracles.networks import NAMES, network
 from tests.oracles.ntk import ntk
@@ -17,19 +18,18 @@ from tests.oracles.ntk import ntk
 torch.set_num_threads(1)
 
 
-@pytest.fixture
-def two_outputs_at_once(monkeypatch):
-    monkeypatch.setattr("ntkscope.ntk.empirical.output_blocks._at_once", lambda *_: 2)
+TWO_AT_ONCE = Tuning(outputs_at_once=2)
 
 
 @pytest.mark.parametrize("force", [None, "materialised"])
 @pytest.mark.parametrize("kind", ["trace", "full", "diagonal", "pseudo"])
 @pytest.mark.parametrize("name", NAMES)
-def test_outputs_in_parts_give_the_same(two_outputs_at_once, name, kind, force):
+def test_outputs_in_parts_give_the_same(name, kind, force):
     model, x1, x2 = network(name)
     for other in (None, x2):
         expected = ntk(model, x1, x1 if other is None else other, kind)
-        found = empirical_ntk(model, x1, other, kind=kind, force=force)
+        plan = make_plan(model, x1, other, kind, force, tuning=TWO_AT_ONCE)
+        found = empirical_ntk(model, x1, other, kind=kind, plan=plan)
         assert found.shape == expected.shape
         assert (found - expected).abs().max() <= 1e-10 * expected.abs().max()
         if other is None and kind != "diagonal":
@@ -37,9 +37,10 @@ def test_outputs_in_parts_give_the_same(two_outputs_at_once, name, kind, force):
             assert torch.equal(flat, flat.T)
 
 
-def test_layers_in_parts_sum_to_the_whole(two_outputs_at_once):
+def test_layers_in_parts_sum_to_the_whole():
     model, x, _ = network("residual batch norm")
-    found = empirical_ntk(model, x, by_layer=True)
+    plan = plan_ntk(model, x, tuning=TWO_AT_ONCE)
+    found = empirical_ntk(model, x, by_layer=True, plan=plan)
     torch.testing.assert_close(sum(found.values()), empirical_ntk(model, x), rtol=1e-12, atol=1e-12)
 
 
@@ -68,29 +69,28 @@ def test_all_outputs_go_at_once_where_there_is_room():
     plan = make_plan(model, x, None, "full")
     for memory in (None, 10**9):
         (only,) = output_blocks(plan, memory, len(x), 0, None)
-        assert only.own
+        assert only.on_diagonal
         assert only.rows == slice(0, 50)
 
 
-def test_memory_is_spared_where_it_hardly_takes_longer(monkeypatch):
+def test_memory_is_spared_where_it_hardly_takes_longer():
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 8, 3, padding=1), nn.Tanh()]
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 144, 16))
     x = torch.randn(400, 3, 12, 12)
-    plan = make_plan(model, x, None, "trace")
 
-    def at_once(*, sparing):
-        return [
-            len(some.plan.output_vectors)
-            for some in output_blocks(plan, 10**10, 400, 0, None, sparing=sparing)
-        ]
+    def at_once(*, sparing, **tuning):
+        plan = make_plan(model, x, None, "trace", tuning=Tuning(**tuning))
+        blocks = output_blocks(plan, 10**10, 400, 0, None, sparing=sparing)
+        return [len(block.plan.output_vectors) for block in blocks]
 
     assert at_once(sparing=False) == at_once(sparing=True) == [16]  # too little to be spared
-    monkeypatch.setattr("ntkscope.ntk.empirical.output_blocks._LITTLE", 0)
-    assert at_once(sparing=True) == [16]  # one more forward pass is more than a twentieth here
-    monkeypatch.setattr("ntkscope.ntk.empirical.output_blocks._HARDLY", 1.5)
-    assert at_once(sparing=False) == [16]
-    fewer = at_once(sparing=True)
+    assert at_once(sparing=True, unspared_bytes=0) == [
+        16
+    ]  # one more forward pass is more than a twentieth here
+    slower = {"unspared_bytes": 0, "sparing_slowdown": 1.5}
+    assert at_once(sparing=False, **slower) == [16]
+    fewer = at_once(sparing=True, **slower)
     assert 1 < len(fewer) < 16
     assert sum(fewer) == 16
     whole = empirical_ntk(model, x[:20], memory="1GB")

@@ -8,8 +8,10 @@ from ntkscope.config.specs import ModelSpec
 from ntkscope.models import build_network
 from ntkscope.models.zoo import architecture
 from ntkscope.ntk import empirical_ntk, plan_ntk
+from ntkscope.ntk.empirical.backpropagation import Recorded, Sequential
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.planner import make_plan
+from ntkscope.ntk.empirical.sequential.cotangent import FactoredCotangent
 from ntkscope.ntk.empirical.sequential.recognise import sequential_layers
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
 from tests.oracles.networks import NAMES, network
@@ -17,7 +19,7 @@ from tests.oracles.ntk import ntk
 
 torch.set_num_threads(1)
 
-_STRAIGHT = [
+_SEQUENTIAL = [
     "readout alone",
     "vectors",
     "no bias",
@@ -39,16 +41,20 @@ _STRAIGHT = [
 ]
 
 
-def test_which_networks_are_straight():
+def is_sequential(plan):
+    return isinstance(plan.backpropagation, Sequential)
+
+
+def test_which_networks_are_sequential():
     found = []
     for name in NAMES:
         model, x, _ = network(name)
-        if make_plan(model, x, None, "trace").sequential_layers is not None:
+        if is_sequential(make_plan(model, x, None, "trace")):
             found.append(name)
-    assert found == _STRAIGHT
+    assert found == _SEQUENTIAL
 
 
-@pytest.mark.parametrize("name", _STRAIGHT)
+@pytest.mark.parametrize("name", _SEQUENTIAL)
 @pytest.mark.parametrize("kind", list(EMPIRICAL_KINDS))
 def test_as_by_recording(name, kind):
     model, x1, x2 = network(name)
@@ -56,14 +62,14 @@ def test_as_by_recording(name, kind):
         plan = make_plan(model, x1, other, kind)
         by_formula = compute_kernels(model, plan, x1, other, by_layer=True)
         recorded = make_plan(model, x1, other, kind)
-        recorded.sequential_layers = None
+        recorded.backpropagation = Recorded(model)
         by_recording = compute_kernels(model, recorded, x1, other, by_layer=True)
         assert list(by_formula) == list(by_recording)
         for layer, found in by_formula.items():
             torch.testing.assert_close(found, by_recording[layer], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", _STRAIGHT)
+@pytest.mark.parametrize("name", _SEQUENTIAL)
 @pytest.mark.parametrize("chunk", [1, 2, 5])
 def test_the_same_whatever_passes_at_once(name, chunk):
     model, x, _ = network(name)
@@ -74,13 +80,13 @@ def test_the_same_whatever_passes_at_once(name, chunk):
 
 @pytest.mark.parametrize("kind", ["mlp", "cnn", "myrtle5"])
 @pytest.mark.parametrize("parametrisation", ["standard", "ntk"])
-def test_our_own_networks_are_straight_and_right(kind, parametrisation):
+def test_our_own_networks_are_sequential_and_right(kind, parametrisation):
     stds = {"weight_std": 1.4, "bias_std": 0.1} if parametrisation == "ntk" else {}
     spec = ModelSpec(kind=kind, depth=2, width=6, parametrisation=parametrisation, **stds)
     model = build_network(architecture(spec, (8, 8, 2), 3), seed=0).double()
     x = torch.randn(4, 2, 8, 8, generator=torch.Generator().manual_seed(0)).double()
     plan = plan_ntk(model, x)
-    assert plan.sequential_layers is not None
+    assert is_sequential(plan)
     expected = ntk(model, x, x, "trace")
     found = empirical_ntk(model, x, plan=plan)
     assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
@@ -102,6 +108,27 @@ def test_one_cotangent_stands_for_all_just_below_the_readout():
     assert singles("straight, many channels") == set()  # flattened: outputs differ by position
     assert singles("vectors", "full") == singles("vectors", "diagonal") == set()
     assert singles("one output") == set()
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False)])
+def test_a_norm_between_a_flattened_readout_and_its_activation(norm):
+    """Outputs differ by position there, also below the norm's own gradients."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(4, 4, 3, padding=1), nn.Tanh(), norm, nn.Flatten(), nn.Linear(64, 2)]
+    model, x = nn.Sequential(*layers).double().eval(), torch.randn(4, 4, 4, 4).double()
+    assert is_sequential(make_plan(model, x, None, "trace"))
+    found, expected = empirical_ntk(model, x), ntk(model, x, x, "trace")
+    assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
+
+
+def test_a_wrong_sum_over_outputs_is_noticed(monkeypatch):
+    model, x, _ = network("straight, many channels")
+    expected = ntk(model, x, x, "trace")
+    monkeypatch.setattr(
+        FactoredCotangent, "collapse_outputs", lambda self: self.dense()[:, :1] * 2**0.5
+    )
+    assert not is_sequential(make_plan(model, x, None, "trace"))
+    assert (empirical_ntk(model, x) - expected).abs().max() <= 1e-12 * expected.abs().max()
 
 
 def test_what_one_cotangent_saves_is_planned():
@@ -188,7 +215,7 @@ _OTHERS = {
 
 
 @pytest.mark.parametrize("name", list(_OTHERS))
-def test_what_is_not_straight_is_recorded(name):
+def test_what_is_not_sequential_is_recorded(name):
     make, shape = _OTHERS[name]
     torch.manual_seed(0)
     model, x = make().double(), torch.randn(5, *shape).double()
@@ -209,7 +236,7 @@ def test_what_autograd_contradicts_is_recorded(monkeypatch):
     model, x, _ = network("straight, pooled last")
     monkeypatch.setattr(nn.AvgPool2d, "forward", lambda self, x: 3 * x[..., ::2, ::2])
     assert sequential_layers(model, x) is not None
-    assert make_plan(model, x, None, "trace").sequential_layers is None
+    assert not is_sequential(make_plan(model, x, None, "trace"))
     found, expected = empirical_ntk(model, x), ntk(model, x, x, "trace")
     assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
 

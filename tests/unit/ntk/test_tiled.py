@@ -21,7 +21,7 @@ from torch import nn
 import ntkscope
 from ntkscope.errors import ModelError, StoreError
 from ntkscope.identity import sources_digest
-from ntkscope.kernels import stage, take_kernels, take_part
+from ntkscope.kernels import snapshot_blocks, stage, take_kernels
 from ntkscope.ntk import KINDS, empirical_ntk, write_ntk
 from ntkscope.ntk.tiled import grid as grids
 from ntkscope.ntk.tiled.grid import largest_side, lay_out
@@ -249,6 +249,12 @@ def taken(run, kernel, paths, folder, **options):
     return output
 
 
+def part_of(run, paths, folder, part, stage=""):
+    output, state = folder / f"{part}.zarr", folder / f"{part}.state"
+    take_kernels(run, KERNEL, *paths, output, state=state, stage=stage, part=part)
+    return output
+
+
 @pytest.fixture
 def paths(run, images_path, tmp_path):
     """Images, and snapshots of the first task."""
@@ -278,35 +284,31 @@ def test_a_large_kernel_of_the_stage_is_the_same_to_rounding(
 
 @pytest.mark.parametrize("large", [False, True])
 def test_parts_of_the_stage_write_the_same_bytes(run, paths, tmp_path, large, monkeypatch, request):
-    monkeypatch.setattr(stage, "_block", lambda *_: 2)
+    monkeypatch.setattr(snapshot_blocks, "block_size", lambda *_: 2)
     if large:
         request.getfixturevalue("in_tiles")
     whole = content(taken(run.parent, KERNEL, paths, tmp_path / "whole"))
-    state, calls = tmp_path / "parts" / "state", []
-    for part in (2, 0, 1):
-        take_part(run.parent, KERNEL, *paths, (part, 3), state=state, stage="")
+    parts, calls = [part_of(run.parent, paths, tmp_path, (i, 3)) for i in (2, 0, 1)], []
     for module, name in (
-        (stage, "stacked_ntk"),
+        (snapshot_blocks, "stacked_ntk"),
         (sys.modules[write_ntk.__module__], "write_tiles"),
     ):
         monkeypatch.setattr(module, name, lambda *a, **k: calls.append(a))
-    assert content(taken(run.parent, KERNEL, paths, tmp_path / "parts")) == whole
+    assert content(taken(run.parent, KERNEL, paths, tmp_path / "parts", parts=parts)) == whole
     assert calls == []
 
 
 def test_what_a_part_left_undone_is_taken_in_the_end(run, paths, tmp_path, in_tiles):
     whole = content(taken(run.parent, KERNEL, paths, tmp_path / "whole"))
-    take_part(run.parent, KERNEL, *paths, (0, 2), state=tmp_path / "parts" / "state", stage="")
-    assert content(taken(run.parent, KERNEL, paths, tmp_path / "parts")) == whole
+    parts = [part_of(run.parent, paths, tmp_path, (0, 2))]
+    assert content(taken(run.parent, KERNEL, paths, tmp_path / "parts", parts=parts)) == whole
 
 
 def test_parts_of_other_code_are_not_used(run, paths, tmp_path):
-    state = tmp_path / "state"
-    take_part(run.parent, KERNEL, *paths, (0, 1), state=state, stage="old")
-    (shared,) = (tmp_path / "state-parts").glob("*.zarr")
-    store = ZarrStore.resume(shared, "kernels")
+    part = part_of(run.parent, paths, tmp_path, (0, 1), stage="old")
+    store = ZarrStore.resume(part, "kernels")
     store.write("ntk", ..., store.read("ntk") + 1)
-    found = read_store(taken(run.parent, KERNEL, paths, tmp_path), "kernels")["ntk"]
+    found = read_store(taken(run.parent, KERNEL, paths, tmp_path, parts=[part]), "kernels")["ntk"]
     whole = read_store(taken(run.parent, KERNEL, paths, tmp_path / "whole"), "kernels")["ntk"]
     np.testing.assert_array_equal(found.values, whole.values)
 

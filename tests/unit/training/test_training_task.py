@@ -52,7 +52,7 @@ def train(run, images_path, folder, **options):
 
 def contents(path):
     """All arrays of a store, by group and name."""
-    groups = (None, "parameters", "optimizer")
+    groups = [None, *(g for g in ("parameters", "constants", "optimizer") if (path / g).exists())]
     data = {g: xr.open_zarr(path, group=g, consolidated=False).load() for g in groups}
     return {
         f"{g}/{n}": v.values for g, dataset in data.items() for n, v in dataset.variables.items()

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from ntkscope.config.diagnostics.origins import value_at
 from ntkscope.config.sections import FUNCTION, IDENTIFIER, NAME, Config
 
 Node = dict[str, Any]
-Key = tuple[str | int, ...]
-
 _NAME_WORDS = "lower-case letters, digits and _, a letter first"
+_PATTERNS = {
+    NAME: f"a name: {_NAME_WORDS}",
+    IDENTIFIER: "a name: letters, digits and _, no digit first",
+    FUNCTION: "package.module:function",
+}
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
@@ -75,9 +79,8 @@ def node_at(key: Sequence[str | int], values: Any) -> Node | None:
         values: the configuration: its `kind`s tell which of several sections is meant.
     """
     node: Node | None = schema()
-    for part in key:
-        node = None if node is None else _child(node, part, values)
-        values = _inside(values, part)
+    for depth, part in enumerate(key):
+        node = node and _child(node, part, value_at(key[:depth], values))
     return node
 
 
@@ -94,13 +97,6 @@ def _child(node: Node, part: str | int, value: Any) -> Node | None:
             found = member["properties"][part]
             return found
     return None
-
-
-def _inside(values: Any, part: str | int) -> Any:
-    try:
-        return values[part]
-    except (TypeError, KeyError, IndexError):
-        return None
 
 
 def words(node: Node) -> str:
@@ -134,10 +130,8 @@ def _plain_words(node: Node) -> str:
             return f"a whole number {_bounds(node)}".strip()
         case "number":
             return f"a number {_bounds(node)}".strip()
-        case "string" if node.get("pattern") == NAME:
-            return f"a name: {_NAME_WORDS}"
-        case "string" if node.get("pattern") == FUNCTION:
-            return "package.module:function"
+        case "string" if "pattern" in node:
+            return _PATTERNS[node["pattern"]]
     return "text"
 
 

@@ -27,7 +27,7 @@ from ntkscope.config.diagnostics.allowed import (
 from ntkscope.config.diagnostics.nearest import did_you_mean, nearest
 from ntkscope.config.diagnostics.origins import MISSING, Key, Origins, value_at
 from ntkscope.config.diagnostics.renamed import renamed
-from ntkscope.config.sections import Experiment
+from ntkscope.config.sections import NAME, Experiment
 
 _NO_POINT = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
 _LONGEST = 60
@@ -109,7 +109,7 @@ def _mistake(key: Key, detail: ErrorDetails, values: Any, origins: Origins) -> M
             key, node = (*key, "kind"), {"enum": kinds_of(node or {}), "type": "string"}
             return _wrong(key, value_at(key, values), node)
         case "string_pattern_mismatch" if detail["loc"][-1] == "[key]":
-            return Mistake(key, f"{key[-1]!r} is not a name that can be part of a file's", _name())
+            return _wrong_name(key, detail["ctx"]["pattern"])
         case "invalid_key" | "string_type" if detail["loc"][-1] == "[key]" or value is MISSING:
             return _not_text(key, detail["input"])
         case "repeated":
@@ -118,8 +118,10 @@ def _mistake(key: Key, detail: ErrorDetails, values: Any, origins: Origins) -> M
     return _wrong(key, value, node or {})
 
 
-def _name() -> str:
-    return words(node_at(("preset",), {}) or {})
+def _wrong_name(key: Key, pattern: str) -> Mistake:
+    place = "can be part of a file's" if pattern == NAME else "Python can give an argument"
+    text = f"{key[-1]!r} is not a name that {place}"
+    return Mistake(key, text, words({"type": "string", "pattern": pattern}))
 
 
 def _meant(key: Key, values: Any) -> Key:

@@ -5,7 +5,7 @@ Snakemake hands over one merged dict and the names of its files; the files are r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,18 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file: its values, and the tree that knows their lines."""
+    """A YAML file: its values, and the lines of their keys."""
 
     name: str
     values: dict[str, Any]
-    root: yaml.Node
+    lines: dict[Key, int]
+
+    def line(self, key: Key) -> int:
+        """Line of as much of a key as the file holds; 0 if none of it."""
+        known = tuple(part if type(part) is int else str(part) for part in key)
+        return next(
+            (self.lines[known[:n]] for n in range(len(key), 0, -1) if known[:n] in self.lines), 0
+        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Origins:
             return "the values given"
         while key and value_at(key, values) is MISSING:
             key = key[:-1]
-        lines = {d.name: _line(d.root, key) for d in self.documents}
+        lines = {document.name: document.line(key) for document in self.documents}
         names = self.files(key, values) if key else list(lines)
         return " and ".join(f"{n}, line {lines[n]}" if lines.get(n) else n for n in names)
 
@@ -87,15 +94,14 @@ def read_document(file: str | Path) -> Document:
             where=_marked(file, error),
             remedy="indent with spaces, not tabs, and close every bracket and quote",
         ) from None
-    if not isinstance(values, dict) or root is None:
+    if not isinstance(values, dict):
         found = "empty" if values is None else f"a {type(values).__name__}"
         raise ConfigError(
             f"a configuration is a mapping of keys to values; this file is {found}",
             where=file,
             remedy="write key: value lines; config/README.md explains every key",
         )
-    _refuse_repeats(root, file)
-    return Document(str(file), values, root)
+    return Document(str(file), values, _lines(root, file))
 
 
 def _short(file: Path) -> Path:
@@ -132,41 +138,28 @@ def _marked(file: str | Path, error: Exception) -> str:
     return f"{file}, line {mark.line + 1}" if mark else str(file)
 
 
-def _refuse_repeats(node: yaml.Node, file: str | Path) -> None:
-    """YAML keeps the last of two equal keys without a word; what the first said would be lost."""
-    first: dict[str, int] = {}
-    for name, line, inner in _entries(node):
-        if name in first:
+def _lines(node: yaml.Node | None, file: Path, key: Key = ()) -> dict[Key, int]:
+    """Line (from 1) of every key below a node, and of every item of a list.
+
+    Raises:
+        ConfigError: a key occurs twice: YAML would keep the last without a word.
+    """
+    found: dict[Key, int] = {}
+    parts: list[tuple[str | int, yaml.Node, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        parts = [(str(name.value), name, value) for name, value in node.value if name.tag != _MERGE]
+    elif isinstance(node, yaml.SequenceNode):
+        parts = [(number, value, value) for number, value in enumerate(node.value)]
+    for part, place, value in parts:
+        line = place.start_mark.line + 1
+        if (*key, part) in found:
             raise ConfigError(
-                f"the key {name!r} occurs twice in one section",
-                where=f"{file}, lines {first[name]} and {line}",
+                f"the key {part!r} occurs twice in one section",
+                where=f"{file}, lines {found[(*key, part)]} and {line}",
                 remedy="keep one of them, or join what they hold",
             )
-        first[name] = line
-        _refuse_repeats(inner, file)
-
-
-def _entries(node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:
-    """Key, line (from 1) and value of each entry of a mapping; none for other nodes."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.tag != _MERGE:
-                yield str(key.value), key.start_mark.line + 1, value
-
-
-def _line(node: yaml.Node, key: Key) -> int:
-    """Line of as much of a key as the tree holds; 0 if none of it."""
-    line = 0
-    for part in key:
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-            continue
-        found = {name: (at, inner) for name, at, inner in _entries(node)}
-        if str(part) not in found:
-            break
-        line, node = found[str(part)]
-    return line
+        found |= {(*key, part): line, **_lines(value, file, (*key, part))}
+    return found
 
 
 def _up_to_list(key: Key, values: Any) -> Key:

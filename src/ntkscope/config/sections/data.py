@@ -45,7 +45,7 @@ class Dataset(Section):
     )
     download: bool = Field(False, description="Whether missing files may be downloaded (cosmetic).")
     class_list: str | None = Field(
-        None, description="imagenet100 only: a text file of 100 class folder names, one a line."
+        None, description="imagenet100 only: a text file of 100 class folder names, one per line."
     )
     train_samples: Positive | None = Field(
         None, description="Keep only this many training samples (class-balanced); null: all."

@@ -23,7 +23,7 @@ class Variant(Section):
 
     dataset: Dataset = Field(
         default_factory=Dataset,
-        description="Where its images come from; `root` and `download` are the configuration's "
+        description="Where its samples come from; `root` and `download` are the configuration's "
         "unless given.",
     )
     model: Model = Field(default_factory=lambda: MLP(kind="mlp"), description="Its network.")
@@ -70,7 +70,7 @@ class Experiment(Section):
     training: Training = Field(Training(), description="How a task is learnt.")
     snapshots: Snapshots = Field(Snapshots(), description="When parameters are kept.")
     probe: Probe = Field(Probe(), description="The inputs on which kernels are evaluated.")
-    kernel: Kernel = Field(Kernel(), description="Which kernel is taken.")
+    kernel: Kernel = Field(Kernel(), description="Which kernel is computed.")
     fits: Fits = Field(Fits(), description="How runs are compared with their twins.")
     figure: FigureStyle = Field(FigureStyle(), description="Looks of the figure (cosmetic).")
     twin: bool = Field(
@@ -86,9 +86,9 @@ class Config(Section):
         description="Name of this configuration; one other than `digits` draws into "
         "figures/{preset}/.",
     )
-    dataset: Dataset = Field(Dataset(), description="Where the images come from.")
+    dataset: Dataset = Field(Dataset(), description="Where the samples come from.")
     seeds: Distinct[Natural] = Field(
-        [0, 1, 2, 3, 4], description="One network each; five or more for an interval."
+        [0, 1, 2, 3, 4], description="One network per seed; five or more for an interval."
     )
     regimes: dict[Name, Regime] = Field(
         min_length=1, description="Learning regimes, by the names experiments call them."

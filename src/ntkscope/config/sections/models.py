@@ -16,6 +16,9 @@ from ntkscope.config.sections.base import (
     Sweep,
 )
 
+MyrtleKind = Literal["myrtle5", "myrtle7", "myrtle10"]
+ModelKind = Literal["mlp", "cnn", MyrtleKind, "module"]
+Parametrisation = Literal["standard", "ntk"]
 Activation = Literal["relu", "tanh", "gelu", "erf"]
 FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 _ACTIVATION = "Nonlinearity after every layer but the readout."
@@ -47,7 +50,7 @@ class CNN(Section):
 class Myrtle(Section):
     """Myrtle network of 5, 7 or 10 layers, global average pooling, linear readout."""
 
-    kind: Literal["myrtle5", "myrtle7", "myrtle10"] = Field(description=KIND)
+    kind: MyrtleKind = Field(description=KIND)
     width: Sweep[Positive] = Field([64], description="Channels of every convolution.")
     activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
     bias: Sweep[bool] = Field([True], description=_BIAS)
@@ -77,7 +80,7 @@ Model = Annotated[MLP | CNN | Myrtle | Module, Field(discriminator="kind")]
 class Regime(Section):
     """A learning regime: how parameters are scaled and how the learning rate follows the width."""
 
-    parametrisation: Literal["standard", "ntk"] = Field(
+    parametrisation: Parametrisation = Field(
         "standard",
         description="standard: PyTorch's default; ntk: unit normal parameters, "
         "1/√fan_in in the forward pass.",

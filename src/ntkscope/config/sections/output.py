@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import Natural, Positive, Section
+from ntkscope.config.sections.base import Natural, Positive, Precision, Section
+
+KernelKind = Literal["trace", "full", "pseudo"]
 
 
 class Probe(Section):
@@ -20,23 +22,24 @@ class Probe(Section):
 
 
 class Kernel(Section):
-    """Which kernel is taken of each snapshot."""
+    """Which kernel is computed of each snapshot."""
 
-    kind: Literal["trace", "full", "pseudo"] = Field(
+    kind: KernelKind = Field(
         "trace",
         description="trace: mean over outputs; full: every pair of outputs; "
         "pseudo: of the summed logits / √K.",
     )
     by_layer: bool = Field(True, description="Keep the layer NTKs too (kind trace).")
-    precision: Literal["float32", "float64"] = Field(
-        "float32", description="dtype of the kernel's arithmetic."
-    )
+    precision: Precision = Field("float32", description="dtype of the kernel's arithmetic.")
 
 
 class Fits(Section):
     """How runs are compared with their twins."""
 
-    window: Positive = Field(20, description="Steps after the boundary for the deflection.")
+    window: Positive = Field(
+        20,
+        description="Steps that count as before a boundary, its own the last, and as just after.",
+    )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         0.95, description="Level of every interval over seeds."
     )
@@ -55,7 +58,7 @@ class FigureStyle(Section):
         7.0, description="Size of the text, in points."
     )
     dpi: Annotated[int, Field(ge=72, le=1200)] = Field(
-        300, description="Resolution of the PNG, in dots an inch."
+        300, description="Resolution of the PNG, in dots per inch."
     )
 
 
@@ -65,11 +68,11 @@ class Resources(Section):
     threads: Positive = Field(1, description="CPU threads of a job.")
     mem_mb: Positive = Field(
         3000,
-        description="Memory asked for a job, in MB; a large kernel is taken in tiles that fit.",
+        description="Memory of a job, in MB; a large kernel is computed in tiles that fit.",
     )
-    runtime_minutes: Positive = Field(60, description="Time asked for a job, in minutes.")
+    runtime_minutes: Positive = Field(60, description="Time limit of a job, in minutes.")
     gpu: Annotated[int, Field(ge=0, le=1)] = Field(
-        0, description="GPUs asked of the cluster for a job."
+        0, description="GPUs that a job requests of the cluster."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where tensors live; auto: a GPU if there is one."
@@ -78,8 +81,8 @@ class Resources(Section):
         30.0, description="Seconds between checkpoints of a running job."
     )
     kernel_jobs: Positive = Field(
-        1, description="So many jobs share each kernel of a run; the numbers are the same."
+        1, description="Number of jobs that share each kernel of a run; the values are the same."
     )
     keep_snapshots: bool = Field(
-        True, description="false: snapshots are deleted when every kernel has been taken of them."
+        True, description="false: snapshots are deleted when all their kernels are computed."
     )

@@ -6,34 +6,37 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import Natural, Positive, Section, Sweep
+from ntkscope.config.sections.base import Natural, Positive, Precision, Section, Sweep
+
+Optimizer = Literal["sgd", "adam"]
+Schedule = Literal["constant", "linear", "cosine"]
+Loss = Literal["cross_entropy", "mse"]
+Sampling = Literal["epochs", "independent"]
 
 
 class Training(Section):
     """How a task is learnt."""
 
-    optimizer: Sweep[Literal["sgd", "adam"]] = Field(["sgd"], description="Optimiser.")
+    optimizer: Sweep[Optimizer] = Field(["sgd"], description="Optimiser.")
     momentum: Sweep[Annotated[float, Field(ge=0, lt=1)]] = Field(
         [0.0], description="Heavy-ball momentum; sgd only."
     )
     weight_decay: Sweep[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         [0.0], description="L2 penalty: weight_decay · parameter is added to the gradient."
     )
-    schedule: Sweep[Literal["constant", "linear", "cosine"]] = Field(
+    schedule: Sweep[Schedule] = Field(
         ["constant"], description="Learning rate over a task's steps; starts again at each task."
     )
-    loss: Sweep[Literal["cross_entropy", "mse"]] = Field(
+    loss: Sweep[Loss] = Field(
         ["cross_entropy"],
         description="What is minimised; mse: half the squared distance to one-hot targets.",
     )
-    batch_size: Sweep[Positive] = Field([64], description="Images of a training step.")
-    sampling: Sweep[Literal["epochs", "independent"]] = Field(
+    batch_size: Sweep[Positive] = Field([64], description="Images per training step.")
+    sampling: Sweep[Sampling] = Field(
         ["epochs"],
-        description="epochs: a seeded permutation an epoch; independent: each image drawn afresh.",
+        description="epochs: a seeded permutation per epoch; independent: each image drawn afresh.",
     )
-    precision: Literal["float32", "float64"] = Field(
-        "float32", description="dtype of parameters and arithmetic."
-    )
+    precision: Precision = Field("float32", description="dtype of parameters and arithmetic.")
     evaluation_samples: Positive = Field(
         200, description="Test images of each task behind the log's loss and accuracy."
     )
@@ -43,9 +46,9 @@ class Snapshots(Section):
     """At which steps the parameters are kept."""
 
     around_boundary: Natural = Field(
-        20, description="Every step, so many before and after each boundary."
+        20, description="Number of steps before and after each boundary at which all are kept."
     )
     log_spaced: Natural = Field(
         10,
-        description="So many more steps of each task, log-spaced; more than it has steps: all.",
+        description="Number of further steps of each task, log-spaced; all, if it has fewer.",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,56 +25,75 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 _REMEDY = "put images into train/<class>/ and test/<class>/ below dataset.path, or into <class>/"
 
 
-def _listed(dataset: Dataset) -> tuple[Path, list[Path], tuple[str, ...], list[np.ndarray]]:
-    """The folder, all its images, the classes, and the labels of each split; nothing is read.
+@dataclass(frozen=True)
+class _Folder:
+    """What a look into a folder tells.
+
+    Attributes:
+        files: all images, of the training split first, class after class.
+        labels: of each split there is; one without a test split.
+        shape: of the first image, (y, x, channel).
+        content: digest of every image and its place.
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    classes: tuple[str, ...]
+    labels: tuple[np.ndarray, ...]
+    shape: tuple[int, ...]
+    content: str
+
+    @property
+    def splits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training and test images, as indices into the files."""
+        if len(self.labels) == 1:
+            return own.split_by_class(self.labels[0], self.root)
+        train, test = (labels.size for labels in self.labels)
+        return np.arange(train), train + np.arange(test)
+
+
+def _look(dataset: Dataset) -> _Folder:
+    """The folder that a section names, read once unless images come or go.
 
     Raises:
-        DataError: missing, without images, or with classes of which a split lacks one.
+        DataError: missing, without images, or with a class of which the training split has none.
     """
     root = own.own_path(dataset)
     if not root.is_dir():
         raise DataError("there is no such folder", where=root, remedy=_REMEDY)
     splits = [root / "train", root / "test"] if (root / "train").is_dir() else [root]
-    classes = tuple(sorted(each.name for each in splits[0].iterdir() if each.is_dir()))
+    folders = [folder for split in splits for folder in _below(split)]
+    changed = tuple((folder, folder.stat().st_mtime_ns) for folder in folders)
+    return _look_again(root, tuple(splits), changed)
+
+
+def _below(split: Path) -> list[Path]:
+    return sorted(each for each in split.glob("*") if each.is_dir())
+
+
+@lru_cache(maxsize=8)
+def _look_again(root: Path, splits: tuple[Path, ...], changed: tuple[object, ...]) -> _Folder:
+    classes = tuple(folder.name for folder in _below(splits[0]))
     found = [[_images(split / name) for name in classes] for split in splits]
     labels = [np.repeat(np.arange(len(classes)), list(map(len, each))) for each in found]
     if not classes or min(each.size for each in labels) == 0:
         raise DataError("there are no images in the folders of classes", where=root, remedy=_REMEDY)
     own.check_labels(labels[0], len(classes), splits[0])
-    files = [file for split in found for of_class in split for file in of_class]
-    return root, files, classes, labels
+    files = tuple(file for split in found for of_class in split for file in of_class)
+    sums = [(str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()) for f in files]
+    shape, content = _decode(files[0]).shape, own.content_digest(sums)
+    return _Folder(root, files, classes, tuple(labels), shape, content)
 
 
 def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
-
-
-def _splits(labels: list[np.ndarray], root: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Training and test images, as indices into all files."""
-    if len(labels) == 1:
-        return own.split_by_class(labels[0], root)
-    return np.arange(labels[0].size), labels[0].size + np.arange(labels[1].size)
+    """The images of a class, sorted; none where the folder is not there."""
+    return sorted(file for file in folder.glob("*") if file.suffix.lower() in _SUFFIXES)
 
 
 def _facts(dataset: Dataset) -> DatasetFacts:
-    root, files, _, labels = _listed(dataset)
-    marks = tuple((stat.st_mtime_ns, stat.st_size) for stat in (file.stat() for file in files))
-    content = _content(root, tuple(files), marks)
-    every = np.concatenate(labels)
-    train, _ = _splits(labels, root)
-    return own.facts(every[train], _decode(files[0]).shape, "uint8", content)
-
-
-@lru_cache(maxsize=8)
-def _content(root: Path, files: tuple[Path, ...], marks: tuple[object, ...]) -> str:
-    """Digest of every image and its place. `marks`, times and sizes, spare a second reading."""
-    sums = [
-        (file.relative_to(root).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest())
-        for file in files
-    ]
-    return own.content_digest(sums)
+    folder = _look(dataset)
+    labels = np.concatenate(folder.labels)[folder.splits[0]]
+    return own.facts(labels, folder.shape, "uint8", folder.content)
 
 
 def open_folder(dataset: Dataset) -> Samples:
@@ -82,13 +102,13 @@ def open_folder(dataset: Dataset) -> Samples:
     Raises:
         DataError: missing; or, when read, an image that cannot be decoded or has another size.
     """
-    root, files, classes, labels = _listed(dataset)
-    shape, every = _decode(files[0]).shape, np.concatenate(labels)
+    folder = _look(dataset)
+    labels = np.concatenate(folder.labels)
     train, test = (
-        Split(every[index], _reader([files[i] for i in index], shape))
-        for index in _splits(labels, root)
+        Split(labels[index], _reader([folder.files[i] for i in index], folder.shape))
+        for index in folder.splits
     )
-    return Samples(train, test, classes, (str(root),))
+    return Samples(train, test, folder.classes, (str(folder.root),))
 
 
 def _reader(files: list[Path], shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray]:

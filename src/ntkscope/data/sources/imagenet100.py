@@ -41,7 +41,7 @@ def open_imagenet100(dataset: Dataset) -> Samples:
         raise DataError(
             f"{len(set(classes))} classes are named, not {_CLASSES}",
             where=dataset.class_list or root / "train",
-            remedy="set dataset.class_list to a text file of 100 folder names, one a line",
+            remedy="set dataset.class_list to a text file of 100 folder names, one per line",
         )
     return Samples(
         train=_split(root / "train", classes),
@@ -72,7 +72,7 @@ def _classes(dataset: Dataset, train: Path) -> list[str]:
         raise DataError(
             f"the list of classes cannot be read: {error}",
             where=dataset.class_list,
-            remedy="set dataset.class_list to a text file of 100 folder names, one a line",
+            remedy="set dataset.class_list to a text file of 100 folder names, one per line",
         ) from None
     return [line.strip() for line in lines if line.strip()]
 

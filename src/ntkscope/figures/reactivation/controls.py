@@ -16,33 +16,24 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
-from ntkscope.figures.panels import Effect, Look, Point
+from ntkscope.figures.panels import Effect, Look, Point, every_point, lost_in_words
 from ntkscope.figures.reactivation.forest import draw_forest
 from ntkscope.figures.reactivation.laws import draw_against_width
-from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words
 from ntkscope.figures.style import REGIME_MARKERS, TWIN, width_colours
 from ntkscope.fits import results_of, t_interval
 from ntkscope.fits.cells import named
 from ntkscope.fits.reactivation.comparisons import GRADUAL, WIDTHS
 
 ANALYSIS = {
-    "needs": ["variant"],
-    "roles": [
-        "new_classes",
-        "gradual",
-        "labels_shifted",
-        "labels_permuted",
-        "new_inputs",
-        "widths",
-    ],
+    "needs": "variant",
+    "roles": "new_classes gradual labels_shifted labels_permuted new_inputs widths",
     "compare": "controls",
 }
 
 METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.MOVED, panels.DEFLECTION)
 JUMPS = (panels.SPIKE, panels.NORM_DROP)
-BOUNDARY_VELOCITY = Effect("log_velocity", "velocity at boundary\n(1/step)", ratio=True)
-AGAINST_WIDTH = (panels.NORM_DROP, BOUNDARY_VELOCITY)
+AGAINST_WIDTH = (panels.NORM_DROP, panels.BOUNDARY_VELOCITY)
 _SMALL: dict[str, Any] = {"fontsize": "small", "linespacing": 1.1}
 ALONE = {"spike": "spike_over_baseline", "norm_drop": "norm_drop", "distance": "distance"}
 """Effect → the quantity of a twin by itself that is drawn beside it."""
@@ -98,7 +89,7 @@ def _look(number: int, count: int, palette: str, point: Point) -> Look:
 
 
 def _draw_lines(
-    grid: panels.Grid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
+    grid: panels.PanelGrid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
 ) -> None:
     window, confidence = int(fits.attrs["window"]), fits.attrs["confidence"]
     for point, look, column in zip(kinds, looks, grid.T, strict=True):
@@ -114,7 +105,7 @@ def _name(point: Point) -> str:
 
 
 def _draw_effects(
-    row: panels.Grid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
+    row: panels.PanelGrid, kinds: Sequence[Point], looks: Sequence[Look], fits: xr.Dataset
 ) -> None:
     """A row a kind of shift, and the first one's twin by itself, which has no shift."""
     names = [", ".join([_name(point), *lost_in_words(point)]) for point in kinds]

@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
-from ntkscope.figures.panels import Look, Point
+from ntkscope.figures.panels import Look, Point, every_point, lost_in_words
 from ntkscope.figures.reactivation.forest import draw_forest
-from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words
 
-ANALYSIS = {"needs": ["variant"]}
+ANALYSIS = {"needs": "variant"}
 
 METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.CHECKMARK, panels.DEFLECTION)
@@ -65,7 +64,7 @@ def _look(number: int) -> Look:
 
 
 def _draw_lines(
-    column: panels.Grid,
+    column: panels.PanelGrid,
     points: Sequence[Point],
     looks: Mapping[str, Look],
     attrs: Mapping[str, float],

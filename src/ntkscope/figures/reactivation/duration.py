@@ -13,27 +13,19 @@ from ntkscope.figures import panels
 from ntkscope.fits import results_of
 
 ANALYSIS = {
-    "needs": ["steps"],
+    "needs": "steps",
     "laws": [
         {
             "along": "steps",
             "log": True,
-            "of": [
-                "spike",
-                "norm_drop",
-                "distance",
-                "checkmark",
-                "minimum_step",
-                "recovery",
-                "forgetting",
-            ],
-            "statistics": ["slope", "kendall_tau"],
+            "of": "spike norm_drop distance checkmark minimum_step recovery forgetting",
+            "statistics": "slope kendall_tau",
         },
         {
             "along": "steps",
             "log": True,
-            "of": ["half_recovery_step", "recovery_step"],
-            "statistics": ["kendall_tau"],
+            "of": "half_recovery_step recovery_step",
+            "statistics": "kendall_tau",
         },
     ],
 }
@@ -70,7 +62,7 @@ def draw(
 
 
 def _effects(
-    grid: panels.Grid, points: list[panels.Point], regimes: list[str], fits: xr.Dataset
+    grid: panels.PanelGrid, points: list[panels.Point], regimes: list[str], fits: xr.Dataset
 ) -> None:
     results, lengths = results_of(fits), sorted(panels.values_of(points, "steps"))
     looks = [panels.regime_look(number) for number in range(len(regimes))]

@@ -15,7 +15,7 @@ from ntkscope.figures.style import TWIN
 
 
 def draw_forest(
-    row: Sequence[Axes] | panels.Grid,
+    row: Sequence[Axes] | panels.PanelGrid,
     names: Sequence[str],
     cells: Sequence[xr.Dataset],
     effects: Sequence[Effect],

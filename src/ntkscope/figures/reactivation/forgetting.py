@@ -14,8 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ntkscope.figures import panels
-from ntkscope.figures.panels import FloatArray, Look, Point
-from ntkscope.figures.reactivation.sweeps import every_point, in_words, series_of, words_of
+from ntkscope.figures.panels import (
+    FloatArray,
+    Look,
+    Point,
+    every_point,
+    in_words,
+    series_of,
+    words_of,
+)
 from ntkscope.figures.style import REGIME_COLOURS, REGIME_MARKERS, width_colours
 from ntkscope.fits import results_of
 from ntkscope.fits.forgetting_prediction import BETWEEN, WITHIN
@@ -27,7 +34,7 @@ _PAIR = ["norm_drop", "forgetting"]
 
 
 def draw_forgetting(
-    row: Sequence[Axes] | panels.Grid,
+    row: Sequence[Axes] | panels.PanelGrid,
     points: Sequence[Point],
     fits: xr.Dataset,
     palette: str,

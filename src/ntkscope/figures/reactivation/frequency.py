@@ -23,16 +23,16 @@ from ntkscope.figures.style import width_colours
 from ntkscope.fits import results_of
 
 ANALYSIS = {
-    "needs": ["epsilon"],
-    "may_have": ["alpha", "change", "variant"],
-    "roles": ["frequency", "conceptual"],
-    "needs_roles": ["frequency"],
+    "needs": "epsilon",
+    "may_have": "alpha change variant",
+    "roles": "frequency conceptual",
+    "needs_roles": "frequency",
     "laws": [
         {
             "along": "epsilon",
             "log": True,
-            "of": ["spike", "norm_drop", "distance", "peak_velocity"],
-            "statistics": ["slope", "kendall_tau"],
+            "of": "spike norm_drop distance peak_velocity",
+            "statistics": "slope kendall_tau",
         },
     ],
     "compare": "frequency",
@@ -91,7 +91,7 @@ def _mixed(points: list[Point], pace: str) -> list[Point]:
     return [p for p in panels.where(points, change=None) if p.at.get("alpha", "stepped") == pace]
 
 
-def _new_classes(column: panels.Grid, points: list[Point], fits: xr.Dataset) -> None:
+def _new_classes(column: panels.PanelGrid, points: list[Point], fits: xr.Dataset) -> None:
     window, confidence = int(fits.attrs["window"]), fits.attrs["confidence"]
     for metric, axes in zip(METRICS, column, strict=True):
         cells = [(point.metrics, "black") for point in points]

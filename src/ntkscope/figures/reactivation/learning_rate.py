@@ -19,27 +19,19 @@ from ntkscope.figures.panels import Effect, Look, Point
 from ntkscope.fits import results_of
 
 ANALYSIS = {
-    "needs": ["learning_rate"],
+    "needs": "learning_rate",
     "laws": [
         {
             "along": "learning_rate",
             "log": True,
-            "of": [
-                "spike",
-                "norm_drop",
-                "distance",
-                "checkmark",
-                "minimum_step",
-                "recovery",
-                "forgetting",
-            ],
-            "statistics": ["slope", "kendall_tau", "curvature"],
+            "of": "spike norm_drop distance checkmark minimum_step recovery forgetting",
+            "statistics": "slope kendall_tau curvature",
         },
         {
             "along": "learning_rate",
             "log": True,
-            "of": ["half_recovery_step", "recovery_step"],
-            "statistics": ["kendall_tau", "lowest_at"],
+            "of": "half_recovery_step recovery_step",
+            "statistics": "kendall_tau lowest_at",
         },
     ],
 }
@@ -78,7 +70,7 @@ def draw(
     return figure
 
 
-def _effects(grid: panels.Grid, points: list[Point], fits: xr.Dataset) -> None:
+def _effects(grid: panels.PanelGrid, points: list[Point], fits: xr.Dataset) -> None:
     (spike, drop, minimum), (times, reached, forgetting) = grid
     for number, regime in enumerate(panels.values_of(points, "regime")):
         chosen = panels.where(points, regime=regime)

@@ -19,9 +19,8 @@ from matplotlib.lines import Line2D
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.curves import boundary_scale, draw_band
-from ntkscope.figures.panels import Metric, Point
+from ntkscope.figures.panels import Metric, Point, every_point, lost_in_words, name_of, series_of
 from ntkscope.figures.reactivation.forgetting import correlations_in_words, draw_forgetting
-from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words, name_of, series_of
 from ntkscope.figures.style import TWIN, width_colours
 
 MOST = 4

@@ -82,7 +82,7 @@ def _against_width(axes: Axes, fits: xr.Dataset, effect: Effect, regimes: list[s
     panels.text_legend(axes, looks, texts, "exponent of width")
 
 
-def _titles(grid: panels.Grid, regimes: list[str], labels: Mapping[str, str]) -> None:
+def _titles(grid: panels.PanelGrid, regimes: list[str], labels: Mapping[str, str]) -> None:
     for regime, axes in zip(regimes, grid[0, :-1], strict=True):
         axes.set_title(labels.get(regime, regime))
     for axes in grid[-1, :-1]:

@@ -13,27 +13,25 @@ from matplotlib.ticker import MaxNLocator
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.curves import draw_band
-from ntkscope.figures.panels import Effect, Look, Point
+from ntkscope.figures.panels import Effect, Look, Point, every_point, lost_in_words, name_of
 from ntkscope.figures.reactivation.laws import legend_over
-from ntkscope.figures.reactivation.sweeps import every_point, lost_in_words, name_of
 from ntkscope.figures.style import BOUNDARY_DOTS, TWIN
 from ntkscope.fits import results_of
 
 ANALYSIS = {
-    "may_have": ["variant"],
-    "roles": ["five_by_two", "ten_by_one", "relabelled"],
+    "may_have": "variant",
+    "roles": "five_by_two ten_by_one relabelled",
     "laws": [
         {
             "along": "boundary",
-            "of": ["spike", "norm_drop", "distance", "checkmark", "log_velocity", "forgetting"],
-            "statistics": ["slope", "kendall_tau"],
+            "of": "spike norm_drop distance checkmark log_velocity forgetting",
+            "statistics": "slope kendall_tau",
         },
     ],
 }
 
 METRICS = (panels.VELOCITY, panels.NORM)
-BOUNDARY_VELOCITY = Effect("log_velocity", "velocity at boundary\n(1/step)", ratio=True)
-EFFECTS = (panels.SPIKE, BOUNDARY_VELOCITY, panels.NORM_DROP, panels.MOVED)
+EFFECTS = (panels.SPIKE, panels.BOUNDARY_VELOCITY, panels.NORM_DROP, panels.MOVED)
 
 
 def draw(
@@ -82,7 +80,7 @@ def _draw_tasks(
         axes.axvline(edge, color="0.2", linewidth=0.5, linestyle=BOUNDARY_DOTS, zorder=0)
 
 
-def _finish(grid: panels.Grid) -> None:
+def _finish(grid: panels.PanelGrid) -> None:
     for metric, row in zip(METRICS, grid, strict=True):
         panels.share_limits(row, metric, 10**9)
     for axes in grid[:-1].flat:
@@ -109,7 +107,7 @@ def _draw_effect(
         panels.draw_effect(axes, x, cells, effect, look, int(fits.attrs["window"]))
         what = ("slope", effect.quantity, "boundary")
         texts.append(panels.result_text(results, *what, point.at))
-    if effect is BOUNDARY_VELOCITY:
+    if effect is panels.BOUNDARY_VELOCITY:
         axes.set_yscale("log")
     else:
         panels.finish_effect(axes, effect)

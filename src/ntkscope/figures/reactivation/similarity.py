@@ -22,18 +22,18 @@ from ntkscope.figures.panels import Look, Point
 from ntkscope.fits import results_of
 
 ANALYSIS = {
-    "needs": ["new_classes", "protocol"],
+    "needs": "new_classes protocol",
     "laws": [
         {
             "along": "new_classes",
-            "of": ["spike", "norm_drop", "distance"],
-            "statistics": ["slope", "kendall_tau", "bend", "saturation", "first_share"],
+            "of": "spike norm_drop distance",
+            "statistics": "slope kendall_tau bend saturation first_share",
             "without": "dissimilarity",
         },
         {
             "along": "dissimilarity",
-            "of": ["spike", "norm_drop", "distance"],
-            "statistics": ["slope", "kendall_tau", "bend", "saturation"],
+            "of": "spike norm_drop distance",
+            "statistics": "slope kendall_tau bend saturation",
             "without": "new_classes",
         },
     ],
@@ -99,7 +99,7 @@ def _look(points: list[Point], protocol: str, regime: str) -> Look:
 
 
 def _effects(
-    grid: panels.Grid, points: list[Point], series: list[tuple[str, str]], fits: xr.Dataset
+    grid: panels.PanelGrid, points: list[Point], series: list[tuple[str, str]], fits: xr.Dataset
 ) -> None:
     """A row against the number of new classes and, where classes are counted, the similarity."""
     results = results_of(fits)

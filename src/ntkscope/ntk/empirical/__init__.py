@@ -4,6 +4,16 @@ Imports `ntk.kinds`, `runtime` and `models`; the tiled and matrix-free kernels s
 """
 
 from ntkscope.ntk.empirical.api import empirical_ntk, plan_ntk
+from ntkscope.ntk.empirical.gradients.factors import FactoredGradients
+from ntkscope.ntk.empirical.gradients.registry import register_layer
 from ntkscope.ntk.empirical.stacked import stacked_ntk
+from ntkscope.ntk.empirical.tuning import Tuning
 
-__all__ = ["empirical_ntk", "plan_ntk", "stacked_ntk"]
+__all__ = [
+    "FactoredGradients",
+    "Tuning",
+    "empirical_ntk",
+    "plan_ntk",
+    "register_layer",
+    "stacked_ntk",
+]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import free_bytes
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
-from ntkscope.ntk.empirical.sequential.recognise import known_layers
 from ntkscope.ntk.empirical.throughput import measured_throughput
+from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.empirical.validation import check_model, in_place_explained, preserve_state
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
-
-_SMALL = 2**26  # bytes that are taken without a look at what is free
-_FREE = 0.5  # of the memory that is free, where no budget is given
 
 
 def empirical_ntk(
@@ -63,10 +61,8 @@ def empirical_ntk(
     check_model(model)
     if plan is not None:
         _check_plan(plan, model, kind)
-    with (
-        preserve_state(model, may_change=plan is None or plan.sequential_layers is None),
-        in_place_explained(model),
-    ):
+    may_change = plan is None or _backpropagation(plan).runs_model
+    with preserve_state(model, may_change=may_change), in_place_explained(model):
         if plan is None:
             plan = make_plan(model, x1, x2, kind, force)
         sparing = memory is None
@@ -92,12 +88,13 @@ def plan_ntk(
     *,
     kind: str = "trace",
     force: str | None = None,
+    tuning: Tuning = TUNING,
 ) -> Plan:
     """How `empirical_ntk` would go about it: print it, or hand it to `empirical_ntk`.
 
     The layers' strategies are those that should be fastest by the throughput of this device, which
-    is measured once a process (under 0.3 s). Arguments and errors are those of `empirical_ntk`;
-    only the first two samples are looked at.
+    is measured once a process (under 0.3 s). Arguments and errors are those of `empirical_ntk`,
+    beside `tuning` (`tuning.Tuning`); only the first two samples are looked at.
 
     Returns:
         A plan; as text a table of the layers with strategy, FLOPs of their Gram matrices, memory
@@ -108,20 +105,27 @@ def plan_ntk(
     check_model(model)
     like = next(p for p in model.parameters() if p.requires_grad)
     with preserve_state(model), in_place_explained(model):
-        return make_plan(model, x1, x2, kind, force, measured_throughput(like.device, like.dtype))
+        return make_plan(
+            model, x1, x2, kind, force, measured_throughput(like.device, like.dtype), tuning
+        )
 
 
 def _default(plan: Plan, samples: int) -> int | None:
     """The budget where none is given; None for kernels so small that no look is worth its time."""
-    if samples * (plan.working_bytes + plan.gradient_bytes) <= _SMALL:
+    if samples * (plan.working_bytes + plan.gradient_bytes) <= plan.tuning.unasked_bytes:
         return None
-    return int(_FREE * free_bytes(plan.output_vectors.device))
+    return int(plan.tuning.free_share * free_bytes(plan.output_vectors.device))
+
+
+def _backpropagation(plan: Plan) -> Backpropagation:
+    assert plan.backpropagation is not None
+    return plan.backpropagation
 
 
 def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
     if plan.model is not model or plan.kind != kind:
         raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
-    if plan.sequential_layers is not None and plan.sequential_layers != known_layers(model):
+    if not _backpropagation(plan).serves(model):
         raise ValueError("the model's layers or hooks have changed since the plan; plan it again")
 
 

@@ -9,14 +9,12 @@ from ntkscope.ntk.empirical.output_blocks import OutputBlock
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.kinds import OutputPairs, mirror
 
-_STRIP = 128  # rows mirrored at once
-
 
 def allocate_kernel(plan: Plan, n: int, m: int) -> Tensor:
     """Memory of a kernel, outputs first: [n, m]; [R, n, m] (own); [R, n, R, m] (every)."""
     R = len(plan.output_vectors)
     shapes = {"trace": (n, m), "diagonal": (R, n, m), "full": (R, n, R, m)}
-    return new_empty(plan.output_vectors, *shapes[plan.pairs])
+    return new_empty(plan.output_vectors, *shapes[plan.pairs], large=plan.tuning.huge_page_bytes)
 
 
 def outputs_last(values: Tensor, pairs: OutputPairs) -> Tensor:
@@ -42,8 +40,11 @@ class KernelBlock:
         self._values = self._of(part.rows, part.columns)
         self._scale = 1 / len(plan.output_vectors) if plan.pairs == "trace" else 1.0
         self._more = plan.pairs == "trace" and part.rows.start > 0
-        self._mirrored, self._crossed = symmetric and part.own, symmetric and not part.own
-        self._scratch = values.new_empty(0)
+        self._mirrored, self._crossed = (
+            symmetric and part.on_diagonal,
+            symmetric and not part.on_diagonal,
+        )
+        self._strip, self._scratch = plan.tuning.mirror_rows, values.new_empty(0)
 
     def tile(self, n: int, m: int) -> Tensor:
         """Memory for n × m samples, of any contents, that the next tile will use again."""
@@ -100,4 +101,4 @@ class KernelBlock:
         if self.pairs == "full":
             rows = square.shape[0] * square.shape[1]
             square = square.view(rows, rows)  # an error, not a copy, where it is no view
-        mirror(square, _STRIP)
+        mirror(square, self._strip)

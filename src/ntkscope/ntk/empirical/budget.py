@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.runtime.allocation import retain_freed_memory
 
 _UNITS = {"": 1, "b": 1} | {
@@ -18,14 +19,11 @@ _UNITS = {"": 1, "b": 1} | {
     for power, prefix in enumerate("kmgtp", start=1)
     for suffix, base in (("b", 1000), ("ib", 1024))
 }
-_PASS_BYTES = {"cpu": 3 * 2**25}  # of one forward and backward pass: enough for good products
-_KEPT = 2**28  # bytes that stay with the process
-_PASS_BYTES_ELSEWHERE = 2**31  # what keeps a GPU busy
 
 
 @dataclass(frozen=True)
 class BytesPerSample:
-    """Bytes a sample: `fixed`, and `per_output_vector` for every cotangent."""
+    """Bytes per sample: `fixed`, and `per_output_vector` for each of those."""
 
     fixed: int = 0
     per_output_vector: int = 0
@@ -36,7 +34,7 @@ class BytesPerSample:
         )
 
     def total(self, output_vectors: int) -> int:
-        """Bytes for so many cotangents."""
+        """Bytes for so many output vectors."""
         return self.fixed + self.per_output_vector * output_vectors
 
 
@@ -55,12 +53,12 @@ class Blocking:
     batch: int
 
 
-def reuse_freed_memory() -> None:
+def reuse_freed_memory(retained: int = TUNING.retained_bytes) -> None:
     """Keep what a pass has freed for the next one, also in processes that are not ours.
 
     Page faults were more than half of the time of infinite kernels.
     """
-    retain_freed_memory(_KEPT // 4, _KEPT)
+    retain_freed_memory(retained // 4, retained)
 
 
 def parse_bytes(memory: int | str) -> int:
@@ -83,9 +81,9 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available) if device.type == "cpu" else sys.maxsize
 
 
-def pass_bytes(device: torch.device) -> int:
+def pass_bytes(device: torch.device, tuning: Tuning) -> int:
     """What one forward and backward pass may take, where no budget says less."""
-    return _PASS_BYTES.get(device.type, _PASS_BYTES_ELSEWHERE)
+    return tuning.pass_bytes if device.type == "cpu" else tuning.pass_bytes_gpu
 
 
 def choose_blocking(
@@ -95,7 +93,7 @@ def choose_blocking(
     gradients: int,
     chunk: int | None = None,
     others: int = 0,
-    one_pass: int = _PASS_BYTES["cpu"],
+    one_pass: int = TUNING.pass_bytes,
 ) -> Blocking:
     """Split the samples so that a pass, its gradients and the gradients kept fit.
 

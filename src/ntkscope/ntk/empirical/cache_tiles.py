@@ -7,12 +7,6 @@ from collections.abc import Iterator
 
 from ntkscope.ntk.empirical.plan import Plan
 
-_TILE = 2**19  # numbers of a tile of the result: what stays in a cache beside what it is made of
-_HIGHEST = 512  # samples of a strip
-_SQUARE = 2**30  # multiply-adds of a square that is a good product
-_LAUNCH = 2**24  # multiply-adds in the time that one more strip takes of itself
-_PACKING = 25  # rows of a product in the time that the columns' order in memory takes
-
 
 def cache_tiles(n: int, m: int, plan: Plan, same: bool) -> Iterator[tuple[slice, slice]]:
     """Tiles of [n, m] that cover it, or its upper triangle (same)."""
@@ -23,22 +17,22 @@ def cache_tiles(n: int, m: int, plan: Plan, same: bool) -> Iterator[tuple[slice,
 
 
 def _shape(n: int, m: int, plan: Plan, same: bool) -> tuple[int, int]:
-    """Strips across the whole width, as high as pays; squares where a pair is many numbers.
+    """Strips across the whole width, as high as pays; squares where a pair is many elements.
 
     Of a square on the diagonal half is for nothing: the smaller, the less. Strips of height h over
     a triangle take e (n² / 2 + n h / 2) (1 + packing / h) + launch · n / h, e a pair's
     multiply-adds: least at h² = packing · n + 2 launch / e.
     """
-    R = len(plan.output_vectors)
+    R, tuning = len(plan.output_vectors), plan.tuning
     rows, columns = plan.samples
     pairs = rows * columns if columns else rows * (rows + 1) / 2
     each = sum(layer.cost.multiply_adds for layer in plan.layers) / max(pairs, 1)
     if plan.pairs != "trace":
-        most = max(1, math.isqrt(_TILE // (R if plan.pairs == "diagonal" else R**2)))
-        side = min(most, max(16, math.isqrt(int(_SQUARE / max(each, 1)))))
+        most = max(1, math.isqrt(tuning.tile_elements // (R if plan.pairs == "diagonal" else R**2)))
+        side = min(most, max(16, math.isqrt(int(tuning.square_multiply_adds / max(each, 1)))))
         return side, side
-    high = min(n, _HIGHEST)
+    high = min(n, tuning.tile_rows)
     if same:
-        best = math.sqrt(_PACKING * n + 2 * _LAUNCH / max(each, 1))
+        best = math.sqrt(tuning.packing_rows * n + 2 * tuning.launch_multiply_adds / max(each, 1))
         high = min(high, math.ceil(n / max(1, min(int(n / best), n // 64))))
-    return high, max(high, _TILE // high)
+    return high, max(high, tuning.tile_elements // high)

@@ -1,9 +1,9 @@
 """Exact NTKs of any torch module, layer by layer, by the cheapest way for each layer.
 
-One forward pass records what enters each layer, one backward pass a cotangent what flows back; of
-these two a layer's per-sample gradients are made of, and their Gram matrices added up (Novak et al.
-2022, "Fast finite width neural tangent kernel", §3). Only upper tiles are computed where both sides
-are the same samples.
+A forward and backward pass gives each layer's inputs and output gradients; of these two the layer's
+per-sample gradients are made, and their Gram matrices are added up (Novak et al. 2022, "Fast finite
+width neural tangent kernel", §3). Only upper tiles are computed where both sides are the same
+samples.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ntkscope.ntk.empirical.gram.strategies import add_gram
 from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.output_blocks import OutputBlock, output_blocks
 from ntkscope.ntk.empirical.plan import Plan
+from ntkscope.ntk.empirical.tuning import Tuning
 
 GradientsByLayer = dict[str, LayerGradients]
-_WORTH_A_LOOK = 512  # samples: products saved for each number that is looked at
 
 
 @torch.no_grad()
@@ -56,7 +56,7 @@ def compute_kernels(
             each block of those that are held, or fewer outputs are taken at once
             (`output_blocks`). None: everything is held.
         chunk: at most so many samples in one pass.
-        sparing: as of `output_blocks.parts`.
+        sparing: as of `output_blocks.output_blocks`.
 
     Returns:
         Module name → [N, N2], [N, N2, K] (kind diagonal) or [N, K, N2, K] (kind full), of which
@@ -66,27 +66,27 @@ def compute_kernels(
     Raises:
         ModelError: memory too small.
     """
-    reuse_freed_memory()
+    reuse_freed_memory(plan.tuning.retained_bytes)
     n, m = len(x1), len(x1 if x2 is None else x2)
     names = [layer.name for layer in plan.layers if layer.owns]
     groups = {name: [name] for name in names} if by_layer else {"": names}
     found = {key: allocate_kernel(plan, n, m) for key in groups}
-    for some in output_blocks(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing):
-        results = {
-            key: KernelBlock(values, plan, some, symmetric=x2 is None)
+    for outputs in output_blocks(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing):
+        kernels = {
+            key: KernelBlock(values, plan, outputs, symmetric=x2 is None)
             for key, values in found.items()
         }
-        sums = {results[key]: groups[key] for key in groups}
-        for left, right, at, same in _blocks(model, some, x1, x2):
-            _multiply(some.plan, left, right, at, same, sums)
+        sums = {kernels[key]: groups[key] for key in groups}
+        for left, right, at, same in _blocks(model, outputs, x1, x2):
+            _multiply(outputs.plan, left, right, at, same, sums)
             del left, right  # before the next are made
-        for result in results.values():
-            result.finish()
+        for kernel in kernels.values():
+            kernel.finish()
     return {key: outputs_last(values, plan.pairs) for key, values in found.items()}
 
 
 def _blocks(
-    model: nn.Module, some: OutputBlock, x1: Tensor, x2: Tensor | None
+    model: nn.Module, outputs: OutputBlock, x1: Tensor, x2: Tensor | None
 ) -> Iterator[tuple[GradientsByLayer, GradientsByLayer, tuple[int, int], bool]]:
     """Gradients of a block of rows and of columns, where it stands, whether they are the same.
 
@@ -94,31 +94,30 @@ def _blocks(
     beside many rows: every block of rows passes all later samples once more, so there should be few
     blocks.
     """
-    blocking, same = some.blocking, x2 is None and some.own
+    blocking, same = outputs.blocking, x2 is None and outputs.on_diagonal
+    high, wide, batch = blocking.row_block, blocking.column_block, blocking.batch
     columns = x1 if x2 is None else x2
-    for row in range(0, len(x1), blocking.row_block):
-        rows = x1[row : row + blocking.row_block]
-        left = _gradients(model, some.plan, rows, blocking.batch)
+    for row in range(0, len(x1), high):
+        rows = x1[row : row + high]
+        left = _gradients(model, outputs.plan, rows, batch)
         first = 0
         if same:
             yield left, left, (row, row), True
             first = row + len(rows)
-        for column in range(first, len(columns), blocking.column_block):
-            right = _gradients(
-                model, some.beside, columns[column : column + blocking.column_block], blocking.batch
-            )
+        for column in range(first, len(columns), wide):
+            right = _gradients(model, outputs.beside, columns[column : column + wide], batch)
             yield left, right, (row, column), False
             del right
         del left
 
 
-def _gradients(model: nn.Module, plan: Plan, x: Tensor, chunk: int) -> GradientsByLayer:
-    if len(x) <= chunk:
+def _gradients(model: nn.Module, plan: Plan, x: Tensor, batch: int) -> GradientsByLayer:
+    if len(x) <= batch:
         return per_sample_gradients(model, plan, x)
-    buffer = ChunkBuffer(len(x))
-    for some in x.split(chunk):
+    buffer = ChunkBuffer(len(x), plan.tuning.huge_page_bytes)
+    for some in x.split(batch):
         buffer.add(per_sample_gradients(model, plan, some, buffer.out(len(some))))
-    return buffer.terms
+    return buffer.gradients
 
 
 def _multiply(
@@ -133,31 +132,36 @@ def _multiply(
 
     Args:
         plan: with the strategies.
-        left, right: terms of the block's rows and columns.
-        at: its first row and column in the results.
+        left, right: gradients of the block's rows and columns.
+        at: its first row and column in the kernels.
         same: rows and columns are the same, and only tiles from the diagonal on are wanted.
-        sums: which layers' kernels add up to which result.
+        sums: which layers' kernels add up to which kernel.
     """
+    assert plan.backpropagation is not None
     strategies = {layer.name: layer.strategy for layer in plan.layers}
     left, right = dict(left), dict(right)
-    if (
-        plan.pairs == "trace" and plan.sequential_layers is None
-    ):  # else done on the way back (`cotangent`)
+    if plan.pairs == "trace" and not plan.backpropagation.collapses_outputs:
         for name in left:
             if strategies[name] == "factored":
-                left[name], right[name] = _reduced(left[name], right[name])
+                left[name], right[name] = _collapsed(left[name], right[name], plan.tuning)
     n, m = (next(iter(side.values())).samples for side in (left, right))
     for rows, columns in cache_tiles(n, m, plan, same):
-        for result, names in sums.items():
-            total = result.tile(rows.stop - rows.start, columns.stop - columns.start)
+        for kernel, names in sums.items():
+            total = kernel.tile(rows.stop - rows.start, columns.stop - columns.start)
             for place, name in enumerate(names):
                 one, other = select(left[name], rows), select(right[name], columns)
-                add_gram(total, one, other, strategies[name], plan.pairs, first=place == 0)
-            result.write(total, at[0] + rows.start, at[1] + columns.start)
+                first = place == 0
+                add_gram(
+                    total, one, other, strategies[name], plan.pairs, first=first, tuning=plan.tuning
+                )
+            kernel.write(total, at[0] + rows.start, at[1] + columns.start)
 
 
-def _reduced(left: LayerGradients, right: LayerGradients) -> tuple[LayerGradients, LayerGradients]:
-    """GradientsByLayer of one cotangent, where the products that this saves are worth the look."""
+def _collapsed(
+    left: LayerGradients, right: LayerGradients, tuning: Tuning
+) -> tuple[LayerGradients, LayerGradients]:
+    """Gradients of one output vector, where the products that this saves are worth the look."""
     assert isinstance(left, FactoredGradients) and isinstance(right, FactoredGradients)
-    fewest = min(left.samples, right.samples)
-    return collapse_readout(left, right) if fewest >= _WORTH_A_LOOK else (left, right)
+    if min(left.samples, right.samples) < tuning.readout_samples:
+        return left, right
+    return collapse_readout(left, right, tuning.readout_rows)

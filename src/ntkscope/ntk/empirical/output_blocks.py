@@ -18,9 +18,6 @@ from ntkscope.ntk.empirical.costs import passes_cost
 from ntkscope.ntk.empirical.gram.strategies import COSTS
 from ntkscope.ntk.empirical.plan import Plan
 
-_LITTLE = 2**28  # bytes of what is kept, of which nothing has to be spared
-_HARDLY = 1.05  # times as long
-
 
 @dataclass(frozen=True)
 class OutputBlock:
@@ -39,7 +36,7 @@ class OutputBlock:
     blocking: Blocking
 
     @property
-    def own(self) -> bool:
+    def on_diagonal(self) -> bool:
         """Rows and columns are of the same outputs."""
         return self.rows == self.columns
 
@@ -80,9 +77,11 @@ def _at_once(
     plan: Plan, memory: int | str | None, n: int, m: int, chunk: int | None, sparing: bool
 ) -> int:
     R = len(plan.output_vectors)
+    if plan.tuning.outputs_at_once is not None:
+        return plan.tuning.outputs_at_once
     if memory is None or R == 1:
         return R
-    sparing = sparing and (n + m) * plan.gradient_bytes > _LITTLE
+    sparing = sparing and (n + m) * plan.gradient_bytes > plan.tuning.unspared_bytes
     best, least = None, math.inf
     failure: ModelError | None = None
     for halvings in range(math.ceil(math.log2(R)) + 1):
@@ -96,7 +95,7 @@ def _at_once(
         if at_once == R and blocking.row_block == n and not sparing:
             return R
         seconds = _seconds(plan, at_once, blocking, n, m)
-        if seconds < (_HARDLY * least if sparing else least):
+        if seconds < (plan.tuning.sparing_slowdown * least if sparing else least):
             best, least = at_once, min(seconds, least)
     if best is None:
         assert failure is not None
@@ -108,7 +107,7 @@ def _split(
     plan: Plan, at_once: int, memory: int | str | None, n: int, others: int, chunk: int | None
 ) -> Blocking:
     part = plan.of_outputs(plan.output_vectors[:at_once])
-    most = pass_bytes(plan.output_vectors.device)
+    most = pass_bytes(plan.output_vectors.device, plan.tuning)
     return choose_blocking(memory, n, part.working_bytes, part.gradient_bytes, chunk, others, most)
 
 

@@ -1,4 +1,4 @@
-"""How a model's kernel will be taken: its layers that learn, and the strategy of each."""
+"""How a model's kernel will be computed: its layers that learn, and the strategy of each."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
+from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import BytesPerSample
 from ntkscope.ntk.empirical.costs import REFERENCE_THROUGHPUT, Cost, LayerShape, Throughput
+from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.kinds import OutputPairs
 
 
@@ -23,7 +25,7 @@ class PlannedLayer:
         strategy: one of `strategies.STRATEGIES`.
         shape: where it is made of outer products.
         cost: of its Gram matrix, and of the gradients where they are made.
-        passes: of its share in the passes there and back.
+        passes: of its share in the forward and backward pass.
         kept: memory of what is kept of each sample.
     """
 
@@ -45,14 +47,15 @@ class Plan:
     Attributes:
         model: whose kernel it is.
         kind: `kinds.EMPIRICAL_KINDS`.
-        samples: numbers of rows and columns that the strategies were chosen for.
+        samples: rows and columns that the strategies were chosen for.
         layers: in the model's order.
-        output_vectors: cotangents [R, K].
-        pairs: which pairs of cotangents are wanted.
-        throughput: of the device, as they were taken to be.
+        output_vectors: [R, K], whose gradients are back-propagated.
+        pairs: which pairs of them are wanted.
+        throughput: of the device, as it was taken to be.
         vmap_safe: whether the fallback may take all samples at once.
         tied: names of parameters that several known layers use.
-        sequential_layers: the model's layers in order, where it is straight.
+        backpropagation: the way to the output gradients (`planner`).
+        tuning: what else decides about speed and memory.
         working: memory that a forward and backward pass takes for each sample, about.
     """
 
@@ -65,18 +68,19 @@ class Plan:
     throughput: Throughput = REFERENCE_THROUGHPUT
     vmap_safe: bool = True
     tied: set[str] = field(default_factory=set)
-    sequential_layers: list[nn.Module] | None = None
+    backpropagation: Backpropagation | None = None
+    tuning: Tuning = TUNING
     working: BytesPerSample = field(default_factory=BytesPerSample)
 
     def of_outputs(self, output_vectors: Tensor) -> Plan:
-        """The same with some of the cotangents, or with all of them."""
+        """The same with some of the output vectors, or with all of them."""
         if len(output_vectors) == len(self.output_vectors):
             return self
         return replace(self, output_vectors=output_vectors)
 
     @property
     def full(self) -> bool:
-        """Whether all pairs of cotangents are wanted."""
+        """Whether all pairs of output vectors are wanted."""
         return self.pairs == "full"
 
     @property
@@ -101,7 +105,7 @@ class Plan:
 
     @property
     def cost(self) -> Cost:
-        """Of all layers, and the passes there and back; without the fallback's passes."""
+        """Of all layers, and the forward and backward pass; without the fallback's passes."""
         return sum((layer.cost + layer.passes for layer in self.layers), Cost())
 
     @property

@@ -1,4 +1,4 @@
-"""Look at a model's first samples, and choose how each layer's kernel is taken."""
+"""Look at a model's first samples, and choose how each layer's kernel is computed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from ntkscope.ntk.empirical.costs import (
     product_cost,
 )
 from ntkscope.ntk.empirical.gradients.factors import FactoredGradients
-from ntkscope.ntk.empirical.gradients.im2col import window_of
-from ntkscope.ntk.empirical.gradients.layers import is_known
+from ntkscope.ntk.empirical.gradients.im2col import is_convolution, window_of
+from ntkscope.ntk.empirical.gradients.registry import is_known
 from ntkscope.ntk.empirical.gram.strategies import COSTS, cheapest
-from ntkscope.ntk.empirical.layer_gradients import CallGradients, factored_gradients
+from ntkscope.ntk.empirical.layer_gradients import (
+    CallGradients,
+    factored_gradients,
+)
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer, layers_that_learn
+from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.empirical.validation import count_outputs
-from ntkscope.ntk.empirical.verification import sequential_way, trusted
+from ntkscope.ntk.empirical.verification import choose_backpropagation
 from ntkscope.ntk.kinds import output_vectors_of, pairs_of
 
 
@@ -33,6 +37,7 @@ def make_plan(
     kind: str,
     force: str | None = None,
     throughput: Throughput = REFERENCE_THROUGHPUT,
+    tuning: Tuning = TUNING,
 ) -> Plan:
     """A plan for a model and all inputs of one shape.
 
@@ -43,6 +48,7 @@ def make_plan(
         force: a strategy to take wherever it is possible.
         throughput: by which the cheapest strategy is chosen. The reference one chooses the same on
             every machine, and so gives the same bits in every process.
+        tuning: what else decides about speed and memory.
 
     Raises:
         ModelError: the kernel is not defined (`validation`).
@@ -57,19 +63,17 @@ def make_plan(
         output_vectors_of(kind, outputs, like.detach()),
         pairs_of(kind),
         throughput,
+        tuning=tuning,
     )
     for layer in plan.layers:
         if force == "fallback" or not is_known(layer.module):
             layer.strategy = "fallback"
-    output_gradients = trusted(model, plan, x1[:2])
-    users = [name for layer in plan.known for name in layer.learns.values()]
-    plan.tied = {name for name in users if users.count(name) > 1}
-    plan.sequential_layers, collapsed = sequential_way(model, plan, x1[:2], output_gradients)
+    calls, collapsed = choose_backpropagation(model, plan, x1[:2])
     parameters = dict(model.named_parameters())
     for layer in plan.layers:
         own = sum(parameters[name].numel() for name in layer.owns)
-        flows = output_gradients.get(layer.name, [])
-        _choose(plan, layer, own, flows, force, collapsed=layer.name in collapsed)
+        mine = calls.get(layer.name, [])
+        _choose(plan, layer, own, mine, force, collapsed=layer.name in collapsed)
     return plan
 
 
@@ -77,27 +81,27 @@ def _choose(
     plan: Plan,
     layer: PlannedLayer,
     own: int,
-    output_gradients: CallGradients,
+    calls: CallGradients,
     force: str | None,
     *,
     collapsed: bool,
 ) -> None:
-    """The strategy of a layer, its cost, and the memory that its passes and terms take.
+    """The strategy of a layer, its cost, and the memory that its passes and gradients take.
 
     Args:
         plan: to which the layer belongs.
         layer: of which layer.
         own: how many parameters it owns.
-        output_gradients: what flows back to it, of the probe.
+        calls: on the probe, with their output gradients.
         force: a strategy to take where it is possible.
-        collapsed: one cotangent stands for all.
+        collapsed: one output vector stands for all.
     """
     item, n = plan.output_vectors.element_size(), min(2, plan.samples[0])
-    for call, _ in output_gradients:
+    for call, _ in calls:
         fixed, each = 4 * call.inputs.numel() * item, 2 * call.shape.numel() * item
         plan.working += BytesPerSample(fixed // n, each // n)
     known = layer.strategy != "fallback" and not plan.is_tied(layer)
-    products = factored_gradients(output_gradients, n) if known else None
+    products = factored_gradients(calls, n) if known else None
     if products is None:
         cotangents = 1 if collapsed else len(plan.output_vectors)
         layer.cost = product_cost(_sample_pairs(plan) * cotangents, own * _times(plan))
@@ -110,23 +114,21 @@ def _choose(
             per_output_vector=2 * own * item if layer.strategy == "fallback" else 0
         )
         return
-    layer.shape = replace(
-        _layer_shape(plan, layer, output_gradients, products), collapsed=collapsed
-    )
+    layer.shape = replace(_layer_shape(plan, layer, calls, products), collapsed=collapsed)
     layer.strategy = cheapest(layer.shape, plan.throughput, force)
     layer.cost = COSTS[layer.strategy](layer.shape)
     layer.passes = passes_cost(layer.shape)
-    layer.kept = _kept(layer, len(output_gradients) == 1 and output_gradients[0][0].top, item)
+    layer.kept = _kept(layer, len(calls) == 1 and calls[0][0].top, item)
     plan.working += BytesPerSample(item * products.inputs[0].numel())
 
 
 def _layer_shape(
-    plan: Plan, layer: PlannedLayer, output_gradients: CallGradients, products: FactoredGradients
+    plan: Plan, layer: PlannedLayer, calls: CallGradients, products: FactoredGradients
 ) -> LayerShape:
     groups, positions, _, outputs = products.output_gradients.shape[1:]
     image, kernel, module = None, 0, layer.module
-    if isinstance(module, nn.Conv1d | nn.Conv2d) and len(output_gradients) == 1:
-        window = window_of(module, output_gradients[0][0].inputs)
+    if is_convolution(module) and len(calls) == 1:
+        window = window_of(module, calls[0][0].inputs)
         image = (math.prod(window.image), module.in_channels // module.groups)
         kernel = sum(window.kernel)
     return LayerShape(
@@ -149,12 +151,12 @@ def _sample_pairs(plan: Plan) -> float:
 
 
 def _times(plan: Plan) -> int:
-    """Products of each cotangent."""
+    """Products of each output vector."""
     return len(plan.output_vectors) if plan.pairs == "full" else 1
 
 
 def _kept(layer: PlannedLayer, shared: bool, item: int) -> BytesPerSample:
-    """Memory of what is kept of a sample; `shared`: what flows back is the same for all."""
+    """Memory of what is kept of a sample; `shared`: its output gradient is the same for all."""
     shape = layer.shape
     assert shape is not None
     back = shape.groups * shape.outputs * item

@@ -1,7 +1,7 @@
-"""Every formula is held against autograd on the first two samples before it is trusted.
+"""Every formula and way of back-propagation is held against autograd before it is trusted.
 
 A layer whose weight is also used elsewhere, whose batch axis is not the first, or that is called in
-some way of its own gives another gradient than autograd, and is moved to the fallback: slower, and
+some way of its own gives another gradient than autograd, and is left to the fallback: slower, and
 right. The fallback's mapping over samples is held against autograd too.
 """
 
@@ -10,105 +10,112 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ntkscope.ntk.empirical.backpropagation import Recorded, Sequential
 from ntkscope.ntk.empirical.gradients.autograd import autograd_gradients
-from ntkscope.ntk.empirical.gradients.hooks import Call, backpropagate, record
-from ntkscope.ntk.empirical.gradients.layers import parameter_gradients
-from ntkscope.ntk.empirical.layer_gradients import CallGradients, by_layer
+from ntkscope.ntk.empirical.gradients.hooks import Call
+from ntkscope.ntk.empirical.gradients.registry import gradients_of_parameters
+from ntkscope.ntk.empirical.layer_gradients import CallGradients, forward_backward
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
-from ntkscope.ntk.empirical.sequential.backward import sequential_passes
-from ntkscope.ntk.empirical.sequential.recognise import sequential_layers
 from ntkscope.ntk.empirical.validation import beyond_rounding, differ
 
-Named = dict[str, Tensor]  # parameter's name → gradient
+Named = dict[str, Tensor]  # parameter's name → gradient [n, …]
 
 
-def trusted(model: nn.Module, plan: Plan, probe: Tensor) -> dict[str, CallGradients]:
-    """What flows back to the known layers; those that autograd contradicts go to the fallback.
+def choose_backpropagation(
+    model: nn.Module, plan: Plan, probe: Tensor
+) -> tuple[dict[str, CallGradients], set[str]]:
+    """Give the plan the fastest way to its output gradients that autograd confirms.
 
-    So does all that shares parameters with them.
+    Layers that autograd contradicts go to the fallback, and all that share parameters with them.
+
+    Args:
+        model: of the plan.
+        plan: of which `backpropagation`, the layers' strategies, `tied` and `vmap_safe` are set.
+        probe: samples.
 
     Returns:
-        Layer's name → its calls and what flows back [B, 1, …], for one cotangent of one sample.
+        Layer's name → its calls and their output gradients [B, 1, …] on the probe, recorded;
+        and the names of layers of which one output vector stands for all.
     """
-    output_vector = _random_output_vector(plan)
-    y, calls = record(model, probe, [layer.module for layer in plan.known])
-    with torch.enable_grad():
-        first = y[:1]
-    expected = _true_gradients(model, plan, first, output_vector)
-    output_vectors = torch.stack(
-        [output_vector, *(torch.zeros_like(output_vector) for _ in probe[1:])], 1
-    )
-    output_gradients = by_layer(plan.known, calls, backpropagate(y, calls, output_vectors))
-    wrong = _contradicted(plan, output_gradients, len(probe), expected) | set(
-        plan.fallback_parameters
-    )
+    vector = _random_output_vector(plan)
+    expected = _true_gradients(model, plan, probe, vector)
+    plan.backpropagation = Recorded(model, plan.tuning)
+    found = forward_backward(plan, probe, vector)
+    wrong = _contradicted(plan, found, len(probe), expected) | set(plan.fallback_parameters)
     while caught := [layer for layer in plan.known if wrong & set(layer.learns.values())]:
         for layer in caught:
             layer.strategy = "fallback"
             wrong |= set(layer.learns.values())
+    users = [name for layer in plan.known for name in layer.learns.values()]
+    plan.tied = {name for name in users if users.count(name) > 1}
     if plan.fallback_parameters:
-        plan.vmap_safe = _may_be_mapped(model, plan, probe, output_vector, expected)
-    return output_gradients
+        plan.vmap_safe = _may_be_mapped(model, plan, probe, vector, expected)
+    elif not plan.tied and (way := Sequential.of(model, probe, plan.tuning)) is not None:
+        recorded, plan.backpropagation = plan.backpropagation, way
+        collapsed = _collapsed(plan, probe)
+        again = forward_backward(plan, probe, vector)
+        if collapsed is not None and not _contradicted(plan, again, len(probe), expected):
+            return found, collapsed
+        plan.backpropagation = recorded
+    return found, set()
 
 
-def sequential_way(
-    model: nn.Module, plan: Plan, probe: Tensor, output_gradients: dict[str, CallGradients]
-) -> tuple[list[nn.Module] | None, set[str]]:
-    """The steps of a straight model, if what they send back is what autograd does.
+def _collapsed(plan: Plan, probe: Tensor) -> set[str] | None:
+    """Layers of which one output vector stands for all; None if it does not for one of them.
 
-    Args:
-        model, plan, probe: as for `trusted`.
-        output_gradients: by `trusted`.
-
-    Returns:
-        The steps or None, and the names of layers of which one cotangent stands for all.
+    Σ_r g_r(x)[p] g_r(x')[q] has to be g(x)[p] g(x')[q] of the one, at any positions p, q of a unit:
+    held against each other at x' = x, q = p, and with samples and positions in reverse.
     """
-    steps = None if plan.fallback_parameters or plan.tied else sequential_layers(model, probe)
-    if steps is None:
-        return None, set()
-    wanted = {id(layer.module) for layer in plan.known}
-    found = by_layer(
-        plan.known,
-        *sequential_passes(steps, probe, _random_output_vector(plan), wanted, summed=False),
-    )
-    for layer in plan.known:
-        for (_, mine), (_, g) in zip(found[layer.name], output_gradients[layer.name], strict=True):
-            if differ(mine[:1], g[:1]):
-                return None, set()
     if plan.pairs != "trace" or len(plan.output_vectors) == 1:
-        return steps, set()
-    calls, flows = sequential_passes(steps, probe, plan.output_vectors, wanted, summed=True)
-    collapsed = {id(c.module) for c, g in zip(calls, flows, strict=True) if g.shape[1] == 1}
-    return steps, {layer.name for layer in plan.known if id(layer.module) in collapsed}
+        return set()
+    every = forward_backward(plan, probe, plan.output_vectors)
+    found = set()
+    for name, calls in forward_backward(plan, probe, plan.output_vectors, trace=True).items():
+        for (_, one), (_, g) in zip(calls, every[name], strict=True):
+            if one.shape[1] == 1:
+                found.add(name)
+                for axes in ((), (0, *range(3, g.ndim))):
+                    if differ((one * one.flip(axes)).sum(1), (g * g.flip(axes)).sum(1)):
+                        return None
+    return found
 
 
 def _random_output_vector(plan: Plan) -> Tensor:
-    """A cotangent [1, K] that depends on nothing but K."""
+    """[1, K], which depends on nothing but K."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(1, plan.output_vectors.shape[1], generator=generator).to(plan.output_vectors)
+    size = plan.output_vectors.shape[1]
+    return torch.randn(1, size, generator=generator).to(plan.output_vectors)
 
 
-def _true_gradients(model: nn.Module, plan: Plan, first: Tensor, output_vector: Tensor) -> Named:
-    """Of the first sample's output [1, K], by autograd."""
+def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor) -> Named:
+    """Of each sample's output by autograd: name → [n, shape of the parameter]."""
     named = dict(model.named_parameters())
     names = [name for layer in plan.layers for name in layer.owns]
-    if not first.requires_grad:
-        return {name: torch.zeros_like(named[name]) for name in names}
-    found = torch.autograd.grad(
-        first,
-        [named[n] for n in names],
-        output_vector,
-        retain_graph=True,
-        allow_unused=True,
-        materialize_grads=True,
-    )
-    return dict(zip(names, found, strict=True))
+    with torch.enable_grad():
+        y = model(probe)
+    if not y.requires_grad:
+        return {name: named[name].new_zeros(len(probe), *named[name].shape) for name in names}
+    each = [
+        torch.autograd.grad(
+            y,
+            [named[n] for n in names],
+            torch.zeros_like(y).index_copy_(0, torch.tensor([i], device=y.device), vector),
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        for i in range(len(probe))
+    ]
+    return {
+        name: torch.stack(column)
+        for name, column in zip(names, zip(*each, strict=True), strict=True)
+    }
 
 
 def _contradicted(
     plan: Plan, output_gradients: dict[str, CallGradients], n: int, expected: Named
 ) -> set[str]:
-    """Parameters of layers whose formulas err; the other sample's gradient has to be zero."""
+    """Parameters of layers whose gradients of any sample are not autograd's."""
     found: Named = {}
     wrong: set[str] = set()
     for layer in plan.known:
@@ -121,36 +128,37 @@ def _contradicted(
 
 
 def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Named, n: int) -> Named:
-    """Empty where the layer was called on shapes that its formula does not fit."""
+    """[n, …] of each parameter; empty where the formula does not fit, or mixes output vectors."""
     try:
-        each = parameter_gradients(call.module, call.inputs, g, n)
-    except RuntimeError:
+        two = torch.cat([g, -2 * g], 1)
+        each = gradients_of_parameters(call.module, call.inputs, two, n)
+        if any(differ(gradient[:, 1], -2 * gradient[:, 0]) for gradient in each.values()):
+            return {}
+    except (RuntimeError, ValueError, IndexError):
         return {}
     found = {layer.learns[attr]: gradient[:, 0] for attr, gradient in each.items()}
-    return found if all(g.shape[1:] == like[name].shape for name, g in found.items()) else {}
+    return found if all(g.shape[1:] == like[name].shape[1:] for name, g in found.items()) else {}
 
 
 def _differing(layer: PlannedLayer, found: Named, expected: Named) -> set[str]:
     """A layer's parameters together: the gradient of one may be nothing but rounding."""
     names = set(layer.learns.values())
-    errors, scales = [], []
-    for name in names:
-        goal = expected[name]
-        mine = found.get(name, goal.new_zeros(1, *goal.shape))
-        errors += [(mine[0] - goal).abs().max(), *(other.abs().max() for other in mine[1:])]
-        scales.append(goal.abs().max())
+    errors = [(found.get(name, 0) - expected[name]).abs().max() for name in names]
+    scales = [expected[name].abs().max() for name in names]
     return names if beyond_rounding(max(errors), max(scales)) else set()
 
 
 def _may_be_mapped(
-    model: nn.Module, plan: Plan, probe: Tensor, output_vector: Tensor, expected: Named
+    model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor, expected: Named
 ) -> bool:
     """Whether vmap has the gradients right; of embeddings it pads the first sample's only."""
     layers = [layer.module for layer in plan.layers if layer.strategy == "fallback"]
     if any(getattr(module, "padding_idx", None) is not None for module in layers):
         return False
     try:
-        found = autograd_gradients(model, plan.fallback_parameters, probe.flip(0), output_vector)
+        found = autograd_gradients(model, plan.fallback_parameters, probe.flip(0), vector)
     except (RuntimeError, ValueError):
         return False
-    return not any(differ(found[n][-1, 0], expected[n].flatten()) for n in plan.fallback_parameters)
+    return not any(
+        differ(found[n][-1, 0], expected[n][0].flatten()) for n in plan.fallback_parameters
+    )

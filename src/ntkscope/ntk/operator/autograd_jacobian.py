@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import vjp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ntkscope.ntk.empirical.gradients.autograd import with_tensors
+from ntkscope.ntk.empirical.gradients.autograd import with_tensors, without_fused_attention
 
 Named = dict[str, Tensor]
 
@@ -123,10 +123,5 @@ def _values(model: nn.Module, names: list[str]) -> Named:
 @contextmanager
 def _differentiable_attention() -> Iterator[None]:
     """Fused attention has no second derivative; its inference path has none at all."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
+    with without_fused_attention(), sdpa_kernel(SDPBackend.MATH):
+        yield

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import psutil
 import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
-from ntkscope.ntk.empirical.budget import parse_bytes, pass_bytes
+from ntkscope.ntk.empirical.budget import free_bytes, parse_bytes, pass_bytes
 from ntkscope.ntk.empirical.gradients.factors import bytes_per_sample
 from ntkscope.ntk.empirical.layer_gradients import (
     factored_gradients,
@@ -17,8 +16,6 @@ from ntkscope.ntk.empirical.layer_gradients import (
     per_sample_gradients,
 )
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
-
-_OF_FREE = 0.25  # of the free memory, where no budget is given
 
 
 @dataclass
@@ -42,7 +39,9 @@ def by_formula(model: nn.Module, plan: Plan, probe: Tensor) -> Plan:
     Layers that share parameters are left out. A convolution's gradients are made if they are
     smaller than the patches they are made of: a product with them is cheaper too.
     """
-    output_gradients = forward_backward(model, plan, probe, plan.output_vectors)
+    output_gradients = forward_backward(
+        plan, probe, plan.output_vectors, trace=plan.pairs == "trace"
+    )
     layers = [layer for layer in plan.known if not plan.is_tied(layer)]
     chosen = []
     for layer in layers:
@@ -85,7 +84,9 @@ def choose(
     Raises:
         ModelError: too little memory.
     """
-    budget = _free(probe) if memory is None else parse_bytes(memory)
+    tuning = formula.tuning
+    free = int(free_bytes(probe.device) * tuning.operator_free_share)
+    budget = free if memory is None else parse_bytes(memory)
     R = len(formula.output_vectors)
     terms = sum(bytes_per_sample(t) for t in per_sample_gradients(model, formula, probe).values())
     each = _saved_bytes(model, probe) * (2 + R) // len(probe) + 2 * terms
@@ -102,13 +103,8 @@ def choose(
     hold = bool(formula.layers) and samples * terms + direction + each <= 0.6 * budget
     room = budget - (samples * terms if hold else 0)
     vectors = max(1, (room // 2) // direction)
-    most = min(pass_bytes(probe.device), room - direction * vectors) // max(each, 1)
+    most = min(pass_bytes(probe.device, tuning), room - direction * vectors) // max(each, 1)
     return ProductBlocking(max(1, min(most, chunk or samples, samples)), vectors, hold)
-
-
-def _free(like: Tensor) -> int:
-    free = torch.cuda.mem_get_info(like.device)[0] if like.is_cuda else None
-    return int((psutil.virtual_memory().available if free is None else free) * _OF_FREE)
 
 
 def _saved_bytes(model: nn.Module, probe: Tensor) -> int:

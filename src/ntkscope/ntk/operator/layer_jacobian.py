@@ -20,6 +20,7 @@ from ntkscope.ntk.empirical.gradients.factors import (
     FactoredGradients,
     LayerGradients,
     PerSampleGradients,
+    collapse_outputs,
 )
 
 Direction = list[Tensor]  # in the space of one layer's parameters, a row for each vector
@@ -29,8 +30,7 @@ def one_number(term: LayerGradients) -> LayerGradients:
     """A readout's term with the same Gram matrix summed over cotangents: ‖g‖² for all samples."""
     if isinstance(term, PerSampleGradients) or not term.shared:
         return term
-    norm = term.output_gradients.square().sum((3, 4), keepdim=True).sqrt()
-    return replace(term, output_gradients=norm)
+    return replace(term, output_gradients=collapse_outputs(term.output_gradients, (3, 4)))
 
 
 def zero(term: LayerGradients, vectors: int, full: bool, dtype: torch.dtype) -> Direction:

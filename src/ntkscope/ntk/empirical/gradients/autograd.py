@@ -34,7 +34,7 @@ def autograd_gradients(
         name → [N, R, P].
     """
     parameters = dict(model.named_parameters())
-    with torch.enable_grad(), _no_fused_attention():
+    with torch.enable_grad(), without_fused_attention():
         copies = {n: parameters[n].detach().expand(len(x), *parameters[n].shape) for n in names}
         copies = {n: p.requires_grad_() for n, p in copies.items()}
         y = (_at_once if vmap_safe else _in_turn)(model, copies, x)
@@ -87,7 +87,7 @@ def _in_turn(model: nn.Module, copies: Copies, x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _no_fused_attention() -> Iterator[None]:
+def without_fused_attention() -> Iterator[None]:
     """Attention's inference path has no derivative, and is taken where vmap hides the graph."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

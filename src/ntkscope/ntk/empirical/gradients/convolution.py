@@ -9,38 +9,45 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.gradients.im2col import Convolution, rows_of_patches, window_of
+from ntkscope.ntk.empirical.gradients.im2col import (
+    Convolution,
+    is_convolution,
+    rows_of_patches,
+    window_of,
+)
+from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.runtime.matmul import products
 
-_WORTH = 128  # numbers in a row of a patch, above which several products are as fast as one
-_CACHE = 2**20  # bytes of the rows that are held at once, on a CPU
 
-
-def takes_rows(module: nn.Module) -> bool:
-    """Whether this is the way for a layer."""
+def takes_rows(module: nn.Module, tuning: Tuning = TUNING) -> bool:
+    """Whether this is the way for a layer: several products as fast as one, and patches to save."""
     return (
         isinstance(module, nn.Conv2d)
+        and is_convolution(module)
         and module.groups == 1
         and module.weight.requires_grad
         and module.kernel_size[0] > 1
-        and module.kernel_size[1] * module.in_channels >= _WORTH
+        and module.kernel_size[1] * module.in_channels >= tuning.row_patch_elements
     )
 
 
-def weight_gradients_by_rows(module: Convolution, images: Tensor, g: Tensor, out: Tensor) -> None:
+def weight_gradients_by_rows(
+    module: Convolution, images: Tensor, g: Tensor, out: Tensor, cache: int = TUNING.row_patch_bytes
+) -> None:
     """Write the gradients [n, R, O, kernel height · width · channels].
 
     Args:
         module: one for which `takes_rows`.
-        images: what entered it [n, channel, y, x].
-        g: what flows back to it [n, R, O, y, x].
+        images: the layer's input [n, channel, y, x].
+        g: its output gradients [n, R, O, y, x].
         out: where they belong.
+        cache: bytes of rows that are held at once, on a CPU.
     """
     window = window_of(module, images)
     high, (down, apart) = window.kernel[0], (window.stride[0], window.dilation[0])
     last = (window.outputs[0] - 1) * down + 1
     by_row = out.unflatten(3, (high, -1))
-    at_once = _samples_at_once(images, window.kernel[1])
+    at_once = _samples_at_once(images, window.kernel[1], cache)
     for some in range(0, len(images), at_once):
         block = slice(some, some + at_once)
         rows = rows_of_patches(module, images[block])
@@ -51,8 +58,8 @@ def weight_gradients_by_rows(module: Convolution, images: Tensor, g: Tensor, out
             products(left, seen.mT, by_row[block, :, :, place])
 
 
-def _samples_at_once(images: Tensor, width: int) -> int:
+def _samples_at_once(images: Tensor, width: int, cache: int) -> int:
     if images.device.type != "cpu":
         return len(images)
     each = images[0].numel() * images.element_size() * width
-    return max(1, _CACHE // each)
+    return max(1, cache // each)

@@ -1,8 +1,8 @@
-"""What a layer's per-sample gradients are made of: sums of outer products, or the gradients.
+"""Per-sample gradients of a layer, as sums of outer products or as they are.
 
 ∂f_r(x_n)/∂W of a linear map z_s = W u_s, applied at positions s = 1…S (tokens, pixels, repeated
 calls), is Σ_s g_s u_sᵀ with g_s = ∂f_r/∂z_s (Novak et al. 2022, "Fast finite width neural tangent
-kernel", §3). Keeping u and g leaves open how their Gram matrix is taken.
+kernel", §3). Keeping u and g leaves open how their Gram matrix is computed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ntkscope.ntk.empirical.gradients.hugepages import new_empty
 from ntkscope.ntk.empirical.gradients.im2col import Window, patch_products
+from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.runtime.matmul import product, products
 
 
@@ -27,19 +28,23 @@ class FactoredGradients:
     Attributes:
         inputs: u [n, groups, S, D]; or [n, groups, S] of integers: one-hot u of width `width`; or,
             with a window, the pixels that the patches u are cut from, [n, groups, y·x, C].
-        output_gradients: g [n, groups, S, R, O], R cotangents.
+        output_gradients: g [n, groups, S, R, O], of R output vectors.
         offset: bias_scale², 0 without a bias that learns.
-        width: D.
-        shared: the gradients are the same for all samples, and n = 1 (at the readout).
+        width: D; by default that of the inputs.
+        shared: the output gradients are the same for all samples, and n = 1 (at the readout).
         window: of a convolution whose patches are not made.
     """
 
     inputs: Tensor
     output_gradients: Tensor
-    offset: float
-    width: int
+    offset: float = 0.0
+    width: int = -1
     shared: bool = False
     window: Window | None = None
+
+    def __post_init__(self) -> None:
+        if self.width < 0:
+            self.width = self.inputs.shape[-1]
 
     @property
     def positions(self) -> int:
@@ -59,7 +64,7 @@ class FactoredGradients:
 
 @dataclass
 class PerSampleGradients:
-    """Gradients themselves: `values` [n, R, P], P parameters."""
+    """Gradients as they are: `values` [n, R, P], P parameters."""
 
     values: Tensor
 
@@ -77,38 +82,39 @@ LayerGradients = FactoredGradients | PerSampleGradients
 AnyGradients = TypeVar("AnyGradients", bound=LayerGradients)
 
 
-def select(term: AnyGradients, rows: slice) -> AnyGradients:
+def select(gradients: AnyGradients, rows: slice) -> AnyGradients:
     """The samples `rows`, as views."""
-    if rows.start == 0 and rows.stop >= term.samples:
-        return term
-    return _with(term, {name: t[rows] for name, t in term.of_samples().items()})
+    if rows.start == 0 and rows.stop >= gradients.samples:
+        return gradients
+    return _with(gradients, {name: t[rows] for name, t in gradients.of_samples().items()})
 
 
-def bytes_per_sample(term: LayerGradients) -> int:
+def bytes_per_sample(gradients: LayerGradients) -> int:
     """Memory that one sample takes."""
-    return sum(t[0].numel() * t.element_size() for t in term.of_samples().values())
+    return sum(t[0].numel() * t.element_size() for t in gradients.of_samples().values())
 
 
 class ChunkBuffer:
-    """The terms of all samples from those of chunks in order, each put where it belongs.
+    """The gradients of all samples from those of chunks in order, each put where it belongs.
 
     Args:
         samples: of all chunks.
+        large: bytes from which on memory is in large pages.
     """
 
-    def __init__(self, samples: int) -> None:
-        self.terms: dict[str, LayerGradients] = {}
-        self._samples, self._start = samples, 0
+    def __init__(self, samples: int, large: int = TUNING.huge_page_bytes) -> None:
+        self.gradients: dict[str, LayerGradients] = {}
+        self._samples, self._large, self._start = samples, large, 0
 
     def out(self, count: int) -> dict[str, LayerGradients]:
-        """Where the terms of the next samples belong, as views; nothing before the first chunk."""
+        """Where those of the next samples belong, as views; nothing before the first chunk."""
         place = slice(self._start, self._start + count)
-        return {name: select(term, place) for name, term in self.terms.items()}
+        return {name: select(whole, place) for name, whole in self.gradients.items()}
 
     def add(self, chunk: dict[str, LayerGradients]) -> None:
-        """Copy the next chunk's terms, but those that lie there already."""
-        if not self.terms:
-            self.terms = {name: _allocate(term, self._samples) for name, term in chunk.items()}
+        """Copy the next chunk's gradients, but those that lie there already."""
+        if not self.gradients:
+            self.gradients = {name: self._allocate(some) for name, some in chunk.items()}
         count = next(iter(chunk.values())).samples
         for name, place in self.out(count).items():
             there = place.of_samples()
@@ -117,24 +123,41 @@ class ChunkBuffer:
                     there[key].copy_(tensor)
         self._start += count
 
+    def _allocate(self, some: LayerGradients) -> LayerGradients:
+        size, large = self._samples, self._large
+        each = some.of_samples().items()
+        return _with(some, {k: new_empty(t, size, *t.shape[1:], large=large) for k, t in each})
+
 
 def gather_chunks(
     chunks: Iterable[dict[str, LayerGradients]], samples: int
 ) -> dict[str, LayerGradients]:
-    """The terms of all samples from those of chunks in order."""
+    """The gradients of all samples from those of chunks in order."""
     buffer = ChunkBuffer(samples)
     for chunk in chunks:
         buffer.add(chunk)
-    return buffer.terms
+    return buffer.gradients
 
 
-def _allocate(term: LayerGradients, samples: int) -> LayerGradients:
-    each = term.of_samples().items()
-    return _with(term, {name: new_empty(t, samples, *t.shape[1:]) for name, t in each})
+def collapse_outputs(
+    output_factor: Tensor, dim: int | tuple[int, ...], sample_factor: Tensor | None = None
+) -> Tensor:
+    """One output gradient with the Gram matrix of all R of them, summed: a product R times cheaper.
+
+    Below a readout g_r(x) = c_r ∘ s(x) (s = φ' of the activation, c_r a row of the readout's
+    weight), so that Σ_r ⟨c_r ∘ s, c_r ∘ s'⟩ = ⟨‖c‖ ∘ s, ‖c‖ ∘ s'⟩.
+
+    Args:
+        output_factor: c, of which `dim` counts the outputs.
+        dim: is kept, with size 1.
+        sample_factor: s, of a shape that fits; None: 1, as at the readout itself.
+    """
+    norm: Tensor = output_factor.norm(dim=dim, keepdim=True)
+    return norm if sample_factor is None else sample_factor * norm
 
 
-def _with(term: AnyGradients, tensors: dict[str, Tensor]) -> AnyGradients:
-    found: AnyGradients = replace(term, **tensors)  # type: ignore[arg-type]
+def _with(gradients: AnyGradients, tensors: dict[str, Tensor]) -> AnyGradients:
+    found: AnyGradients = replace(gradients, **tensors)  # type: ignore[arg-type]
     return found
 
 
@@ -155,21 +178,23 @@ def inner_products(left: FactoredGradients, right: FactoredGradients, group: int
     return same.to(left.output_gradients.dtype)
 
 
-def bias_gradients(term: FactoredGradients) -> Tensor:
+def bias_gradients(gradients: FactoredGradients) -> Tensor:
     """bias_scale · Σ_s g_s: [n, R, groups·O]."""
-    total = torch.transpose(term.output_gradients.sum(2), 1, 2).flatten(2)
-    return total * math.sqrt(term.offset)
+    total = torch.transpose(gradients.output_gradients.sum(2), 1, 2).flatten(2)
+    return total * math.sqrt(gradients.offset)
 
 
-def weight_gradients(term: FactoredGradients, out: Tensor | None = None) -> Tensor:
+def weight_gradients(gradients: FactoredGradients, out: Tensor | None = None) -> Tensor:
     """Σ_s g_s u_sᵀ: [n, R, groups·O, D], written to `out` where that is given."""
-    n, groups, _, R, O = (*term.inputs.shape[:2], *term.output_gradients.shape[2:])  # noqa: E741
-    g = term.output_gradients.expand(n, -1, -1, -1, -1)
-    if not term.inputs.is_floating_point():
-        index = term.inputs[:, :, None, None].expand(-1, -1, R, O, -1)
-        found = g.new_zeros(n, groups, R, O, term.width).scatter_add_(4, index, g.movedim(2, 4))
+    n, groups, _, R, O = (*gradients.inputs.shape[:2], *gradients.output_gradients.shape[2:])  # noqa: E741
+    g = gradients.output_gradients.expand(n, -1, -1, -1, -1)
+    if not gradients.inputs.is_floating_point():
+        index = gradients.inputs[:, :, None, None].expand(-1, -1, R, O, -1)
+        found = g.new_zeros(n, groups, R, O, gradients.width).scatter_add_(
+            4, index, g.movedim(2, 4)
+        )
     else:
-        rows, columns = g.flatten(3).flatten(0, 1).mT, term.inputs.flatten(0, 1).mT
+        rows, columns = g.flatten(3).flatten(0, 1).mT, gradients.inputs.flatten(0, 1).mT
         if out is not None and groups == 1:
             return products(rows, columns, out)
         found = products(rows, columns).view(n, groups, R, O, -1)
@@ -177,37 +202,39 @@ def weight_gradients(term: FactoredGradients, out: Tensor | None = None) -> Tens
     return found if out is None else out.copy_(found)
 
 
-def join_calls(terms: list[FactoredGradients]) -> FactoredGradients:
-    """Several uses of one weight: their positions, side by side (this keeps the cross terms)."""
-    if len(terms) == 1:
-        return terms[0]
-    n = len(terms[0].inputs)
-    each = [t.output_gradients.expand(n, -1, -1, -1, -1) for t in terms]
+def join_calls(calls: list[FactoredGradients]) -> FactoredGradients:
+    """Several uses of one weight: their positions, side by side (this keeps the cross calls)."""
+    if len(calls) == 1:
+        return calls[0]
+    n = len(calls[0].inputs)
+    each = [t.output_gradients.expand(n, -1, -1, -1, -1) for t in calls]
     return replace(
-        terms[0],
-        inputs=torch.cat([t.inputs for t in terms], 2),
+        calls[0],
+        inputs=torch.cat([t.inputs for t in calls], 2),
         output_gradients=torch.cat(each, 2),
         shared=False,
     )
 
 
 def materialise(
-    term: FactoredGradients, out: PerSampleGradients | None = None
+    factors: FactoredGradients, out: PerSampleGradients | None = None, tuning: Tuning = TUNING
 ) -> PerSampleGradients:
     """The gradients [n, R, P] that the outer products sum to, written to `out` where given."""
-    groups, _, R, O = term.output_gradients.shape[1:]  # noqa: E741
+    groups, _, R, O = factors.output_gradients.shape[1:]  # noqa: E741
+    outputs, width = groups * O, factors.width
     if out is None:
+        shape = factors.samples, R
         out = allocate_gradients(
-            term.output_gradients, (term.samples, R), groups * O, term.width, term.offset
+            factors.output_gradients, shape, outputs, width, factors.offset, tuning
         )
-    weight_gradients(term, weight_view(out, groups * O, term.width))
-    if term.offset:
-        bias_view(out, groups * O)[:] = bias_gradients(term)
+    weight_gradients(factors, weight_view(out, outputs, width))
+    if factors.offset:
+        bias_view(out, outputs)[:] = bias_gradients(factors)
     return out
 
 
 def allocate_gradients(
-    like: Tensor, shape: tuple[int, int], outputs: int, width: int, bias: float
+    like: Tensor, shape: tuple[int, int], outputs: int, width: int, bias: float, tuning: Tuning
 ) -> PerSampleGradients:
     """Memory for the gradients of a weight [outputs, width], and of the biases if there are any.
 
@@ -216,8 +243,10 @@ def allocate_gradients(
         shape: n, R.
         outputs, width: of the weight.
         bias: 0 for none.
+        tuning: of memory.
     """
-    return PerSampleGradients(new_empty(like, *shape, outputs * (width + (1 if bias else 0))))
+    size = (*shape, outputs * (width + (1 if bias else 0)))
+    return PerSampleGradients(new_empty(like, *size, large=tuning.huge_page_bytes))
 
 
 def weight_view(out: PerSampleGradients, outputs: int, width: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""One forward pass that remembers what entered each layer, and the way back to what left it."""
+"""A forward pass that records each layer's input, and the backward pass to its output."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from ntkscope.ntk.empirical.validation import in_place_error
 
-_SMALL = 2**15  # numbers in a layer's outputs
-
 
 @dataclass
 class Call:
@@ -22,7 +20,7 @@ class Call:
 
     Attributes:
         module: the layer.
-        inputs: what entered it [B, …], B a multiple of the number of samples.
+        inputs: the layer's input [B, …], B a multiple of the number of samples.
         shape: of the output.
         top: the output is the model's own.
     """
@@ -80,47 +78,50 @@ def _hooked(modules: Iterable[nn.Module], calls: list[Recorded]) -> Iterator[Non
             handle.remove()
 
 
-def backpropagate(y: Tensor, calls: list[Recorded], output_vectors: Tensor) -> list[Tensor | None]:
-    """∂⟨start_r, y⟩/∂(output) of each call; no parameter's gradient is computed.
+def backpropagate(
+    y: Tensor, calls: list[Recorded], output_vectors: Tensor, batched_elements: int
+) -> list[Tensor | None]:
+    """∂⟨v_r, y⟩/∂(output) of each call; no parameter's gradient is computed.
 
-    All cotangents go back at once where every layer's output is a short vector, else one by one:
-    pooling and attention have no batched backward pass, and large products gain nothing by it.
+    All output vectors go back at once where every layer's output is a short vector, else one by
+    one: pooling and attention have no batched backward pass, and large products gain nothing by it.
 
     Args:
         y: outputs [N, K].
         calls: where to stop.
-        output_vectors: cotangents [R, K], the same for all samples, or [R, N, K].
+        output_vectors: v [R, K].
+        batched_elements: how many a layer's output may have to be called short.
 
     Returns:
-        [B, R, …] per call; None where y does not depend on it; [1, R, K] where its output is y
-        itself and output_vectors are [R, K].
+        [B, R, …] per call; None where y does not depend on it; [1, R, K] where its output is y.
     """
     if not y.requires_grad:
         return [None] * len(calls)
-    shared = output_vectors.ndim == 2
-    every = output_vectors.unsqueeze(1).expand(-1, len(y), -1) if shared else output_vectors
-    top = output_vectors.unsqueeze(0) if shared else output_vectors.transpose(0, 1)
-    found = iter(_gradients(y, [call for call in calls if not call.top], every))
-    return [top if call.top else next(found) for call in calls]
+    every = output_vectors.unsqueeze(1).expand(-1, len(y), -1)
+    below = [call for call in calls if not call.top]
+    found = iter(_gradients(y, below, every, batched_elements))
+    return [output_vectors.unsqueeze(0) if call.top else next(found) for call in calls]
 
 
-def _gradients(y: Tensor, calls: list[Recorded], output_vectors: Tensor) -> list[Tensor | None]:
+def _gradients(
+    y: Tensor, calls: list[Recorded], output_vectors: Tensor, batched_elements: int
+) -> list[Tensor | None]:
     if not calls:
         return []
     edges = [call.edge for call in calls]
 
-    def grad(output_vector: Tensor, batched: bool = False) -> tuple[Tensor | None, ...]:
+    def grad(v: Tensor, batched: bool = False) -> tuple[Tensor | None, ...]:
         found: tuple[Tensor | None, ...] = torch.autograd.grad(
-            y, edges, output_vector, retain_graph=True, allow_unused=True, is_grads_batched=batched
+            y, edges, v, retain_graph=True, allow_unused=True, is_grads_batched=batched
         )
         return found
 
-    small = all(len(call.shape) == 2 and call.shape.numel() <= _SMALL for call in calls)
+    small = all(len(c.shape) == 2 and c.shape.numel() <= batched_elements for c in calls)
     if len(output_vectors) > 1 and small:
         together = _or_none(lambda: grad(output_vectors, batched=True))
         if together is not None:
             return [None if g is None else g.transpose(0, 1).contiguous() for g in together]
-    each = [grad(output_vector) for output_vector in output_vectors]
+    each = [grad(v) for v in output_vectors]
     return [None if g[0] is None else torch.stack(g, 1) for g in zip(*each, strict=True)]
 
 

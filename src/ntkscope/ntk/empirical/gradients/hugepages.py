@@ -11,18 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_LARGE = 2**25  # bytes; smaller tensors mostly lie in memory that was freed before
+from ntkscope.ntk.empirical.tuning import TUNING
+
 _DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 _LINE = 64  # bytes of a cache line, where torch begins its own tensors
 
 
-def new_empty(like: Tensor, *shape: int) -> Tensor:
-    """As `like.new_empty(shape)`, of `like`'s dtype and device."""
+def new_empty(like: Tensor, *shape: int, large: int = TUNING.huge_page_bytes) -> Tensor:
+    """As `like.new_empty(shape)`, of `like`'s dtype and device; in large pages from `large` bytes.
+
+    Smaller tensors mostly lie in memory that was freed before.
+    """
     count = 1
     for size in shape:
         count *= size
     item = like.element_size()
-    if like.device.type != "cpu" or like.dtype not in _DTYPES or count * item < _LARGE:
+    if like.device.type != "cpu" or like.dtype not in _DTYPES or count * item < large:
         return like.new_empty(shape)
     memory = torch.from_numpy(np.empty(count + _LINE // item, _DTYPES[like.dtype]))
     first = -memory.data_ptr() % _LINE // item

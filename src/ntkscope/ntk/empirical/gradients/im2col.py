@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ntkscope.models.network import ScaledConv2d
 from ntkscope.runtime.matmul import product
 
 Convolution = nn.Conv1d | nn.Conv2d
@@ -47,6 +49,11 @@ class Window:
             if first <= last:
                 seen = slice(start + first * stride, start + last * stride + 1, stride)
                 yield slice(first, last + 1), seen
+
+
+def is_convolution(module: nn.Module) -> TypeGuard[Convolution]:
+    """Whether it is one of those that are known, exactly: a subclass may compute anything."""
+    return type(module) in (nn.Conv1d, nn.Conv2d, ScaledConv2d)
 
 
 def patches(module: Convolution, images: Tensor) -> Tensor:

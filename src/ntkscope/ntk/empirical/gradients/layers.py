@@ -1,14 +1,13 @@
-"""Per-sample gradients of the layers that are known, from what entered and what flows back.
+"""Per-sample gradients of torch's layers and ours, registered by the public door.
 
-Every function here takes a layer, what entered it in one call `a` [B, …], what flows back to its
-output `g` [B, R, …] and the number of samples n, of which B is a multiple. A layer is known by its
-exact class: a subclass may compute anything.
+Every function here takes a layer, its input `a` [B, …], its output gradients `g` [B, R, …] and the
+number of samples n, of which B is a multiple (`registry.register_layer`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,9 +20,7 @@ from ntkscope.ntk.empirical.gradients.factors import (
     FactoredGradients,
     PerSampleGradients,
     allocate_gradients,
-    bias_gradients,
     bias_view,
-    weight_gradients,
     weight_view,
 )
 from ntkscope.ntk.empirical.gradients.im2col import (
@@ -33,30 +30,16 @@ from ntkscope.ntk.empirical.gradients.im2col import (
     pixels,
     window_of,
 )
+from ntkscope.ntk.empirical.gradients.registry import learns, register_layer
+from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 
-Module = Any  # a module whose class is one of the tables' keys
-
-
-def is_known(module: nn.Module) -> bool:
-    """Whether the module's own parameters are those its class has, and its class is known."""
-    own = dict(module.named_parameters(recurse=False))
-    known = type(module) in PRODUCTS or type(module) in ELEMENTWISE
-    plain = set(own) <= {"weight", "bias"} and isinstance(getattr(module, "weight", None), Tensor)
-    if isinstance(module, nn.Embedding):
-        plain = plain and module.max_norm is None and not module.scale_grad_by_freq
-    return known and plain
-
-
-def outer_products(module: Module, a: Tensor, g: Tensor, n: int) -> FactoredGradients | None:
-    """The gradients as a sum of outer products; None for a layer that has no such form."""
-    make = PRODUCTS.get(type(module))
-    return None if make is None else make(module, a, g, n)
+Module = Any  # a module of a registered class
 
 
 def pixel_products(module: Convolution, a: Tensor, g: Tensor) -> FactoredGradients:
-    """The same of a convolution, but with pixels in place of patches."""
+    """The factored gradients of a convolution, but with pixels in place of patches."""
     seen = pixels(module, _scaled(module, a))
-    if not _learns(module, "weight"):
+    if not learns(module, "weight"):
         seen = seen * 0
     width = seen.shape[-1] * math.prod(module.kernel_size)
     window = window_of(module, a)
@@ -64,54 +47,33 @@ def pixel_products(module: Convolution, a: Tensor, g: Tensor) -> FactoredGradien
 
 
 def convolution_gradients(
-    module: nn.Conv2d, a: Tensor, g: Tensor, out: PerSampleGradients | None = None
+    module: nn.Conv2d,
+    a: Tensor,
+    g: Tensor,
+    out: PerSampleGradients | None = None,
+    tuning: Tuning = TUNING,
 ) -> PerSampleGradients:
-    """The gradients of a convolution for which `convolution.takes_rows`, in their out if given.
+    """The gradients of a convolution for which `convolution.takes_rows`, written to `out` if given.
 
     Args:
         module: the layer.
-        a: what entered it [n, channel, y, x].
-        g: what flows back to its output [n, R, channel, y, x].
+        a: its input [n, channel, y, x].
+        g: its output gradients [n, R, channel, y, x].
         out: where they belong; None: in new memory.
+        tuning: of memory and caches.
     """
     offset, outputs, width = _offset(module), len(module.weight), module.weight[0].numel()
     if out is None:
-        out = allocate_gradients(g, (len(g), g.shape[1]), outputs, width, offset)
-    weight_gradients_by_rows(module, _scaled(module, a), g, weight_view(out, outputs, width))
+        out = allocate_gradients(g, (len(g), g.shape[1]), outputs, width, offset, tuning)
+    weights = weight_view(out, outputs, width)
+    weight_gradients_by_rows(module, _scaled(module, a), g, weights, tuning.row_patch_bytes)
     if offset:
         bias_view(out, outputs)[:] = g.flatten(3).sum(3) * math.sqrt(offset)
     return out
 
 
-def parameter_gradients(module: Module, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
-    """`weight` and `bias`, as far as they learn, → [n, R, shape of the parameter]."""
-    term = outer_products(module, a, g, n)
-    if term is None:
-        every = g.expand(len(a), *g.shape[1:])
-        found = ELEMENTWISE[type(module)](module, a, every, n)
-        return {name: v for name, v in found.items() if _learns(module, name)}
-    found = {}
-    if _learns(module, "weight"):
-        found["weight"] = _in_shape(module, weight_gradients(term))
-    if _learns(module, "bias"):
-        found["bias"] = bias_gradients(term)
-    return found
-
-
-def _in_shape(module: Module, gradients: Tensor) -> Tensor:
-    """[n, R, O, D] in the shape of the module's weight."""
-    if isinstance(module, nn.Conv1d | nn.Conv2d):
-        return as_weight(module, gradients)
-    return gradients.mT if isinstance(module, nn.Embedding) else gradients
-
-
-def _learns(module: Module, name: str) -> bool:
-    parameter = getattr(module, name, None)
-    return parameter is not None and bool(parameter.requires_grad)
-
-
 def _offset(module: Module) -> float:
-    return float(getattr(module, "bias_scale", 1.0)) ** 2 if _learns(module, "bias") else 0.0
+    return float(getattr(module, "bias_scale", 1.0)) ** 2 if learns(module, "bias") else 0.0
 
 
 def _scaled(module: Module, a: Tensor) -> Tensor:
@@ -120,7 +82,7 @@ def _scaled(module: Module, a: Tensor) -> Tensor:
 
 
 def _positions(g: Tensor, n: int) -> Tensor:
-    """[B, R, …, O] as [n, S, R, O]; the top's [1, R, O] stays one for all samples."""
+    """[B, R, …, O] as [n, S, R, O]; the readout's [1, R, O] stays one for all samples."""
     samples = 1 if len(g) == 1 else n
     by_output = g.unflatten(0, (samples, -1)).transpose(1, 2)  # n, R, B/n, …, O
     return torch.transpose(by_output.flatten(2, -2), 1, 2)
@@ -128,15 +90,11 @@ def _positions(g: Tensor, n: int) -> Tensor:
 
 def _linear(module: Module, a: Tensor, g: Tensor, n: int) -> FactoredGradients:
     u = _scaled(module, a).reshape(n, 1, -1, module.in_features)
-    if not _learns(module, "weight"):
-        u = u[..., :0]
     return FactoredGradients(u, _positions(g, n).unsqueeze(1), _offset(module), u.shape[-1])
 
 
 def _convolution(module: Module, a: Tensor, g: Tensor, n: int) -> FactoredGradients:
     u = patches(module, _scaled(module, a))
-    if not _learns(module, "weight"):
-        u = u[..., :0]
     return FactoredGradients(u, _by_group(module, g), _offset(module), u.shape[-1])
 
 
@@ -153,8 +111,16 @@ def _embedding(module: Module, a: Tensor, g: Tensor, n: int) -> FactoredGradient
     return FactoredGradients(tokens, rows, 0.0, module.num_embeddings)
 
 
+def _plain_embedding(module: Module) -> bool:
+    return module.max_norm is None and not module.scale_grad_by_freq
+
+
+def _transposed(module: Module, gradients: Tensor) -> Tensor:
+    return gradients.mT
+
+
 def _channelwise(normal: Tensor, g: Tensor) -> dict[str, Tensor]:
-    """Weight and bias of a norm layer that has one of each a channel (axis 1)."""
+    """Weight and bias of a norm layer that has one of each per channel (axis 1)."""
     both = {"weight": g * normal.unsqueeze(1), "bias": g}
     return {name: t.unsqueeze(3).flatten(3).sum(3) for name, t in both.items()}
 
@@ -187,19 +153,14 @@ def _rms_norm(module: Module, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]
     return _last_axes(module, F.rms_norm(a, module.normalized_shape, eps=module.eps), g, n)
 
 
-PRODUCTS: dict[type, Callable[[Module, Tensor, Tensor, int], FactoredGradients]] = {
-    nn.Linear: _linear,
-    ScaledLinear: _linear,
-    nn.Conv1d: _convolution,
-    nn.Conv2d: _convolution,
-    ScaledConv2d: _convolution,
-    nn.Embedding: _embedding,
-}
-ELEMENTWISE: dict[type, Callable[[Module, Tensor, Tensor, int], dict[str, Tensor]]] = {
-    nn.BatchNorm1d: _batch_norm,
-    nn.BatchNorm2d: _batch_norm,
-    nn.BatchNorm3d: _batch_norm,
-    nn.GroupNorm: _group_norm,
-    nn.LayerNorm: _layer_norm,
-    nn.RMSNorm: _rms_norm,
-}
+_register = partial(register_layer, shares_readout=True)
+for linear in (nn.Linear, ScaledLinear):
+    _register(linear, factored=_linear)
+for convolution in (nn.Conv1d, nn.Conv2d, ScaledConv2d):
+    _register(convolution, factored=_convolution, as_weight=as_weight)
+_register(nn.Embedding, factored=_embedding, applies=_plain_embedding, as_weight=_transposed)
+for batch_norm in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+    _register(batch_norm, elementwise=_batch_norm)
+_register(nn.GroupNorm, elementwise=_group_norm)
+_register(nn.LayerNorm, elementwise=_layer_norm)
+_register(nn.RMSNorm, elementwise=_rms_norm)

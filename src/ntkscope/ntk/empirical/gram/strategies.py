@@ -1,9 +1,9 @@
-"""Which way a layer's Gram matrix is taken: chosen layer by layer, by the time it should take.
+"""How a layer's Gram matrix is computed: chosen layer by layer, by the time it should take.
 
 factored      one position: (⟨u, u'⟩ + offset) ⟨g, g'⟩
 structured    few positions, many parameters: contraction over pairs of positions
 pixels        the same of a convolution, from the inner products of pixels instead of patches
-materialised  many positions, few parameters: the gradients are made, then multiplied
+materialised  many positions, few parameters: the per-sample gradients, then their products
 fallback      unknown layers: gradients from torch's function transforms
 """
 
@@ -20,6 +20,7 @@ from ntkscope.ntk.empirical.gradients.factors import (
 from ntkscope.ntk.empirical.gram.outer_product import add_factored, factored_cost
 from ntkscope.ntk.empirical.gram.per_sample import add_materialised, materialised_cost
 from ntkscope.ntk.empirical.gram.structured import add_structured, pixels_cost, structured_cost
+from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.kinds import OutputPairs
 
 STRATEGIES = ("factored", "structured", "pixels", "materialised", "fallback")
@@ -60,8 +61,9 @@ def add_gram(
     pairs: OutputPairs,
     *,
     first: bool = False,
+    tuning: Tuning = TUNING,
 ) -> None:
-    """Add the Gram matrix of two terms of one layer to `total` (`kinds.OutputPairs`).
+    """Add the Gram matrix of a layer's gradients to `total` (`kinds.OutputPairs`).
 
     first: nothing is in `total` so far, whatever it holds.
     """
@@ -74,4 +76,4 @@ def add_gram(
     if strategy == "factored":
         add_factored(total, left, right, pairs, first=first)
     else:
-        add_structured(total, left, right, pairs)
+        add_structured(total, left, right, pairs, tuning.contraction_elements)

@@ -15,18 +15,24 @@ from torch import Tensor
 
 from ntkscope.ntk.empirical.costs import Cost, LayerShape, product_cost
 from ntkscope.ntk.empirical.gradients.factors import FactoredGradients, inner_products, select
+from ntkscope.ntk.empirical.tuning import TUNING
 from ntkscope.ntk.kinds import OutputPairs
 from ntkscope.runtime.matmul import product
 
-_TILE = 2**19  # numbers in the largest temporary: what stays in a cache
-
 
 def add_structured(
-    total: Tensor, left: FactoredGradients, right: FactoredGradients, pairs: OutputPairs
+    total: Tensor,
+    left: FactoredGradients,
+    right: FactoredGradients,
+    pairs: OutputPairs,
+    elements: int = TUNING.contraction_elements,
 ) -> None:
-    """Add to `total`, shaped as `kinds.OutputPairs` says, in tiles of samples."""
+    """Add to `total`, shaped as `kinds.OutputPairs` says, in tiles of samples.
+
+    elements: of the largest temporary, so that it stays in a cache.
+    """
     n, m = left.samples, right.samples
-    side = max(1, math.isqrt(_TILE // _temporary(left, right, pairs)))
+    side = max(1, math.isqrt(elements // _temporary(left, right, pairs)))
     over_every = pairs == "full"
     for row in range(0, n, side):
         rows = slice(row, row + side)
@@ -37,7 +43,7 @@ def add_structured(
 
 
 def _temporary(left: FactoredGradients, right: FactoredGradients, pairs: OutputPairs) -> int:
-    """Numbers for one pair of samples."""
+    """Elements of it for one pair of samples."""
     S, R, O = left.output_gradients.shape[2:]  # noqa: E741
     both = S * right.positions
     seen = both if left.window is None else max(both, math.prod(left.window.image) ** 2)
@@ -68,7 +74,7 @@ def _summed(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
 
 
 def _every_pair(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
-    """For all pairs of cotangents, first summed over t: S·R·O numbers a pair instead of S²R²."""
+    """For all pairs of cotangents, first summed over t: S·R·O elements a pair instead of S²R²."""
     summed = torch.einsum("nsmt,mtlo->nsmlo", inner, h)
     return torch.einsum("nsko,nsmlo->knlm", g, summed)
 
@@ -90,7 +96,7 @@ def pixels_cost(shape: LayerShape) -> Cost:
 
 
 def _contraction(shape: LayerShape) -> Cost:
-    """Products of what flows back, and their sum with the inner products of what came in."""
+    """Products of output gradients, and their sum with the inner products of inputs."""
     S, R, O = shape.positions, shape.multiplied, shape.outputs  # noqa: E741
     pairs = shape.groups * shape.sample_pairs
     if shape.pairs == "full":

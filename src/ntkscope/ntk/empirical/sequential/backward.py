@@ -1,4 +1,4 @@
-"""The passes through a straight network: all cotangents go back together, a formula a layer."""
+"""Forward and backward pass of a sequential network: all cotangents together, layer by layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn.grad import conv2d_input
 from ntkscope.ntk.empirical.gradients.convolution import takes_rows
 from ntkscope.ntk.empirical.gradients.fast_ops import both_ways
 from ntkscope.ntk.empirical.gradients.hooks import Call
-from ntkscope.ntk.empirical.sequential.cotangent import Flow, channels_last
+from ntkscope.ntk.empirical.sequential.cotangent import FactoredCotangent, channels_last
 from ntkscope.ntk.empirical.sequential.recognise import (
     CONVOLUTION,
     ELEMENTWISE,
@@ -22,68 +22,76 @@ from ntkscope.ntk.empirical.sequential.recognise import (
     NOTHING,
     Module,
 )
+from ntkscope.ntk.empirical.tuning import Tuning
 from ntkscope.runtime.matmul import product
 
 
 @dataclass
 class _Passed:
-    """A step, what entered it [n, …], and what it made of it."""
+    """A layer with its input and its output [n, …]."""
 
-    step: Module
+    layer: Module
     inputs: Tensor
     outputs: Tensor
 
 
 def sequential_passes(
-    steps: list[nn.Module], x: Tensor, output_vectors: Tensor, wanted: set[int], *, summed: bool
+    layers: list[nn.Module],
+    x: Tensor,
+    output_vectors: Tensor,
+    wanted: set[int],
+    *,
+    collapse: bool,
+    tuning: Tuning,
 ) -> tuple[list[Call], list[Tensor]]:
-    """The calls of the wanted layers, from the top down, and what flows back to each.
+    """The calls of the wanted layers, from the top down, and the output gradient of each.
 
     Args:
-        steps: of `sequential_layers`.
+        layers: of `recognise.sequential_layers`.
         x: samples [n, …].
-        output_vectors: cotangents [R, K].
+        output_vectors: [R, K].
         wanted: ids of the modules whose calls are wanted.
-        summed: only sums over cotangents of Gram matrices are wanted: where one cotangent has the
+        collapse: only sums over outputs of Gram matrices are wanted: where one cotangent has the
             same, it stands for all.
+        tuning: decides how a convolution's gradients will be made.
 
     Returns:
         The calls, and gradients [n, R, …], [n, 1, …] or, at the readout, [1, R, K].
     """
-    passed = _there(steps, x)
+    passed = _forward(layers, x)
     calls: list[Call] = []
-    flows: list[Tensor] = []
-    flow = Flow(output_vectors.unsqueeze(0))
+    gradients: list[Tensor] = []
+    cotangent = FactoredCotangent(output_vectors.unsqueeze(0))
     for number, each in reversed(list(enumerate(passed))):
-        if id(each.step) in wanted:
+        if id(each.layer) in wanted:
             top = number == len(passed) - 1
-            g = flow.single() if summed and not top else None
+            g = cotangent.collapse_outputs() if collapse and not top else None
             if g is None:
-                whole = flow.whole()
-                flow = Flow(whole, flow.alike)
-                g = whole if top else whole.expand(len(x), *whole.shape[1:])
-            calls.append(Call(each.step, each.inputs, each.outputs.shape, top))
-            flows.append(g)
+                cotangent = cotangent.multiplied_out()
+                dense = cotangent.output_factor
+                g = dense if top else dense.expand(len(x), *dense.shape[1:])
+            calls.append(Call(each.layer, each.inputs, each.outputs.shape, top))
+            gradients.append(g)
         if len(calls) == len(wanted):
             break
-        below = passed[number - 1].step  # there is one, since a call is still wanted
+        below = passed[number - 1].layer  # there is one, since a call is still wanted
         last = len(wanted) - len(calls) == 1 and id(below) in wanted
-        flow = _back(each, flow, bottom=last and _wants_outputs_inside(below))
-    return calls, flows
+        cotangent = _back(each, cotangent, bottom=last and _wants_outputs_inside(below, tuning))
+    return calls, gradients
 
 
-def _wants_outputs_inside(module: nn.Module) -> bool:
+def _wants_outputs_inside(module: nn.Module, tuning: Tuning) -> bool:
     """Whether a layer's gradients are made of matrices [positions, outputs · channels]."""
-    return type(module) in CONVOLUTION and not takes_rows(module)
+    return type(module) in CONVOLUTION and not takes_rows(module, tuning)
 
 
-def _there(steps: list[nn.Module], x: Tensor) -> list[_Passed]:
+def _forward(layers: list[nn.Module], x: Tensor) -> list[_Passed]:
     passed = []
     if x.ndim == 4:
         x = x.contiguous(memory_format=torch.channels_last)
-    for step in steps:
-        y = _linear(step, x) if type(step) in LINEAR else step(x)
-        passed.append(_Passed(step, x, y))
+    for layer in layers:
+        y = _linear(layer, x) if type(layer) in LINEAR else layer(x)
+        passed.append(_Passed(layer, x, y))
         x = y
     return passed
 
@@ -101,37 +109,39 @@ def _linear(module: Module, x: Tensor) -> Tensor:
     return z
 
 
-def _back(passed: _Passed, flow: Flow, *, bottom: bool) -> Flow:
-    """Through a step; bottom: only the gradients of a convolution just below are wanted still."""
-    step, a = passed.step, passed.inputs
-    kind = type(step)
+def _back(passed: _Passed, cotangent: FactoredCotangent, *, bottom: bool) -> FactoredCotangent:
+    """Through a layer; bottom: only the gradients of a convolution just below are wanted still."""
+    layer, a = passed.layer, passed.inputs
+    kind = type(layer)
     if kind in ELEMENTWISE:
-        return flow.times(_slopes(passed).unsqueeze(1), inside=bottom)
+        return cotangent.times(_slopes(passed).unsqueeze(1), inside=bottom)
     if kind in NOTHING:
-        return flow
+        return cotangent
     if kind in NORM:
-        return flow.scaled(_factor(step, a))
+        return cotangent.scaled(_factor(layer, a))
     if kind is nn.Flatten:
-        return _unflattened(flow.spread(), a.shape[1:])
+        return _unflattened(cotangent.spread(), a.shape[1:])
     if kind in LINEAR:
-        g = flow.whole()
-        back = product(g.flatten(0, 1), _weight(step).T).unflatten(0, g.shape[:2])
+        g = cotangent.dense()
+        back = product(g.flatten(0, 1), _weight(layer).T).unflatten(0, g.shape[:2])
     elif kind in CONVOLUTION:
-        g = flow.whole()
-        back = _convolved_back(step, g, a.shape[1:])
+        g = cotangent.dense()
+        back = _convolved_back(layer, g, a.shape[1:])
     else:
-        return _pooled(flow, passed)
-    return Flow(back, flow.alike, even=back.ndim == 3)
+        return _pooled(cotangent, passed)
+    return FactoredCotangent(
+        back, cotangent.same_for_all_samples, same_at_all_positions=back.ndim == 3
+    )
 
 
 def _slopes(passed: _Passed) -> Tensor:
     """φ' as autograd has it."""
-    step, z, y = passed.step, passed.inputs, passed.outputs
-    if type(step) is nn.ReLU or getattr(step, "kind", None) == "relu":
+    layer, z, y = passed.layer, passed.inputs, passed.outputs
+    if type(layer) is nn.ReLU or getattr(layer, "kind", None) == "relu":
         return y.sign()
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        (slopes,) = torch.autograd.grad(step(z).sum(), z)
+        (slopes,) = torch.autograd.grad(layer(z).sum(), z)
     return slopes
 
 
@@ -143,28 +153,29 @@ def _factor(norm: Module, a: Tensor) -> Tensor:
     return factor.view(-1, *(1 for _ in a.shape[2:]))
 
 
-def _unflattened(flow: Flow, shape: torch.Size) -> Flow:
-    of = flow.of.unflatten(2, shape)
-    slopes = None if flow.slopes is None else flow.slopes.unflatten(2, shape)
+def _unflattened(cotangent: FactoredCotangent, shape: torch.Size) -> FactoredCotangent:
+    factor, slopes = cotangent.output_factor.unflatten(2, shape), cotangent.sample_factor
+    slopes = None if slopes is None else slopes.unflatten(2, shape)
     if len(shape) == 3:
-        of, slopes = channels_last(of), None if slopes is None else channels_last(slopes)
-    return Flow(of, flow.shared, slopes, flow.even and math.prod(shape[1:]) == 1)
+        factor, slopes = channels_last(factor), None if slopes is None else channels_last(slopes)
+    same = cotangent.same_at_all_positions and math.prod(shape[1:]) == 1
+    return FactoredCotangent(factor, cotangent.shared, slopes, same)
 
 
-def _pooled(flow: Flow, passed: _Passed) -> Flow:
+def _pooled(cotangent: FactoredCotangent, passed: _Passed) -> FactoredCotangent:
     (y, x), (small_y, small_x) = passed.inputs.shape[2:], passed.outputs.shape[2:]
-    window = (y // small_y, x // small_x)
-    if type(passed.step) is nn.MaxPool2d:
-        spread = Flow(flow.whole(), flow.alike, even=False, window=window)
-        return spread.times(_chosen(passed.step, passed.inputs).unsqueeze(1))
-    if flow.alike and (small_y, small_x) == (1, 1):
-        of = (flow.whole() / (y * x)).expand(-1, -1, -1, y, x)
-        return Flow(of, True, even=True)
-    return Flow(flow.whole(), flow.alike, even=False, window=window)
+    window, dense = (y // small_y, x // small_x), cotangent.dense()
+    same = cotangent.same_for_all_samples
+    if type(passed.layer) is not nn.MaxPool2d and same and (small_y, small_x) == (1, 1):
+        return FactoredCotangent((dense / (y * x)).expand(-1, -1, -1, y, x))
+    spread = FactoredCotangent(dense, same, same_at_all_positions=False, window=window)
+    if type(passed.layer) is nn.MaxPool2d:
+        return spread.times(_chosen(passed.layer, passed.inputs).unsqueeze(1))
+    return spread
 
 
 def _chosen(pooling: Module, a: Tensor) -> Tensor:
-    """How often its share of the mean each number's window has it: not at all, or as the whole."""
+    """How much of its window's mean gradient each element has: nothing, or all of the window's."""
     _, at = F.max_pool2d(a, pooling.kernel_size, pooling.stride, return_indices=True)
     found = a.new_zeros(*a.shape[:2], a[0, 0].numel())
     found.scatter_(2, at.flatten(2), float(math.prod(both_ways(pooling.kernel_size))))

@@ -1,9 +1,8 @@
-"""What flows back through a straight network, in factors for as long as that is possible.
+"""Output gradients of a sequential network, in factors for as long as that is possible.
 
-Down to the first layer below the readout it is a product c_r ∘ s(x) of something that does not
-depend on the sample and something that does not depend on the output. It is multiplied out where it
-has to be; and where c is the same at all positions, the sum over outputs of a trace NTK is taken
-first: Σ_r ⟨c_r ∘ s, c_r ∘ s'⟩ = ⟨‖c‖ ∘ s, ‖c‖ ∘ s'⟩, a product R times as cheap.
+Down to the first layer below the readout they are c_r ∘ s(x): a factor that does not depend on the
+sample, and one that does not depend on the output. They are multiplied out where they have to be;
+where c is the same at all positions, the sum over outputs of a trace NTK is taken first.
 """
 
 from __future__ import annotations
@@ -12,62 +11,73 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ntkscope.ntk.empirical.gradients.factors import collapse_outputs
+
 
 @dataclass
-class Flow:
-    """What flows back to a step's output, [n, R, …], in factors.
+class FactoredCotangent:
+    """∂f_r(x_n)/∂(a layer's output), [n, R, …], in factors.
 
     Attributes:
-        of: [1, R, …] where it is the same for all samples (`shared`), else [n, R, …].
-        shared: no sample has entered it so far.
-        slopes: [n, 1, …], still to be multiplied with it.
-        even: `of` is the same at all positions of the image.
-        window: each number is still to be spread over such a window, as its mean.
+        output_factor: c [1, R, …] where no sample has entered it (`shared`), else [n, R, …].
+        shared: whether `output_factor` is the same for all samples.
+        sample_factor: s [n, 1, …], still to be multiplied with it.
+        same_at_all_positions: of the image, `output_factor` is.
+        window: each element is still to be spread over such a window, as its mean.
     """
 
-    of: Tensor
+    output_factor: Tensor
     shared: bool = True
-    slopes: Tensor | None = None
-    even: bool = True
+    sample_factor: Tensor | None = None
+    same_at_all_positions: bool = True
     window: tuple[int, int] | None = None
 
     @property
-    def alike(self) -> bool:
-        """Whether the whole is the same for all samples."""
-        return self.shared and self.slopes is None
+    def same_for_all_samples(self) -> bool:
+        """Whether the product of the factors is."""
+        return self.shared and self.sample_factor is None
 
-    def spread(self) -> Flow:
+    def spread(self) -> FactoredCotangent:
         """With no window left."""
         if self.window is None:
             return self
-        return Flow(_spread(self.of, self.window), self.shared, even=False)
+        spread = _spread(self.output_factor, self.window)
+        return FactoredCotangent(spread, self.shared, same_at_all_positions=False)
 
-    def times(self, slopes: Tensor, *, inside: bool = False) -> Flow:
-        """Multiplied by slopes [n, 1, …]; inside: outputs next to channels, where it is written."""
+    def times(self, slopes: Tensor, *, inside: bool = False) -> FactoredCotangent:
+        """Multiplied by φ' [n, 1, …]; inside: outputs next to channels, where it is written."""
         if self.window is not None and not self.shared:
-            return Flow(_spread(self.of, self.window, slopes, inside=inside), shared=False)
-        flow = self.spread()
-        if not flow.shared:
-            return Flow(flow.of.mul_(slopes), shared=False)
-        both = slopes if flow.slopes is None else flow.slopes * slopes
-        return Flow(flow.of, True, both, flow.even)
+            spread = _spread(self.output_factor, self.window, slopes, inside=inside)
+            return FactoredCotangent(spread, shared=False)
+        whole = self.spread()
+        if not whole.shared:
+            return FactoredCotangent(whole.output_factor.mul_(slopes), shared=False)
+        both = slopes if whole.sample_factor is None else whole.sample_factor * slopes
+        return FactoredCotangent(whole.output_factor, True, both, whole.same_at_all_positions)
 
-    def scaled(self, factor: Tensor) -> Flow:
+    def scaled(self, factor: Tensor) -> FactoredCotangent:
         """Multiplied by a factor [C, …] of each channel, in new memory."""
-        return replace(self, of=self.of * factor)
+        return replace(self, output_factor=self.output_factor * factor)
 
-    def whole(self) -> Tensor:
-        """[n, R, …] in one, or [1, R, …] where no sample has entered."""
-        flow = self.spread()
-        return flow.of if flow.slopes is None else flow.of * flow.slopes
+    def dense(self) -> Tensor:
+        """[n, R, …] multiplied out, or [1, R, …] where no sample has entered."""
+        whole = self.spread()
+        factor = whole.output_factor
+        return factor if whole.sample_factor is None else factor * whole.sample_factor
 
-    def single(self) -> Tensor | None:
-        """One cotangent [n, 1, …] with the summed Gram matrix of all, where there is one."""
-        if self.slopes is None or not self.even:
+    def multiplied_out(self) -> FactoredCotangent:
+        """The same with its `dense` as the only factor."""
+        same = self.same_at_all_positions and self.window is None
+        return FactoredCotangent(self.dense(), self.same_for_all_samples, None, same)
+
+    def collapse_outputs(self) -> Tensor | None:
+        """One cotangent [n, 1, …] with the Gram matrix of all, summed over outputs, if there is."""
+        if self.sample_factor is None or not self.same_at_all_positions:
             return None
-        first = self.of[..., :1, :1] if self.of.ndim > 3 else self.of
-        norm: Tensor = first.norm(dim=1, keepdim=True)
-        return self.slopes * norm
+        factor = self.output_factor
+        return collapse_outputs(
+            factor[..., :1, :1] if factor.ndim > 3 else factor, 1, self.sample_factor
+        )
 
 
 def _spread(

@@ -1,4 +1,4 @@
-"""Which networks are straight: known layers one after another, each used once.
+"""Which networks are sequential: known layers one after another, each used once.
 
 Their passes need no recording (`sequential.backward`).
 """
@@ -41,26 +41,26 @@ def sequential_layers(model: nn.Module, x: Tensor) -> list[nn.Module] | None:
         model: a sequence, or a sequence of sequences, of known classes, without hooks.
         x: some inputs, to see the shapes.
     """
-    steps = known_layers(model)
-    if steps is None:
+    layers = known_layers(model)
+    if layers is None:
         return None
     with torch.no_grad():
-        for step in steps:
-            y = step(x)
-            if not _has_shapes(step, x, y):
+        for layer in layers:
+            y = layer(x)
+            if not _has_shapes(layer, x, y):
                 return None
             x = y
-    return steps
+    return layers
 
 
 def known_layers(model: nn.Module) -> list[nn.Module] | None:
     """The same, whatever the inputs."""
-    steps = _unrolled(model)
-    if not steps or len({id(step) for step in steps}) < len(steps):
+    layers = _unrolled(model)
+    if not layers or len({id(layer) for layer in layers}) < len(layers):
         return None
     if any(getattr(torch_module, f"_global{name}") for name in _HOOKS):
         return None
-    return steps if type(steps[-1]) in LINEAR else None
+    return layers if type(layers[-1]) in LINEAR else None
 
 
 def _unrolled(module: nn.Module) -> list[nn.Module] | None:
@@ -70,10 +70,10 @@ def _unrolled(module: nn.Module) -> list[nn.Module] | None:
         return [module] if _is_known(module) else None
     found: list[nn.Module] = []
     for child in module:
-        steps = _unrolled(child)
-        if steps is None:
+        layers = _unrolled(child)
+        if layers is None:
             return None
-        found += steps
+        found += layers
     return found
 
 
@@ -105,9 +105,9 @@ def _is_disjoint(pooling: Module) -> bool:
     return disjoint and not pooling.ceil_mode and not any(both_ways(pooling.padding))
 
 
-def _has_shapes(step: Module, a: Tensor, y: Tensor) -> bool:
+def _has_shapes(layer: Module, a: Tensor, y: Tensor) -> bool:
     """Whether the formulas are of inputs of such a shape."""
-    kind = type(step)
+    kind = type(layer)
     if kind in LINEAR:
         return a.ndim == 2
     if kind in CONVOLUTION or kind is nn.AdaptiveAvgPool2d:
@@ -116,7 +116,7 @@ def _has_shapes(step: Module, a: Tensor, y: Tensor) -> bool:
         return a.ndim == (2 if kind is nn.BatchNorm1d else 4)
     if kind in (nn.AvgPool2d, nn.MaxPool2d):
         covered = tuple(
-            n * k for n, k in zip(y.shape[2:], both_ways(step.kernel_size), strict=True)
+            n * k for n, k in zip(y.shape[2:], both_ways(layer.kernel_size), strict=True)
         )
         return a.ndim == 4 and a.shape[2:] == covered
     return True

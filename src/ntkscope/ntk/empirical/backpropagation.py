@@ -1,0 +1,108 @@
+"""The two ways to a model's output gradients, behind one protocol.
+
+`Recorded` serves any module: hooks note each layer's input, autograd goes back to its output.
+`Sequential` serves known layers one after another: a formula for each, for all outputs together.
+The planner chooses one (`planner`), and verifies it on samples (`verification`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ntkscope.ntk.empirical.gradients.fast_ops import FasterBackward
+from ntkscope.ntk.empirical.gradients.hooks import Call, backpropagate, record
+from ntkscope.ntk.empirical.sequential.backward import sequential_passes
+from ntkscope.ntk.empirical.sequential.recognise import known_layers, sequential_layers
+from ntkscope.ntk.empirical.tuning import TUNING, Tuning
+
+Gradients = tuple[Sequence[Call], Sequence[Tensor | None]]
+
+
+class Backpropagation(Protocol):
+    """A way from samples to the output gradients of some layers.
+
+    Attributes:
+        runs_model: the model's own code runs, which may change its buffers and torch's RNG.
+        collapses_outputs: just below the readout, a trace NTK's output gradients come as one.
+    """
+
+    @property
+    def runs_model(self) -> bool: ...  # noqa: D102
+
+    @property
+    def collapses_outputs(self) -> bool: ...  # noqa: D102
+
+    def output_gradients(
+        self, x: Tensor, output_vectors: Tensor, modules: list[nn.Module], *, trace: bool
+    ) -> Gradients:
+        """The calls of some modules, and ∂⟨v_r, f(x_n)⟩/∂(output) of each.
+
+        Args:
+            x: samples [n, …].
+            output_vectors: v [R, K].
+            modules: whose calls are wanted.
+            trace: only sums over output vectors of Gram matrices are wanted.
+
+        Returns:
+            Calls, and gradients [B, R, …]; [1, R, K] at the readout; None without effect.
+        """
+
+    def serves(self, model: nn.Module) -> bool:
+        """Whether it still is a way through the model, whose modules may have changed."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """By autograd, from a recorded forward pass."""
+
+    model: nn.Module
+    tuning: Tuning = TUNING
+    runs_model: bool = True
+    collapses_outputs: bool = False
+
+    def output_gradients(
+        self, x: Tensor, output_vectors: Tensor, modules: list[nn.Module], *, trace: bool
+    ) -> Gradients:
+        """As of `Backpropagation`."""
+        with FasterBackward():
+            y, calls = record(self.model, x, modules)
+        return calls, backpropagate(y, calls, output_vectors, self.tuning.batched_elements)
+
+    def serves(self, model: nn.Module) -> bool:
+        """Any model does; what its plan knows of its layers is checked by its results only."""
+        return True
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """By formulas, layer by layer."""
+
+    layers: list[nn.Module]
+    tuning: Tuning = TUNING
+    runs_model: bool = False
+    collapses_outputs: bool = True
+
+    @classmethod
+    def of(cls, model: nn.Module, probe: Tensor, tuning: Tuning = TUNING) -> Sequential | None:
+        """The way through a model of known layers one after another; None for any other."""
+        layers = sequential_layers(model, probe)
+        return None if layers is None else cls(layers, tuning)
+
+    @torch.no_grad()
+    def output_gradients(
+        self, x: Tensor, output_vectors: Tensor, modules: list[nn.Module], *, trace: bool
+    ) -> Gradients:
+        """As of `Backpropagation`; [n, 1, …] where one gradient has the trace of all."""
+        wanted = {id(module) for module in modules}
+        return sequential_passes(
+            self.layers, x, output_vectors, wanted, collapse=trace, tuning=self.tuning
+        )
+
+    def serves(self, model: nn.Module) -> bool:
+        """Whether the model's layers and hooks are those it was made of."""
+        return self.layers == known_layers(model)

@@ -1,0 +1,70 @@
+"""Sizes at which one way becomes faster than another, in one place.
+
+Measured on one processor with AVX-512 and 32 MB of cache; right within a factor of two on others.
+None of them changes a kernel by more than rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What decides about speed and memory, never about results. Printed, a table.
+
+    Attributes:
+        free_share: of the free memory, the budget of a kernel where none is given.
+        operator_free_share: the same of an operator.
+        unasked_bytes: what a kernel may take without a look at what is free.
+        pass_bytes: of one forward and backward pass on a CPU: enough for good products.
+        pass_bytes_gpu: what keeps a GPU busy.
+        retained_bytes: freed memory that stays with the process.
+        huge_page_bytes: tensors from which on memory is asked for in large pages.
+        outputs_at_once: most outputs that are differentiated together; None: as many as fit.
+        unspared_bytes: gradients of this size are kept without a thought of sparing memory.
+        sparing_slowdown: how many times as long a computation that spares memory may take.
+        batched_elements: of a layer's outputs, up to which all output vectors go back at once.
+        row_patch_elements: of a row of a convolution's patch, above which its weight's gradients
+            are made a row of the kernel at a time.
+        row_patch_bytes: of such rows held at once.
+        readout_samples: fewest for which gradients just below a readout are looked at.
+        readout_rows: samples looked at together.
+        contraction_elements: of the largest temporary of a structured contraction.
+        tile_elements: of a kernel's tile: what stays in a cache beside what it is made of.
+        tile_rows: most samples of a strip.
+        square_multiply_adds: of a square tile that is a good product.
+        launch_multiply_adds: in the time that one more strip takes of itself.
+        packing_rows: of a product, in the time that ordering its columns in memory takes.
+        mirror_rows: copied at once below a kernel's diagonal.
+    """
+
+    free_share: float = 0.5
+    operator_free_share: float = 0.25
+    unasked_bytes: int = 2**26
+    pass_bytes: int = 3 * 2**25
+    pass_bytes_gpu: int = 2**31
+    retained_bytes: int = 2**28
+    huge_page_bytes: int = 2**25
+    outputs_at_once: int | None = None
+    unspared_bytes: int = 2**28
+    sparing_slowdown: float = 1.05
+    batched_elements: int = 2**15
+    row_patch_elements: int = 128
+    row_patch_bytes: int = 2**20
+    readout_samples: int = 512
+    readout_rows: int = 64
+    contraction_elements: int = 2**19
+    tile_elements: int = 2**19
+    tile_rows: int = 512
+    square_multiply_adds: int = 2**30
+    launch_multiply_adds: int = 2**24
+    packing_rows: int = 25
+    mirror_rows: int = 128
+
+    def __str__(self) -> str:
+        return "\n".join(f"{f.name:<20}  {getattr(self, f.name)}" for f in fields(self))
+
+
+TUNING = Tuning()
+"""As measured: what is taken where nothing else is said."""

@@ -1,0 +1,191 @@
+"""A network of the user's own: a residual CNN with batch norm and dropout, from task to kernel."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from ntkscope.config.specs import KernelSpec, ModelSpec
+from ntkscope.data.images import load_images
+from ntkscope.data.inputs import to_inputs
+from ntkscope.errors import ModelError
+from ntkscope.kernels import stage, take_kernels
+from ntkscope.models import load_numbers
+from ntkscope.models.zoo import define
+from ntkscope.stores import read_store
+from ntkscope.training import task
+from tests.oracles.ntk import ntk
+from tests.unit.training.test_training_task import assert_same_bits, train
+
+SOURCE = """
+import torch
+from torch import nn
+
+class Residual(nn.Module):
+    def __init__(self, channels, width, outputs, dropout):
+        super().__init__()
+        self.stem = nn.Conv2d(channels, width, 3, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+        self.inner = nn.Conv2d(width, width, 3, padding=1)
+        self.drop = nn.Dropout(dropout)
+        self.readout = nn.Linear(width, outputs)
+        self.readout.bias.requires_grad_(False)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.stem(x)))
+        x = x + torch.relu(self.inner(x))
+        return self.readout(self.drop(x.mean((2, 3))))
+
+def residual(shape, outputs, width=3, dropout=0.2):
+    return Residual(shape[0], width, outputs, dropout)
+
+def dense(shape, outputs):
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, outputs))
+
+number = 3
+def fails(shape, outputs): raise KeyError("width")
+def no_module(shape, outputs): return 3
+def without_parameters(shape, outputs): return nn.Flatten()
+def wrong_input(shape, outputs): return nn.Linear(7, outputs)
+def wrong_output(shape, outputs): return nn.Sequential(nn.Flatten(), nn.Linear(16, 9))
+"""
+
+
+def spec(function="own.nets:residual", **arguments):
+    return ModelSpec(kind="module", depth=1, width=1, function=function, arguments=arguments)
+
+
+@pytest.fixture
+def user_run(run, tmp_path, monkeypatch):
+    """The tiny run with a network from a package in the working folder."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "nets.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield run.model_copy(update={"model": spec(), "seeds": (0, 1), "precision": "float64"})
+    for name in [name for name in sys.modules if name.partition(".")[0] == "own"]:
+        del sys.modules[name]
+
+
+def test_a_module_trains_and_its_kernels_are_those_of_the_definition(
+    user_run, images_path, tmp_path, monkeypatch
+):
+    snapshots = train(user_run, images_path, tmp_path)
+    kernel = KernelSpec(samples=5, classes=(0, 1), labels=(0, 1), precision="float64")
+    output = tmp_path / "kernels.zarr"
+    state = tmp_path / "kernel-state"
+    take_kernels(user_run, kernel, images_path, snapshots, output, state=state, stage="")
+    found = read_store(output, "kernels")
+    assert found["layer"].values.tolist() == ["stem", "norm", "inner", "readout"]
+    images = load_images(images_path)
+    probe = to_inputs(
+        images, images.train[found["image"].values], torch.device("cpu"), torch.float64
+    )
+    groups = [read_store(snapshots, "snapshots", group=g) for g in ("parameters", "constants")]
+    assert {"norm.running_mean", "readout.bias"} <= set(groups[1].data_vars)
+    network = define(user_run.model, (4, 4, 1), 4).build().double().eval()
+    for seed, snapshot in ((0, 0), (1, 4)):
+        index = {"seed": seed, "snapshot": snapshot}
+        numbers = {
+            str(name): torch.from_numpy(values.isel(index).values)
+            for group in groups
+            for name, values in group.data_vars.items()
+        }
+        load_numbers(network, numbers)
+        expected = ntk(network, probe, probe, "trace").numpy()
+        np.testing.assert_allclose(found["ntk"].isel(index).values, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found["layer_ntk"].sum("layer"), found["ntk"], rtol=1e-12)
+    monkeypatch.setattr(stage, "_WHOLE_BYTES", 0)  # all kernels are large: in tiles
+    output = tmp_path / "tiles.zarr"
+    take_kernels(user_run, kernel, images_path, snapshots, output, state=state, stage="")
+    xr.testing.assert_allclose(read_store(output, "kernels"), found, rtol=1e-9, atol=1e-12)
+    steps = groups[1]["norm.num_batches_tracked"]
+    np.testing.assert_array_equal(steps.isel(seed=0), found["step"].values)
+
+
+def test_a_module_trains_as_by_a_plain_loop(user_run, images_path, tmp_path, monkeypatch):
+    """And as the same network of known layers, whose seeds go all at once."""
+    user_run = user_run.model_copy(update={"model": spec("own.nets:dense")})
+    described = user_run.model_copy(update={"model": ModelSpec(kind="mlp", depth=1, width=5)})
+    layers = define(described.model, (4, 4, 1), 4)
+    names = {"1.weight": "hidden1.weight", "1.bias": "hidden1.bias"}
+    names |= {"3.weight": "readout.weight", "3.bias": "readout.bias"}
+    drawn = task.initial_numbers
+
+    def same_start(definition, seed):
+        numbers = drawn(layers, seed)
+        return numbers if definition.layers else {own: numbers[n] for own, n in names.items()}
+
+    monkeypatch.setattr(task, "initial_numbers", same_start)
+    alone, stacked = (
+        read_store(train(each, images_path, tmp_path), "snapshots", group="parameters")
+        for each in (user_run, described)
+    )
+    for own, name in names.items():
+        np.testing.assert_allclose(alone[own].values, stacked[name].values, rtol=1e-9, atol=1e-12)
+
+
+def test_a_module_interrupted_anywhere_ends_with_the_same_bits(
+    user_run, images_path, tmp_path, monkeypatch
+):
+    whole = train(user_run, images_path, tmp_path / "whole")
+    calls, update = 0, task._update
+
+    def interrupted(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls % 7 == 0:
+            raise KeyboardInterrupt
+        update(*arguments)
+
+    monkeypatch.setattr(task, "_update", interrupted)
+    for _ in range(20):
+        try:
+            resumed = train(user_run, images_path, tmp_path / "cut", checkpoint_seconds=0)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert calls > 24
+    assert_same_bits(whole, resumed)
+
+
+def test_a_seed_of_a_module_trains_the_same_in_any_company(user_run, images_path, tmp_path):
+    alone = user_run.model_copy(update={"seeds": (1,)})
+    both, single = (
+        read_store(train(each, images_path, tmp_path), "snapshots", group="parameters")
+        for each in (user_run, alone)
+    )
+    for name in single.data_vars:
+        assert single[name].values[0].tobytes() == both[name].values[1].tobytes()
+
+
+def test_a_seed_is_what_torch_is_seeded_with(user_run):
+    definition = define(user_run.model, (4, 4, 1), 4)
+    torch.manual_seed(7)
+    expected = torch.nn.Conv2d(1, 3, 3, padding=1).weight
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    assert torch.equal(definition.build(7).stem.weight, expected)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("nowhere.nets:residual", "cannot be imported: ModuleNotFoundError"),
+        ("own.nets:absent", "cannot be imported: AttributeError"),
+        ("own.nets:number", "is no function"),
+        ("own.nets:fails", "raises KeyError"),
+        ("own.nets:no_module", "returns int, not a torch.nn.Module"),
+        ("own.nets:without_parameters", "without a parameter to train"),
+        ("own.nets:wrong_input", r"fails on inputs \[2, 1, 4, 4\]"),
+        ("own.nets:wrong_output", r"is \[2, 9\], not \[2, 4\]"),
+    ],
+)
+def test_what_is_not_as_it_should_be_is_said(user_run, function, words):
+    with pytest.raises(ModelError, match=words) as error:
+        define(spec(function), (4, 4, 1), 4).build()
+    assert f"where: {function}" in str(error.value)
+    assert "to do: " in str(error.value)
