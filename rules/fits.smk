@@ -28,6 +28,10 @@ rule fit_experiment:
         "../scripts/fit_experiment.py"
 
 
+localrules:
+    write_findings,
+
+
 rule write_findings:
     """Judge every claim of the paper, and our own, by the fits of all experiments."""
     input:

@@ -13,7 +13,6 @@ with job_log(snakemake.log[0]):
         from ntkscope.runtime.allocation import keep_freed_memory
 
     keep_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
-    number, parts = snakemake.wildcards.get("scatteritem", "1-of-1").split("-of-")
     settings = Resources.model_validate(snakemake.params.machine)
     take_kernels(
         RunSpec.model_validate(snakemake.params.run),
@@ -26,6 +25,6 @@ with job_log(snakemake.log[0]):
         device=settings.device,
         threads=snakemake.threads,
         memory=settings.mem_mb * 10**6,
-        part=(int(number) - 1, int(parts)),
+        part=snakemake.params.part,
         parts=[Path(part) for part in snakemake.input.get("parts", [])],
     )

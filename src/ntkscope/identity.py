@@ -26,6 +26,7 @@ STAGES = tuple(_ENTRANCES)
 
 _FOUND_BY_NAME = {
     "ntkscope.data.sources": "data/sources/*.py",
+    "ntkscope.training.methods": "training/methods/*.py",
     "ntkscope.figures.draw": "figures/*/*.py",
     "ntkscope.fits.laws": "fits/*/comparisons.py",
     "ntkscope.fits.findings.registry": "fits/*/claims/__init__.py",

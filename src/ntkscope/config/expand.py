@@ -15,6 +15,7 @@ from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Sectio
 from ntkscope.config.specs import (
     DatasetSpec,
     KernelSpec,
+    MethodSpec,
     OptimizerSpec,
     RunSpec,
     SnapshotSpec,
@@ -165,6 +166,7 @@ def _cell(
     run = RunSpec(
         dataset=_dataset_spec(config.dataset),
         tasks=tasks,
+        method=_method(training, where),
         model=model_spec(config.dataset, regime, model, where),
         optimizer=_optimizer(regime, training, width, where),
         loss=training["loss"],
@@ -209,6 +211,17 @@ def _optimizer(regime: Point, training: Point, width: int, where: str) -> Optimi
         weight_decay=training["weight_decay"],
         schedule=training["schedule"],
     )
+
+
+def _method(training: Point, where: str) -> MethodSpec:
+    kind, strength = training["method"], training["method_strength"]
+    if kind == "replay" and strength > 1:
+        raise ConfigError(
+            f"method_strength = {strength} is the share of a batch that is replayed",
+            where=f"{where}.training.method_strength",
+            remedy="use a number from 0 to 1",
+        )
+    return MethodSpec(kind=kind) if kind == "plain" else MethodSpec(kind=kind, strength=strength)
 
 
 def _sampling(training: Point, tasks: tuple[Task, ...], where: str) -> Any:

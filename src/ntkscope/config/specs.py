@@ -136,6 +136,13 @@ class SnapshotSpec(Spec):
     log_spaced: int = _default(Snapshots, "log_spaced")
 
 
+class MethodSpec(Spec):
+    """How a stream is learnt: a file of training/methods, and how much of it (see there)."""
+
+    kind: str = _default(Training, "method")
+    strength: float = _default(Training, "method_strength")
+
+
 class RunSpec(Spec):
     """One training configuration over a stream. Equal specs are trained once.
 
@@ -144,9 +151,12 @@ class RunSpec(Spec):
     `continues` says that a boundary follows the last task, so that its end is kept densely.
     """
 
+    later = frozenset({"method"})
+
     dataset: DatasetSpec
     tasks: tuple[Task, ...]
     continues: bool = False
+    method: MethodSpec = MethodSpec()
     model: ModelSpec
     optimizer: OptimizerSpec
     loss: Loss = _default(Training, "loss")

@@ -65,16 +65,18 @@ class KernelJob:
         return self.definition.layers
 
     def numbers(self, index: Any) -> dict[str, Tensor]:
-        """Name → parameters and constants at an index (seed, snapshot), as the inputs are."""
+        """Name → parameters and constants at (seed, snapshot), of the kernel's precision."""
+        dtype, device = getattr(torch, self.kernel.precision), self.inputs.device
         return {
-            name: torch.from_numpy(self.snapshots.read(f"{group}/{name}", index)).to(self.inputs)
+            name: torch.from_numpy(self.snapshots.read(f"{group}/{name}", index)).to(device, dtype)
             for group in ("parameters", "constants")
             for name in self.snapshots.names(group)
         }
 
     def network(self, index: tuple[int, int]) -> nn.Module:
-        """The network at (seed, snapshot) as the inputs are, in eval mode."""
-        network = self.definition.build().to(self.inputs).eval()
+        """The network at (seed, snapshot), of the kernel's precision, in eval mode."""
+        dtype, device = getattr(torch, self.kernel.precision), self.inputs.device
+        network = self.definition.build().to(device, dtype).eval()
         self.load(network, index)
         return network
 
@@ -120,7 +122,8 @@ def open_job(
     probe = choose_probe(images.train_labels, kernel)
     inputs = to_inputs(images, images.train[probe.index], device, getattr(torch, kernel.precision))
     outputs = len(images.classes)
-    definition = define(run.model, images.train.shape[1:], outputs)
+    tokens = images.train.dtype == np.int64
+    definition = define(run.model, images.train.shape[1:], outputs, tokens=tokens)
     snapshots = ZarrStore.open(snapshots_path, "snapshots")
     return KernelJob(run, kernel, definition, outputs, snapshots, probe, inputs)
 

@@ -33,6 +33,10 @@ class SingleNetwork(nn.Module):
         """Name → [1, …], views of the trained parameters."""
         return {n: p.detach().unsqueeze(0) for n, p in trained_parameters(self.network).items()}
 
+    def differentiable(self) -> dict[str, Tensor]:
+        """Name → [1, …], through which gradients flow to the trained parameters."""
+        return {n: p.unsqueeze(0) for n, p in trained_parameters(self.network).items()}
+
     def constant_dict(self) -> dict[str, Tensor]:
         """Name → [1, …], views of buffers and of parameters that are not trained."""
         return {n: value.unsqueeze(0) for n, value in constants(self.network).items()}

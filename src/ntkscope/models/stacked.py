@@ -46,6 +46,10 @@ class StackedNetwork(nn.Module):
         """All stacked parameters by their names in the plain network."""
         return {key.replace("/", "."): value for key, value in self._tensors.items()}
 
+    def differentiable(self) -> dict[str, nn.Parameter]:
+        """The same: they are leaves of the graph themselves."""
+        return self.parameter_dict()
+
     def constant_dict(self) -> dict[str, Tensor]:
         """Layers that can be stacked have no constants."""
         return {}

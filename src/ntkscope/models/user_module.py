@@ -30,12 +30,14 @@ class UserModule:
         arguments: further arguments by name.
         shape: of one input, without the batch: (channel, y, x) of images.
         outputs: number of logits K.
+        tokens: inputs are whole numbers, int64, not of the parameters' dtype.
     """
 
     function: str
     arguments: Mapping[str, Any]
     shape: tuple[int, ...]
     outputs: int
+    tokens: bool = False
 
     def __call__(self, seed: int | None = None) -> nn.Module:
         """The module as the function returns it after `torch.manual_seed(seed)`.
@@ -59,10 +61,11 @@ class UserModule:
             raise self._error(f"returns {type(network).__name__}, not a torch.nn.Module")
         if not any(p.requires_grad for p in network.parameters()):
             raise self._error("returns a module without a parameter to train")
-        training, like = network.training, next(network.parameters())
+        training = network.training
+        dtype = torch.int64 if self.tokens else next(network.parameters()).dtype
         try:
             with torch.no_grad():
-                found = network.eval()(torch.zeros(2, *self.shape, dtype=like.dtype))
+                found = network.eval()(torch.zeros(2, *self.shape, dtype=dtype))
         except Exception as error:
             raise self._error(
                 f"returns a module that fails on inputs {[2, *self.shape]}: {_words(error)}"

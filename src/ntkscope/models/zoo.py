@@ -23,17 +23,20 @@ from ntkscope.models.user_module import UserModule
 _MYRTLE = {"myrtle5": (2, 1, 1), "myrtle7": (2, 2, 2), "myrtle10": (3, 3, 3)}
 
 
-def define(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Definition:
+def define(
+    spec: ModelSpec, shape: tuple[int, ...], outputs: int, *, tokens: bool = False
+) -> Definition:
     """The definition of a network.
 
     Args:
         spec: kind, sizes and parametrisation, or the user's function.
         shape: of a sample as it is stored: (y, x, channel) of images.
         outputs: number of logits.
+        tokens: samples are whole numbers, for an embedding.
     """
     if spec.function is not None:
-        inputs = (shape[-1], *shape[:-1])
-        return Definition(UserModule(spec.function, spec.arguments, inputs, outputs))
+        inputs = (shape[-1], *shape[:-1])  # as `data.inputs` has them
+        return Definition(UserModule(spec.function, spec.arguments, inputs, outputs, tokens))
     return of_layers(architecture(spec, shape, outputs))
 
 

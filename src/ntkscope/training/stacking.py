@@ -26,6 +26,9 @@ class Stack(Protocol):
     def parameter_dict(self) -> Mapping[str, Tensor]:
         """Name → [M, …] of the trained parameters, which an optimiser changes in place."""
 
+    def differentiable(self) -> Mapping[str, Tensor]:
+        """Name → [M, …] of the trained parameters, through which gradients flow."""
+
     def constant_dict(self) -> Mapping[str, Tensor]:
         """Name → [M, …] of all else that the outputs depend on."""
 

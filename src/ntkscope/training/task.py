@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,6 @@ from torch import Tensor
 
 from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedImages, load_images
-from ntkscope.data.inputs import normalise
-from ntkscope.data.sampling import batch_indices, task_labels
 from ntkscope.errors import StoreError
 from ntkscope.models import Definition, initial_numbers
 from ntkscope.models.zoo import define
@@ -21,8 +20,10 @@ from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import log, progress
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, JobDirectory, ZarrStore
+from ntkscope.training.batches import Batches
 from ntkscope.training.evaluation import evaluate, evaluation_sets
 from ntkscope.training.losses import per_network_loss
+from ntkscope.training.methods import LearningMethod, TaskStart, method_of
 from ntkscope.training.recorder import Recorder, allocate_snapshots
 from ntkscope.training.schedule import learning_rate_factor
 from ntkscope.training.stacking import stack_sizes
@@ -69,13 +70,17 @@ def train_task(
     with JobDirectory(state, identity) as place, repeatable(threads):
         images = load_images(images_path)
         shape = images.train.shape[1:]
-        definition = define(run.model, shape, len(images.classes))
+        tokens = images.train.dtype == np.int64
+        definition = define(run.model, shape, len(images.classes), tokens=tokens)
         sizes = stack_sizes(definition, shape, run.batch_size, len(run.seeds))
         record = provenance(run=spec, device=str(chosen), threads=threads, stacks=sizes)
         training, store = _start(run, definition, sizes, chosen, parent, place, record)
         recorder = Recorder(run, store, training.parameters())
-        _train(run, images, training, recorder, place, chosen, checkpoint_seconds)
-        _finish(training, store, {**record, "wall_seconds": time.monotonic() - began})
+        method = method_of(run, _task_start(run, images, parent, chosen))
+        sets = evaluation_sets(run, images, chosen)
+        _train(run, method, sets, training, recorder, place, checkpoint_seconds)
+        kept = method.end_task(training.stacks) if run.continues else {}
+        _finish(training, kept, store, {**record, "wall_seconds": time.monotonic() - began})
         place.finish(output)
 
 
@@ -139,26 +144,38 @@ def _beginning(
     )
 
 
+def _task_start(
+    run: RunSpec, images: LoadedImages, parent: Path | None, device: torch.device
+) -> TaskStart:
+    batches = partial(Batches, run, images, device)
+    if parent is None:
+        return TaskStart(batches, {}, {})
+    before, last = ZarrStore.open(parent, "snapshots"), (slice(None), -1)
+    ends = {n: before.read(f"parameters/{n}", last) for n in before.names("parameters")}
+    kept = {n: before.read(f"method/{n}") for n in before.names("method")}
+    parameters, tensors = (
+        {n: torch.from_numpy(v).to(device) for n, v in named.items()} for named in (ends, kept)
+    )
+    return TaskStart(batches, parameters, tensors)
+
+
 def _train(
     run: RunSpec,
-    images: LoadedImages,
+    method: LearningMethod,
+    sets: list[tuple[Tensor, Tensor]],
     training: TrainingState,
     recorder: Recorder,
     place: JobDirectory,
-    device: torch.device,
     checkpoint_seconds: float,
 ) -> None:
-    batches = _Batches(run, images, device)
-    sets = evaluation_sets(run, images, device)
     steps = run.tasks[-1].steps
     if training.step == run.start:
         _record_start(run, training, recorder, sets)
     last_checkpoint = time.monotonic()
     first = training.step - run.start
     for step in progress(range(first, steps), steps, run.id, done=first):
-        _update(
-            run, training, batches(step), learning_rate_factor(run.optimizer.schedule, step, steps)
-        )
+        factor = learning_rate_factor(run.optimizer.schedule, step, steps)
+        _update(run, training, method, method.batch(step), factor)
         training.step += 1
         if recorder.wants(training.step):
             _record(run, training, recorder, sets)
@@ -170,29 +187,12 @@ def _train(
     recorder.flush()
 
 
-class _Batches:
-    """The batches of a task; pixels stay uint8 on the device, normalised as they are used."""
-
-    def __init__(self, run: RunSpec, images: LoadedImages, device: torch.device) -> None:
-        self.images, self.dtype = images, getattr(torch, run.precision)
-        task, number = run.tasks[-1], len(run.tasks) - 1
-        pixels = np.ascontiguousarray(np.moveaxis(images.train, -1, 1))
-        self.pixels = torch.from_numpy(pixels).to(device)
-        self.labels = torch.from_numpy(task_labels(images.train_labels, task)).to(device)
-        drawn = [
-            batch_indices(images.train_labels, task, number, seed, run.batch_size, run.sampling)
-            for seed in run.seeds
-        ]
-        self.index = torch.from_numpy(np.stack(drawn, axis=1)).to(device)
-
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs [S, B, channel, y, x] and labels [S, B] of a step of the task."""
-        index = self.index[step].long()
-        return normalise(self.images, self.pixels[index], self.dtype), self.labels[index]
-
-
 def _update(
-    run: RunSpec, training: TrainingState, batch: tuple[Tensor, Tensor], factor: float
+    run: RunSpec,
+    training: TrainingState,
+    method: LearningMethod,
+    batch: tuple[Tensor, Tensor],
+    factor: float,
 ) -> None:
     """One step of every seed. Their losses are summed: no network's gradient sees another."""
     inputs, labels = batch
@@ -202,7 +202,9 @@ def _update(
         start += stack.models
         stack.begin_step(training.step)
         stack.zero_grad()
-        per_network_loss(run.loss, stack(inputs[mine]), labels[mine]).sum().backward()
+        loss = per_network_loss(run.loss, stack(inputs[mine]), labels[mine])
+        penalty = method.penalty(stack, mine)
+        (loss if penalty is None else loss + penalty).sum().backward()
         optimizer.step(stack.gradients(), factor)
 
 
@@ -248,11 +250,14 @@ def _log(
     return loss, accuracy, finite
 
 
-def _finish(training: TrainingState, store: ZarrStore, record: dict[str, Any]) -> None:
-    """What is known at the end only: divergence, the optimiser's tensors, the time taken."""
+def _finish(
+    training: TrainingState, kept: dict[str, Tensor], store: ZarrStore, record: dict[str, Any]
+) -> None:
+    """What is known at the end only: divergence, what the next task needs, the time taken."""
     store.write("diverged_step", ..., training.diverged_step)
-    for name, values in training.optimizer_tensors().items():
-        dims = ("seed", *(f"{name}_{axis}" for axis in range(values.ndim - 1)))
-        array = Array(dims, tuple(values.shape), values.numpy().dtype)
-        store.add(f"optimizer/{name}", array, values.numpy())
+    for group, named in (("optimizer", training.optimizer_tensors()), ("method", kept)):
+        for name, tensor in named.items():
+            values = tensor.cpu().numpy()
+            dims = ("seed", *(f"{name}_{axis}" for axis in range(values.ndim - 1)))
+            store.add(f"{group}/{name}", Array(dims, values.shape, values.dtype), values)
     store.describe(provenance=record)

@@ -31,6 +31,9 @@ OPTIMIZERS = [
 ]
 
 
+GROUPS = ("parameters", "constants", "optimizer", "method")
+
+
 def train(run, images_path, folder, **options):
     """Train a run's whole lineage into `folder`; its last store."""
     parent = None
@@ -52,7 +55,7 @@ def train(run, images_path, folder, **options):
 
 def contents(path):
     """All arrays of a store, by group and name."""
-    groups = [None, *(g for g in ("parameters", "constants", "optimizer") if (path / g).exists())]
+    groups = [None, *(g.name for g in path.iterdir() if g.name in GROUPS)]
     data = {g: xr.open_zarr(path, group=g, consolidated=False).load() for g in groups}
     return {
         f"{g}/{n}": v.values for g, dataset in data.items() for n, v in dataset.variables.items()

@@ -41,6 +41,9 @@ class Residual(nn.Module):
 def residual(shape, outputs, width=3, dropout=0.2):
     return Residual(shape[0], width, outputs, dropout)
 
+def words(shape, outputs):
+    return nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), nn.Linear(3 * shape[0], outputs))
+
 def dense(shape, outputs):
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, outputs))
 
@@ -169,6 +172,13 @@ def test_a_seed_is_what_torch_is_seeded_with(user_run):
     before = torch.get_rng_state()
     assert torch.equal(definition.build(7).stem.weight, expected)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_network_of_tokens_gets_whole_numbers(user_run):
+    network = define(spec("own.nets:words"), (5,), 4, tokens=True).build(0)
+    assert network(torch.arange(5).expand(2, 5)).shape == (2, 4)
+    with pytest.raises(ModelError, match="fails on inputs"):
+        define(spec("own.nets:words"), (5,), 4).build()
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import Natural, Positive, Precision, Section, Sweep
+from ntkscope.config.sections.base import Natural, OneOf, Positive, Precision, Section, Sweep
 
 Optimizer = Literal["sgd", "adam"]
 Schedule = Literal["constant", "linear", "cosine"]
 Loss = Literal["cross_entropy", "mse"]
 Sampling = Literal["epochs", "independent"]
+
+
+def learning_methods() -> list[str]:
+    """Names of the files of ways of learning; nothing is imported."""
+    files = (Path(__file__).parents[2] / "training" / "methods").glob("*.py")
+    return sorted(file.stem for file in files if file.stem not in ("__init__", "base"))
+
+
+Method = Annotated[str, OneOf(learning_methods)]
+"""A way of learning."""
 
 
 class Training(Section):
@@ -32,6 +43,14 @@ class Training(Section):
         description="What is minimised; mse: half the squared distance to one-hot targets.",
     )
     batch_size: Sweep[Positive] = Field([64], description="Images per training step.")
+    method: Sweep[Method] = Field(
+        ["plain"],
+        description="What is added from task to task: nothing, ewc (elastic weight consolidation) "
+        "or replay (of the tasks before).",
+    )
+    method_strength: Sweep[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        [1.0], description="Of ewc: the factor of its penalty; of replay: its share of a batch."
+    )
     sampling: Sweep[Sampling] = Field(
         ["epochs"],
         description="epochs: a seeded permutation per epoch; independent: each image drawn afresh.",
