@@ -1,16 +1,14 @@
 # ntkscope: the door. `snakemake --cores 8 figures/reactivation.pdf`
 # Another workflow comes in through workflow/Snakefile, with `module:`.
-from pathlib import Path
-
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 IS_MODULE = not workflow.modifier.is_main_snakefile()
-OWN = Path("config/config.yaml").exists() and not IS_MODULE
 
 
-configfile: "config/config.yaml" if OWN else workflow.source_path("config/config.yaml")
+# A module has the default of this workflow, whatever is in the folder of the one that imports it.
+configfile: workflow.source_path("config/config.yaml") if IS_MODULE else "config/config.yaml"
 
 
 report: "workflow/report/workflow.rst"
@@ -23,12 +21,6 @@ include: "rules/kernels.smk"
 include: "rules/metrics.smk"
 include: "rules/fits.smk"
 include: "rules/figures.smk"
-
-
-localrules:
-    all,
-    reactivation_paper,
-    write_findings,
 
 
 rule all:

@@ -1,7 +1,10 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import sourcecache_entry
 from snakemake.logging import logger
 
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
@@ -61,12 +64,13 @@ pathvars:
     benchmarks="<results>/benchmarks",
 
 
-CHECKED = CONFIG.model_dump(mode="json")
+CHECKED = CONFIG.model_dump(mode="json")["experiments"]
 
 
-def experiment_at(key):
-    """What the checked configuration says at a key of the experiment that a wildcard names."""
-    return lookup(dpath=f"experiments/{{experiment}}/{key}", within=CHECKED)
+def experiment_at(*keys):
+    """What the checked configuration says of the experiment that a wildcard names. (Snakemake's
+    `lookup` searches all of it, which takes 10 ms a job.)"""
+    return lambda wildcards: reduce(getitem, keys, CHECKED[wildcards.experiment])
 
 
 wildcard_constraints:
@@ -161,3 +165,30 @@ def code_of(script, stage, entrance=None):
     """The param that only says when to run again: the digest of a rule's script and of the library's
     sources behind it. No time stamp of a script counts (profiles/default)."""
     return stage_digest(stage, entrance, Path(workflow.source_path(f"../scripts/{script}.py")))
+
+
+def part_at(wildcards):
+    """A part's number, from 0, and how many there are."""
+    number, parts = wildcards.scatteritem.split("-of-")
+    return int(number) - 1, int(parts)
+
+
+def shown(figure, kind):
+    """How the report shows a file of a figure."""
+    return {
+        "caption": "../workflow/report/figure.rst",
+        "category": "Figures",
+        "labels": {"experiment": "{experiment}", "figure": figure, "file": kind},
+    }
+
+
+def template_of(analysis):
+    """The caption's template, recorded among a figure's inputs by its place in the workflow."""
+    file = workflow.source_path(f"../workflow/report/{analysis}.rst")
+    return sourcecache_entry(str(file), f"workflow/report/{analysis}.rst")
+
+
+def drawn_by(analysis):
+    """The code behind a figure, and its caption's template: text counts, not its time stamp."""
+    template = Path(template_of(analysis)).read_text(encoding="utf-8")
+    return digest([code_of("draw", "figures"), template])

@@ -1,30 +1,8 @@
 # figures: an experiment's metrics and fits → figures/{experiment}.pdf, .png and its caption, .rst
 #          what of the network moves         → figures/{experiment}_mechanism.pdf, .png, .rst
 
-from snakemake.io import sourcecache_entry
 
 LABELS = {name: regime.label or name for name, regime in CONFIG.regimes.items()}
-
-
-def shown(figure, kind):
-    """How the report shows a file of a figure."""
-    return {
-        "caption": "../workflow/report/figure.rst",
-        "category": "Figures",
-        "labels": {"experiment": "{experiment}", "figure": figure, "file": kind},
-    }
-
-
-def template_of(analysis):
-    """The caption's template, recorded among a figure's inputs by its place in the workflow."""
-    file = workflow.source_path(f"../workflow/report/{analysis}.rst")
-    return sourcecache_entry(str(file), f"workflow/report/{analysis}.rst")
-
-
-def drawn_by(analysis):
-    """The code behind a figure, and its caption's template: text counts, not its time stamp."""
-    template = Path(template_of(analysis)).read_text(encoding="utf-8")
-    return digest([code_of("draw", "figures"), template])
 
 
 rule draw:
@@ -59,7 +37,7 @@ rule draw:
 
 
 use rule draw as draw_mechanism with:
-    # Which layers and eigenvectors move in an experiment, and what is forgotten.
+    """Draw which layers and eigenvectors move in an experiment, and what is forgotten."""
     input:
         metrics="<experiments>/{experiment}/metrics.nc",
         fits="<experiments>/{experiment}/fits.nc",

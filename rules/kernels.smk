@@ -33,6 +33,7 @@ rule take_kernels:
     params:
         run=lambda wildcards: plain(run_at(wildcards)),
         kernel=lambda wildcards: plain(kernel_at(wildcards)),
+        part=(0, 1),
         machine=machine,
         state=state_of,
         code=code_of("take_kernels", "kernels"),
@@ -41,7 +42,7 @@ rule take_kernels:
 
 
 use rule take_kernels as take_kernels_part with:
-    # Every n-th block of snapshots (of a large kernel: every n-th tile), beside the other parts.
+    """Take every n-th block of snapshots (of a large kernel: every n-th tile), beside the others."""
     input:
         images=lambda wildcards: images_of(run_at(wildcards)),
         snapshots="<runs>/{run}/snapshots.zarr",
@@ -51,3 +52,5 @@ use rule take_kernels as take_kernels_part with:
         "<logs>/take_kernels_part/{run}/{kernel}-{scatteritem}.log",
     benchmark:
         "<benchmarks>/take_kernels_part/{run}/{kernel}-{scatteritem}.tsv"
+    params:
+        part=part_at,

@@ -3,17 +3,16 @@
 from pathlib import Path
 
 from ntkscope.runtime.logs import job_log
-from ntkscope.runtime.startup import lasting_imports
+from ntkscope.runtime.startup import uncollected_imports
 
 with job_log(snakemake.log[0]):
-    with lasting_imports():
+    with uncollected_imports():
         from ntkscope.config import KernelSpec, RunSpec
         from ntkscope.config.sections import Resources
         from ntkscope.kernels import take_kernels
-        from ntkscope.runtime.allocation import keep_freed_memory
+        from ntkscope.runtime.allocation import retain_freed_memory
 
-    keep_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
-    number, parts = snakemake.wildcards.get("scatteritem", "1-of-1").split("-of-")
+    retain_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
     settings = Resources.model_validate(snakemake.params.machine)
     take_kernels(
         RunSpec.model_validate(snakemake.params.run),
@@ -26,6 +25,6 @@ with job_log(snakemake.log[0]):
         device=settings.device,
         threads=snakemake.threads,
         memory=settings.mem_mb * 10**6,
-        part=(int(number) - 1, int(parts)),
+        part=snakemake.params.part,
         parts=[Path(part) for part in snakemake.input.get("parts", [])],
     )

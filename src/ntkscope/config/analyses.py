@@ -10,7 +10,7 @@ import ast
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ntkscope.errors import ConfigError
 
@@ -52,7 +52,7 @@ class Analysis(_Declared):
     """What an analysis asks of its experiment.
 
     Attributes:
-        paper: whose it is: the folder's name.
+        paper: whose it is: the folder's name; about: the first line of the file's docstring.
         needs: axes that its sweep must have, beside `regime` and `width`; may_have: others.
         roles: what its variants may play; needs_roles: what one of them must, if there are any.
         regime_roles: whether its claims go by the roles of regimes.
@@ -63,6 +63,7 @@ class Analysis(_Declared):
     """
 
     paper: str = ""
+    about: str = Field("", exclude=True)  # words alone: no fit is made again for them
     needs: Names = ()
     may_have: Names = ()
     roles: Names = ()
@@ -92,7 +93,7 @@ def analyses(figures: Path = FIGURES) -> dict[str, Analysis]:
                 f"there is an analysis {file.stem!r} already", where=file, remedy="rename the file"
             )
         found[file.stem] = _checked(declared, file)
-    return {**found, TABLE: Analysis()}
+    return {**found, TABLE: Analysis(about="Anything: metrics and fits, without a figure.")}
 
 
 def _declaration(file: Path) -> dict[str, Any] | None:
@@ -100,17 +101,26 @@ def _declaration(file: Path) -> dict[str, Any] | None:
     text = file.read_text(encoding="utf-8")
     if "ANALYSIS" not in text:
         return None
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ANALYSIS":
-            try:
-                return dict(ast.literal_eval(node.value))
-            except (ValueError, TypeError):
-                raise ConfigError(
-                    f"ANALYSIS is no literal: {ast.unparse(node.value)[:60]}",
-                    where=f"{file}:{node.lineno}",
-                    remedy="write a dict of plain texts, numbers and lists; it is read, not run",
-                ) from None
+    tree = ast.parse(text)
+    about = (ast.get_docstring(tree) or "").partition("\n")[0]
+    for node in tree.body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(target, ast.Name) and target.id == "ANALYSIS":
+            return {"about": about, **_literal(node.value, f"{file}:{node.lineno}")}
     return None
+
+
+def _literal(value: ast.expr, where: str) -> dict[str, Any]:
+    try:
+        return dict(ast.literal_eval(value))
+    except (ValueError, TypeError):
+        raise ConfigError(
+            f"ANALYSIS is no literal: {ast.unparse(value)[:60]}",
+            where=where,
+            remedy="write a dict of plain texts, numbers and lists; it is read, not run",
+        ) from None
 
 
 def _checked(declared: dict[str, Any], file: Path) -> Analysis:

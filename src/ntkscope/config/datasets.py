@@ -97,6 +97,12 @@ def source_of(dataset: Dataset) -> Source:
     return _sources()[dataset.name if dataset.kind == PUBLISHED else dataset.kind]
 
 
+def title_of(dataset: Dataset) -> str:
+    """A data set's name in figures; of files of the user's own the name they are known by."""
+    source = source_of(dataset)
+    return source.title if source.published else dataset.known_as
+
+
 def facts_of(dataset: Dataset) -> DatasetFacts:
     """What is known of a data set.
 

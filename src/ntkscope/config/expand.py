@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ntkscope.config.datasets import facts_of, source_of
+from ntkscope.config.datasets import facts_of, title_of
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.networks import ARGUMENT, model_spec, say_point, size_of
 from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Section
@@ -58,7 +58,7 @@ def _facts(config: Config, dataset: Dataset, name: str, cell: Cell) -> dict[str,
     variant, model = config.experiments[name].variants[cell.axes["variant"]], cell.run.model
     about = {
         "dataset": cell.run.dataset.name,
-        "title": source_of(dataset).title,
+        "title": title_of(dataset),
         "model": model.function.rpartition(":")[2] if model.function else model.kind,
     }
     return {**found, "variant": {"role": variant.role or "", **about}}

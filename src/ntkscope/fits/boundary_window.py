@@ -61,3 +61,8 @@ class BoundaryWindow:
     def early(self) -> NDArray[np.bool_]:
         """The part of `after` within the window."""
         return self.after & (self.steps <= self.boundary + self.window)
+
+    def measured(self, start: int, end: int) -> NDArray[np.bool_]:
+        """Snapshots from the step `start` on that have a velocity, which is of steps by `end`."""
+        last = self.steps + self.dt
+        return (self.steps >= start) & np.isin(last, self.steps) & (last <= end)

@@ -149,10 +149,7 @@ def log_velocity(velocity: FloatArray, around: BoundaryWindow) -> FloatArray:
 
 def spike_over_baseline(velocity: FloatArray, around: BoundaryWindow) -> FloatArray:
     """Log of v at the boundary over its median at those of the window's steps that have one."""
-    measured = np.isin(around.steps + around.dt, around.steps) & (
-        around.steps + around.dt <= around.boundary
-    )
-    window = measured & (around.steps >= around.boundary - around.window)
+    window = around.measured(around.boundary - around.window, around.boundary)
     if not window.any():
         return np.full(velocity.shape[:-1], np.nan)
     return log_velocity(velocity, around) - _log(np.median(velocity[..., window], axis=-1))
@@ -160,10 +157,7 @@ def spike_over_baseline(velocity: FloatArray, around: BoundaryWindow) -> FloatAr
 
 def peak_velocity(velocity: FloatArray, around: BoundaryWindow) -> FloatArray:
     """Log of the largest v of the task that begins: the spike of a shift without a first step."""
-    measured = np.isin(around.steps + around.dt, around.steps) & (
-        around.steps + around.dt <= around.end
-    )
-    task = measured & (around.steps >= around.boundary)
+    task = around.measured(around.boundary, around.end)
     if not task.any():
         return np.full(velocity.shape[:-1], np.nan)
     return _log(velocity[..., task].max(axis=-1))

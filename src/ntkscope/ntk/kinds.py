@@ -27,7 +27,7 @@ EMPIRICAL_KINDS = {
 """Those that `empirical_ntk` has besides."""
 
 OutputPairs = Literal["trace", "diagonal", "full"]
-"""Of cotangents (k, l): Σ_k (k, k) as [n, m]; each (k, k) as [R, n, m]; all as [R, n, R, m]."""
+"""Of output vectors (k, l): Σ_k (k, k) as [n, m]; (k, k) as [R, n, m]; all as [R, n, R, m]."""
 
 
 def normalisation(kind: str) -> str:
@@ -36,7 +36,7 @@ def normalisation(kind: str) -> str:
 
 
 def pairs_of(kind: str) -> OutputPairs:
-    """Which pairs of cotangents a kind of kernel is made of."""
+    """Which pairs of output vectors a kind of kernel is made of."""
     return {"full": "full", "diagonal": "diagonal"}.get(kind, "trace")  # type: ignore[return-value]
 
 

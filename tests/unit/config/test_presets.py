@@ -88,6 +88,8 @@ COSMETIC = [
     (("dataset", "root"), "."),
     (("dataset", "download"), True),
     (("regimes", "lazy", "label"), "other"),
+    (("regimes", "lazy", "role"), None),
+    (("experiments", "controls", "variants", "gradual", "role"), None),
     (("resources", "gpu"), 1),
     (("resources", "keep_snapshots"), False),
     ((*EXPERIMENT, "figure", "palette"), "mako"),

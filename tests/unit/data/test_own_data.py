@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from ntkscope.config import Config, datasets_of, expand, load_config, runs_of
-from ntkscope.config.datasets import facts_of
+from ntkscope.config.datasets import facts_of, title_of
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
@@ -93,6 +93,7 @@ def test_tokens_stay_whole_numbers(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="mlp cannot be given tokens"):
         config(dataset.model_dump())
     facts = facts_of(dataset)
+    assert (title_of(dataset), title_of(Dataset(name="svhn"))) == ("my_data", "SVHN")
     assert (facts.shape, facts.dtype, facts.classes) == ((7,), "int64", 3)
     spec = DatasetSpec(name=dataset.known_as, content=facts.content, classes=facts.classes)
     prepare_data(dataset, spec, tmp_path / "t.zarr", tmp_path / "state", {})

@@ -83,8 +83,8 @@ def test_a_file_dropped_into_place_gives_a_figure(tmp_path: Path) -> None:
 def test_an_analysis_has_a_figure_a_caption_and_quantities_that_there_are(name: str) -> None:
     assert callable(figure_of(name).draw)
     assert (ROOT / f"workflow/report/{name}.rst").is_file()
-    assert f"| `{name}` |" in (ROOT / "config/README.md").read_text(encoding="utf-8")
     declared = ANALYSES[name]
+    assert f"| `{name}` | {declared.about} |" in (ROOT / "config/README.md").read_text("utf-8")
     assert {quantity for law in declared.laws for quantity in law.of} <= set(QUANTITIES)
     assert set(declared.needs_roles) <= set(declared.roles)
 
@@ -106,6 +106,7 @@ def test_an_unknown_figure_is_refused() -> None:
     ("text", "says"),
     [
         ("ANALYSIS = {'needs': sorted('ab')}", "is no literal"),
+        ("ANALYSIS: dict = {'needs': 3}", "needs: Input should be"),
         ("ANALYSIS = {'nedes': []}", "nedes: Extra inputs"),
         ("ANALYSIS = {'laws': [{'along': 'x'}]}", "laws.0.of"),
     ],

@@ -13,6 +13,7 @@ import xarray as xr
 from ntkscope.errors import StoreError
 from ntkscope.fits import collect_metrics
 from ntkscope.fits.axes import coordinate
+from ntkscope.fits.cells import named
 from ntkscope.stores import read_netcdf
 
 Table = Callable[..., xr.Dataset]
@@ -95,6 +96,23 @@ def test_an_axis_named_like_a_metric_is_renamed(collected: Callable[..., xr.Data
 def test_an_axis_that_one_cell_lacks(collected: Callable[..., xr.Dataset]) -> None:
     data = collected(({"regime": "a", "learning_rate": 0.1}, {}, None), ({"regime": "b"}, {}, None))
     np.testing.assert_array_equal(data["learning_rate"], [0.1, np.nan])
+
+
+def test_what_is_known_of_a_variant_is_a_coordinate_along_it(tmp_path: Path, table: Table) -> None:
+    cells = []
+    for variant, facts in (("a", {"role": "widths", "title": "CIFAR-10"}), ("b", {"role": ""})):
+        table(tmp_path / f"{variant}.nc")
+        known = {"variant": facts, "regime": {"role": "lazy"}}
+        axes = {"variant": variant, "regime": "mine"}
+        run = tmp_path / f"{variant}.nc"
+        cells.append({"axes": axes, "facts": known, "run": run, "twin": None})
+    collect_metrics(cells, tmp_path / "all.nc", {})
+    data = read_netcdf(tmp_path / "all.nc", "experiment")
+    assert data["variant_role"].dims == ("variant",)
+    assert data["variant_role"].values.tolist() == ["widths", ""]
+    assert data["variant_title"].values.tolist() == ["CIFAR-10", ""]
+    assert data["regime_role"].sel(regime="mine") == "lazy"
+    assert (named(data, "variant", "widths"), named(data, "variant", "gradual")) == ("a", None)
 
 
 def test_runs_that_two_cells_share_are_read_once(tmp_path: Path, table: Table) -> None:

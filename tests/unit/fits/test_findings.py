@@ -196,6 +196,27 @@ def test_a_run_of_both_regimes_is_no_evidence_of_their_difference() -> None:
     assert "one at width 128" in found.note
 
 
+def test_claims_go_by_roles_whatever_regimes_and_variants_are_called(
+    world: dict[str, xr.Dataset],
+) -> None:
+    regimes = reactivation().assign_coords(regime=["a", "b", "c"])
+    parts = frequency().assign_coords(variant=["d", "e"])
+    named = {"reactivation": regimes, "frequency": parts}
+    found = find({name: fitted(values, name) for name, values in named.items()}, "", 0.95)
+    verdicts = {finding.claim_id: finding.verdict for finding in found}
+    expected = find({name: world[f"{name}_here"] for name in named}, "", 0.95)
+    assert verdicts == {finding.claim_id: finding.verdict for finding in expected}
+    assert verdicts["ntk_drop_vanishes"] == verdicts["larger_spike_in_feature"] == "supported"
+
+
+def test_imagenet_is_known_by_its_data_set_whatever_its_variant_is_called() -> None:
+    values = sweep([{"variant": "mine"}], spike=lambda b, variant: 3 + OFFSETS)
+    for dataset, verdict in (("imagenet100", "supported"), ("cifar10", "not tested")):
+        fits = values.assign_coords(variant_dataset=("variant", [dataset]))
+        found = find({"datasets": fitted(fits, "datasets")}, "", 0.95)
+        assert {f.claim_id: f.verdict for f in found}["imagenet100_spike"] == verdict
+
+
 def test_times_not_reached_are_said(verdicts: pd.DataFrame) -> None:
     assert "of its times 5 and of the middle third's 0" in verdicts.loc["low_rate_slower", "note"]
 

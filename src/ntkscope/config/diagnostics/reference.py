@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.diagnostics.allowed import Node, resolve, schema, words
 
+_ANALYSES = re.compile(r"<!-- analyses -->\n.*?<!-- end -->", re.DOTALL)
 _TABLE = re.compile(r"<!-- keys of (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def with_tables(text: str) -> str:
-    """The text with the table of each section between its two marks.
+    """The text with the table of each section, and that of the analyses, between its two marks.
 
     Args:
-        text: Markdown in which `<!-- keys of Training -->` and `<!-- end -->` enclose a table.
+        text: Markdown in which `<!-- keys of Training -->` (or `<!-- analyses -->`) and
+            `<!-- end -->` enclose a table.
     """
+    text = _ANALYSES.sub(f"<!-- analyses -->\n{analyses_table()}\n<!-- end -->", text)
     return _TABLE.sub(lambda found: _marked(found.group(1)), text)
 
 
 def _marked(section: str) -> str:
     return f"<!-- keys of {section} -->\n{table(section)}\n<!-- end -->"
+
+
+def analyses_table() -> str:
+    """What each analysis is about, sweeps beside regimes and widths, and calls its variants."""
+    head = ["| analysis | about | must sweep | may sweep | roles of variants |"]
+    head.append("|---|---|---|---|---|")
+    for name, each in ANALYSES.items():
+        may = ("anything",) if name == TABLE else each.may_have
+        cells = [_named(names) for names in (each.needs, may, each.roles)]
+        head.append(f"| {' | '.join([f'`{name}`', each.about, *cells])} |")
+    return "\n".join(head)
+
+
+def _named(names: Sequence[str]) -> str:
+    said = {"variant": "variants", "anything": "anything"}
+    return ", ".join(said.get(name, f"`{name}`") for name in names)
 
 
 def table(section: str) -> str:

@@ -1,4 +1,4 @@
-"""The figure of arXiv 2507.16039: four metrics around a boundary, and their effects over width.
+"""Widths and regimes: four metrics around a boundary, and their effects against width.
 
 Rows: velocity, norm, distance, alignment. Columns: a regime each, a line a width, twins in grey;
 last: the row's effect against width, paired with the twins, with its exponent.

@@ -1,4 +1,4 @@
-"""What a layer's Gram matrix costs: multiply-adds of matrix products, and numbers passed over."""
+"""What a layer's Gram matrix costs: multiply-adds of matrix products, and elements passed over."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Cost:
 
     Attributes:
         multiply_adds: in matrix products.
-        elements: numbers that are read or written one by one, products' results among them.
+        elements: read or written one by one, products' results among them.
     """
 
     multiply_adds: float = 0.0
@@ -29,7 +29,7 @@ class Cost:
 
 
 def product_cost(results: float, depth: float) -> Cost:
-    """A matrix product of so many numbers, each a sum of `depth` products."""
+    """A matrix product of so many elements, each a sum of `depth` products."""
     return Cost(results * depth, results)
 
 
@@ -39,18 +39,18 @@ class LayerShape:
 
     Attributes:
         groups, positions, outputs, width: of its outer products (`factors.FactoredGradients`).
-        cotangents: R.
+        output_vectors: R.
         image: pixels and channels of what a convolution looks at, if it is one.
         kernel: height + width of its kernel.
-        samples: from how many samples terms are made.
+        samples: of how many the gradients are made.
         sample_pairs: of how many pairs of samples the kernel is wanted.
-        pairs: of which cotangents.
+        pairs: of which output vectors.
         collapsed: one cotangent stands for all in the Gram matrices (`cotangent`).
     """
 
     groups: int
     positions: int
-    cotangents: int
+    output_vectors: int
     outputs: int
     width: int
     image: tuple[int, int] | None
@@ -62,29 +62,29 @@ class LayerShape:
 
     @property
     def multiplied(self) -> int:
-        """Cotangents of which Gram matrices are made."""
-        return 1 if self.collapsed else self.cotangents
+        """Output vectors of which Gram matrices are made."""
+        return 1 if self.collapsed else self.output_vectors
 
     @property
     def dots(self) -> int:
-        """OutputPairs of cotangents that are multiplied, of one pair of samples."""
+        """Pairs of output vectors that are multiplied, of one pair of samples."""
         return self.multiplied ** (2 if self.pairs == "full" else 1)
 
     @property
     def results(self) -> int:
-        """Numbers in the kernel for one pair of samples."""
+        """Elements of the kernel for one pair of samples."""
         return 1 if self.pairs == "trace" else self.dots
 
 
 def passes_cost(shape: LayerShape) -> Cost:
-    """A layer's share of the passes: once there, and once back a cotangent."""
+    """A layer's share of the passes: forward once, and backward once per output vector."""
     rows = shape.samples * shape.groups * shape.positions * shape.outputs
-    return product_cost(rows * (1 + shape.cotangents), shape.width)
+    return product_cost(rows * (1 + shape.output_vectors), shape.width)
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """How fast a device is: multiply-adds and elements a second."""
+    """How fast a device is: multiply-adds and elements per second."""
 
     multiply_adds: float
     elements: float

@@ -2,7 +2,7 @@
 
 Fewer outputs at once leave room for more samples, so that fewer samples have to pass again; but
 each part of the outputs takes a forward pass and the products of what came in of its own. Of
-halvings of the outputs the one is taken that should be fastest; where no budget is given, of those
+halvings of the outputs the one is chosen that should be fastest; where no budget is given, of those
 that should hardly be slower the one that takes least memory.
 """
 
@@ -121,7 +121,7 @@ def _seconds(plan: Plan, at_once: int, blocking: Blocking, n: int, m: int) -> fl
     total = 0.0
     for layer in plan.layers:
         if layer.shape is not None:
-            shape = replace(layer.shape, cotangents=at_once)
+            shape = replace(layer.shape, output_vectors=at_once)
             total += plan.throughput.seconds(COSTS[layer.strategy](shape))
             total += again * plan.throughput.seconds(passes_cost(shape))
     return times * total

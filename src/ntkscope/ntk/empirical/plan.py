@@ -141,7 +141,7 @@ class Plan:
 
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
-    """Words to the left, numbers to the right."""
+    """Words to the left, figures to the right."""
     words = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
     numbers = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
     return "  ".join(words + numbers)

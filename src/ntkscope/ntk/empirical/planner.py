@@ -103,8 +103,8 @@ def _choose(
     known = layer.strategy != "fallback" and not plan.is_tied(layer)
     products = factored_gradients(calls, n) if known else None
     if products is None:
-        cotangents = 1 if collapsed else len(plan.output_vectors)
-        layer.cost = product_cost(_sample_pairs(plan) * cotangents, own * _times(plan))
+        output_vectors = 1 if collapsed else len(plan.output_vectors)
+        layer.cost = product_cost(_sample_pairs(plan) * output_vectors, own * _times(plan))
         layer.kept = (
             BytesPerSample(fixed=own * item)
             if collapsed
@@ -161,14 +161,14 @@ def _kept(layer: PlannedLayer, shared: bool, item: int) -> BytesPerSample:
     assert shape is not None
     back = shape.groups * shape.outputs * item
     if layer.strategy == "materialised":
-        return _of_cotangents(shape, back * (shape.width + 1))
+        return _of_output_vectors(shape, back * (shape.width + 1))
     inputs = shape.positions * shape.width
     if layer.strategy == "pixels":
         assert shape.image is not None
         inputs = math.prod(shape.image)
     fixed = BytesPerSample(shape.groups * inputs * item)
-    return fixed if shared else fixed + _of_cotangents(shape, back * shape.positions)
+    return fixed if shared else fixed + _of_output_vectors(shape, back * shape.positions)
 
 
-def _of_cotangents(shape: LayerShape, each: int) -> BytesPerSample:
+def _of_output_vectors(shape: LayerShape, each: int) -> BytesPerSample:
     return BytesPerSample(fixed=each) if shape.collapsed else BytesPerSample(per_output_vector=each)

@@ -110,7 +110,7 @@ class _Backward:
         self.current: Tensor | None = None
 
     def at(self, depth: int) -> Tensor:
-        """The g of layer `depth`: [M, N, R, outputs], R cotangents; asked from the top down."""
+        """The g of layer `depth`: [M, N, R, outputs], R output vectors; asked from the top down."""
         if depth == len(self.records) - 1:
             samples = self.records[0].inputs.shape[1]
             return self.output_vectors.expand(self.records[0].inputs.shape[0], samples, -1, -1)

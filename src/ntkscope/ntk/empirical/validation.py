@@ -99,7 +99,7 @@ def differ(found: Tensor, expected: Tensor) -> bool:
 
 
 def beyond_rounding(error: Tensor, scale: Tensor) -> bool:
-    """Whether a difference is more than rounding of numbers of that size can make."""
+    """Whether a difference is more than rounding at that scale can make."""
     return bool(error > torch.finfo(scale.dtype).eps ** (1 / 3) * scale)
 
 

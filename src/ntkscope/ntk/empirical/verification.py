@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from ntkscope.ntk.empirical.backpropagation import Recorded, Sequential
 from ntkscope.ntk.empirical.gradients.autograd import autograd_gradients
 from ntkscope.ntk.empirical.gradients.hooks import Call
-from ntkscope.ntk.empirical.gradients.registry import gradients_of_parameters
+from ntkscope.ntk.empirical.gradients.registry import gradients_of_parameters, is_foreign
 from ntkscope.ntk.empirical.layer_gradients import CallGradients, forward_backward
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
 from ntkscope.ntk.empirical.validation import beyond_rounding, differ
 
-Named = dict[str, Tensor]  # parameter's name → gradient [n, …]
+Named = dict[str, Tensor]  # parameter's name → gradient
+_WEIGHTS = (1.0, 3.0)  # of the probe's samples in one sum: two errors would have to cancel in it
 
 
 def choose_backpropagation(
@@ -53,11 +54,19 @@ def choose_backpropagation(
     elif not plan.tied and (way := Sequential.of(model, probe, plan.tuning)) is not None:
         recorded, plan.backpropagation = plan.backpropagation, way
         collapsed = _collapsed(plan, probe)
-        again = forward_backward(plan, probe, vector)
-        if collapsed is not None and not _contradicted(plan, again, len(probe), expected):
+        if collapsed is not None and _agree(forward_backward(plan, probe, vector), found):
             return found, collapsed
         plan.backpropagation = recorded
     return found, set()
+
+
+def _agree(these: dict[str, CallGradients], those: dict[str, CallGradients]) -> bool:
+    """Whether two ways give the same output gradients, to rounding."""
+    return not any(
+        differ(g, h)
+        for name in those
+        for (_, g), (_, h) in zip(these[name], those[name], strict=True)
+    )
 
 
 def _collapsed(plan: Plan, probe: Tensor) -> set[str] | None:
@@ -88,28 +97,29 @@ def _random_output_vector(plan: Plan) -> Tensor:
 
 
 def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor) -> Named:
-    """Of each sample's output by autograd: name → [n, shape of the parameter]."""
+    """Of ⟨v, f(x)⟩ by autograd, summed over the samples with their weights."""
     named = dict(model.named_parameters())
     names = [name for layer in plan.layers for name in layer.owns]
     with torch.enable_grad():
         y = model(probe)
     if not y.requires_grad:
-        return {name: named[name].new_zeros(len(probe), *named[name].shape) for name in names}
-    each = [
-        torch.autograd.grad(
-            y,
-            [named[n] for n in names],
-            torch.zeros_like(y).index_copy_(0, torch.tensor([i], device=y.device), vector),
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
-        )
-        for i in range(len(probe))
-    ]
-    return {
-        name: torch.stack(column)
-        for name, column in zip(names, zip(*each, strict=True), strict=True)
-    }
+        return {name: torch.zeros_like(named[name]) for name in names}
+    found = torch.autograd.grad(
+        y,
+        [named[n] for n in names],
+        torch.cat([weight * vector for weight in _WEIGHTS[: len(y)]]),
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return dict(zip(names, found, strict=True))
+
+
+def _weighted(gradients: Tensor, n: int) -> Tensor:
+    """The sum over samples, of [n, …] or [1, …] where all have the same."""
+    if len(gradients) == 1:
+        return gradients[0] * sum(_WEIGHTS[:n])
+    found = gradients[0] * _WEIGHTS[0]
+    return found.add_(gradients[1], alpha=_WEIGHTS[1])
 
 
 def _contradicted(
@@ -128,16 +138,20 @@ def _contradicted(
 
 
 def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Named, n: int) -> Named:
-    """[n, …] of each parameter; empty where the formula does not fit, or mixes output vectors."""
+    """Weighted sums of each parameter's; empty where the formula does not fit, or mixes outputs."""
     try:
-        two = torch.cat([g, -2 * g], 1)
-        each = gradients_of_parameters(call.module, call.inputs, two, n)
-        if any(differ(gradient[:, 1], -2 * gradient[:, 0]) for gradient in each.values()):
-            return {}
+        each = gradients_of_parameters(call.module, call.inputs, g, n)
+        if is_foreign(call.module):
+            two = torch.cat([g, -2 * g], 1)
+            again = gradients_of_parameters(call.module, call.inputs, two, n)
+            for name, gradient in each.items():
+                if differ(again[name], torch.cat([gradient, -2 * gradient], 1)):
+                    return {}
+        found = {layer.learns[attr]: _weighted(value[:, 0], n) for attr, value in each.items()}
     except (RuntimeError, ValueError, IndexError):
         return {}
-    found = {layer.learns[attr]: gradient[:, 0] for attr, gradient in each.items()}
-    return found if all(g.shape[1:] == like[name].shape[1:] for name, g in found.items()) else {}
+    fits = all(len(value) in (1, n) for value in each.values())
+    return found if fits and all(g.shape == like[k].shape for k, g in found.items()) else {}
 
 
 def _differing(layer: PlannedLayer, found: Named, expected: Named) -> set[str]:
@@ -160,5 +174,6 @@ def _may_be_mapped(
     except (RuntimeError, ValueError):
         return False
     return not any(
-        differ(found[n][-1, 0], expected[n][0].flatten()) for n in plan.fallback_parameters
+        differ(_weighted(found[name][:, 0].flip(0), len(probe)), expected[name].flatten())
+        for name in plan.fallback_parameters
     )

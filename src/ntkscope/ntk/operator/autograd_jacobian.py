@@ -30,8 +30,8 @@ class AutogradPart:
     Attributes:
         model: maps [N, …] to [N, K].
         names: of the parameters.
-        output_vectors: cotangents [R, K].
-        full: whether cotangents are told apart.
+        output_vectors: [R, K].
+        full: whether output vectors are told apart.
         rows, columns: inputs [N, …], [M, …].
         chunk: samples in one pass.
         dtype: of sums over samples.
@@ -51,7 +51,7 @@ class AutogradPart:
         return replace(self, rows=self.columns, columns=self.rows)
 
     def product(self, vectors: Tensor) -> Tensor:
-        """[p, M] to [p, N], summed over cotangents, or [p, M, R] to [p, N, R] (full)."""
+        """[p, M] to [p, N], summed over output vectors, or [p, M, R] to [p, N, R] (full)."""
         direction: Named = {}
         parts = zip(self.columns.split(self.chunk), vectors.split(self.chunk, 1), strict=True)
         for x, some in parts:

@@ -1,4 +1,4 @@
-"""How many samples and vectors are in hand at once, and whether terms are kept, within memory."""
+"""How many samples and vectors at once, and whether gradients are kept, within memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ProductBlocking:
     Attributes:
         chunk: samples in one pass.
         vectors: vectors in one product.
-        hold: whether the terms of all samples are kept.
+        hold: whether the gradients of all samples are kept.
     """
 
     chunk: int
@@ -74,12 +74,12 @@ def choose(
 
     Args:
         model: maps [N, …] to [N, K].
-        formula: layers whose terms are made.
+        formula: layers whose gradients are made.
         others: parameters without a formula.
         probe: two samples.
         samples: rows and columns together (once, where they are the same).
         memory: bytes or text; None: a quarter of what is free.
-        chunk: at most so many samples in one pass.
+        chunk: samples in one pass, at most.
 
     Raises:
         ModelError: too little memory.
@@ -88,8 +88,10 @@ def choose(
     free = int(free_bytes(probe.device) * tuning.operator_free_share)
     budget = free if memory is None else parse_bytes(memory)
     R = len(formula.output_vectors)
-    terms = sum(bytes_per_sample(t) for t in per_sample_gradients(model, formula, probe).values())
-    each = _saved_bytes(model, probe) * (2 + R) // len(probe) + 2 * terms
+    gradients = sum(
+        bytes_per_sample(t) for t in per_sample_gradients(model, formula, probe).values()
+    )
+    each = _saved_bytes(model, probe) * (2 + R) // len(probe) + 2 * gradients
     named = dict(model.named_parameters())
     learning = others + [name for layer in formula.layers for name in layer.owns]
     direction = sum(named[n].numel() for n in learning) * formula.output_vectors.element_size()
@@ -100,8 +102,8 @@ def choose(
             where="memory",
             remedy=f"give at least {each + direction} bytes, or compute in float32",
         )
-    hold = bool(formula.layers) and samples * terms + direction + each <= 0.6 * budget
-    room = budget - (samples * terms if hold else 0)
+    hold = bool(formula.layers) and samples * gradients + direction + each <= 0.6 * budget
+    room = budget - (samples * gradients if hold else 0)
     vectors = max(1, (room // 2) // direction)
     most = min(pass_bytes(probe.device, tuning), room - direction * vectors) // max(each, 1)
     return ProductBlocking(max(1, min(most, chunk or samples, samples)), vectors, hold)

@@ -1,7 +1,7 @@
 """The share of the known layers in a model's NTK, and the samples it is made of, chunk by chunk.
 
-Where memory allows, the layers' terms are made once and kept; else each product makes them twice,
-on the way to the parameters and on the way back, for all its vectors at once.
+Where memory allows, the layers' gradients are made once and kept; else each product makes them
+twice, on the way to the parameters and on the way back, for all its vectors at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ntkscope.ntk.empirical.gradients.factors import (
 from ntkscope.ntk.empirical.gram.readout import collapse_readout
 from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.plan import Plan
-from ntkscope.ntk.operator.layer_jacobian import Direction, one_number, pull, push, zero
+from ntkscope.ntk.operator.layer_jacobian import Direction, collapsed_readout, pull, push, zero
 
 GradientsByLayer = dict[str, LayerGradients]
 
@@ -36,7 +36,7 @@ class LayerPart:
         rows, columns: inputs [N, …], [M, …].
         chunk: samples in one pass.
         dtype: of sums over samples.
-        held: the terms of rows and of columns; None: they are made anew each time.
+        held: the gradients of rows and of columns; None: they are made anew each time.
     """
 
     model: nn.Module
@@ -48,7 +48,7 @@ class LayerPart:
     held: tuple[GradientsByLayer, GradientsByLayer] | None = None
 
     def hold(self) -> None:
-        """Make the terms once and for all.
+        """Make the gradients once and for all.
 
         With all of a layer's gradients at hand, those just below a linear readout are found to be
         multiples of one (`gram.readout`), which makes that layer's products R times as cheap.
@@ -71,18 +71,18 @@ class LayerPart:
         return replace(self, rows=self.columns, columns=self.rows, held=held)
 
     def product(self, vectors: Tensor) -> Tensor:
-        """[p, M] to [p, N], summed over cotangents, or [p, M, R] to [p, N, R] (full)."""
+        """[p, M] to [p, N], summed over output vectors, or [p, M, R] to [p, N, R] (full)."""
         full = self.plan.full
         directions: dict[str, Direction] = {}
-        for here, terms in self._chunks(self.columns, self.held and self.held[1]):
-            for name, term in terms.items():
+        for here, gradients in self._chunks(self.columns, self.held and self.held[1]):
+            for name, each in gradients.items():
                 if name not in directions:
-                    directions[name] = zero(term, len(vectors), full, self.dtype)
-                pull(term, vectors[:, here], full, directions[name])
+                    directions[name] = zero(each, len(vectors), full, self.dtype)
+                pull(each, vectors[:, here], full, directions[name])
         found = vectors.new_zeros(len(vectors), len(self.rows), *vectors.shape[2:])
-        for here, terms in self._chunks(self.rows, self.held and self.held[0]):
-            for name, term in terms.items():
-                found[:, here] += push(term, directions[name], full)
+        for here, gradients in self._chunks(self.rows, self.held and self.held[0]):
+            for name, each in gradients.items():
+                found[:, here] += push(each, directions[name], full)
         return found
 
     def _chunks(
@@ -91,18 +91,18 @@ class LayerPart:
         for start in range(0, len(x), self.chunk):
             here = slice(start, start + self.chunk)
             if held is not None:
-                yield here, {name: select(term, here) for name, term in held.items()}
+                yield here, {name: select(each, here) for name, each in held.items()}
                 continue
-            terms = per_sample_gradients(self.model, self.plan, x[here])
-            yield here, terms if self.plan.full else _numbers(terms)
+            gradients = per_sample_gradients(self.model, self.plan, x[here])
+            yield here, gradients if self.plan.full else _collapsed_readout(gradients)
 
 
-def _numbers(terms: GradientsByLayer) -> GradientsByLayer:
-    return {name: one_number(term) for name, term in terms.items()}
+def _collapsed_readout(gradients: GradientsByLayer) -> GradientsByLayer:
+    return {name: collapsed_readout(each) for name, each in gradients.items()}
 
 
 def _fewer(left: LayerGradients, right: LayerGradients) -> tuple[LayerGradients, LayerGradients]:
-    """The same Gram matrix of fewer cotangents, where they exist."""
+    """The same Gram matrix of fewer output vectors, where they exist."""
     if isinstance(left, FactoredGradients) and isinstance(right, FactoredGradients):
         return collapse_readout(left, right)
     return left, right

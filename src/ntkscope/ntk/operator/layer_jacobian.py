@@ -1,12 +1,12 @@
-"""Products with the Jacobian of known layers, from what entered them and what flowed back.
+"""Products with the Jacobian of known layers, from their inputs and output gradients.
 
-A layer's gradients are Σ_s g_s u_sᵀ (`terms`), so Jᵀv = Σ_n v_n Σ_s g_s u_sᵀ is one matrix product
-over all samples and positions, and J U another one: two products of the size of the layer's own,
-where going through the network backward and forward takes four. All cotangents' gradients are
-already there; only what depends on the vectors is done for each of them.
+A layer's gradients are Σ_s g_s u_sᵀ (`factors`), so Jᵀv = Σ_n v_n Σ_s g_s u_sᵀ is one product of
+matrices over all samples and positions, and J U another one: two products of the size of the
+layer's own, where going through the network backward and forward takes four. All output gradients
+are already there; only what depends on the vectors is done for each of them.
 
-A vector is [N] for the kinds that sum over R cotangents (trace, pseudo): each is pulled back along
-all R at once. It is [N, R] for the full NTK, where one direction belongs to all of them.
+A vector is [N] for the kinds that sum over R output vectors (trace, pseudo): each is pulled back
+along all R at once. It is [N, R] for the full NTK, where one direction belongs to all of them.
 """
 
 from __future__ import annotations
@@ -26,67 +26,70 @@ from ntkscope.ntk.empirical.gradients.factors import (
 Direction = list[Tensor]  # in the space of one layer's parameters, a row for each vector
 
 
-def one_number(term: LayerGradients) -> LayerGradients:
-    """A readout's term with the same Gram matrix summed over cotangents: ‖g‖² for all samples."""
-    if isinstance(term, PerSampleGradients) or not term.shared:
-        return term
-    return replace(term, output_gradients=collapse_outputs(term.output_gradients, (3, 4)))
+def collapsed_readout(gradients: LayerGradients) -> LayerGradients:
+    """A readout's with the same Gram matrix summed over output vectors: ‖g‖² for all samples."""
+    if isinstance(gradients, PerSampleGradients) or not gradients.shared:
+        return gradients
+    return replace(gradients, output_gradients=collapse_outputs(gradients.output_gradients, (3, 4)))
 
 
-def zero(term: LayerGradients, vectors: int, full: bool, dtype: torch.dtype) -> Direction:
+def zero(gradients: LayerGradients, vectors: int, full: bool, dtype: torch.dtype) -> Direction:
     """Directions to add to: weight [p, groups, Q, D] and bias [p, groups, Q], or [p, 1, Q].
 
     Q counts the layer's outputs for each cotangent (once: full); the last form is that of
     gradients themselves.
     """
-    if isinstance(term, PerSampleGradients):
-        R, P = term.values.shape[1:]
-        return [term.values.new_zeros(vectors, P if full else R * P, dtype=dtype)]
-    groups, _, R, O = term.output_gradients.shape[1:]  # noqa: E741
-    bias = term.output_gradients.new_zeros(vectors, groups, O if full else R * O, dtype=dtype)
-    return [bias.new_zeros(*bias.shape, term.width), bias]
+    if isinstance(gradients, PerSampleGradients):
+        R, P = gradients.values.shape[1:]
+        return [gradients.values.new_zeros(vectors, P if full else R * P, dtype=dtype)]
+    groups, _, R, O = gradients.output_gradients.shape[1:]  # noqa: E741
+    bias = gradients.output_gradients.new_zeros(vectors, groups, O if full else R * O, dtype=dtype)
+    return [bias.new_zeros(*bias.shape, gradients.width), bias]
 
 
-def pull(term: LayerGradients, vectors: Tensor, full: bool, into: Direction) -> None:
+def pull(gradients: LayerGradients, vectors: Tensor, full: bool, into: Direction) -> None:
     """Add Jᵀv of every vector.
 
     Args:
-        term: of n samples.
+        gradients: of n samples.
         vectors: [p, n], or [p, n, R] (full).
-        full: whether cotangents are told apart.
+        full: whether output vectors are told apart.
         into: directions (`zero`).
     """
-    if isinstance(term, PerSampleGradients):
-        rows = term.values.flatten(0, 1) if full else term.values.flatten(1)
+    if isinstance(gradients, PerSampleGradients):
+        rows = gradients.values.flatten(0, 1) if full else gradients.values.flatten(1)
         into[0] += vectors.flatten(1) @ rows
         return
     weight, bias = into
     for group in range(weight.shape[1]):
-        u = term.inputs[:, group].flatten(0, 1)
+        u = gradients.inputs[:, group].flatten(0, 1)
         for number, v in enumerate(vectors):
-            g, factor = _cotangents(term, group, v, full)
+            g, factor = _cotangents(gradients, group, v, full)
             bias[number, group] += g.T @ factor
             _add_outer(weight[number, group], g, u, factor)
 
 
-def push(term: LayerGradients, direction: Direction, full: bool) -> Tensor:
-    """J U of every direction: [p, n], summed over cotangents, or [p, n, R] (full)."""
-    if isinstance(term, PerSampleGradients):
-        rows = term.values.flatten(0, 1) if full else term.values.flatten(1)
+def push(gradients: LayerGradients, direction: Direction, full: bool) -> Tensor:
+    """J U of every direction: [p, n], summed over output vectors, or [p, n, R] (full)."""
+    if isinstance(gradients, PerSampleGradients):
+        rows = gradients.values.flatten(0, 1) if full else gradients.values.flatten(1)
         found = direction[0].to(rows) @ rows.T
-        return found.unflatten(1, term.values.shape[:2]) if full else found
-    dtype = term.output_gradients.dtype
+        return found.unflatten(1, gradients.values.shape[:2]) if full else found
+    dtype = gradients.output_gradients.dtype
     return torch.stack(
-        [_push_one(term, w.to(dtype), b.to(dtype), full) for w, b in zip(*direction, strict=True)]
+        [
+            _push_one(gradients, w.to(dtype), b.to(dtype), full)
+            for w, b in zip(*direction, strict=True)
+        ]
     )
 
 
 def _cotangents(
-    term: FactoredGradients, group: int, v: Tensor, full: bool
+    gradients: FactoredGradients, group: int, v: Tensor, full: bool
 ) -> tuple[Tensor, Tensor]:
     """What is sent back [n·S, Q], and the factor [n·S] of each row."""
-    n, S = term.samples, term.positions
-    g = term.output_gradients[:, group].expand(n, -1, -1, -1)
+    n, S = gradients.samples, gradients.positions
+    g = gradients.output_gradients[:, group].expand(n, -1, -1, -1)
     if full:
         h = torch.einsum("nr,nsro->nso", v, g).flatten(0, 1)
         return h, torch.ones_like(h[:, 0])
@@ -103,13 +106,13 @@ def _add_outer(weight: Tensor, g: Tensor, u: Tensor, factor: Tensor) -> None:
         weight += g.T @ (u * factor.unsqueeze(1))
 
 
-def _push_one(term: FactoredGradients, weight: Tensor, bias: Tensor, full: bool) -> Tensor:
-    n, S, R = term.samples, term.positions, term.output_gradients.shape[3]
+def _push_one(gradients: FactoredGradients, weight: Tensor, bias: Tensor, full: bool) -> Tensor:
+    n, S, R = gradients.samples, gradients.positions, gradients.output_gradients.shape[3]
     found = weight.new_zeros((n, R) if full else (n,))
     for group in range(len(weight)):
-        u = term.inputs[:, group].flatten(0, 1)
-        g = term.output_gradients[:, group].expand(n, -1, -1, -1)
-        offset = bias[group] * term.offset
+        u = gradients.inputs[:, group].flatten(0, 1)
+        g = gradients.output_gradients[:, group].expand(n, -1, -1, -1)
+        offset = bias[group] * gradients.offset
         if full:
             z = _apply(weight[group], u) + offset
             found += torch.einsum("nso,nsro->nr", z.unflatten(0, (n, S)), g)

@@ -7,10 +7,10 @@ transforms (`autograd_products`).
 What one product with Θ of N samples costs, in multiply-adds, P the number of parameters that act at
 one position each (dense layers): 2NP for the full NTK and the pseudo-NTK, 2KNP for the trace NTK,
 which is the mean of K kernels; its readout costs no more than one of them, and the layer below a
-linear readout neither, where terms are kept. Where they are not, each product (of any number of
+linear readout neither, where gradients are kept. Where they are not, each product (of any number of
 vectors) adds two passes forward and K back. The kernel itself costs N²/2·(D + K·O) for each layer
-of D inputs and O outputs, as much as N/4·(1/D + 1/(K·O)) products: where N² numbers fit, take it
-(`empirical_ntk`).
+of D inputs and O outputs, as much as N/4·(1/D + 1/(K·O)) products: where N² elements fit, compute
+it (`empirical_ntk`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         kind: `trace` (mean over outputs), `full` or `pseudo` (`kinds.KINDS`).
         memory: budget beside the vectors, in bytes or as text ("2GB"); None: a quarter of what is
             free. The products are the same to rounding.
-        chunk: at most so many samples in one pass.
+        chunk: samples in one pass, at most.
         float64_sums: in a float32 model, sum over chunks in float64.
         force: for tests: `autograd` uses no layer's formula.
 

@@ -26,7 +26,7 @@ def autograd_gradients(
         model: maps [N, …] to [N, K], each sample by itself.
         names: of its parameters.
         x: inputs [N, …].
-        output_vectors: cotangents [R, K].
+        output_vectors: [R, K].
         vmap_safe: all samples at once by `vmap`; False: one after the other, for models with
             branches on values, in-place writes or operations that `vmap` has wrong.
 

@@ -120,6 +120,12 @@ def is_known(module: nn.Module) -> bool:
     return own <= set(rule.parameters) and isinstance(first, Tensor) and rule.applies(module)
 
 
+def is_foreign(module: nn.Module) -> bool:
+    """Whether its formula is not ours, whose handling of several output vectors is tested."""
+    rule = _RULES[type(module)]
+    return not getattr(rule.factored or rule.elementwise, "__module__", "").startswith("ntkscope.")
+
+
 def factored_form(module: nn.Module, a: Tensor, g: Tensor, n: int) -> FactoredGradients | None:
     """The factors of what learns; None for a layer that has no such form."""
     rule = _RULES[type(module)]

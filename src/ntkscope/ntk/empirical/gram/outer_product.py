@@ -23,14 +23,14 @@ def add_factored(
     *,
     first: bool = False,
 ) -> None:
-    """Add to `total`, shaped as `kinds.OutputPairs` says; for terms of one position.
+    """Add to `total`, shaped as `kinds.OutputPairs` says; for gradients of one position.
 
     Gradients that all samples share (at the readout) have one product for all pairs.
 
     Args:
         total: to which is added.
         left, right: of the rows' and the columns' samples.
-        pairs: of which cotangents.
+        pairs: of which output vectors.
         first: nothing is in `total` so far, whatever it holds.
     """
     for group in range(left.inputs.shape[1]):
@@ -60,7 +60,7 @@ def _add_shared(total: Tensor, inner: Tensor, outer: Tensor) -> None:
 
 
 def _outer(g: Tensor, h: Tensor, pairs: OutputPairs) -> Tensor:
-    """⟨g, h⟩ of [n, R, O] and [m, R, O], summed over cotangents, of each, or of every pair."""
+    """⟨g, h⟩ of [n, R, O] and [m, R, O], summed over output vectors, of each, or of every pair."""
     if pairs == "trace":
         return product(g.flatten(1), h.flatten(1))
     first, second = by_cotangent(g), by_cotangent(h)

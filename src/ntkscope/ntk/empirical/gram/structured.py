@@ -74,7 +74,7 @@ def _summed(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
 
 
 def _every_pair(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
-    """For all pairs of cotangents, first summed over t: S·R·O elements a pair instead of S²R²."""
+    """For all pairs of outputs, first summed over t: S·R·O elements a pair instead of S²R²."""
     summed = torch.einsum("nsmt,mtlo->nsmlo", inner, h)
     return torch.einsum("nsko,nsmlo->knlm", g, summed)
 
