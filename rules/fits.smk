@@ -18,8 +18,8 @@ rule fit_experiment:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        window=experiment_at("fits/window"),
-        confidence=experiment_at("fits/confidence"),
+        window=experiment_at("fits", "window"),
+        confidence=experiment_at("fits", "confidence"),
         analysis=experiment_at("analysis"),
         asked=lambda wildcards: plain(ANALYSES[CONFIG.experiments[wildcards.experiment].analysis]),
         classes=lambda wildcards: len(CELLS[wildcards.experiment][0].run.tasks[0].classes),

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from ntkscope.runtime.logs import job_log
-from ntkscope.runtime.startup import lasting_imports
+from ntkscope.runtime.startup import uncollected_imports
 
 with job_log(snakemake.log[0]):
-    with lasting_imports():
+    with uncollected_imports():
         from ntkscope.config import KernelSpec, RunSpec
         from ntkscope.config.sections import Resources
         from ntkscope.kernels import take_kernels
-        from ntkscope.runtime.allocation import keep_freed_memory
+        from ntkscope.runtime.allocation import retain_freed_memory
 
-    keep_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
+    retain_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
     settings = Resources.model_validate(snakemake.params.machine)
     take_kernels(
         RunSpec.model_validate(snakemake.params.run),

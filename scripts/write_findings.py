@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from ntkscope.runtime.logs import job_log
-from ntkscope.runtime.startup import lasting_imports
+from ntkscope.runtime.startup import uncollected_imports
 
 with job_log(snakemake.log[0]):
-    with lasting_imports():
+    with uncollected_imports():
         from ntkscope.fits.findings import write_findings
         from ntkscope.runtime.provenance import provenance
 

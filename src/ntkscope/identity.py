@@ -27,11 +27,12 @@ STAGES = tuple(_ENTRANCES)
 _FOUND_BY_NAME = {
     "ntkscope.data.sources": "data/sources/*.py",
     "ntkscope.training.methods": "training/methods/*.py",
+    "ntkscope.metrics.observers": "metrics/observers/*.py",
     "ntkscope.figures.draw": "figures/*/*.py",
     "ntkscope.fits.laws": "fits/*/comparisons.py",
     "ntkscope.fits.findings.registry": "fits/*/claims/__init__.py",
 }
-"""A module → the files that it imports by name: data sets, and what belongs to one paper."""
+"""A module → the files that it imports by name: what a newcomer adds, and what is one paper's."""
 
 # Ground that moves files and words, and changes no number.
 _NEUTRAL = (

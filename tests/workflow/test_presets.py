@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.workflow.project import ROOT, Project
+from tests.workflow.test_structure import RULES
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +88,6 @@ def test_two_presets_share_runs_and_overwrite_nothing(project: Project) -> None:
 
 
 PROFILES = sorted(file.parent.name for file in ROOT.glob("profiles/*/profile.yaml"))
-RULES = {
-    name
-    for file in ROOT.glob("rules/*.smk")
-    for name in re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE)
-}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -103,9 +99,11 @@ def test_a_profile_names_only_rules_that_exist(profile: str) -> None:
         for key in ("set-resources", "set-threads", "set-scatter", "groups")
         for entry in settings.get(key, ())
     }
-    assert named - RULES == set()
+    assert named - set(RULES) == set()
     assert settings["rerun-incomplete"]
     assert settings["show-failed-logs"]
+    assert settings["retries"] == 1
+    assert settings["rerun-triggers"] == ["params", "mtime"]
 
 
 def test_the_default_profile_is_found_by_itself(shipped: Project) -> None:

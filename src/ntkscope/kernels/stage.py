@@ -23,7 +23,6 @@ from ntkscope.kernels.snapshot_blocks import SnapshotBlocks
 from ntkscope.kernels.snapshot_tiles import SnapshotTiles
 from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import progress
-from ntkscope.runtime.precision import float32_products
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import JobDirectory, ZarrStore, atomic
 from ntkscope.stores.zarr_store import MASK
@@ -100,7 +99,7 @@ def take_kernels(
         parts: stores of parts, which are joined; what they lack is computed.
     """
     began = time.monotonic()
-    with repeatable(threads), float32_products(tf32=False):
+    with repeatable(threads):
         asked = _ask(
             run, kernel, images_path, snapshots_path, stage, choose_device(device), threads, memory
         )

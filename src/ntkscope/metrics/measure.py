@@ -174,7 +174,7 @@ def _assemble(lineage: Lineage, curves: Curves, log: xr.Dataset) -> xr.Dataset:
 def _coords(lineage: Lineage, log: xr.Dataset, ranks: NDArray[np.int64]) -> dict[str, Any]:
     coords: dict[str, Any] = {
         "seed": lineage.seeds,
-        "step": ("snapshot", lineage.steps, {"long_name": "training step", "units": "step"}),
+        "step": ("snapshot", lineage.steps, {"long_name": "training step"}),
         "task": ("snapshot", lineage.tasks, {"long_name": "task, from 1"}),
         "seen": ("seen", log["seen"].values, {"long_name": "task of the test images, from 1"}),
         "rank": ("rank", ranks, {"long_name": "rank of the eigenvalue, from 1"}),

@@ -55,7 +55,7 @@ def read_log(
     place = np.minimum(place, joined.sizes["snapshot"] - 1)
     if not np.array_equal(joined["step"].values[place], steps):
         raise StoreError(
-            "kernels were taken at steps that the training log lacks",
+            "kernels were computed at steps that the training log lacks",
             where=paths[-1],
             remedy="delete the kernels of this lineage and run their rules again",
         )

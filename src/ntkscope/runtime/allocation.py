@@ -11,7 +11,7 @@ _ASKED = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 _kept = {"bytes": 0}  # so far
 
 
-def keep_freed_memory(block: int, total: int) -> None:
+def retain_freed_memory(block: int, total: int) -> None:
     """Have glibc keep freed blocks, instead of giving them back to the system.
 
     Each pass allocates what the pass before has freed. Mapping it anew costs a page fault for every

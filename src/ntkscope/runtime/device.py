@@ -1,4 +1,4 @@
-"""Where tensors live and how strictly the arithmetic is repeatable."""
+"""Where tensors live, how exactly they are multiplied, and how strictly that is repeatable."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch.backends import cudnn
 from torch.utils import deterministic
 
 from ntkscope.errors import NtkscopeError
@@ -41,24 +42,32 @@ def repeatable(threads: int) -> Iterator[None]:
     before = (
         torch.get_deterministic_debug_mode(),
         torch.get_num_threads(),
-        torch.get_float32_matmul_precision(),
-        torch.backends.cudnn.benchmark,
         deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
-        torch.backends.cudnn.allow_tf32,
     )
     # Not use_deterministic_algorithms, which sets the same flag but imports torch's compiler (2 s).
     torch.set_deterministic_debug_mode("error")
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False  # of convolutions; torch's own default is True
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
-        yield
+        with float32_products(tf32=False):
+            yield
     finally:
         torch.set_deterministic_debug_mode(before[0])
         torch.set_num_threads(before[1])
-        torch.set_float32_matmul_precision(before[2])
-        torch.backends.cudnn.benchmark = before[3]
-        deterministic.fill_uninitialized_memory = before[4]  # type: ignore[attr-defined]
-        torch.backends.cudnn.allow_tf32 = before[5]
+        deterministic.fill_uninitialized_memory = before[2]  # type: ignore[attr-defined]
+
+
+@contextmanager
+def float32_products(tf32: bool) -> Iterator[None]:
+    """Products and convolutions in full float32, or in TF32 on a GPU that has it; then as before.
+
+    TF32 keeps 10 bits of the mantissa. torch's own default has it for convolutions, and lets cuDNN
+    choose algorithms whose results differ from call to call; here they are repeatable.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    try:
+        with cudnn.flags(cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=tf32):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -39,7 +39,8 @@ def job_log(path: str | Path) -> Iterator[None]:
     if refused is not None:
         file.write_text(f"{refused}\n  (not tried again)\n", encoding="utf-8")
         note.write_text(f"{_snakemake()[1]}\n{refused}", encoding="utf-8")
-        print(f"{refused}\n  (not tried again)", file=sys.stderr)
+        what, *_ = refused.splitlines()
+        print(f"{what}\n  (not tried again)", file=sys.stderr)
         sys.exit(1)
     handler = logging.FileHandler(file, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -51,7 +52,7 @@ def job_log(path: str | Path) -> Iterator[None]:
     except NtkscopeError as error:
         log.error("%s", traceback.format_exc())
         kind = type(error).__name__
-        note.write_text(f"{_snakemake()[1]}\n{kind}: {error.what}", encoding="utf-8")
+        note.write_text(f"{_snakemake()[1]}\n{kind}: {error}", encoding="utf-8")
         print(f"{kind}: {error}", file=sys.stderr)
         sys.exit(1)
     except BaseException:

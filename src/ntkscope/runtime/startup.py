@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def lasting_imports() -> Iterator[None]:
+def uncollected_imports() -> Iterator[None]:
     """Import within it what a job needs: its objects stay, so they are never searched for garbage.
 
     Importing torch makes almost 200,000 objects. Searching them during the import and once more

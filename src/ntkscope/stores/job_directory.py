@@ -21,7 +21,7 @@ class JobDirectory:
     """The folder of one job, locked while the job lives.
 
     Args:
-        folder: its place, e.g. `results/.state/runs/{run}`.
+        folder: its place, e.g. `results/runs/{run}/.snapshots.state`.
         identity: all that the result depends on (spec, source digest, …); what an earlier job with
             another identity left there is thrown away.
 

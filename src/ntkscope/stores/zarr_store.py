@@ -139,7 +139,7 @@ class ZarrStore:
             return []
         found = self.group[group]
         assert isinstance(found, zarr.Group)
-        with _no_word_of_foreign_files():
+        with _foreign_files_ignored():
             return sorted(name for name, _ in found.arrays())
 
     def done(self, index: Any) -> None:
@@ -170,7 +170,7 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
     if group is not None and group not in store.group:
         there = ", ".join(sorted(store.group.keys()))
         raise StoreError(f"no group {group!r}", where=path, remedy=f"the store has: {there}")
-    with _no_word_of_foreign_files():
+    with _foreign_files_ignored():
         data: xr.Dataset = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
     coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
     texts = {
@@ -183,7 +183,7 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
 
 
 @contextmanager
-def _no_word_of_foreign_files() -> Iterator[None]:
+def _foreign_files_ignored() -> Iterator[None]:
     """Snakemake leaves a time stamp inside directories that it made; zarr warns of it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is not recognized as a component.*")

@@ -156,10 +156,9 @@ def test_the_script_needs_no_torch(tmp_path: Path) -> None:
     code = f"""
 import runpy, sys
 from types import SimpleNamespace as N
-params = N(spec={{"name": "digits"}}, state="state", stage="0")
-config = {{"datasets": {{"digits": {{"name": "digits"}}}}}}
+params = N(spec={{"name": "digits"}}, source={{"name": "digits"}}, state="state", code="0")
 files = {{"output": ["digits.zarr"], "log": ["log/prepare.log"]}}
-job = N(params=params, config=config, wildcards=N(dataset="digits"), **files)
+job = N(params=params, wildcards=N(dataset="digits"), **files)
 runpy.run_path({str(script)!r}, init_globals={{"snakemake": job}})
 assert not any(m.split(".")[0] in ("torch", "torchvision") for m in sys.modules)
 """

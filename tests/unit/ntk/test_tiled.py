@@ -25,7 +25,7 @@ from ntkscope.kernels import snapshot_blocks, stage, take_kernels
 from ntkscope.ntk import KINDS, empirical_ntk, write_ntk
 from ntkscope.ntk.tiled import grid as grids
 from ntkscope.ntk.tiled.grid import largest_side, lay_out
-from ntkscope.runtime.precision import float32_products
+from ntkscope.runtime.device import float32_products
 from ntkscope.stores import Array, ZarrStore, read_store
 from tests.oracles.ntk import ntk
 from tests.unit.kernels.test_stage import KERNEL, trained

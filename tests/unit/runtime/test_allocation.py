@@ -23,12 +23,12 @@ def asked(monkeypatch):
 
 
 def test_it_is_never_made_less(asked):
-    allocation.keep_freed_memory(4, 16)
+    allocation.retain_freed_memory(4, 16)
     assert asked == [(-3, 4), (-1, 16)]
-    allocation.keep_freed_memory(4, 16)
-    allocation.keep_freed_memory(2, 8)
+    allocation.retain_freed_memory(4, 16)
+    allocation.retain_freed_memory(2, 8)
     assert len(asked) == 2
-    allocation.keep_freed_memory(8, 32)
+    allocation.retain_freed_memory(8, 32)
     assert asked[2:] == [(-3, 8), (-1, 32)]
 
 
@@ -38,10 +38,10 @@ def test_it_is_never_made_less(asked):
 )
 def test_what_the_user_has_set_stays(asked, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    allocation.keep_freed_memory(4, 16)
+    allocation.retain_freed_memory(4, 16)
     assert asked == []
 
 
 def test_without_glibc_nothing_happens(asked, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    allocation.keep_freed_memory(4, 16)
+    allocation.retain_freed_memory(4, 16)

@@ -43,7 +43,9 @@ def test_an_error_for_the_user_is_met_once(tmp_path, capsys, monkeypatch, first,
     short = "DataError: the file is short\n  (not tried again)\n"
     assert capsys.readouterr().err == full + (full if again else short)
     assert len(tried) == (2 if again else 1)
-    assert ("Traceback" in (tmp_path / "job.log").read_text()) is again
+    in_log = (tmp_path / "job.log").read_text()
+    assert ("Traceback" in in_log) is again
+    assert "to do: get it again" in in_log
 
 
 def test_any_other_error_is_tried_again(tmp_path, monkeypatch):

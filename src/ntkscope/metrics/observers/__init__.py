@@ -1,11 +1,13 @@
 """What is measured of a run's kernels: a file a metric, registered by its import here.
 
 A new metric is a file of this folder with `register_metric` (a function of one snapshot) or
-`register` (a `KernelObserver` that remembers), and its name in the import below.
+`register` (a `KernelObserver` that remembers); nothing lists them.
 It may import the metrics of arrays and `errors`.
 """
 
-from ntkscope.metrics.observers import spectra, motion, layers  # noqa: I001  (order of the table)
+import pkgutil
+from importlib import import_module
+
 from ntkscope.metrics.observers.observer import (
     OBSERVERS,
     Curves,
@@ -22,9 +24,9 @@ __all__ = [
     "KernelObserver",
     "Stream",
     "Variable",
-    "layers",
-    "motion",
     "register",
     "register_metric",
-    "spectra",
 ]
+
+for _module in ("spectra", "motion", "layers", *(m.name for m in pkgutil.iter_modules(__path__))):
+    import_module(f"{__name__}.{_module}")  # the first three give the order of the table

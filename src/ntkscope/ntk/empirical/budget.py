@@ -12,7 +12,7 @@ import torch
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
-from ntkscope.runtime.allocation import keep_freed_memory
+from ntkscope.runtime.allocation import retain_freed_memory
 
 _UNITS = {"": 1, "b": 1} | {
     f"{prefix}{suffix}": base**power
@@ -58,7 +58,7 @@ def reuse_freed_memory(retained: int = TUNING.retained_bytes) -> None:
 
     Page faults were more than half of the time of infinite kernels.
     """
-    keep_freed_memory(retained // 4, retained)
+    retain_freed_memory(retained // 4, retained)
 
 
 def parse_bytes(memory: int | str) -> int:

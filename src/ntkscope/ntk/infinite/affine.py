@@ -1,4 +1,4 @@
-"""What a layer's random parameters do to the kernels: four numbers a layer."""
+"""What a layer's random parameters do to the kernels: four constants per layer."""
 
 from __future__ import annotations
 

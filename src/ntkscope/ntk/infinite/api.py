@@ -68,7 +68,7 @@ def infinite_ntk(
         normal_biases: biases of the NTK parametrisation start from N(0, 1), as in
             neural-tangents, and not from zero, as `initial_parameters` has them.
         tile: pairs of samples at once (None: as many as suit the cache). The memory is about
-            6 · tile · (pixels)² numbers for networks with global pooling.
+            6 · tile · (pixels)² elements for networks with global pooling.
         compile: fuse each activation's arithmetic by `torch.compile`, which takes some seconds
             and a C++ compiler on CPUs, where it gains little: the arithmetic there stays in cache.
 

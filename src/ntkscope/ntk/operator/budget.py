@@ -79,7 +79,7 @@ def choose(
         probe: two samples.
         samples: rows and columns together (once, where they are the same).
         memory: bytes or text; None: a quarter of what is free.
-        chunk: at most so many samples in one pass.
+        chunk: samples in one pass, at most.
 
     Raises:
         ModelError: too little memory.

@@ -83,7 +83,7 @@ def cka_between(
         raise VectorError(
             f"operators of shapes {first.shape} and {second.shape}",
             where="first, second",
-            remedy="take both kernels on the same samples and outputs",
+            remedy="compute both kernels on the same samples and outputs",
         )
     check_budget(products, 6, size)
     pair: list[LinearOperator] = [

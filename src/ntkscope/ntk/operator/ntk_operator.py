@@ -52,7 +52,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         kind: `trace` (mean over outputs), `full` or `pseudo` (`kinds.KINDS`).
         memory: budget beside the vectors, in bytes or as text ("2GB"); None: a quarter of what is
             free. The products are the same to rounding.
-        chunk: at most so many samples in one pass.
+        chunk: samples in one pass, at most.
         float64_sums: in a float32 model, sum over chunks in float64.
         force: for tests: `autograd` uses no layer's formula.
 

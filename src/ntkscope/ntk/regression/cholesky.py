@@ -104,7 +104,7 @@ def _not_definite(kernel: Any, ridge: float, mean: float) -> RegressionError:
         f"eigenvalue is {smallest:.1e} of its mean diagonal",
         where="kernel",
         remedy=f"give a ridge of at least {_enough(smallest):.0e}; if that is more than rounding "
-        "explains, this is no kernel: check how it was made, or take it in float64",
+        "explains, this is no kernel: check how it was made, or compute it in float64",
     )
 
 

@@ -41,7 +41,7 @@ def precision(matrix: Any) -> np.dtype[Any]:
     raise RegressionError(
         f"a kernel of dtype {name} is too coarse for a regression",
         where="kernel",
-        remedy="take the kernel in float32 or float64",
+        remedy="compute the kernel in float32 or float64",
     )
 
 

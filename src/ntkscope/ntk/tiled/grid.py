@@ -16,7 +16,7 @@ Tile = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Grid:
+class TileGrid:
     """Tiles of an N×M kernel: the units of work, each of whole chunks.
 
     Attributes:
@@ -61,7 +61,7 @@ class Grid:
         return slice(place * self.side, min((place + 1) * self.side, end))
 
 
-def lay_out(rows: int, columns: int, symmetric: bool, pair_bytes: int, largest: int) -> Grid:
+def lay_out(rows: int, columns: int, symmetric: bool, pair_bytes: int, largest: int) -> TileGrid:
     """The grid of tiles of at most `largest` samples a side, all of about the same size.
 
     Args:
@@ -75,7 +75,7 @@ def lay_out(rows: int, columns: int, symmetric: bool, pair_bytes: int, largest: 
     chunks = -(-longest // most)
     chunk = -(-longest // chunks)
     tiles = -(-chunks // -(-largest // most))
-    return Grid(rows, columns, -(-chunks // tiles) * chunk, chunk, symmetric)
+    return TileGrid(rows, columns, -(-chunks // tiles) * chunk, chunk, symmetric)
 
 
 def largest_side(samples: int, pair_bytes: int, held: int, budget: int) -> int:

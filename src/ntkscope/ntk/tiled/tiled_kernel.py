@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.tiled.device_to_host import Tensors, on_host
-from ntkscope.ntk.tiled.grid import Grid, Tile, largest_side, lay_out
+from ntkscope.ntk.tiled.grid import Tile, TileGrid, largest_side, lay_out
 from ntkscope.ntk.tiled.store_layout import axes_of, transposed
 from ntkscope.stores import ZarrStore
 
@@ -38,7 +38,7 @@ class Tiled:
     by_layer: bool
     plan: Plan
     memory: int
-    grid: Grid
+    grid: TileGrid
 
     def tiles(self, places: Iterable[Tile]) -> Iterator[tuple[Tile, Tensors]]:
         """Tiles on the model's device: `ntk` of `arrays.axes_of`, `layer_ntk` [layer, …]."""
@@ -72,7 +72,7 @@ def grid_of(
     layers: int,
     memory: int,
     tile: int | None,
-) -> Grid:
+) -> TileGrid:
     """The grid of tiles whose work fits into memory.
 
     Args:

@@ -18,11 +18,11 @@ from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.validation import check_model, in_place_explained, preserve_state
 from ntkscope.ntk.kinds import KINDS, normalisation
 from ntkscope.ntk.tiled.fingerprint import inputs_digest, model_digest
-from ntkscope.ntk.tiled.grid import Grid
+from ntkscope.ntk.tiled.grid import TileGrid
 from ntkscope.ntk.tiled.store_layout import kernel_arrays
 from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, write_tiles
+from ntkscope.runtime.device import float32_products
 from ntkscope.runtime.logs import progress
-from ntkscope.runtime.precision import float32_products
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, ZarrStore, remove_partial_files
 
@@ -117,7 +117,9 @@ def _engine() -> str:
     return sources_digest(Path(__file__).parents[2], __name__)
 
 
-def _begin(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[str]) -> ZarrStore:
+def _begin(
+    path: Path, plan: Plan, grid: TileGrid, of: dict[str, Any], layers: list[str]
+) -> ZarrStore:
     """The store, allocated where it is not there; `plan` becomes the one it was begun with."""
     if not path.exists():
         _allocate(path, plan, grid, of, layers)
@@ -135,7 +137,9 @@ def _begin(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[
     return store
 
 
-def _allocate(path: Path, plan: Plan, grid: Grid, of: dict[str, Any], layers: list[str]) -> None:
+def _allocate(
+    path: Path, plan: Plan, grid: TileGrid, of: dict[str, Any], layers: list[str]
+) -> None:
     outputs, kind = plan.output_vectors.shape[1], of["kind"]
     dtype = torch.empty(0, dtype=plan.output_vectors.dtype).numpy().dtype
     samples = grid.rows, grid.columns
