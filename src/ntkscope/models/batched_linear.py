@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ntkscope.runtime.matmul import products
+from ntkscope.runtime.matmul import batched_matmul_nt
 
 
 class _BatchedLinear(torch.autograd.Function):
@@ -23,7 +23,7 @@ class _BatchedLinear(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.scales = scales
         weight_scale, bias_scale = scales
-        out = products(x, weight)
+        out = batched_matmul_nt(x, weight)
         if weight_scale != 1.0:
             out.mul_(weight_scale)
         return out if bias is None else out.add_(bias.unsqueeze(1), alpha=bias_scale)
@@ -37,9 +37,9 @@ class _BatchedLinear(torch.autograd.Function):
         if weight_scale != 1.0:
             g = g * weight_scale
         if ctx.needs_input_grad[0]:
-            of_x = products(g, weight.mT)
+            of_x = batched_matmul_nt(g, weight.mT)
         if ctx.needs_input_grad[1]:
-            of_weight = products(g.mT, x.mT)
+            of_weight = batched_matmul_nt(g.mT, x.mT)
         return of_x, of_weight, of_bias, None
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 _WORTH = 2**20  # multiply-adds above which oneDNN's longer preparation pays
 
 
-def product(left: Tensor, right: Tensor) -> Tensor:
+def matmul_nt(left: Tensor, right: Tensor) -> Tensor:
     """⟨left_i, right_j⟩ of [n, D] and [m, D]: [n, m]; no gradient flows through it."""
     if left.shape[0] * right.numel() <= _WORTH or not takes_onednn(left):
         return left @ right.T
@@ -25,7 +25,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     return found
 
 
-def products(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+def batched_matmul_nt(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     """⟨left_bi, right_bj⟩ of [B, n, D] and [B, m, D]: [B, n, m].
 
     Args:
@@ -39,7 +39,7 @@ def products(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
         out = left.new_empty(len(left), left.shape[1], right.shape[1])
     for one, a, b in zip(out, left, right, strict=True):
         thin = len(b) < min(64, len(a))  # oneDNN wants the longer side second then
-        one.copy_((product(b, a).T if thin else product(a, b)).view(one.shape))
+        one.copy_((matmul_nt(b, a).T if thin else matmul_nt(a, b)).view(one.shape))
     return out
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from ntkscope.models.batched_linear import batched_linear
 from ntkscope.ntk.empirical.gradients.im2col import patch_products, patches, pixels, window_of
 from ntkscope.runtime import matmul as module
-from ntkscope.runtime.matmul import product, products
+from ntkscope.runtime.matmul import batched_matmul_nt, matmul_nt
 
 torch.set_num_threads(1)
 
@@ -28,10 +28,10 @@ def by_onednn(request, monkeypatch):
 def test_products_are_those_of_torch(by_onednn, sizes, dtype):
     n, m, depth = sizes
     a, b = torch.randn(3, n, depth, dtype=dtype), torch.randn(3, m, depth, dtype=dtype)
-    torch.testing.assert_close(product(a[0], b[0]), a[0] @ b[0].T, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(products(a, b), a @ b.mT, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(matmul_nt(a[0], b[0]), a[0] @ b[0].T, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(batched_matmul_nt(a, b), a @ b.mT, rtol=1e-5, atol=1e-5)
     turned = a[0].T.contiguous().T
-    torch.testing.assert_close(product(turned, b[0]), a[0] @ b[0].T, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(matmul_nt(turned, b[0]), a[0] @ b[0].T, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("with_bias", [False, True])
@@ -50,7 +50,7 @@ def test_batched_linear_layers_and_their_gradients_are_torchs(by_onednn, with_bi
 
 
 def test_an_empty_sum_is_zero(by_onednn):
-    assert torch.equal(product(torch.ones(2, 0), torch.ones(3, 0)), torch.zeros(2, 3))
+    assert torch.equal(matmul_nt(torch.ones(2, 0), torch.ones(3, 0)), torch.zeros(2, 3))
 
 
 @settings(max_examples=40, deadline=None)

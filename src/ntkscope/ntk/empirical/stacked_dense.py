@@ -17,7 +17,7 @@ from torch import Tensor
 from ntkscope.models import Activation, Architecture, Dense, Flatten
 from ntkscope.models.activations import ACTIVATIONS, activation_derivative
 from ntkscope.ntk.kinds import output_vectors_of
-from ntkscope.runtime.matmul import products
+from ntkscope.runtime.matmul import batched_matmul_nt
 
 Parameters = Mapping[str, Tensor]
 
@@ -70,7 +70,7 @@ def dense_layer_ntks(
     back1, back2 = (_Backward(parameters, records, output_vectors) for records in (left, right))
     for depth in range(len(left) - 1, -1, -1):
         layer = left[depth].layer
-        inner = products(left[depth].inputs, right[depth].inputs) * layer.weight_scale**2
+        inner = batched_matmul_nt(left[depth].inputs, right[depth].inputs) * layer.weight_scale**2
         if layer.bias:
             inner = inner + layer.bias_scale**2
         outer = back1.below_readout_gram(depth, back2) if kind == "trace" else None
@@ -91,7 +91,7 @@ def _forward(layers: Architecture, parameters: Parameters, x: Tensor) -> list[_R
     for layer in layers[1:]:
         if isinstance(layer, Dense):
             records.append(_Record(layer, a, slope))
-            z = products(a, parameters[f"{layer.name}.weight"]) * layer.weight_scale
+            z = batched_matmul_nt(a, parameters[f"{layer.name}.weight"]) * layer.weight_scale
             if layer.bias:
                 z = z + parameters[f"{layer.name}.bias"].unsqueeze(1) * layer.bias_scale
         elif isinstance(layer, Activation):
@@ -120,7 +120,7 @@ class _Backward:
             if self.current is None:
                 g = (self.output_vectors @ weight).unsqueeze(1)
             else:
-                g = products(self.current.flatten(1, 2), weight.mT)
+                g = batched_matmul_nt(self.current.flatten(1, 2), weight.mT)
                 g = g.unflatten(1, self.current.shape[1:3])
             assert slope is not None
             self.current = g * (slope * above.layer.weight_scale).unsqueeze(2)
@@ -141,11 +141,11 @@ class _Backward:
         assert mine.slope is not None and others.slope is not None
         weight = self.parameters[f"{readout.name}.weight"]
         mean_square = weight.square().mean(1) * readout.weight_scale**2
-        return products(mine.slope * mean_square.unsqueeze(1), others.slope)
+        return batched_matmul_nt(mine.slope * mean_square.unsqueeze(1), others.slope)
 
 
 def _gram(g1: Tensor, g2: Tensor, kind: str) -> Tensor:
     """⟨g, g'⟩ of [M, N, R, o]: summed over R and divided by it, or all pairs of R (kind full)."""
     if kind == "full":
-        return products(g1.flatten(1, 2), g2.flatten(1, 2))
-    return products(g1.flatten(2), g2.flatten(2)) / g1.shape[2]
+        return batched_matmul_nt(g1.flatten(1, 2), g2.flatten(1, 2))
+    return batched_matmul_nt(g1.flatten(2), g2.flatten(2)) / g1.shape[2]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.ntk.empirical.costs import Throughput
-from ntkscope.runtime.matmul import product
+from ntkscope.runtime.matmul import matmul_nt
 
 _SIDE, _ELEMENTS, _TRIES = 512, 2**20, 4
 
@@ -29,7 +29,7 @@ def _measured(device: torch.device, dtype: torch.dtype, threads: int) -> Through
     long = torch.ones(_ELEMENTS, dtype=dtype, device=device)
     other = torch.ones_like(long)
     return Throughput(
-        multiply_adds=_SIDE**3 / _least_time(lambda: product(matrix, matrix)),
+        multiply_adds=_SIDE**3 / _least_time(lambda: matmul_nt(matrix, matrix)),
         elements=_ELEMENTS / _least_time(lambda: long.mul_(other)),
     )
 

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from ntkscope.ntk.infinite.layouts.layout import Layout
 from ntkscope.ntk.infinite.layouts.vector import VectorLayout
-from ntkscope.runtime.matmul import product
+from ntkscope.runtime.matmul import matmul_nt
 
 
 def cross_products(x1: Tensor, x2: Tensor, layout: Layout) -> Tensor:
     """[…, A, B] of every sample of x1 [channel, y, x, A] (or [inputs, A]) with every one of x2."""
     if isinstance(layout, VectorLayout):
-        return product(x1.mT, x2.mT).div_(len(x1))
+        return matmul_nt(x1.mT, x2.mT).div_(len(x1))
     return _channel_mean(x1[..., :, None], x2[..., None, :], layout)
 
 

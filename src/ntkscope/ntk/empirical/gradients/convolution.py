@@ -16,7 +16,7 @@ from ntkscope.ntk.empirical.gradients.im2col import (
     window_of,
 )
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
-from ntkscope.runtime.matmul import products
+from ntkscope.runtime.matmul import batched_matmul_nt
 
 
 def takes_rows(module: nn.Module, tuning: Tuning = TUNING) -> bool:
@@ -55,7 +55,7 @@ def weight_gradients_by_rows(
         for place in range(high):
             first = place * apart
             seen = rows[:, first : first + last : down].flatten(1, 2)
-            products(left, seen.mT, by_row[block, :, :, place])
+            batched_matmul_nt(left, seen.mT, by_row[block, :, :, place])
 
 
 def _samples_at_once(images: Tensor, width: int, cache: int) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ntkscope.ntk.empirical.gradients.hugepages import new_empty
 from ntkscope.ntk.empirical.gradients.im2col import Window, patch_products
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
-from ntkscope.runtime.matmul import product, products
+from ntkscope.runtime.matmul import batched_matmul_nt, matmul_nt
 
 
 @dataclass
@@ -173,7 +173,7 @@ def inner_products(left: FactoredGradients, right: FactoredGradients, group: int
         found = patch_products(u, v, left.window)
         return found.flatten(2).flatten(0, 1).add_(left.offset)
     if u.is_floating_point():
-        return product(u.flatten(0, 1), v.flatten(0, 1)).add_(left.offset)
+        return matmul_nt(u.flatten(0, 1), v.flatten(0, 1)).add_(left.offset)
     same: Tensor = u.flatten(0, 1).unsqueeze(1) == v.flatten(0, 1)
     return same.to(left.output_gradients.dtype)
 
@@ -196,8 +196,8 @@ def weight_gradients(gradients: FactoredGradients, out: Tensor | None = None) ->
     else:
         rows, columns = g.flatten(3).flatten(0, 1).mT, gradients.inputs.flatten(0, 1).mT
         if out is not None and groups == 1:
-            return products(rows, columns, out)
-        found = products(rows, columns).view(n, groups, R, O, -1)
+            return batched_matmul_nt(rows, columns, out)
+        found = batched_matmul_nt(rows, columns).view(n, groups, R, O, -1)
     found = torch.transpose(found, 1, 2).flatten(2, 3)
     return found if out is None else out.copy_(found)
 

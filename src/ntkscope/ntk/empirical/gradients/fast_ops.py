@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ntkscope.runtime.matmul import product, takes_onednn
+from ntkscope.runtime.matmul import matmul_nt, takes_onednn
 
 Two = int | tuple[int, int]
 
@@ -74,12 +74,12 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(weight)
-        found = product(x, weight)
+        found = matmul_nt(x, weight)
         return found if bias is None else found.add_(bias)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        return product(g, ctx.saved_tensors[0].T), None, None
+        return matmul_nt(g, ctx.saved_tensors[0].T), None, None
 
 
 class _Pooling(torch.autograd.Function):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ntkscope.models.network import ScaledConv2d
-from ntkscope.runtime.matmul import product
+from ntkscope.runtime.matmul import matmul_nt
 
 Convolution = nn.Conv1d | nn.Conv2d
 Two = tuple[int, int]
@@ -144,7 +144,7 @@ def patch_products(left: Tensor, right: Tensor, window: Window) -> Tensor:
         [n, S, m, S].
     """
     n, m, (height, width), (rows, columns) = len(left), len(right), window.image, window.outputs
-    pairs = product(left.flatten(0, 1), right.flatten(0, 1)).view(
+    pairs = matmul_nt(left.flatten(0, 1), right.flatten(0, 1)).view(
         n, height, width, m, height, width
     )
     tall = pairs.new_zeros(n, rows, width, m, rows, width)

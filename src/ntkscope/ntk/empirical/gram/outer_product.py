@@ -12,7 +12,7 @@ from torch import Tensor
 from ntkscope.ntk.empirical.costs import Cost, LayerShape, product_cost
 from ntkscope.ntk.empirical.gradients.factors import FactoredGradients, by_cotangent, inner_products
 from ntkscope.ntk.kinds import OutputPairs
-from ntkscope.runtime.matmul import product, products
+from ntkscope.runtime.matmul import batched_matmul_nt, matmul_nt
 
 
 def add_factored(
@@ -39,7 +39,7 @@ def add_factored(
         if pairs == "full" and len(g) == len(h) == 1:
             if first:
                 total.zero_()
-            _add_shared(total, inner, product(g[0], h[0]))
+            _add_shared(total, inner, matmul_nt(g[0], h[0]))
         else:
             outer = _outer(g, h, pairs)
             inner = inner.unsqueeze(1) if pairs == "full" else inner
@@ -62,11 +62,11 @@ def _add_shared(total: Tensor, inner: Tensor, outer: Tensor) -> None:
 def _outer(g: Tensor, h: Tensor, pairs: OutputPairs) -> Tensor:
     """⟨g, h⟩ of [n, R, O] and [m, R, O], summed over output vectors, of each, or of every pair."""
     if pairs == "trace":
-        return product(g.flatten(1), h.flatten(1))
+        return matmul_nt(g.flatten(1), h.flatten(1))
     first, second = by_cotangent(g), by_cotangent(h)
     if pairs == "diagonal":
-        return products(first, second)
-    found = product(first.flatten(0, 1), second.flatten(0, 1))
+        return batched_matmul_nt(first, second)
+    found = matmul_nt(first.flatten(0, 1), second.flatten(0, 1))
     return found.view(*first.shape[:2], *second.shape[:2])
 
 

@@ -9,7 +9,7 @@ from ntkscope.ntk.empirical.gradients.factors import (
     PerSampleGradients,
 )
 from ntkscope.ntk.kinds import OutputPairs
-from ntkscope.runtime.matmul import product, products
+from ntkscope.runtime.matmul import batched_matmul_nt, matmul_nt
 
 
 def add_materialised(
@@ -17,12 +17,12 @@ def add_materialised(
 ) -> None:
     """Add to `total` ⟨j_k(x_n), j_l(x_m)⟩, shaped as `kinds.OutputPairs` says."""
     if pairs == "trace":
-        total += product(left.values.flatten(1), right.values.flatten(1))
+        total += matmul_nt(left.values.flatten(1), right.values.flatten(1))
         return
     if pairs == "diagonal":
-        total += products(left.values.transpose(0, 1), right.values.transpose(0, 1))
+        total += batched_matmul_nt(left.values.transpose(0, 1), right.values.transpose(0, 1))
         return
-    found = product(left.values.flatten(0, 1), right.values.flatten(0, 1))
+    found = matmul_nt(left.values.flatten(0, 1), right.values.flatten(0, 1))
     total += found.view(*left.values.shape[:2], *right.values.shape[:2]).permute(1, 0, 3, 2)
 
 

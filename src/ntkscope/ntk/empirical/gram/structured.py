@@ -17,7 +17,7 @@ from ntkscope.ntk.empirical.costs import Cost, LayerShape, product_cost
 from ntkscope.ntk.empirical.gradients.factors import FactoredGradients, inner_products, select
 from ntkscope.ntk.empirical.tuning import TUNING
 from ntkscope.ntk.kinds import OutputPairs
-from ntkscope.runtime.matmul import product
+from ntkscope.runtime.matmul import matmul_nt
 
 
 def add_structured(
@@ -69,7 +69,7 @@ def _add_tile(
 
 def _summed(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
     """Σ_st inner[n, s, m, t] ⟨g[n, s], h[m, t]⟩."""
-    outer = product(g.flatten(0, 1), h.flatten(0, 1))
+    outer = matmul_nt(g.flatten(0, 1), h.flatten(0, 1))
     return outer.view(inner.shape).mul_(inner).sum((1, 3))
 
 

@@ -23,7 +23,7 @@ from ntkscope.ntk.empirical.sequential.recognise import (
     Module,
 )
 from ntkscope.ntk.empirical.tuning import Tuning
-from ntkscope.runtime.matmul import product
+from ntkscope.runtime.matmul import matmul_nt
 
 
 @dataclass
@@ -103,7 +103,7 @@ def _weight(module: Module) -> Tensor:
 
 
 def _linear(module: Module, x: Tensor) -> Tensor:
-    z = product(x, _weight(module))
+    z = matmul_nt(x, _weight(module))
     if module.bias is not None:
         z.add_(module.bias.detach(), alpha=getattr(module, "bias_scale", 1.0))
     return z
@@ -123,7 +123,7 @@ def _back(passed: _Passed, cotangent: FactoredCotangent, *, bottom: bool) -> Fac
         return _unflattened(cotangent.spread(), a.shape[1:])
     if kind in LINEAR:
         g = cotangent.dense()
-        back = product(g.flatten(0, 1), _weight(layer).T).unflatten(0, g.shape[:2])
+        back = matmul_nt(g.flatten(0, 1), _weight(layer).T).unflatten(0, g.shape[:2])
     elif kind in CONVOLUTION:
         g = cotangent.dense()
         back = _convolved_back(layer, g, a.shape[1:])
