@@ -12,17 +12,17 @@ from ntkscope.runtime.imports import need_extra
 need_extra("workflow", __name__, "pydantic")
 
 if TYPE_CHECKING:
-    from ntkscope.data.images import LoadedImages, load_images
+    from ntkscope.data.images import LoadedSamples, load_samples
     from ntkscope.data.prepare import prepare_data
     from ntkscope.data.probe import Probe, choose_probe
 
-__all__ = ["LoadedImages", "Probe", "choose_probe", "load_images", "prepare_data"]
+__all__ = ["LoadedSamples", "Probe", "choose_probe", "load_samples", "prepare_data"]
 
 _HOMES = {
-    "LoadedImages": "images",
+    "LoadedSamples": "images",
     "Probe": "probe",
     "choose_probe": "probe",
-    "load_images": "images",
+    "load_samples": "images",
     "prepare_data": "prepare",
 }
 

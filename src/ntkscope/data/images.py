@@ -17,7 +17,7 @@ _REMEDY = "delete it and run the rule prepare_data again"
 
 
 @dataclass(frozen=True)
-class LoadedImages:
+class LoadedSamples:
     """All samples of a prepared dataset.
 
     Attributes:
@@ -39,7 +39,7 @@ class LoadedImages:
     classes: tuple[str, ...]
 
 
-def load_images(path: str | Path) -> LoadedImages:
+def load_samples(path: str | Path) -> LoadedSamples:
     """Read a whole store of kind `images` or `samples`.
 
     Raises:
@@ -52,7 +52,7 @@ def load_images(path: str | Path) -> LoadedImages:
     border = int(np.count_nonzero(split == 0))
     attrs = _attributes(dict(store.group.attrs), name, image.shape[-1], path)
     _check_content(label, split, len(attrs["classes"]), path)
-    return LoadedImages(image[:border], label[:border], image[border:], label[border:], **attrs)
+    return LoadedSamples(image[:border], label[:border], image[border:], label[border:], **attrs)
 
 
 def _kind(path: Path) -> str:

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ntkscope.data.images import LoadedImages
+from ntkscope.data.images import LoadedSamples
 
 
 def to_inputs(
-    images: LoadedImages, pixels: np.ndarray, device: torch.device, dtype: torch.dtype
+    images: LoadedSamples, pixels: np.ndarray, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
     """Samples to inputs: pixels uint8 [n, y, x, channel] to [n, channel, y, x]; others as they lie.
 
@@ -20,7 +20,7 @@ def to_inputs(
     return normalise(images, raw.movedim(-1, -3) if raw.ndim == 4 else raw, dtype)
 
 
-def normalise(images: LoadedImages, pixels: Tensor, dtype: torch.dtype) -> Tensor:
+def normalise(images: LoadedSamples, pixels: Tensor, dtype: torch.dtype) -> Tensor:
     """Pixels […, channel, y, x] or vectors […, feature] to the training set's mean 0 and std 1.
 
     Tokens int64 […, position] as they are.

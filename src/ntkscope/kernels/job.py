@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.config.specs import KernelSpec, RunSpec
-from ntkscope.data.images import load_images
+from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.data.probe import Probe, choose_probe
 from ntkscope.models import Architecture, Definition, layer_names, load_numbers
@@ -118,7 +118,7 @@ def open_job(
     device: torch.device,
 ) -> KernelJob:
     """Read the images and choose the probe."""
-    images = load_images(images_path)
+    images = load_samples(images_path)
     probe = choose_probe(images.train_labels, kernel)
     inputs = to_inputs(images, images.train[probe.index], device, getattr(torch, kernel.precision))
     outputs = len(images.classes)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.config.specs import RunSpec
-from ntkscope.data.images import LoadedImages
+from ntkscope.data.images import LoadedSamples
 from ntkscope.data.inputs import normalise
 from ntkscope.data.sampling import batch_indices, task_labels
 
@@ -23,7 +23,7 @@ class Batches:
     """
 
     def __init__(
-        self, run: RunSpec, images: LoadedImages, device: torch.device, number: int | None = None
+        self, run: RunSpec, images: LoadedSamples, device: torch.device, number: int | None = None
     ) -> None:
         self.images, self.dtype = images, getattr(torch, run.precision)
         number = len(run.tasks) - 1 if number is None else number

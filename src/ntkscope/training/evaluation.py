@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.config.specs import RunSpec
-from ntkscope.data.images import LoadedImages
+from ntkscope.data.images import LoadedSamples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.data.sampling import task_labels
 from ntkscope.seeds import RandomStream, seed_sequence
@@ -18,7 +18,7 @@ from ntkscope.training.stacking import Stack
 
 
 def evaluation_sets(
-    run: RunSpec, images: LoadedImages, device: torch.device
+    run: RunSpec, images: LoadedSamples, device: torch.device
 ) -> list[tuple[Tensor, Tensor]]:
     """Test inputs [n, channel, y, x] and labels [n] of each task, n ≤ evaluation_samples.
 

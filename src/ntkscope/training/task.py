@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.config.specs import RunSpec
-from ntkscope.data.images import LoadedImages, load_images
+from ntkscope.data.images import LoadedSamples, load_samples
 from ntkscope.errors import StoreError
 from ntkscope.models import Definition, initial_numbers
 from ntkscope.models.zoo import define
@@ -68,7 +68,7 @@ def train_task(
     spec = run.model_dump(mode="json")
     identity = {"run": spec, "stage": stage, "threads": threads, "device": chosen.type}
     with JobDirectory(state, identity) as place, repeatable(threads):
-        images = load_images(images_path)
+        images = load_samples(images_path)
         shape = images.train.shape[1:]
         tokens = images.train.dtype == np.int64
         definition = define(run.model, shape, len(images.classes), tokens=tokens)
@@ -145,7 +145,7 @@ def _beginning(
 
 
 def _task_start(
-    run: RunSpec, images: LoadedImages, parent: Path | None, device: torch.device
+    run: RunSpec, images: LoadedSamples, parent: Path | None, device: torch.device
 ) -> TaskStart:
     batches = partial(Batches, run, images, device)
     if parent is None:

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
-from ntkscope.data import load_images, prepare, prepare_data
+from ntkscope.data import load_samples, prepare, prepare_data
 from ntkscope.data.sources import open_source
 from ntkscope.errors import DataError, StoreError
 from ntkscope.stores import Array, ZarrStore
@@ -41,7 +41,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_digits_survive_the_round_trip(digits: Path) -> None:
-    images, source = load_images(digits), open_source(DIGITS)
+    images, source = load_samples(digits), open_source(DIGITS)
     np.testing.assert_array_equal(images.train, source.train.read(np.arange(1437)))
     np.testing.assert_array_equal(images.train_labels, source.train.labels)
     np.testing.assert_array_equal(images.test, source.test.read(np.arange(360)))
@@ -61,7 +61,7 @@ def test_the_store_says_what_it_holds(digits: Path) -> None:
 
 
 def test_mean_and_std_are_those_of_float64(digits: Path) -> None:
-    images = load_images(digits)
+    images = load_samples(digits)
     values = images.train / images.white
     np.testing.assert_allclose(images.mean, values.mean((0, 1, 2)), rtol=1e-14)
     np.testing.assert_allclose(images.std, values.std((0, 1, 2)), rtol=1e-13)
@@ -82,7 +82,7 @@ def test_colours_and_chunks_across_the_border(
 ) -> None:
     data = files.cifar5m_files(tmp_path / "files")
     monkeypatch.setattr(prepare, "CHUNK", 7)
-    images = load_images(make(tmp_path, dataset=Dataset(name="cifar5m", root=f"{tmp_path}/files")))
+    images = load_samples(make(tmp_path, dataset=Dataset(name="cifar5m", root=f"{tmp_path}/files")))
     np.testing.assert_array_equal(images.train, data.train)
     np.testing.assert_array_equal(images.test_labels, data.test_labels)
     np.testing.assert_allclose(images.mean, (data.train / 255).mean((0, 1, 2)), rtol=1e-13)
@@ -90,8 +90,11 @@ def test_colours_and_chunks_across_the_border(
 
 
 def test_subsets_are_balanced_seeded_and_nested(tmp_path: Path) -> None:
-    small, again = load_images(make(tmp_path, 105, 20)), load_images(make(tmp_path / "b", 105, 20))
-    large = load_images(make(tmp_path, 210, 20))
+    small, again = (
+        load_samples(make(tmp_path, 105, 20)),
+        load_samples(make(tmp_path / "b", 105, 20)),
+    )
+    large = load_samples(make(tmp_path, 210, 20))
     np.testing.assert_array_equal(small.train, again.train)
     assert np.bincount(small.train_labels).tolist() == [11] * 5 + [10] * 5
     assert np.bincount(small.test_labels).tolist() == [2] * 10
@@ -113,7 +116,7 @@ def test_constant_images_are_refused_and_replaced_files_read_anew(tmp_path: Path
     with pytest.raises(DataError, match="cannot be normalised"):
         make(tmp_path, dataset=dataset)
     files.cifar5m_files(tmp_path, each=2)
-    np.testing.assert_array_equal(load_images(make(tmp_path, dataset=dataset)).train, data.train)
+    np.testing.assert_array_equal(load_samples(make(tmp_path, dataset=dataset)).train, data.train)
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
@@ -148,7 +151,7 @@ def test_an_interrupted_job_goes_on_and_makes_the_same(
 
 def test_a_job_killed_while_it_allocated_begins_anew(tmp_path: Path) -> None:
     (tmp_path / "state" / "digits" / "store.zarr").mkdir(parents=True)
-    assert load_images(make(tmp_path)).train.shape == (1437, 8, 8, 1)
+    assert load_samples(make(tmp_path)).train.shape == (1437, 8, 8, 1)
 
 
 def test_the_script_needs_no_torch(tmp_path: Path) -> None:
@@ -163,7 +166,7 @@ runpy.run_path({str(script)!r}, init_globals={{"snakemake": job}})
 assert not any(m.split(".")[0] in ("torch", "torchvision") for m in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert load_images(tmp_path / "digits.zarr").white == 16
+    assert load_samples(tmp_path / "digits.zarr").white == 16
 
 
 # Reading
@@ -193,7 +196,7 @@ def broken(folder: Path, **changes: object) -> Path:
 
 
 def test_a_whole_store_is_read(tmp_path: Path) -> None:
-    assert load_images(broken(tmp_path)).test.shape == (2, 2, 2, 3)
+    assert load_samples(broken(tmp_path)).test.shape == (2, 2, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_a_whole_store_is_read(tmp_path: Path) -> None:
 )
 def test_a_wrong_store_is_refused(tmp_path: Path, change: dict[str, object], what: str) -> None:
     with pytest.raises(StoreError, match=what):
-        load_images(broken(tmp_path, **change))
+        load_samples(broken(tmp_path, **change))
 
 
 def test_a_damaged_chunk_is_refused(tmp_path: Path) -> None:
@@ -220,4 +223,4 @@ def test_a_damaged_chunk_is_refused(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     chunk.write_bytes(content)
     with pytest.raises(StoreError, match="'image' cannot be read"):
-        load_images(output)
+        load_samples(output)

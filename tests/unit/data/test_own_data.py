@@ -16,7 +16,7 @@ from ntkscope.config.datasets import facts_of, title_of
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
-from ntkscope.data import load_images, prepare_data
+from ntkscope.data import load_samples, prepare_data
 from ntkscope.data.sources import folder, is_there, open_source
 from ntkscope.errors import ConfigError, DataError
 
@@ -72,7 +72,7 @@ def test_vectors_are_kept_and_standardised_as_the_store_says(tmp_path: Path) -> 
         tmp_path, inputs=constant, labels=LABELS, test_inputs=constant[:9], test_labels=LABELS[:9]
     )
     store = prepared(config(dataset.model_dump()), tmp_path)
-    loaded, data = load_images(store), xr.open_zarr(store, consolidated=False)
+    loaded, data = load_samples(store), xr.open_zarr(store, consolidated=False)
     assert data["vector"].dims == ("sample", "feature")
     assert (data.attrs["kind"], data.attrs["dataset"]) == ("samples", "my_data")
     np.testing.assert_array_equal(loaded.train, constant.astype("f4"))
@@ -97,7 +97,7 @@ def test_tokens_stay_whole_numbers(tmp_path: Path) -> None:
     assert (facts.shape, facts.dtype, facts.classes) == ((7,), "int64", 3)
     spec = DatasetSpec(name=dataset.known_as, content=facts.content, classes=facts.classes)
     prepare_data(dataset, spec, tmp_path / "t.zarr", tmp_path / "state", {})
-    loaded = load_images(tmp_path / "t.zarr")
+    loaded = load_samples(tmp_path / "t.zarr")
     inputs = to_inputs(loaded, loaded.train, torch.device("cpu"), torch.float32)
     assert inputs.dtype == torch.int64
     np.testing.assert_array_equal(inputs.numpy(), TOKENS)
@@ -106,7 +106,7 @@ def test_tokens_stay_whole_numbers(tmp_path: Path) -> None:
 def test_images_without_a_test_split_are_split_by_class(tmp_path: Path) -> None:
     names = np.array(["ant", "bee", "cow"])
     dataset = npz(tmp_path, images=PIXELS, labels=LABELS, classes=names)
-    loaded = load_images(prepared(config(dataset.model_dump()), tmp_path))
+    loaded = load_samples(prepared(config(dataset.model_dump()), tmp_path))
     assert loaded.train.shape == (48, 8, 9, 1)
     assert np.bincount(loaded.test_labels).tolist() == [4, 4, 4]
     assert loaded.classes == ("ant", "bee", "cow")
@@ -118,7 +118,7 @@ def test_images_without_a_test_split_are_split_by_class(tmp_path: Path) -> None:
 def test_a_folder_of_images(splits: tuple[str, ...], mode: str, tmp_path: Path) -> None:
     parts = dict(zip(splits, (PIXELS, PIXELS[:6]), strict=False))
     dataset = images(tmp_path / "pets", parts, mode)
-    loaded = load_images(prepared(config(dataset.model_dump()), tmp_path))
+    loaded = load_samples(prepared(config(dataset.model_dump()), tmp_path))
     assert loaded.classes == ("cat", "dog", "emu")
     assert loaded.train.shape[1:] == (8, 9, 1 if mode == "L" else 3)
     both = sorted(i[..., 0].tobytes() for i in (*loaded.train, *loaded.test))

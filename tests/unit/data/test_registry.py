@@ -15,7 +15,7 @@ import yaml
 import ntkscope
 from ntkscope.config import datasets, datasets_of, load_config, runs_of
 from ntkscope.config.diagnostics.allowed import schema, words
-from ntkscope.data import load_images, prepare_data, sources
+from ntkscope.data import load_samples, prepare_data, sources
 from ntkscope.data.sources import is_there
 from ntkscope.errors import ConfigError
 from ntkscope.identity import sources_digest
@@ -81,7 +81,7 @@ def test_a_new_file_is_a_data_set(stripes: None, tmp_path: Path) -> None:
     assert is_there(dataset)
     spec = next(iter(runs_of(config).values())).dataset
     prepare_data(dataset, spec, tmp_path / "out.zarr", tmp_path / "state", {})
-    assert load_images(tmp_path / "out.zarr").classes == ("across", "along")
+    assert load_samples(tmp_path / "out.zarr").classes == ("across", "along")
 
 
 def test_every_published_data_set_has_a_file_of_its_name() -> None:

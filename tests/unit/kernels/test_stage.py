@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ntkscope.config.specs import KernelSpec, ModelSpec
-from ntkscope.data.images import load_images
+from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.kernels import snapshot_blocks, take_kernels
 from ntkscope.models import build_network
@@ -44,7 +44,7 @@ def test_every_snapshot_has_the_kernel_of_its_network(run, images_path, tmp_path
     kernel = KERNEL.model_copy(update={"kind": kind, "by_layer": kind == "trace"})
     snapshots = trained(run, images_path, tmp_path)
     found = read_store(taken(run, kernel, images_path, snapshots, tmp_path), "kernels")
-    images = load_images(images_path)
+    images = load_samples(images_path)
     assert found["label"].values.tolist() == [0, 0, 0, 1, 1, 1]
     assert (images.train_labels[found["image"].values] == found["label"].values).all()
     probe = to_inputs(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ntkscope.config.specs import MethodSpec, ModelSpec
-from ntkscope.data.images import load_images
+from ntkscope.data.images import load_samples
 from ntkscope.errors import ConfigError
 from ntkscope.models import initial_parameters
 from ntkscope.models.zoo import define
@@ -21,7 +21,7 @@ def by(run, kind, strength):
 
 
 def start_of(run, images_path, kept=None, parameters=None):
-    images, device = load_images(images_path), torch.device("cpu")
+    images, device = load_samples(images_path), torch.device("cpu")
     batches = [Batches(run, images, device, number) for number in range(len(run.tasks))]
     return TaskStart(batches.__getitem__, parameters or {}, kept or {})
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 import xarray as xr
 
 from ntkscope.config.specs import ModelSpec, OptimizerSpec
-from ntkscope.data.images import load_images
+from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.data.sampling import batch_indices, task_labels
 from ntkscope.errors import NtkscopeError, StoreError
@@ -74,7 +74,7 @@ def assert_same_bits(first, second):
 def test_training_is_what_plain_torch_does(run, images_path, tmp_path, optimizer, loss):
     run = run.model_copy(update={"optimizer": optimizer, "loss": loss, "precision": "float64"})
     stored = read_store(train(run, images_path, tmp_path), "snapshots", group="parameters")
-    images = load_images(images_path)
+    images = load_samples(images_path)
     layers = architecture(run.model, images.train.shape[1:], 4)
     network = build_network(layers, seed=1).double()
     if optimizer.kind == "adam":
@@ -165,7 +165,7 @@ def test_a_task_starts_with_the_log_its_parent_ended_with(run, images_path, tmp_
 def test_the_start_log_is_of_the_parameters_before_the_first_step(run, images_path, tmp_path):
     parent = read_store(train(run.parent, images_path, tmp_path), "snapshots", "parameters")
     last = {n: torch.from_numpy(values.values[:, -1]) for n, values in parent.items()}
-    images = load_images(images_path)
+    images = load_samples(images_path)
     stack = StackedNetwork(architecture(run.model, images.train.shape[1:], 4), last)
     loss, accuracy = evaluate([stack], evaluation_sets(run, images, torch.device("cpu")), run.loss)
     log = read_store(train(run, images_path, tmp_path), "snapshots")

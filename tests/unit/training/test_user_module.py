@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 from ntkscope.config.specs import KernelSpec, ModelSpec
-from ntkscope.data.images import load_images
+from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.errors import ModelError
 from ntkscope.kernels import stage, take_kernels
@@ -82,7 +82,7 @@ def test_a_module_trains_and_its_kernels_are_those_of_the_definition(
     take_kernels(user_run, kernel, images_path, snapshots, output, state=state, stage="")
     found = read_store(output, "kernels")
     assert found["layer"].values.tolist() == ["stem", "norm", "inner", "readout"]
-    images = load_images(images_path)
+    images = load_samples(images_path)
     probe = to_inputs(
         images, images.train[found["image"].values], torch.device("cpu"), torch.float64
     )
