@@ -145,7 +145,7 @@ def test_a_value_more_in_a_sweep_keeps_all_runs(values: dict[str, Any]) -> None:
 
 
 def test_examples_of_the_readme_load(
-    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str, values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mynets.py").write_text("def build(shape, outputs, width, residual): ...")
     (tmp_path / "mine").mkdir()
@@ -157,12 +157,14 @@ def test_examples_of_the_readme_load(
     assert len(blocks) == 10
     for block in blocks:
         example = yaml.safe_load(block)
+        if "experiments" in example:  # a file of the user's, over the default's
+            mine = tmp_path / "my.yaml"
+            mine.write_text(block, encoding="utf-8")
+            assert load_files(file, mine).preset == "mine"
+            continue
         dataset = example.pop("dataset", values["dataset"])
-        example = example.get("experiments", {"reactivation": example})["reactivation"]
-        config = {**values, "experiments": {"reactivation": {**_experiment(values), **example}}}
-        config["dataset"] = dataset
-        if "kind" in example.get("model", {"kind": 0}):
-            load_config(config)
+        experiments = {"reactivation": {**_experiment(values), **example}}
+        load_config({**values, "dataset": dataset, "experiments": experiments})
 
 
 def _experiment(values: dict[str, Any]) -> dict[str, Any]:

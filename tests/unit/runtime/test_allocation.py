@@ -40,8 +40,12 @@ def test_what_the_user_has_set_stays(asked, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     allocation.retain_freed_memory(4, 16)
     assert asked == []
+    monkeypatch.delenv(name)
+    allocation.retain_freed_memory(8, 32)
+    assert asked == [(-3, 8), (-1, 32)]
 
 
 def test_without_glibc_nothing_happens(asked, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     allocation.retain_freed_memory(4, 16)
+    assert asked == []
