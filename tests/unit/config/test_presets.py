@@ -160,7 +160,7 @@ def test_examples_of_the_readme_load(
         if "experiments" in example:  # a file of the user's, over the default's
             mine = tmp_path / "my.yaml"
             mine.write_text(block, encoding="utf-8")
-            assert load_files(file, mine).preset == "mine"
+            assert load_files(str(ROOT / file), mine).preset == "mine"
             continue
         dataset = example.pop("dataset", values["dataset"])
         experiments = {"reactivation": {**_experiment(values), **example}}
