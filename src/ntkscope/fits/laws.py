@@ -1,6 +1,6 @@
 """What an analysis declares of its sweep: laws along its axes, and differences between its cells.
 
-Every statistic is one value a seed with a t interval over seeds, but for AICc, R² and correlations.
+Every statistic is one value per seed, with a t interval, but for AICc, R² and correlations.
 """
 
 from __future__ import annotations

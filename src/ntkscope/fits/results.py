@@ -30,7 +30,7 @@ class Result(NamedTuple):
         at: the other axes and their values; an axis that is missing is swept or compared.
         boundary: its number from 1; −1 where boundaries are the x.
         interval: estimate, ends and n.
-        per_seed: (seed,), the values that the interval is of; NaN where it is not of one a seed.
+        per_seed: (seed,), the values that the interval is of; NaN where it is not of one per seed.
         note: what a reader must know.
     """
 
@@ -46,7 +46,7 @@ class Result(NamedTuple):
 
 
 def of_seeds(per_seed: FloatArray, confidence: float, **what: Any) -> Result:
-    """A result of one value a seed, with its t interval."""
+    """A result of one value per seed, with its t interval."""
     return Result(interval=t_interval(per_seed, confidence), per_seed=per_seed, **what)
 
 

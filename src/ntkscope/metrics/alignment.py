@@ -81,7 +81,7 @@ def label_projection(eigenvectors: Any, labels: Any, outputs: int = 1) -> FloatA
     vectors = np.asarray(as_array(eigenvectors), np.float64)
     if vectors.ndim < 2 or vectors.shape[-2] % outputs:
         raise MetricError(
-            f"vectors of shape {vectors.shape} for {outputs} outputs a sample",
+            f"vectors of shape {vectors.shape} for {outputs} outputs per sample",
             where="eigenvectors",
             remedy="give (…, N·K, k), as of `spectrum`",
         )

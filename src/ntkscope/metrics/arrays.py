@@ -39,7 +39,7 @@ def as_kernels(kernel: Any, outputs: int = 1) -> FloatArray:
         outputs: K of full NTKs; 1 for trace, pseudo and layer NTKs.
 
     Raises:
-        MetricError: not square, empty, complex, not of K outputs a sample, or not symmetric, as a
+        MetricError: not square, empty, complex, not of K outputs per sample, or not symmetric, as a
             kernel between two sets of samples is not.
     """
     values = as_array(_samples_last(kernel, outputs) if hasattr(kernel, "dims") else kernel)
@@ -74,7 +74,7 @@ def as_labels(labels: Any, samples: int) -> NDArray[Any]:
     raise MetricError(
         f"{what} for {samples} samples",
         where="labels",
-        remedy="give one class a sample, (N,); of one-hot targets: targets.argmax(1)",
+        remedy="give one class per sample, (N,); of one-hot targets: targets.argmax(1)",
     )
 
 

@@ -141,7 +141,7 @@ def _apply(centring: Centring, kernel: FloatArray, outputs: int) -> FloatArray:
         return kernel
     if outputs != 1:
         raise MetricError(
-            f"debiased CKA is defined for one output a sample, not {outputs}",
+            f"debiased CKA is defined for one output per sample, not {outputs}",
             where="outputs",
             remedy="use plain CKA, or the trace NTK",
         )

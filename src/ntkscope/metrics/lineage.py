@@ -24,7 +24,7 @@ class Lineage:
     """Kernels of a stream, from its first task on.
 
     Attributes:
-        stores: one dataset a task, lazily read; `paths` says where from.
+        stores: one dataset per task, lazily read; `paths` says where from.
         owner, place: for each snapshot of the stream, its store and its index there.
         steps, tasks: (snapshot,), int64.
     """

@@ -1,7 +1,7 @@
 """One module as a stack of one network: what `StackedNetwork` is to networks of known layers.
 
 One by one was at least as fast as all at once (`torch.func.stack_module_state` and `vmap`), for 5
-seeds and batch 64 on one core. Time a step, at once / one by one: MLP of width 64: 0.9, 256: 1.2,
+seeds and batch 64 on one core. Time per step, at once / one by one: MLP of width 64: 0.9, 256: 1.2,
 1024: 1.8; residual CNN with GroupNorm on 8×8×1: 1.2, on 28×28×1: 5.1, on 32×32×3: 5.3. And it is
 right for batch norm, dropout and any control flow.
 """

@@ -11,7 +11,7 @@ BENCHMARKS = Path("results/benchmarks")
 
 
 def read_benchmarks(folder: Path) -> pd.DataFrame:
-    """One row a job: rule, wall seconds `s`, `cpu_time` (s), `max_rss` (MB).
+    """One row per job: rule, wall seconds `s`, `cpu_time` (s), `max_rss` (MB).
 
     Raises:
         FileNotFoundError: there is no benchmark file below the folder.

@@ -1,4 +1,4 @@
-"""Diminishing returns along a sweep, one value a seed: bend, and what the first step brings."""
+"""Diminishing returns along a sweep, one value per seed: bend, and what the first step brings."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class Explained(NamedTuple):
     """What a covariate x explains of y.
 
     Attributes:
-        slope: of y on x over the controls: one slope a seed, t interval over seeds.
+        slope: of y on x over the controls: one slope per seed, t interval over seeds.
         adjusted_slope: of y ~ x + C(control), errors clustered by seed: the jackknife over seeds
             (CV3 of MacKinnon, Nielsen & Webb 2023), t of seeds − 1. At five seeds it covers, where
             the usual cluster-robust errors fall to 90%.

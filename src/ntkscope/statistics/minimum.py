@@ -1,4 +1,4 @@
-"""Where along a sweep a quantity is smallest, one value a seed."""
+"""Where along a sweep a quantity is smallest, one value per seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One value a seed: mean, t interval, two exact tests against 0, and two effect sizes.
+"""One value per seed: mean, t interval, two exact tests against 0, and two effect sizes.
 
 The values are differences between a run and its twin of the same seed, so that each is one
 independent observation. The t interval over seeds covers nominally at five seeds where bootstrap
@@ -87,7 +87,7 @@ def median(values: FloatArray) -> FloatArray:
 
 
 def against_zero(values: FloatArray) -> ZeroTests:
-    """Both tests and effect sizes of one value a seed, leaving out NaN.
+    """Both tests and effect sizes of one value per seed, leaving out NaN.
 
     Args:
         values: (seed,).

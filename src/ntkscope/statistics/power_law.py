@@ -1,4 +1,4 @@
-"""Power laws y ∝ x^b: one slope a seed, then a t interval over seeds.
+"""Power laws y ∝ x^b: one slope per seed, then a t interval over seeds.
 
 By simulation (nominal 95%, five seeds) this covers 92–96% whether or not slopes vary by seed,
 while intervals of one pooled fit fall to 80% when they do. The pooled fit with errors clustered by

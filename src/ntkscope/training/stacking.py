@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ntkscope.models import Conv, Definition, SingleNetwork, StackedNetwork, load_numbers
 
-# Measured on one core (5 seeds, SGD, batch 64): time a step one by one / stacked. MLP of 2 layers
+# Measured on one core (5 seeds, SGD, batch 64): time per step one by one / stacked. MLP of 2 layers
 # of width 64: 2.8, 256: 1.4, 512: 1.05, 1024: 1.0. CNN on 8×8×1, 8 channels: 1.9, 32 channels: 1.1;
 # CNN on 28×28×1, 16 channels: 0.8; on 32×32×3, 32 channels: 0.5; Myrtle-5 on 32×32×3: 0.5.
 # Modules without a description of their layers: models/single.py.

@@ -1,4 +1,4 @@
-"""Sources of samples, one file a data set, named as it is: each defines a `DATASET`.
+"""Sources of samples, one file per data set, named as it is: each defines a `DATASET`.
 
 May import `config`. To add a data set is to add a file here; nothing lists them.
 """

@@ -157,7 +157,7 @@ def _has_interval(member: Result) -> bool:
 
 
 def _interval(member: Result, confidence: float) -> Interval:
-    """Of the seeds at the family's confidence; as it is where it is not of one value a seed."""
+    """Of the seeds at the family's confidence; as it is where it is not of one value per seed."""
     one_a_seed = bool(np.isfinite(member.per_seed).any())
     return t_interval(member.per_seed, confidence) if one_a_seed else member.interval
 

@@ -103,7 +103,7 @@ class Evidence:
         return [_as_result(row, axes) for _, row in rows.iterrows()]
 
     def exponents(self, analysis: str, law: str, **where: str) -> list[Result]:
-        """Exponents of width of a law, one slope a seed."""
+        """Exponents of width of a law, one slope per seed."""
         name = self._first.get(analysis)
         if name is None or "exponent_per_seed" not in self.fits[name]:
             return []

@@ -1,4 +1,4 @@
-"""What is measured of a run's kernels: a file a metric, registered by its import here.
+"""What is measured of a run's kernels: one file per metric, registered by its import here.
 
 A new metric is a file of this folder with `register_metric` (a function of one snapshot) or
 `register` (a `KernelObserver` that remembers); nothing lists them.

@@ -93,7 +93,7 @@ def plan_ntk(
     """How `empirical_ntk` would go about it: print it, or hand it to `empirical_ntk`.
 
     The layers' strategies are those that should be fastest by the throughput of this device, which
-    is measured once a process (under 0.3 s). Arguments and errors are those of `empirical_ntk`,
+    is measured once per process (under 0.3 s). Arguments and errors are those of `empirical_ntk`,
     beside `tuning` (`tuning.Tuning`); only the first two samples are looked at.
 
     Returns:

@@ -18,7 +18,7 @@ _SIDE, _ELEMENTS, _TRIES = 512, 2**20, 4
 def measured_throughput(device: torch.device, dtype: torch.dtype) -> Throughput:
     """Of matrix products and of elementwise operations, with torch's threads as they are.
 
-    Measured once a process, device, dtype and number of threads; tens of milliseconds.
+    Measured once per process, device, dtype and number of threads; tens of milliseconds.
     """
     return _measured(device, dtype, torch.get_num_threads())
 

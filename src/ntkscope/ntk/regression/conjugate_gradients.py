@@ -1,7 +1,7 @@
 """Ridge regression by preconditioned conjugate gradients, for kernels that memory does not hold.
 
-Only products with the kernel are needed, one a step for all targets together: the kernel is read,
-or computed, once a step. Hestenes & Stiefel 1952, with the preconditioner of `nystrom.py`.
+Only products with the kernel are needed, one per step for all targets together: the kernel is read,
+or computed, once per step. Hestenes & Stiefel 1952, with the preconditioner of `nystrom.py`.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ class KernelRidge:
         return free // 2 if self.memory is None else parse_bytes(self.memory)
 
     def _fit_iterative(self, kernel: Any, targets: FloatArray, asked: float) -> FittedKernelRidge:
-        """By conjugate gradients, reading the kernel once a step."""
+        """By conjugate gradients, reading the kernel once per step."""
         dtype = precision(kernel)
         ridge, shift = floored(asked, dtype), mean_diagonal(diagonal(kernel))
         times = partial(multiply, kernel)

@@ -27,7 +27,7 @@ def add_materialised(
 
 
 def materialised_cost(shape: LayerShape) -> Cost:
-    """The gradients once a sample, and their Gram matrix."""
+    """The gradients once per sample, and their Gram matrix."""
     rows = shape.groups * shape.multiplied * shape.outputs  # of all gradients of a sample
     made = product_cost(shape.samples * rows * shape.width, shape.positions)
     read = shape.samples * shape.positions * (rows + shape.groups * shape.width)

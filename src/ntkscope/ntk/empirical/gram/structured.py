@@ -74,13 +74,13 @@ def _summed(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
 
 
 def _every_pair(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
-    """For all pairs of outputs, first summed over t: S·R·O elements a pair instead of S²R²."""
+    """For all pairs of outputs, first summed over t: S·R·O elements per pair instead of S²R²."""
     summed = torch.einsum("nsmt,mtlo->nsmlo", inner, h)
     return torch.einsum("nsko,nsmlo->knlm", g, summed)
 
 
 def structured_cost(shape: LayerShape) -> Cost:
-    """From patches; nothing is made once a sample."""
+    """From patches; nothing is made once per sample."""
     pairs = shape.groups * shape.sample_pairs * shape.positions**2
     return product_cost(pairs, shape.width) + _contraction(shape)
 
