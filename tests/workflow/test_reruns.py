@@ -113,7 +113,7 @@ def test_changed_code_of_a_stage_runs_it_and_those_after(project: Project, stage
 
 
 def test_changed_code_that_no_job_loads_runs_nothing(project: Project) -> None:
-    for module in ("ntk/empirical/api", "ntk/regression/kernel_ridge", "ntk/operator/xtrace"):
+    for module in ("ntk/infinite/api", "ntk/regression/kernel_ridge", "ntk/operator/xtrace"):
         project.append(f"{LIBRARY}/{module}.py", "\n_X = 1\n")
     assert project.plan() == {}
 

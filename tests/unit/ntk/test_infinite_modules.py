@@ -133,3 +133,29 @@ def test_shared_weights_and_networks_of_other_kinds_are_refused():
         infinite_ntk(nn.Sequential(nn.Flatten(), once, nn.ReLU(), once), images())
     with pytest.raises(ModelError, match="use Linear; Conv2d"):
         infinite_ntk(nn.LSTM(3, 3), images())
+
+
+class Squared(nn.ReLU):
+    def forward(self, x):
+        return super().forward(x) ** 2
+
+
+def _hooked():
+    layer = nn.ReLU()
+    layer.register_forward_hook(lambda module, args, output: 3 * output)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("modules", "match"),
+    [
+        ((nn.ReLU(), nn.Linear(4, 8), nn.ReLU()), "not Gaussian"),
+        ((nn.Linear(4, 8), nn.ReLU(), nn.Tanh()), "not Gaussian"),
+        ((nn.Linear(4, 8), Squared()), "not known"),
+        ((nn.Linear(4, 8), _hooked()), "hooks"),
+    ],
+)
+def test_what_has_another_limit_is_refused(modules, match):
+    network = nn.Sequential(*modules, nn.Linear(8, 1))
+    with pytest.raises(ModelError, match=match):
+        infinite_ntk(network, torch.randn(3, 4), W_std=1.5, b_std=0.1)

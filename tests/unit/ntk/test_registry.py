@@ -160,3 +160,45 @@ def test_what_cannot_be_registered(module_class, forms, says):
 def test_the_example_of_the_docstring_runs():
     assert doctest.testmod(registry).failed == 0
     assert doctest.testmod(registry).attempted > 5
+
+
+def test_a_plan_of_another_formula_or_of_newly_shared_weights_is_refused():
+    class Shift(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(4))
+
+        def forward(self, x):
+            return x * self.weight
+
+    register_layer(Shift, elementwise=lambda layer, a, g, n: {"weight": g * a.unsqueeze(1)})
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 4), Shift(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    x = torch.randn(3, 4)
+    plan = plan_ntk(model, x)
+    expected = empirical_ntk(model, x)
+    torch.testing.assert_close(empirical_ntk(model, x, plan=plan), expected)
+    register_layer(Shift, elementwise=lambda layer, a, g, n: {"weight": g * g})
+    with pytest.raises(ValueError, match="plan it again"):
+        empirical_ntk(model, x, plan=plan)
+    torch.testing.assert_close(empirical_ntk(model, x), expected)
+    plan = plan_ntk(model, x)
+    model[2].weight = model[0].weight
+    with pytest.raises(ValueError, match="plan it again"):
+        empirical_ntk(model, x, plan=plan)
+
+
+@pytest.mark.parametrize("given", [None, (1, 2), {"weight": "nothing"}])
+def test_a_formula_that_fails_is_named(given):
+    class Fails(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(4))
+
+        def forward(self, x):
+            return x * self.weight
+
+    register_layer(Fails, elementwise=lambda layer, a, g, n: given)
+    model = nn.Sequential(nn.Linear(4, 4), Fails(), nn.Linear(4, 2))
+    with pytest.raises(ModelError, match="registered for Fails fails"):
+        empirical_ntk(model, torch.randn(3, 4))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import BytesPerSample
 from ntkscope.ntk.empirical.costs import REFERENCE_THROUGHPUT, Cost, LayerShape, Throughput
+from ntkscope.ntk.empirical.gradients.registry import LayerRule, rule_of
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.kinds import OutputPairs
 
@@ -27,6 +28,7 @@ class PlannedLayer:
         cost: of its Gram matrix, and of the gradients where they are made.
         passes: of its share in the forward and backward pass.
         kept: memory of what is kept of each sample.
+        rule: the formula that was registered for its class.
     """
 
     name: str
@@ -38,6 +40,12 @@ class PlannedLayer:
     cost: Cost = field(default_factory=Cost)
     passes: Cost = field(default_factory=Cost)
     kept: BytesPerSample = field(default_factory=BytesPerSample)
+    rule: LayerRule | None = None
+
+    def is_as(self, other: PlannedLayer) -> bool:
+        """Whether module, parameters and formula are the same."""
+        names = (self.name, self.learns, self.owns) == (other.name, other.learns, other.owns)
+        return names and self.module is other.module and self.rule is other.rule
 
 
 @dataclass
@@ -157,6 +165,6 @@ def layers_that_learn(model: nn.Module) -> list[PlannedLayer]:
         learns = {attr: names[id(p)] for attr, p in own if p.requires_grad}
         if learns:
             owns = [n for n in dict.fromkeys(learns.values()) if n not in met]
-            found.append(PlannedLayer(name, module, learns, owns))
+            found.append(PlannedLayer(name, module, learns, owns, rule=rule_of(module)))
             met |= set(owns)
     return found

@@ -1,8 +1,8 @@
-"""Every formula and way of back-propagation is held against autograd before it is trusted.
+"""Every formula and way of back-propagation is compared with autograd before it is trusted.
 
 A layer whose weight is also used elsewhere, whose batch axis is not the first, or that is called in
 some way of its own gives another gradient than autograd, and is left to the fallback: slower, and
-right. The fallback's mapping over samples is held against autograd too.
+right. The fallback's mapping over samples is compared with autograd too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.backpropagation import Recorded, Sequential
 from ntkscope.ntk.empirical.gradients.autograd import autograd_gradients
 from ntkscope.ntk.empirical.gradients.hooks import Call
@@ -73,7 +74,7 @@ def _collapsed(plan: Plan, probe: Tensor) -> set[str] | None:
     """Layers of which one output vector stands for all; None if it does not for one of them.
 
     Σ_r g_r(x)[p] g_r(x')[q] has to be g(x)[p] g(x')[q] of the one, at any positions p, q of a unit:
-    held against each other at x' = x, q = p, and with samples and positions in reverse.
+    compared at x' = x, q = p, and with samples and positions in reverse.
     """
     if plan.pairs != "trace" or len(plan.output_vectors) == 1:
         return set()
@@ -139,7 +140,11 @@ def _contradicted(
 
 
 def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Named, n: int) -> Named:
-    """Weighted sums of each parameter's; empty where the formula does not fit, or mixes outputs."""
+    """Weighted sums of each parameter's; empty where the formula does not fit, or mixes outputs.
+
+    Raises:
+        ModelError: a formula of the user's own fails in another way than by shapes that do not fit.
+    """
     try:
         each = gradients_of_parameters(call.module, call.inputs, g, n)
         if is_foreign(call.module):
@@ -151,6 +156,14 @@ def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Named, n: int) ->
         found = {layer.learns[attr]: _weighted(value[:, 0], n) for attr, value in each.items()}
     except (RuntimeError, ValueError, IndexError):
         return {}
+    except Exception as error:
+        if not is_foreign(call.module):
+            raise
+        raise ModelError(
+            f"the formula registered for {type(call.module).__name__} fails: {error!r}",
+            where=f"layer {layer.name or '(model)'}",
+            remedy="mend it; `help(ntkscope.register_layer)` says what it is given and gives",
+        ) from error
     fits = all(len(value) in (1, n) for value in each.values())
     return found if fits and all(g.shape == like[k].shape for k, g in found.items()) else {}
 

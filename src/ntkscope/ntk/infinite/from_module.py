@@ -12,6 +12,7 @@ from ntkscope.errors import ModelError
 from ntkscope.models import Activation, Architecture, AvgPool, Conv, Dense, Flatten, GlobalAvgPool
 from ntkscope.models.architecture import Layer
 from ntkscope.models.network import Elementwise, ScaledConv2d, ScaledLinear
+from ntkscope.ntk.empirical.sequential.recognise import is_altered
 
 Stds = float | Sequence[float] | None
 """One value for all layers with parameters, or one for each."""
@@ -22,6 +23,11 @@ ReLU, GELU() and Tanh; AvgPool2d(n), AdaptiveAvgPool2d(1), Flatten(); Identity, 
 mode; and Sequentials of these
 """
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+_CLASSES = (
+    *(nn.Linear, ScaledLinear, nn.Conv2d, ScaledConv2d, Elementwise, nn.ReLU, nn.Tanh, nn.GELU),
+    *(nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, *_NOTHING),
+)
+"""Exactly these: a subclass may compute anything."""
 
 
 def as_architecture(
@@ -61,6 +67,9 @@ def _translated(network: nn.Module) -> Iterator[Layer | None]:
 
 
 def _leaves(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    if is_altered(module):
+        what = "it has hooks, or a forward of its own"
+        raise _refused(f"module {path or '(the network)'}", what, "remove them")
     if type(module) is not nn.Sequential:
         yield path or "(the network)", module
         return
@@ -70,11 +79,13 @@ def _leaves(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _layer(name: str, module: nn.Module) -> Layer | None:
+    if type(module) not in _CLASSES:
+        raise _unknown(name, module)
     match module:
-        case nn.Linear() if type(module) in (nn.Linear, ScaledLinear):
+        case nn.Linear():
             dense = Dense(name, module.in_features, module.out_features, module.bias is not None)
             return _own_scales(dense, module)
-        case nn.Conv2d() if type(module) in (nn.Conv2d, ScaledConv2d) and _keeps_the_size(module):
+        case nn.Conv2d() if _keeps_the_size(module):
             size = module.kernel_size[0]
             conv = Conv(
                 name, module.in_channels, module.out_channels, size, module.bias is not None
@@ -98,8 +109,14 @@ def _layer(name: str, module: nn.Module) -> Layer | None:
         if isinstance(module, nn.Identity) or module.p == 0 or not module.training:
             return None
         raise _refused(f"module {name}", "it drops units at random", "call eval() on the network")
+    raise _unknown(name, module)
+
+
+def _unknown(name: str, module: nn.Module) -> ModelError:
     allowed = " ".join(_KNOWN.split())
-    raise _refused(f"module {name} = {module}", "its infinite width is not known", f"use {allowed}")
+    return _refused(
+        f"module {name} = {module}", "its infinite width is not known", f"use {allowed}"
+    )
 
 
 def _own_scales(layer: Dense | Conv, module: nn.Module) -> Dense | Conv:

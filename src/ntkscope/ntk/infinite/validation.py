@@ -34,10 +34,21 @@ def check_layers(layers: Architecture, shape: tuple[int, ...]) -> None:
     """Follow a sample's shape through the layers.
 
     Raises:
-        ModelError: a layer that cannot take what comes before it, an unknown
-            activation, or an output that is not a vector.
+        ModelError: a layer that cannot take what comes before it, an unknown activation or one of
+            what is not Gaussian, or an output that is not a vector.
     """
+    gaussian = False
     for layer in layers:
+        if isinstance(layer, Activation) and not gaussian:
+            raise ModelError(
+                f"{layer} acts on what is not Gaussian in the limit: no layer with weights stands "
+                "between it and the inputs, or the activation before",
+                where="the layers of an infinite-width kernel",
+                remedy="put a dense or convolutional layer before each activation",
+            )
+        gaussian = isinstance(layer, Dense | Conv) or (
+            gaussian and not isinstance(layer, Activation)
+        )
         found = _after(layer, shape)
         if found is None:
             raise ModelError(

@@ -52,9 +52,9 @@ def register_layer(
 
     Of the two forms give one. Both are called with the layer, its input a [B, …], its output
     gradients g [B, R, …] (of R output vectors) and the number n of samples, of which B is a
-    multiple: a sample's rows lie together. Every plan holds the formula against autograd on two
-    samples; where it errs or does not fit, the layer is left to the fallback, which is slower
-    and right, and printed plans say so.
+    multiple: a sample's rows lie together. Every plan compares the formula with autograd on two
+    samples; where they differ, or shapes do not fit, the layer is left to the fallback, which is
+    slower and right, and printed plans say so. A formula that fails otherwise is a ModelError.
 
     Args:
         module_class: this class exactly; a subclass may compute anything, and is registered by
@@ -110,9 +110,14 @@ def register_layer(
     )
 
 
+def rule_of(module: nn.Module) -> LayerRule | None:
+    """What is registered for the module's class at this moment."""
+    return _RULES.get(type(module))
+
+
 def is_known(module: nn.Module) -> bool:
     """Whether a formula is known for the module's class and for all of its own parameters."""
-    rule = _RULES.get(type(module))
+    rule = rule_of(module)
     if rule is None:
         return False
     own = {name for name, _ in module.named_parameters(recurse=False)}

@@ -63,8 +63,13 @@ def known_layers(model: nn.Module) -> list[nn.Module] | None:
     return layers if type(layers[-1]) in LINEAR else None
 
 
+def is_altered(module: nn.Module) -> bool:
+    """Whether it computes something else than its class: it has hooks, or a forward of its own."""
+    return any(getattr(module, name) for name in _HOOKS) or "forward" in vars(module)
+
+
 def _unrolled(module: nn.Module) -> list[nn.Module] | None:
-    if any(getattr(module, name) for name in _HOOKS) or "forward" in vars(module):
+    if is_altered(module):
         return None
     if type(module) is not nn.Sequential:
         return [module] if _is_known(module) else None
