@@ -1,4 +1,4 @@
-"""Statistics of arrays: intervals, power laws, trends, peaks, saturation, correlation.
+"""Statistics of arrays: intervals, power laws, trends, minima, saturation, correlation.
 
 It knows no run, metric or figure, and imports `errors` only.
 """

@@ -27,9 +27,8 @@ def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unique = f"{uuid.uuid4().hex}-" if shared else ""
-    partial = path.with_name(
-        f"{_PREFIX}{unique}{path.name}"
-    )  # the suffix tells some writers a format
+    # Its suffix stays, which tells some writers a format.
+    partial = path.with_name(f"{_PREFIX}{unique}{path.name}")
     _remove(partial)
     try:
         yield partial

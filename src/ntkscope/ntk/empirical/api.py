@@ -40,7 +40,7 @@ def empirical_ntk(
         memory: budget beside the kernel itself, in bytes or as text ("2GB"): samples, and outputs,
             are taken in parts that fit; the result is the same to rounding, the time may be
             longer. None: half of what is free, or less where that hardly takes longer.
-        chunk: at most so many samples in one pass.
+        chunk: samples, at most, in one pass.
         force: for tests: a strategy for all layers that allow it (`strategies.STRATEGIES`).
         plan: of `plan_ntk`, for this model and kind and inputs of this shape; the parameters may
             have changed since. None: strategies by nominal throughput, the same on every machine.

@@ -104,7 +104,7 @@ def choose_blocking(
         samples: how many there are.
         working: bytes per sample of a forward and backward pass.
         gradients: bytes per sample of what is kept of it.
-        chunk: at most so many samples per pass.
+        chunk: samples, at most, per pass.
         others: how many columns there are besides, if they are not the same samples.
         one_pass: bytes that a pass may take at most.
 

@@ -55,7 +55,7 @@ def compute_kernels(
             ("2GB"), without the kernels themselves. Where not all samples fit, they pass again for
             each block of those that are held, or fewer outputs are taken at once
             (`output_blocks`). None: everything is held.
-        chunk: at most so many samples in one pass.
+        chunk: samples, at most, in one pass.
         sparing: as of `output_blocks.output_blocks`.
 
     Returns:

@@ -54,7 +54,7 @@ def output_blocks(
 
     Args:
         plan: of all outputs.
-        memory, chunk: as of `memory.choose_blocking`.
+        memory, chunk: as of `budget.choose_blocking`.
         n, m: rows and columns; m = 0: the columns are the rows.
         sparing: whether to take less memory than there is, where that hardly takes longer.
 

@@ -67,4 +67,4 @@ class Tuning:
 
 
 TUNING = Tuning()
-"""As measured: what is taken where nothing else is said."""
+"""The defaults, as measured."""

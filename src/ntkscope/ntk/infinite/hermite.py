@@ -21,10 +21,8 @@ from ntkscope.models.activations import ACTIVATIONS, activation_derivative
 
 ACCURACY = 1e-10
 _TERMS = (32, 128, 512, 2048)
-_STEP, _END = (
-    0.04,
-    12.8,
-)  # the trapezoidal rule: exact to rounding for φ analytic near the real line
+# The trapezoidal rule: exact to rounding for φ analytic near the real line.
+_STEP, _END = 0.04, 12.8
 _AT_ONCE = 2**12  # variances
 
 Function = Callable[[Tensor], Tensor]

@@ -1,7 +1,7 @@
 """Two of torch's operations with the same values and a faster way back, for the passes on a CPU.
 
 Average pooling in disjoint windows: torch spreads each number over its window one element at a
-time; one broadcast copy takes a fifth of the time. Linear layers: by `products.product`.
+time; one broadcast copy takes a fifth of the time. Linear layers: by `matmul.matmul_nt`.
 """
 
 from __future__ import annotations
