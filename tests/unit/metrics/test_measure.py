@@ -23,6 +23,7 @@ from ntkscope.metrics import (
     measure_kernels,
     spectrum,
 )
+from ntkscope.metrics.arrays import MetricError
 from ntkscope.metrics.observers import OBSERVERS, Stream, Variable, observer, register_metric
 from ntkscope.stores import read_netcdf
 
@@ -164,6 +165,20 @@ def test_a_metric_is_one_registered_function(
     assert found.attrs == meaning.attributes()
     with pytest.raises(ValueError, match="largest is measured already"):
         register_metric(meaning)(largest)
+
+
+def test_a_metric_of_another_shape_is_named(
+    measured: Make, stream: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer, "OBSERVERS", known := [*OBSERVERS])
+    monkeypatch.setattr(importlib.import_module("ntkscope.metrics.measure"), "OBSERVERS", known)
+
+    @register_metric(Variable("diagonal", "Θ_ii", "1", "a test", ("seed", "snapshot")))
+    def diagonal(kernel: np.ndarray, stream: Stream) -> np.ndarray:
+        return np.diagonal(kernel, axis1=-2, axis2=-1)
+
+    with pytest.raises(MetricError, match=r"diagonal gives shape \(2, 6\) .* not \(seed\)"):
+        measured(stream.sum(axis=1))
 
 
 def test_the_log_is_joined_and_unseen_tasks_are_nan(measured: Make, stream: np.ndarray) -> None:

@@ -150,6 +150,8 @@ def test_a_subclass_is_registered_by_itself():
         (nn.Linear(2, 2), {"factored": factors}, "not a class of modules"),
         (nn.Module, {}, "exactly one form"),
         (nn.Module, {"factored": factors, "elementwise": factors}, "exactly one form"),
+        (nn.Module, {"elementwise": 5}, "the formula is 5"),
+        (nn.Module, {"elementwise": factors, "parameters": "gain"}, "parameters = 'gain'"),
     ],
 )
 def test_what_cannot_be_registered(module_class, forms, says):

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkscope.metrics.arrays import MetricError
+
 Curves = dict[str, NDArray[Any]]
 Name = Literal["ntk", "layer_ntk"]
 
@@ -118,7 +120,16 @@ def register_metric(variable: Variable, array: Name = "ntk") -> Callable[[Pointw
                 self._values: list[NDArray[Any]] = []
 
             def update(self, index: int, kernel: NDArray[np.float64]) -> None:
-                self._values.append(function(kernel, self.stream))
+                found = np.asarray(function(kernel, self.stream))
+                if found.ndim != len(variable.dims) - 1 or len(found) != len(kernel):
+                    own = ", ".join(name for name in variable.dims if name != "snapshot")
+                    raise MetricError(
+                        f"the metric {function.__name__} gives shape {found.shape} of a snapshot, "
+                        f"not ({own}) with {len(kernel)} seeds",
+                        where=function.__module__,
+                        remedy="return what its Variable's dims say, or declare other dims",
+                    )
+                self._values.append(found)
 
             def curves(self) -> Curves:
                 return {function.__name__: np.stack(self._values)}

@@ -105,6 +105,14 @@ def register_layer(
             where=f"register_layer({module_class.__name__})",
             remedy="give either factored= or elementwise=",
         )
+    formula = factored if elementwise is None else elementwise
+    names = isinstance(parameters, tuple) and all(isinstance(name, str) for name in parameters)
+    if not callable(formula) or not names:
+        raise ModelError(
+            f"the formula is {formula!r}, and parameters = {parameters!r}",
+            where=f"register_layer({module_class.__name__})",
+            remedy="give a function as factored= or elementwise=, and a tuple of parameters' names",
+        )
     _RULES[module_class] = LayerRule(
         factored, elementwise, parameters, applies, as_weight, shares_readout
     )
