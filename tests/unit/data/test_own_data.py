@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +233,47 @@ def test_images_of_two_sizes_are_named(tmp_path: Path) -> None:
         every.train.read(np.arange(every.train.labels.size))
         every.test.read(np.arange(every.test.labels.size))
     assert caught.value.remedy
+
+
+def png16(colour: int, channels: int) -> bytes:
+    """A 16-bit PNG of 9 × 8 pixels, of a colour type; Pillow itself writes only grey ones."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", 9, 8, 16, colour, 0, 0, 0)
+    rows = (b"\0" + bytes(range(2 * 9 * channels))) * 8
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+DEEP: dict[str, Any] = {
+    "I;16": PIXELS[0].astype("u2"),
+    "I": PIXELS[0].astype("i4"),
+    "F": PIXELS[0].astype("f4"),
+    "RGB": png16(2, 3),
+    "RGBA": png16(4, 2),
+}
+
+
+@pytest.mark.parametrize("name", ["000", "003"], ids=["first", "later"])
+@pytest.mark.parametrize("mode", DEEP)
+def test_more_than_8_bits_are_refused(mode: str, name: str, tmp_path: Path) -> None:
+    dataset = images(tmp_path, {"": PIXELS})
+    file = tmp_path / "cat" / f"{name}.png"
+    file.unlink()
+    if isinstance(DEEP[mode], bytes):
+        file.write_bytes(DEEP[mode])
+    else:
+        file = file.with_suffix(".tif")
+        Image.fromarray(DEEP[mode]).save(file)
+    with pytest.raises(DataError, match=rf"8 bits per channel \(Pillow's mode {mode}\)") as caught:
+        every = open_source(dataset)
+        every.train.read(np.arange(every.train.labels.size))
+        every.test.read(np.arange(every.test.labels.size))
+    assert (caught.value.where, caught.value.remedy) == (file, "convert to 8 bits per channel")
 
 
 def test_vectors_are_learnt_and_measured(tmp_path: Path) -> None:
