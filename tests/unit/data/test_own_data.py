@@ -35,6 +35,12 @@ def npz(folder: Path, **arrays: Any) -> Dataset:
     return Dataset(kind="npz", path=str(folder / "my data.npz"))
 
 
+def with_value(values: np.ndarray, value: int, dtype: str = "i8") -> np.ndarray:
+    changed = values.astype(dtype)
+    changed.flat[1] = value
+    return changed
+
+
 def images(root: Path, splits: dict[str, np.ndarray], mode: str = "L") -> Dataset:
     """Images a class of each split, as PNG in split/class/."""
     for split, pixels in splits.items():
@@ -180,6 +186,21 @@ WRONG = {
         "test_inputs": VECTORS[:6, :4],
         "test_labels": LABELS[:6],
     },
+    "labels has the value 1099511627776, not from 0 to below 60": {
+        "inputs": VECTORS,
+        "labels": with_value(LABELS, 2**40),
+    },
+    "labels has the value 9223372036854775813, not from 0": {
+        "inputs": VECTORS,
+        "labels": with_value(LABELS, 2**63 + 5, "u8"),
+    },
+    "labels has the value -1, not from 0": {"inputs": VECTORS, "labels": with_value(LABELS, -1)},
+    "test_labels has the value 1099511627776, not from 0 to below 60": {
+        "inputs": VECTORS,
+        "labels": LABELS,
+        "test_inputs": VECTORS,
+        "test_labels": with_value(LABELS, 2**40),
+    },
     "too few to keep one fifth": {"inputs": VECTORS[:9], "labels": LABELS[:9]},
 }
 
@@ -191,6 +212,15 @@ def test_a_wrong_archive_is_told_with_the_configuration(what: str, tmp_path: Pat
         config(dataset.model_dump())
     for said in ("dataset.path: ", what, "my data.npz", "to do: "):
         assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(-1, "i8"), (2**63 + 5, "u8")])
+def test_tokens_that_are_not_from_0_are_named(value: int, dtype: str, tmp_path: Path) -> None:
+    split = {"test_inputs": with_value(TOKENS, value, dtype), "test_labels": LABELS}
+    dataset = npz(tmp_path, inputs=TOKENS, labels=LABELS, **split)
+    with pytest.raises(DataError, match=rf"test_inputs has the value {value}, not") as caught:
+        open_source(dataset)
+    assert caught.value.where == tmp_path / "my data.npz"
 
 
 @pytest.mark.parametrize(
