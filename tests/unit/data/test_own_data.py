@@ -201,6 +201,14 @@ WRONG = {
         "test_inputs": VECTORS,
         "test_labels": with_value(LABELS, 2**40),
     },
+    "cast inputs to float32 if its rows are vectors, to int64 if": {
+        "inputs": PIXELS[:, 0],
+        "labels": LABELS,
+    },
+    "move the channel axis last: numpy.moveaxis(images, 1, -1)": {
+        "images": np.stack([PIXELS] * 3, axis=1),
+        "labels": LABELS,
+    },
     "too few to keep one fifth": {"inputs": VECTORS[:9], "labels": LABELS[:9]},
 }
 

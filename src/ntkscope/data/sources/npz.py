@@ -4,7 +4,7 @@
 and `test_images`; or Keras's `x_train`, `y_train`, `x_test`, `y_test`). Labels are whole numbers
 [N] from 0, below the number of training samples; `classes`, if given, names them. Inputs are images
 uint8 [N, y, x] or [N, y, x, channel], vectors of floating-point numbers [N, feature], or tokens of
-whole numbers [N, position] from 0.
+whole numbers [N, position] from 0, not of type uint8.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ _NAMES = (
     ("images", "labels", "test_images", "test_labels"),
     ("x_train", "y_train", "x_test", "y_test"),
 )
+_CHANNELS = (1, 3, 4)
 _END = 2**63  # above every token and label: they are kept as int64
 
 _REMEDY = (
@@ -118,6 +120,7 @@ def _form(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[int, tuple[i
     """How many samples an array of inputs holds, and their shape and dtype as prepared."""
     with archive.open(f"{name}.npy") as member:
         (count, *shape), _, dtype = npy_header(member)
+    _check_meaning(name, dtype, (count, *shape), path)
     if min(count, *shape, 1) > 0:
         match dtype.kind, dtype.itemsize, len(shape):
             case "u", 1, 2:
@@ -129,6 +132,18 @@ def _form(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[int, tuple[i
             case "i" | "u", _, 1:
                 return count, tuple(shape), "int64"
     raise _wrong(path, f"{name} is {dtype} {(count, *shape)}: neither images, vectors nor tokens")
+
+
+def _check_meaning(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], path: Path) -> None:
+    """Refuse uint8 [N, feature], which may be vectors or tokens, and images with channels first."""
+    if dtype != np.uint8:
+        return
+    if len(shape) == 2:
+        remedy = f"cast {name} to float32 if its rows are vectors, to int64 if they are tokens"
+        raise _wrong(path, f"{name} is uint8 {shape}: vectors or tokens?", remedy)
+    if len(shape) == 4 and shape[-1] not in _CHANNELS and shape[1] in _CHANNELS:
+        remedy = f"move the channel axis last: numpy.moveaxis({name}, 1, -1)"
+        raise _wrong(path, f"{name} is uint8 {shape}: its channels come first", remedy)
 
 
 def _labels(values: np.ndarray, name: str, path: Path) -> np.ndarray:
@@ -148,8 +163,8 @@ def _check_range(values: np.ndarray, name: str, end: int, path: Path) -> None:
         raise _wrong(path, f"{name} has the value {wrong}, not from 0 to below {bound}")
 
 
-def _wrong(path: Path, what: str) -> DataError:
-    return DataError(what, where=path, remedy=_REMEDY)
+def _wrong(path: Path, what: str, remedy: str = _REMEDY) -> DataError:
+    return DataError(what, where=path, remedy=remedy)
 
 
 def _facts(dataset: Dataset) -> DatasetFacts:
