@@ -164,12 +164,16 @@ def test_files_that_change_before_they_are_prepared_are_refused(tmp_path: Path) 
         prepare_data(dataset, spec, tmp_path / "out.zarr", tmp_path / "state", {})
 
 
-def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
+@pytest.mark.parametrize("split", ["inputs", "test_inputs"])
+def test_values_that_are_not_finite_are_refused(split: str, value: float, tmp_path: Path) -> None:
     holes = VECTORS.copy()
-    holes[3, 2] = np.nan
-    configured = config(npz(tmp_path, inputs=holes, labels=LABELS).model_dump())
-    with pytest.raises(DataError, match="feature 2 has values that are not finite"):
+    holes[3, 2] = value
+    arrays = {"inputs": VECTORS, "labels": LABELS, "test_inputs": VECTORS, "test_labels": LABELS}
+    configured = config(npz(tmp_path, **{**arrays, split: holes}).model_dump())
+    with pytest.raises(DataError, match="feature 2 has values that are not finite") as caught:
         prepared(configured, tmp_path)
+    assert caught.value.where == str(tmp_path / "my data.npz")
 
 
 WRONG = {

@@ -201,7 +201,8 @@ def _read(archive: _Archive) -> list[np.ndarray]:
     if archive.dtype == "int64":
         for values, name in zip(read, archive.names[::2], strict=True):
             _check_range(values, name, _END, archive.path)
-    return [each.astype(archive.dtype).reshape(len(each), *archive.shape) for each in read]
+    with np.errstate(over="ignore"):  # to ∞, which is refused when it is prepared
+        return [each.astype(archive.dtype).reshape(len(each), *archive.shape) for each in read]
 
 
 DATASET = Source(
