@@ -183,6 +183,18 @@ WRONG = {
     "neither images, vectors nor tokens": {"inputs": PIXELS / 255, "labels": LABELS},
     "class 1 has no": {"inputs": VECTORS, "labels": LABELS * 2},
     "class 3 has no": {"inputs": VECTORS, "labels": LABELS, "classes": np.array(list("abcd"))},
+    "2 classes are named, but there is a label 2": {
+        "inputs": VECTORS,
+        "labels": LABELS,
+        "classes": np.array(["a", "b"]),
+    },
+    "3 classes are named, but there is a label 3": {
+        "inputs": VECTORS,
+        "labels": LABELS,
+        "test_inputs": VECTORS,
+        "test_labels": LABELS + 1,
+        "classes": np.array(list("abc")),
+    },
     "Object arrays cannot be loaded": {"inputs": VECTORS, "labels": LABELS.astype(object)},
     "test_inputs has 6 samples": {
         "inputs": VECTORS,

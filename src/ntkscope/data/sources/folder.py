@@ -79,7 +79,7 @@ def _look_again(root: Path, splits: tuple[Path, ...], changed: tuple[object, ...
     labels = [np.repeat(np.arange(len(classes)), list(map(len, each))) for each in found]
     if not classes or min(each.size for each in labels) == 0:
         raise DataError("there are no images in the folders of classes", where=root, remedy=_REMEDY)
-    own.check_labels(labels[0], len(classes), splits[0])
+    own.check_labels(labels, len(classes), splits[0])
     files = tuple(file for split in found for of_class in split for file in of_class)
     sums = [(str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()) for f in files]
     shape, content = _decode(files[0]).shape, own.content_digest(sums)

@@ -100,7 +100,7 @@ def _look_again(path: Path, changed: int, size: int) -> _Archive:
     for of_split, name in zip(labels, names[1::2], strict=True):
         _check_range(of_split, name, labels[0].size, path)
     classes = tuple(titles or map(str, range(max(int(each.max()) for each in labels) + 1)))
-    own.check_labels(labels[0], len(classes), path)
+    own.check_labels(labels, len(classes), path)
     content = own.content_digest([*((name, sums[f"{name}.npy"]) for name in names), *titles])
     _, shape, dtype = forms[0]
     return _Archive(path, names, labels, classes, shape, dtype, content)
