@@ -76,7 +76,7 @@ def prepare_data(
     with JobDirectory(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
         store = _begin(place, source, kept)
         _fill(store, place, source, kept)
-        facts = _describe(read_store(place.store, str(store.group.attrs["kind"])), source.white)
+        facts = _describe(read_store(place.store, str(store.group.attrs["kind"])), source)
         record = provenance(
             dataset=dataset.model_dump(mode="json"),
             spec=spec.model_dump(mode="json"),
@@ -180,20 +180,36 @@ def _samples(source: Samples, kept: Kept, span: slice) -> np.ndarray:
     return np.concatenate([split.read(index) for split, index in parts if index.size])
 
 
-def _describe(data: xr.Dataset, white: int) -> dict[str, Any]:
+def _describe(data: xr.Dataset, source: Samples) -> dict[str, Any]:
     """Checksum and standardisation of what was written.
 
     sha256 is of all bytes of the samples, then all label bytes (little-endian int64), in order.
+
+    Raises:
+        DataError: a value is not finite, or a channel is the same in all training images.
     """
     (name,) = {"image", "vector", "token"} & set(data.data_vars)
     samples, dtype = data[name], str(data[name].dtype)
     checksum = hashlib.sha256()
     for span in _spans(0, data.sizes["sample"], CHUNK):
-        checksum.update(samples[span].values.tobytes())
+        values = samples[span].values
+        _check_finite(values, source.files)
+        checksum.update(values.tobytes())
     checksum.update(data["label"].values.astype("<i8").tobytes())
     train = samples[: int((data["split"] == 0).sum())]
-    moments = {"image": _of_images, "vector": _of_vectors, "token": _of_tokens}[name](train, white)
+    moments_of = {"image": _of_images, "vector": _of_vectors, "token": _of_tokens}[name]
+    moments = moments_of(train, source.white)
     return {"sha256": checksum.hexdigest(), "standardisation": _LAYOUT[dtype][4], **moments}
+
+
+def _check_finite(vectors: np.ndarray, files: tuple[str, ...]) -> None:
+    if vectors.dtype.kind == "f" and not np.isfinite(vectors).all():
+        feature = int(np.argmin(np.isfinite(vectors).all(axis=0)))
+        raise DataError(
+            f"feature {feature} has values that are not finite as {vectors.dtype}",
+            where=", ".join(files),
+            remedy="remove or replace them",
+        )
 
 
 def _of_images(train: xr.DataArray, white: int) -> dict[str, Any]:
@@ -220,22 +236,12 @@ def _of_images(train: xr.DataArray, white: int) -> dict[str, Any]:
 
 
 def _of_vectors(train: xr.DataArray, white: int) -> dict[str, Any]:
-    """Mean and std (population) of each feature, in float64; std is 1 for a constant feature.
-
-    Raises:
-        DataError: a value is not finite.
-    """
+    """Mean and std (population) of each feature, in float64; std is 1 for a constant feature."""
     spans = list(_spans(0, len(train), CHUNK))
     total = sum(train[span].values.sum(0, dtype=np.float64) for span in spans)
     mean = np.asarray(total) / len(train)
     squares = sum(np.square(train[span].values - mean).sum(0) for span in spans)
     std = np.sqrt(np.asarray(squares) / len(train))
-    if not np.isfinite(std).all():
-        raise DataError(
-            f"feature {int(np.argmin(np.isfinite(std)))} has values that are not finite",
-            where="the source's training samples",
-            remedy="remove or replace them",
-        )
     std[std == 0] = 1.0
     return {"white": 1, "mean": mean.tolist(), "std": std.tolist()}
 

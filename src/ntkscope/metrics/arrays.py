@@ -71,10 +71,12 @@ def as_labels(labels: Any, samples: int) -> NDArray[Any]:
     if known and values.shape == (samples,):
         return values
     what = f"labels of shape {values.shape}" if known else "labels with NaN"
+    column = values.shape == (samples, 1)
+    of = "a column: targets[:, 0]" if column else "one-hot targets: targets.argmax(1)"
     raise MetricError(
         f"{what} for {samples} samples",
         where="labels",
-        remedy="give one class per sample, (N,); of one-hot targets: targets.argmax(1)",
+        remedy=f"give one class per sample, (N,); of {of}",
     )
 
 

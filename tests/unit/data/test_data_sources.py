@@ -333,6 +333,16 @@ def test_an_unreadable_jpeg_is_named(tmp_path: Path) -> None:
     refused(ask("imagenet100", tmp_path), "no images", WNIDS[3])
 
 
+def test_a_16_bit_image_is_named(tmp_path: Path) -> None:
+    files.imagenet_files(tmp_path, WNIDS)
+    file = tmp_path / "train" / WNIDS[3] / f"{WNIDS[3]}_1.JPEG"
+    Image.fromarray(np.full((64, 64), 1000, dtype=np.uint16)).save(file, format="PNG")
+    images = open_source(ask("imagenet100", tmp_path))
+    with pytest.raises(DataError, match="more than 8 bits per channel") as caught:
+        images.train.read(np.array([7]))
+    assert caught.value.where == file
+
+
 # CIFAR-5m
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,12 @@ PIXELS = RNG.integers(0, 256, (60, 8, 9), dtype=np.uint8)
 def npz(folder: Path, **arrays: Any) -> Dataset:
     np.savez(folder / "my data.npz", **arrays)
     return Dataset(kind="npz", path=str(folder / "my data.npz"))
+
+
+def with_value(values: np.ndarray, value: int, dtype: str = "i8") -> np.ndarray:
+    changed = values.astype(dtype)
+    changed.flat[1] = value
+    return changed
 
 
 def images(root: Path, splits: dict[str, np.ndarray], mode: str = "L") -> Dataset:
@@ -156,12 +164,16 @@ def test_files_that_change_before_they_are_prepared_are_refused(tmp_path: Path) 
         prepare_data(dataset, spec, tmp_path / "out.zarr", tmp_path / "state", {})
 
 
-def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
+@pytest.mark.parametrize("split", ["inputs", "test_inputs"])
+def test_values_that_are_not_finite_are_refused(split: str, value: float, tmp_path: Path) -> None:
     holes = VECTORS.copy()
-    holes[3, 2] = np.nan
-    configured = config(npz(tmp_path, inputs=holes, labels=LABELS).model_dump())
-    with pytest.raises(DataError, match="feature 2 has values that are not finite"):
+    holes[3, 2] = value
+    arrays = {"inputs": VECTORS, "labels": LABELS, "test_inputs": VECTORS, "test_labels": LABELS}
+    configured = config(npz(tmp_path, **{**arrays, split: holes}).model_dump())
+    with pytest.raises(DataError, match="feature 2 has values that are not finite") as caught:
         prepared(configured, tmp_path)
+    assert caught.value.where == str(tmp_path / "my data.npz")
 
 
 WRONG = {
@@ -171,12 +183,47 @@ WRONG = {
     "neither images, vectors nor tokens": {"inputs": PIXELS / 255, "labels": LABELS},
     "class 1 has no": {"inputs": VECTORS, "labels": LABELS * 2},
     "class 3 has no": {"inputs": VECTORS, "labels": LABELS, "classes": np.array(list("abcd"))},
+    "2 classes are named, but there is a label 2": {
+        "inputs": VECTORS,
+        "labels": LABELS,
+        "classes": np.array(["a", "b"]),
+    },
+    "3 classes are named, but there is a label 3": {
+        "inputs": VECTORS,
+        "labels": LABELS,
+        "test_inputs": VECTORS,
+        "test_labels": LABELS + 1,
+        "classes": np.array(list("abc")),
+    },
     "Object arrays cannot be loaded": {"inputs": VECTORS, "labels": LABELS.astype(object)},
     "test_inputs has 6 samples": {
         "inputs": VECTORS,
         "labels": LABELS,
         "test_inputs": VECTORS[:6, :4],
         "test_labels": LABELS[:6],
+    },
+    "labels has the value 1099511627776, not from 0 to below 60": {
+        "inputs": VECTORS,
+        "labels": with_value(LABELS, 2**40),
+    },
+    "labels has the value 9223372036854775813, not from 0": {
+        "inputs": VECTORS,
+        "labels": with_value(LABELS, 2**63 + 5, "u8"),
+    },
+    "labels has the value -1, not from 0": {"inputs": VECTORS, "labels": with_value(LABELS, -1)},
+    "test_labels has the value 1099511627776, not from 0 to below 60": {
+        "inputs": VECTORS,
+        "labels": LABELS,
+        "test_inputs": VECTORS,
+        "test_labels": with_value(LABELS, 2**40),
+    },
+    "cast inputs to float32 if its rows are vectors, to int64 if": {
+        "inputs": PIXELS[:, 0],
+        "labels": LABELS,
+    },
+    "move the channel axis last: numpy.moveaxis(images, 1, -1)": {
+        "images": np.stack([PIXELS] * 3, axis=1),
+        "labels": LABELS,
     },
     "too few to keep one fifth": {"inputs": VECTORS[:9], "labels": LABELS[:9]},
 }
@@ -189,6 +236,15 @@ def test_a_wrong_archive_is_told_with_the_configuration(what: str, tmp_path: Pat
         config(dataset.model_dump())
     for said in ("dataset.path: ", what, "my data.npz", "to do: "):
         assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(-1, "i8"), (2**63 + 5, "u8")])
+def test_tokens_that_are_not_from_0_are_named(value: int, dtype: str, tmp_path: Path) -> None:
+    split = {"test_inputs": with_value(TOKENS, value, dtype), "test_labels": LABELS}
+    dataset = npz(tmp_path, inputs=TOKENS, labels=LABELS, **split)
+    with pytest.raises(DataError, match=rf"test_inputs has the value {value}, not") as caught:
+        open_source(dataset)
+    assert caught.value.where == tmp_path / "my data.npz"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +287,47 @@ def test_images_of_two_sizes_are_named(tmp_path: Path) -> None:
         every.train.read(np.arange(every.train.labels.size))
         every.test.read(np.arange(every.test.labels.size))
     assert caught.value.remedy
+
+
+def png16(colour: int, channels: int) -> bytes:
+    """A 16-bit PNG of 9 × 8 pixels, of a colour type; Pillow itself writes only grey ones."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", 9, 8, 16, colour, 0, 0, 0)
+    rows = (b"\0" + bytes(range(2 * 9 * channels))) * 8
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+DEEP: dict[str, Any] = {
+    "I;16": PIXELS[0].astype("u2"),
+    "I": PIXELS[0].astype("i4"),
+    "F": PIXELS[0].astype("f4"),
+    "RGB": png16(2, 3),
+    "RGBA": png16(4, 2),
+}
+
+
+@pytest.mark.parametrize("name", ["000", "003"], ids=["first", "later"])
+@pytest.mark.parametrize("mode", DEEP)
+def test_more_than_8_bits_are_refused(mode: str, name: str, tmp_path: Path) -> None:
+    dataset = images(tmp_path, {"": PIXELS})
+    file = tmp_path / "cat" / f"{name}.png"
+    file.unlink()
+    if isinstance(DEEP[mode], bytes):
+        file.write_bytes(DEEP[mode])
+    else:
+        file = file.with_suffix(".tif")
+        Image.fromarray(DEEP[mode]).save(file)
+    with pytest.raises(DataError, match=rf"8 bits per channel \(Pillow's mode {mode}\)") as caught:
+        every = open_source(dataset)
+        every.train.read(np.arange(every.train.labels.size))
+        every.test.read(np.arange(every.test.labels.size))
+    assert (caught.value.where, caught.value.remedy) == (file, "convert to 8 bits per channel")
 
 
 def test_vectors_are_learnt_and_measured(tmp_path: Path) -> None:

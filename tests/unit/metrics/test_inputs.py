@@ -174,6 +174,7 @@ def test_velocity_refuses_steps_that_are_not_those_of_its_kernels(
     [
         (np.eye(6), r"shape \(6, 6\).*\n.*\n.*argmax"),
         (np.eye(3)[LABELS], r"shape \(6, 3\)"),
+        (LABELS[:, None], r"shape \(6, 1\) for 6 samples\n.*\n.*: targets\[:, 0\]"),
         (LABELS[:5], r"shape \(5,\) for 6 samples"),
         ([0, 1, 2, 0, np.nan, 1], "labels with NaN"),
     ],

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ntkscope.config.sections import Dataset
 from ntkscope.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def places(dataset: Dataset) -> tuple[Path, Path]:
@@ -88,6 +92,21 @@ def npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if np.lib.format.read_magic(stream) == (1, 0):
         return np.lib.format.read_array_header_1_0(stream)
     return np.lib.format.read_array_header_2_0(stream)
+
+
+def check_depth(image: Image.Image, file: Path) -> None:
+    """Refuse an opened image of more than 8 bits per channel: Pillow clips or cuts its values.
+
+    Raises:
+        DataError: names the file.
+    """
+    stored = str(getattr(image, "tile", ""))  # a 16-bit PNG in colour says so nowhere else
+    if image.mode.startswith(("I", "F")) or re.search(r";16[BLN]", stored):
+        raise DataError(
+            f"the image has more than 8 bits per channel (Pillow's mode {image.mode})",
+            where=file,
+            remedy="convert to 8 bits per channel",
+        )
 
 
 def download(url: str, folder: Path, name: str, md5: str, *, unpack: bool = False) -> None:

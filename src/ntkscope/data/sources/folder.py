@@ -1,8 +1,8 @@
 """kind: folder. Images of the user's own, a folder a class.
 
 `train/<class>/` and `test/<class>/`, or `<class>/` alone, of which a seeded fifth is the test
-split. Images are PNG, JPEG, BMP or TIFF, all of one size: that of the first; in grey if the first
-is, else in colour (RGB).
+split. Images are PNG, JPEG, BMP or TIFF of 8 bits per channel, all of one size: that of the
+first; in grey if the first is, else in colour (RGB).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources import own
 from ntkscope.data.sources.base import Samples, Split
+from ntkscope.data.sources.files import check_depth
 from ntkscope.errors import DataError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
@@ -78,7 +79,7 @@ def _look_again(root: Path, splits: tuple[Path, ...], changed: tuple[object, ...
     labels = [np.repeat(np.arange(len(classes)), list(map(len, each))) for each in found]
     if not classes or min(each.size for each in labels) == 0:
         raise DataError("there are no images in the folders of classes", where=root, remedy=_REMEDY)
-    own.check_labels(labels[0], len(classes), splits[0])
+    own.check_labels(labels, len(classes), splits[0])
     files = tuple(file for split in found for of_class in split for file in of_class)
     sums = [(str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()) for f in files]
     shape, content = _decode(files[0]).shape, own.content_digest(sums)
@@ -100,7 +101,8 @@ def open_folder(dataset: Dataset) -> Samples:
     """Images that are decoded when they are read.
 
     Raises:
-        DataError: missing; or, when read, an image that cannot be decoded or has another size.
+        DataError: missing; or, when read, an image that cannot be decoded, has another size or more
+            than 8 bits per channel.
     """
     folder = _look(dataset)
     labels = np.concatenate(folder.labels)
@@ -121,6 +123,7 @@ def _decode(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
 
     try:
         with Image.open(file) as image:
+            check_depth(image, file)
             grey = image.mode in ("1", "L") if shape is None else shape[2] == 1
             pixels = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

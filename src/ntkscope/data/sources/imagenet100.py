@@ -13,7 +13,7 @@ import numpy as np
 from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources.base import Samples, Split
-from ntkscope.data.sources.files import lies_in, places
+from ntkscope.data.sources.files import check_depth, lies_in, places
 from ntkscope.errors import DataError
 
 _SIZE, _CLASSES = 64, 100
@@ -33,7 +33,7 @@ def open_imagenet100(dataset: Dataset) -> Samples:
 
     Raises:
         DataError: a folder is missing or empty, the list does not name 100 of them, or, when
-            read, an image cannot be decoded.
+            read, an image cannot be decoded or has more than 8 bits per channel.
     """
     root = _root(dataset)
     classes = _classes(dataset, root / "train")
@@ -104,6 +104,7 @@ def _decode(file: Path) -> np.ndarray:
 
     try:
         with Image.open(file) as image:
+            check_depth(image, file)
             small = center_crop(resize(image.convert("RGB"), _SIZE), [_SIZE, _SIZE])
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(

@@ -2,9 +2,9 @@
 
 `inputs` and `labels`, and `test_inputs` and `test_labels` if there is a test split (or `images`
 and `test_images`; or Keras's `x_train`, `y_train`, `x_test`, `y_test`). Labels are whole numbers
-[N] from 0; `classes`, if given, names them. Inputs are images uint8 [N, y, x] or
-[N, y, x, channel], vectors of floating-point numbers [N, feature], or tokens of whole numbers
-[N, position].
+[N] from 0, below the number of training samples; `classes`, if given, names them. Inputs are images
+uint8 [N, y, x] or [N, y, x, channel], vectors of floating-point numbers [N, feature], or tokens of
+whole numbers [N, position] from 0, not of type uint8.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,9 @@ _NAMES = (
     ("images", "labels", "test_images", "test_labels"),
     ("x_train", "y_train", "x_test", "y_test"),
 )
+_CHANNELS = (1, 3, 4)
+_END = 2**63  # above every token and label: they are kept as int64
+
 _REMEDY = (
     "save inputs and labels (and test_inputs, test_labels) with numpy.savez: images uint8 "
     "[N, y, x] or [N, y, x, channel], vectors float [N, feature] or tokens int [N, position]; "
@@ -93,8 +97,10 @@ def _look_again(path: Path, changed: int, size: int) -> _Archive:
     for (count, *form), of_split, name in zip(forms, labels, names[::2], strict=True):
         if count != of_split.size or tuple(form) != forms[0][1:]:
             raise _wrong(path, f"{name} has {count} samples {form} for {of_split.size} labels")
+    for of_split, name in zip(labels, names[1::2], strict=True):
+        _check_range(of_split, name, labels[0].size, path)
     classes = tuple(titles or map(str, range(max(int(each.max()) for each in labels) + 1)))
-    own.check_labels(labels[0], len(classes), path)
+    own.check_labels(labels, len(classes), path)
     content = own.content_digest([*((name, sums[f"{name}.npy"]) for name in names), *titles])
     _, shape, dtype = forms[0]
     return _Archive(path, names, labels, classes, shape, dtype, content)
@@ -114,6 +120,7 @@ def _form(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[int, tuple[i
     """How many samples an array of inputs holds, and their shape and dtype as prepared."""
     with archive.open(f"{name}.npy") as member:
         (count, *shape), _, dtype = npy_header(member)
+    _check_meaning(name, dtype, (count, *shape), path)
     if min(count, *shape, 1) > 0:
         match dtype.kind, dtype.itemsize, len(shape):
             case "u", 1, 2:
@@ -127,15 +134,37 @@ def _form(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[int, tuple[i
     raise _wrong(path, f"{name} is {dtype} {(count, *shape)}: neither images, vectors nor tokens")
 
 
+def _check_meaning(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], path: Path) -> None:
+    """Refuse uint8 [N, feature], which may be vectors or tokens, and images with channels first."""
+    if dtype != np.uint8:
+        return
+    if len(shape) == 2:
+        remedy = f"cast {name} to float32 if its rows are vectors, to int64 if they are tokens"
+        raise _wrong(path, f"{name} is uint8 {shape}: vectors or tokens?", remedy)
+    if len(shape) == 4 and shape[-1] not in _CHANNELS and shape[1] in _CHANNELS:
+        remedy = f"move the channel axis last: numpy.moveaxis({name}, 1, -1)"
+        raise _wrong(path, f"{name} is uint8 {shape}: its channels come first", remedy)
+
+
 def _labels(values: np.ndarray, name: str, path: Path) -> np.ndarray:
     values = values.reshape(len(values)) if values.shape[1:] == (1,) else values
-    if values.dtype.kind not in "iu" or values.ndim != 1 or not values.size or values.min() < 0:
+    if values.dtype.kind not in "iu" or values.ndim != 1 or not values.size:
         raise _wrong(path, f"{name} is {values.dtype} {values.shape}, not whole numbers [N] from 0")
+    _check_range(values, name, _END, path)
     return values.astype(np.int64)
 
 
-def _wrong(path: Path, what: str) -> DataError:
-    return DataError(what, where=path, remedy=_REMEDY)
+def _check_range(values: np.ndarray, name: str, end: int, path: Path) -> None:
+    """Refuse whole numbers, of any type, below 0 or not below an end."""
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high >= end:
+        bound = "2^63" if end == _END else f"{end}, the number of training samples"
+        wrong = low if low < 0 else high
+        raise _wrong(path, f"{name} has the value {wrong}, not from 0 to below {bound}")
+
+
+def _wrong(path: Path, what: str, remedy: str = _REMEDY) -> DataError:
+    return DataError(what, where=path, remedy=remedy)
 
 
 def _facts(dataset: Dataset) -> DatasetFacts:
@@ -169,7 +198,11 @@ def _read(archive: _Archive) -> list[np.ndarray]:
             read = [np.asarray(arrays[name]) for name in archive.names[::2]]
     except (OSError, zipfile.BadZipFile, ValueError, EOFError) as error:
         raise _wrong(archive.path, f"the archive is damaged: {error}") from None
-    return [each.astype(archive.dtype).reshape(len(each), *archive.shape) for each in read]
+    if archive.dtype == "int64":
+        for values, name in zip(read, archive.names[::2], strict=True):
+            _check_range(values, name, _END, archive.path)
+    with np.errstate(over="ignore"):  # to ∞, which is refused when it is prepared
+        return [each.astype(archive.dtype).reshape(len(each), *archive.shape) for each in read]
 
 
 DATASET = Source(

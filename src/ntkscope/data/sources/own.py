@@ -34,14 +34,22 @@ def content_digest(parts: Sequence[object]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
-def check_labels(labels: np.ndarray, classes: int, where: object) -> None:
-    """Refuse training labels of which a class is absent.
+def check_labels(splits: Sequence[np.ndarray], classes: int, where: object) -> None:
+    """Refuse labels that are no class, and training labels (the first) of which one is absent.
 
     Raises:
-        DataError: names the class.
+        DataError: names the label or the class.
     """
-    counts = np.bincount(labels, minlength=classes)
-    if labels.size == 0 or counts.min() == 0 or len(counts) > classes:
+    highest = max((int(labels.max()) for labels in splits if labels.size), default=0)
+    if highest >= classes:
+        raise DataError(
+            f"{classes} classes are named, but there is a label {highest}: the highest for them is "
+            f"{classes - 1}",
+            where=where,
+            remedy="name every class, in the order of their labels from 0, or correct the labels",
+        )
+    counts = np.bincount(splits[0], minlength=classes)
+    if splits[0].size == 0 or counts.min() == 0:
         raise DataError(
             f"{classes} classes are numbered from 0, but class {int(np.argmin(counts))} has no "
             "training sample",
