@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import sys
 import time
 import traceback
@@ -10,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import psutil
 
-from ntkscope.errors import NtkscopeError
+from ntkscope.errors import BusyError, NtkscopeError
 
 log = logging.getLogger("ntkscope")
 
@@ -30,18 +32,14 @@ def job_log(path: str | Path) -> Iterator[None]:
     An error meant for the user ends the job with its message alone on stderr; any other also
     leaves its traceback there. The log has the traceback of both. Snakemake tries a failed job
     again; where the attempt before ended with an error meant for the user, which no attempt would
-    mend, this one ends at once.
+    mend, this one ends at once. (That another process is busy, it may mend.)
     """
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     note = file.with_name(f".{file.name}.refused")  # Snakemake deletes the log itself
     refused = _refused(note)
     if refused is not None:
-        file.write_text(f"{refused}\n  (not tried again)\n", encoding="utf-8")
-        note.write_text(f"{_snakemake()[1]}\n{refused}", encoding="utf-8")
-        what, *_ = refused.splitlines()
-        print(f"{what}\n  (not tried again)", file=sys.stderr)
-        sys.exit(1)
+        _end_again(file, note, refused)
     handler = logging.FileHandler(file, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -52,7 +50,8 @@ def job_log(path: str | Path) -> Iterator[None]:
     except NtkscopeError as error:
         log.error("%s", traceback.format_exc())
         kind = type(error).__name__
-        note.write_text(f"{_snakemake()[1]}\n{kind}: {error}", encoding="utf-8")
+        if not isinstance(error, BusyError):
+            note.write_text(f"{_attempt()[0]}\n{kind}: {error}", encoding="utf-8")
         print(f"{kind}: {error}", file=sys.stderr)
         sys.exit(1)
     except BaseException:
@@ -66,17 +65,37 @@ def job_log(path: str | Path) -> Iterator[None]:
 def _refused(note: Path) -> str | None:
     """The error meant for the user that this job's attempt before ended with, or None.
 
-    The note of it has the Snakemake that made the attempt: on this host the same process makes the
-    next one, elsewhere another is told which attempt it is.
+    The note of it says which attempt that was.
     """
     if not note.is_file():
         return None
     before, _, error = note.read_text(encoding="utf-8").partition("\n")
     note.unlink()
-    words, now = _snakemake()
-    if "--attempt" in words[:-1]:
-        return error if int(words[words.index("--attempt") + 1]) > 1 else None
-    return error if now and now == before else None
+    return error if before and before == _attempt()[1] else None
+
+
+def _end_again(file: Path, note: Path, refused: str) -> NoReturn:
+    """End this attempt with the error of the one before."""
+    file.write_text(f"{refused}\n  (not tried again)\n", encoding="utf-8")
+    note.write_text(f"{_attempt()[0]}\n{refused}", encoding="utf-8")
+    what, *_ = refused.splitlines()
+    print(f"{what}\n  (not tried again)", file=sys.stderr)
+    sys.exit(1)
+
+
+def _attempt() -> tuple[str, str]:
+    """This attempt and the one before, each with the Snakemake that made it; or nothing.
+
+    On this host the same process makes all of them. Elsewhere a job is told its number, and the run
+    of Snakemake that it is of: by a folder that this made for it, or as the SLURM job's name.
+    """
+    words, process = _snakemake()
+    if "--attempt" not in words[:-1]:
+        return process, process
+    number = int(words[words.index("--attempt") + 1])
+    folder = re.search(r"\.snakemake/tmp\.[^/\s]+", " ".join(words))
+    run = folder.group() if folder else os.environ.get("SLURM_JOB_NAME", "")
+    return f"{run} {number}", f"{run} {number - 1}" if number > 1 else ""
 
 
 def _snakemake() -> tuple[list[str], str]:

@@ -6,12 +6,14 @@ its job; elsewhere a lock holds while its file is touched from time to time.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +63,7 @@ class Lock:
                 told = told or self._tell(owner, touched)
                 time.sleep(_LOOK_SECONDS)
                 continue
-            self.path.unlink(missing_ok=True)
+            self._break(owner, touched)
 
     def release(self) -> None:
         """Remove the lock, if it is this process's."""
@@ -85,15 +87,34 @@ class Lock:
             json.dump(mine, file)
         return True
 
+    def _break(self, owner: dict[str, Any], touched: float) -> None:
+        """Remove a dead owner's lock, unless another did: what is there now may be a living one's.
+
+        Only who has locked the file itself may remove it, so it stays between look and removal.
+        """
+        try:
+            file = self.path.open("r+b" if os.access(self.path, os.W_OK) else "rb")
+        except FileNotFoundError:
+            return
+        with file:
+            _alone(file.fileno())
+            try:
+                same = os.path.samestat(os.fstat(file.fileno()), self.path.stat())
+            except FileNotFoundError:
+                return
+            if same and self._read() == (owner, touched):
+                self.path.unlink(missing_ok=True)
+
     def _read(self) -> tuple[dict[str, Any], float | None]:
-        """The owner ({} where the file has no content yet), and its last sign of life."""
+        """The owner ({} where the file does not say one, as yet), and its last sign of life."""
         try:
             touched = self.path.stat().st_mtime
-            return dict(json.loads(self.path.read_text())), touched
+            owner = json.loads(self.path.read_text())
         except FileNotFoundError:
             return {}, None
-        except json.JSONDecodeError:
+        except ValueError:  # no JSON, or no text
             return {}, touched
+        return (owner if _is_owner(owner) else {}), touched
 
     def _tell(self, owner: dict[str, Any], touched: float) -> bool:
         sign, end = (time.strftime("%H:%M:%S", time.localtime(t)) for t in (
@@ -107,6 +128,18 @@ class Lock:
             end,
         )
         return True
+
+
+def _is_owner(said: Any) -> bool:
+    """Whether a lock file's content is as of `me`."""
+    kinds: dict[str, Any] = {"pid": int, "host": str, "started": (int, float)}
+    return isinstance(said, dict) and all(isinstance(said.get(k), t) for k, t in kinds.items())
+
+
+def _alone(handle: int) -> None:
+    """Wait to be the only one that has an open file locked; not where its disk cannot."""
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def me() -> dict[str, Any]:

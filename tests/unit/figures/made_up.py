@@ -81,6 +81,12 @@ def read(files: tuple[Path, Path]) -> tuple[xr.Dataset, xr.Dataset]:
     return read_netcdf(files[0], "experiment"), read_netcdf(files[1], "fits")
 
 
+def without_values(data: xr.Dataset, at: Any = True) -> xr.Dataset:
+    """A table whose numbers are NaN at some points of its sweep, as of kernels that are."""
+    floats = {name: each for name, each in data.data_vars.items() if each.dtype.kind == "f"}
+    return data.assign({name: xr.where(at, np.nan, each) for name, each in floats.items()})
+
+
 def texts(figure: Figure) -> str:
     """All that is written, one after another."""
     return " ".join(text.get_text() for text in figure.findobj(plt.Text))

@@ -11,7 +11,7 @@ from ntkscope.figures.reactivation.forgetting import correlations_in_words, runs
 from ntkscope.figures.reactivation.mechanism import MOST, layers_of, representative, words
 from ntkscope.figures.reactivation.mechanism import draw as draw_mechanism
 from ntkscope.figures.style import save, themed
-from tests.unit.figures.made_up import check_layout, read, tables, texts
+from tests.unit.figures.made_up import check_layout, read, tables, texts, without_values
 from tests.unit.figures.spectra import with_spectra
 
 WIDTHS = [{"regime": r, "width": w} for r in ("feature", "lazy") for w in (8, 16, 32)]
@@ -127,3 +127,19 @@ def test_forgetting_is_not_asked_where_test_images_have_all_classes(tmp_path):
     said = "not asked, as its test images have all classes alike"
     assert correlations_in_words(fits)[1:] == [said]
     assert words(fits)["correlations"] == said
+
+
+def test_one_seed_is_not_enough_and_no_error(rates):
+    alone = [table.isel(seed=[0]) for table in rates]
+    with themed(FigureStyle()):
+        figure = drawn(alone)
+        check_layout(figure)
+        assert texts(figure).strip().startswith("needs 2 seeds")
+    assert words(alone[1])["analysis"] == "learning_rate"
+
+
+def test_rows_without_a_finite_value_say_so(rates):
+    with themed(FigureStyle()):
+        figure = drawn((without_values(rates[0]), rates[1]))
+        check_layout(figure)
+        assert texts(figure).count("no finite values") == 4 * 2

@@ -12,7 +12,7 @@ from ntkscope.figures.curves import seed_band
 from ntkscope.figures.reactivation.reactivation import ROWS
 from ntkscope.figures.reactivation.reactivation import draw as draw_reactivation
 from ntkscope.figures.style import themed
-from tests.unit.figures.made_up import check_layout, read, tables, texts
+from tests.unit.figures.made_up import check_layout, read, tables, texts, without_values
 
 TEMPLATE = Path("workflow/report/reactivation.rst")
 WIDTHS, REGIMES = (8, 16, 32), ("feature", "lazy")
@@ -63,6 +63,17 @@ def test_seeds_that_diverged_are_named_and_left_out(tmp_path):
     assert "seeds left out" in said
     assert "width 8: 1" in said
     assert "width 16" not in said
+
+
+@pytest.mark.parametrize("regimes", [REGIMES, REGIMES[:1]])  # without values: all, or one of two
+def test_kernels_without_a_finite_value_are_said_to_be_so(tmp_path, regimes):
+    metrics, fits = read(sweep(tmp_path))
+    gone = metrics["regime"].isin(regimes)
+    spoilt = [without_values(metrics, gone), without_values(fits, gone)]
+    with themed(FigureStyle()):
+        figure = draw_reactivation(*spoilt, FigureStyle(), {})
+        check_layout(figure)
+        assert texts(figure).count("no finite values") == len(ROWS) * len(regimes)
 
 
 @pytest.mark.parametrize("log", [True, False])

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from ntkscope.errors import DataError
+from ntkscope.errors import BusyError, DataError
 from ntkscope.runtime import logs
 from ntkscope.runtime.logs import job_log, log, progress
 from ntkscope.runtime.provenance import provenance
@@ -22,6 +22,12 @@ def test_an_error_for_the_user_is_its_message_on_stderr_and_all_of_it_in_the_log
 SNAKEMAKE = ["snakemake", "--cores", "1"]
 
 
+def remote(number, run="a"):
+    """The Snakemake above a job on a cluster."""
+    told = ["--attempt", str(number), "--wait-for-files", f"/here/.snakemake/tmp.{run}", "x.zarr"]
+    return [*SNAKEMAKE, *told], f"{number}:9.5"
+
+
 @pytest.mark.parametrize(
     ("first", "second", "again"),
     [
@@ -29,6 +35,9 @@ SNAKEMAKE = ["snakemake", "--cores", "1"]
         ((SNAKEMAKE, "1:0.5"), (SNAKEMAKE, "2:9.5"), True),  # started again by the user
         (([*SNAKEMAKE, "--attempt", "1"], "1:0.5"), ([*SNAKEMAKE, "--attempt", "2"], "2:9"), False),
         (([*SNAKEMAKE, "--attempt", "1"], "1:0.5"), ([*SNAKEMAKE, "--attempt", "1"], "2:9"), True),
+        (remote(1), remote(2), False),
+        (remote(1), remote(3), True),  # the second died before it came here
+        (remote(1, "a"), remote(2, "b"), True),  # the first of this run did
         (([], ""), ([], ""), True),  # without Snakemake
     ],
 )
@@ -46,6 +55,27 @@ def test_an_error_for_the_user_is_met_once(tmp_path, capsys, monkeypatch, first,
     in_log = (tmp_path / "job.log").read_text()
     assert ("Traceback" in in_log) is again
     assert "to do: get it again" in in_log
+
+
+@pytest.mark.parametrize(("names", "tried"), [(("a", "a"), 1), (("a", "b"), 2)])
+def test_a_slurm_job_is_of_the_run_that_it_is_named_after(tmp_path, monkeypatch, names, tried):
+    met = []
+    for number, name in enumerate(names, start=1):
+        above = ([*SNAKEMAKE, "--attempt", str(number)], "")
+        monkeypatch.setattr(logs, "_snakemake", lambda above=above: above)
+        monkeypatch.setenv("SLURM_JOB_NAME", name)
+        with pytest.raises(SystemExit), job_log(tmp_path / "job.log"):
+            met.append(1)
+            raise DataError("the file is short")
+    assert len(met) == tried
+
+
+def test_who_met_another_at_work_tries_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "_snakemake", lambda: (SNAKEMAKE, "1:0.5"))
+    with pytest.raises(SystemExit), job_log(tmp_path / "job.log"):
+        raise BusyError("process 1 is already writing this output")
+    with job_log(tmp_path / "job.log"):
+        log.info("hello")
 
 
 def test_any_other_error_is_tried_again(tmp_path, monkeypatch):

@@ -1,7 +1,10 @@
 """Locks: who lives is not disturbed, who is dead is not waited for, wherever it was."""
 
 import json
+import multiprocessing
 import os
+import random
+import socket
 import subprocess
 import sys
 import threading
@@ -55,6 +58,65 @@ def test_the_lock_of_a_dead_process_is_broken(folder):
     assert (folder / "lock.json").exists()
     with JobDirectory(folder, {}):
         pass
+
+
+ROUNDS, PROCESSES = 20, 6
+
+
+def enter_all(folder, begin, failures):
+    """Take the lock of each round's folder, all processes at the same moment, slow to act."""
+    judge = lock.is_alive
+
+    def slowly(owner, age):
+        alive = judge(owner, age)
+        time.sleep(random.uniform(0, 0.01))
+        return alive
+
+    lock.is_alive, lock._LOOK_SECONDS = slowly, 0.002
+    for number in range(ROUNDS):
+        place = folder / str(number)
+        begin.wait(60)
+        while True:
+            try:
+                with JobDirectory(place, {}):
+                    try:
+                        os.close(os.open(place / "inside", os.O_CREAT | os.O_EXCL))
+                    except FileExistsError:
+                        failures.put(number)
+                    time.sleep(0.002)
+                    (place / "inside").unlink(missing_ok=True)
+                break
+            except BusyError:
+                time.sleep(0.001)
+
+
+def test_one_of_many_breaks_a_dead_lock(folder):
+    for number in range(ROUNDS):
+        (folder / str(number)).mkdir()
+        (folder / str(number) / "identity").write_text(JobDirectory(folder, {}).identity)
+        lock_of(folder / str(number), host=socket.gethostname())
+    context = multiprocessing.get_context("spawn")
+    begin, failures = context.Barrier(PROCESSES), context.Queue()
+    asked = {"target": enter_all, "args": (folder, begin, failures)}
+    processes = [context.Process(**asked) for _ in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert failures.empty()
+    assert [process.exitcode for process in processes] == [0] * PROCESSES
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"pid": 1, "ho', b"null", b"[1]", b"3", b'"x"', b"\xff", b'{"host": "here"}'],
+)
+def test_a_lock_that_names_no_owner_is_waited_for(folder, monkeypatch, content):
+    monkeypatch.setattr(lock, "_WRITING_SECONDS", 0.3)
+    (folder / "lock.json").write_bytes(content)
+    began = time.monotonic()
+    with JobDirectory(folder, {}):
+        assert time.monotonic() - began > 0.2
 
 
 def test_an_owner_on_another_host_is_waited_for_until_its_lock_is_stale(

@@ -26,6 +26,7 @@ from ntkscope.figures.panels.page import (
     new_blocks,
     new_grid,
     point_handle,
+    say_empty,
 )
 from ntkscope.figures.panels.quantities import (
     ALIGNMENT,
@@ -123,6 +124,7 @@ __all__ = [
     "regime_look",
     "result_text",
     "role_of",
+    "say_empty",
     "say_left_out",
     "series_of",
     "share_limits",

@@ -78,6 +78,11 @@ def lines_and_effects(
     return figure, (left, right)
 
 
+def say_empty(axes: Axes, why: str) -> None:
+    """Why a panel has nothing in it, in its middle."""
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color="0.4")
+
+
 def letter(*grids: PanelGrid) -> None:
     """a, b, c, … over the panels."""
     panels = [axes for grid in grids for axes in grid.flat]

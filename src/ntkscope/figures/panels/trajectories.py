@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from ntkscope.figures.curves import boundary_scale, draw_band
 from ntkscope.figures.panels.effects import _plain_ticks
+from ntkscope.figures.panels.page import say_empty
 from ntkscope.figures.panels.quantities import Metric, PanelGrid
 from ntkscope.figures.panels.sweeps import Point, steps_from_boundary, usable
 from ntkscope.figures.style import (
@@ -127,17 +128,35 @@ def share_limits(row: Sequence[Axes] | PanelGrid, metric: Metric, window: int) -
 
     The bands of seeds that differ by orders of magnitude may go beyond.
     """
-    curves = [np.asarray(line.get_xydata()) for axes in row for line in axes.lines]
-    x, y = np.concatenate([curve for curve in curves if len(curve) > 2]).T
-    low = min(axes.get_ylim()[0] for axes in row)
-    high = max(axes.get_ylim()[1] for axes in row)
-    if metric.relative:
-        low, high = y[x >= -window].min() / 1.6, y[x >= -window].max() * 1.3
-    elif metric.log:
-        low, high = max(low, y.min() / 5), min(high, y.max() * 5)
+    row[0].set_ylabel(metric.label)
+    drawn = [axes for axes in row if _curves(axes)]
+    for axes in row:
+        if axes not in drawn:
+            axes.set_yscale("linear")  # a logarithmic one has no ticks without data
+            say_empty(axes, "no finite values")
+    if not drawn:
+        return
+    low, high = _limits(drawn, metric, window)
     for number, axes in enumerate(row):
         axes.set_ylim(low, high)
         if metric.relative:
             _plain_ticks(axes)
         axes.tick_params(labelleft=number == 0, which="both")
-    row[0].set_ylabel(metric.label)
+
+
+def _curves(axes: Axes) -> list[FloatArray]:
+    """The lines of a panel that have more points than the boundary's."""
+    lines = [np.asarray(line.get_xydata(), float) for line in axes.lines]
+    return [line for line in lines if len(line) > 2]
+
+
+def _limits(row: Sequence[Axes], metric: Metric, window: int) -> tuple[float, float]:
+    """Of the y axis, for panels with curves."""
+    x, y = np.concatenate([curve for axes in row for curve in _curves(axes)]).T
+    low = min(axes.get_ylim()[0] for axes in row)
+    high = max(axes.get_ylim()[1] for axes in row)
+    if metric.relative:
+        return y[x >= -window].min() / 1.6, y[x >= -window].max() * 1.3
+    if metric.log:
+        return max(low, y.min() / 5), min(high, y.max() * 5)
+    return low, high

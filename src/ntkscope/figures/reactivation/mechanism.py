@@ -72,6 +72,8 @@ def draw(
     """
     points = every_point(metrics, fits)
     shown = representative(points)
+    if not shown:
+        return _empty(style)
     rows = [metric for metric in _CURVES if metric.name in metrics]
     shapes = [(len(rows), len(shown)), (1, 2)]
     figure, (grid, below) = panels.new_blocks(style, shapes, 0.92, [])
@@ -91,6 +93,13 @@ def draw(
     _letters([*grid[:, 0], below[0, 0]])
     _legend(figure, [point.metrics for point in shown], rows, style.palette)
     figure.align_ylabels([*grid[:, 0], below[0, 0]])
+    return figure
+
+
+def _empty(style: FigureStyle) -> Figure:
+    figure, grid = panels.new_grid(style, 1, 1, 0.3)
+    grid[0, 0].set(xticks=[], yticks=[])
+    panels.say_empty(grid[0, 0], "needs 2 seeds that neither diverged nor died")
     return figure
 
 
