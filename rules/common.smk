@@ -4,7 +4,6 @@ from operator import getitem
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import sourcecache_entry
 from snakemake.logging import logger
 
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
@@ -12,7 +11,7 @@ from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.data.sources import is_there
 from ntkscope.errors import NtkscopeError
-from ntkscope.identity import digest, stage_digest
+from ntkscope.identity import stage_digest
 
 try:
     CONFIG, ABSENT = without_absent(
@@ -183,12 +182,6 @@ def shown(figure, kind):
 
 
 def template_of(analysis):
-    """The caption's template, recorded among a figure's inputs by its place in the workflow."""
+    """The text of a caption's template: no file of another place, and no time stamp counts."""
     file = workflow.source_path(f"../workflow/report/{analysis}.rst")
-    return sourcecache_entry(str(file), f"workflow/report/{analysis}.rst")
-
-
-def drawn_by(analysis):
-    """The code behind a figure, and its caption's template: text counts, not its time stamp."""
-    template = Path(template_of(analysis)).read_text(encoding="utf-8")
-    return digest([code_of("draw", "figures"), template])
+    return Path(file).read_text(encoding="utf-8")

@@ -10,9 +10,6 @@ rule draw:
     input:
         metrics="<experiments>/{experiment}/metrics.nc",
         fits="<experiments>/{experiment}/fits.nc",
-        template=ancient(
-            lambda wildcards: template_of(CONFIG.experiments[wildcards.experiment].analysis)
-        ),
     output:
         pdf=report("<figures>/<preset>{experiment}.pdf", **shown("effects", "PDF")),
         png=report("<figures>/<preset>{experiment}.png", **shown("effects", "PNG")),
@@ -31,17 +28,14 @@ rule draw:
         analysis=experiment_at("analysis"),
         style=experiment_at("figure"),
         labels=LABELS,
-        code=lambda wildcards: drawn_by(CONFIG.experiments[wildcards.experiment].analysis),
+        template=lambda wildcards: template_of(CONFIG.experiments[wildcards.experiment].analysis),
+        code=code_of("draw", "figures"),
     script:
         "../scripts/draw.py"
 
 
 use rule draw as draw_mechanism with:
     """Draw which layers and eigenvectors move in an experiment, and what is forgotten."""
-    input:
-        metrics="<experiments>/{experiment}/metrics.nc",
-        fits="<experiments>/{experiment}/fits.nc",
-        template=ancient(template_of("mechanism")),
     output:
         pdf=report("<figures>/<preset>{experiment}_mechanism.pdf", **shown("mechanism", "PDF")),
         png=report("<figures>/<preset>{experiment}_mechanism.png", **shown("mechanism", "PNG")),
@@ -52,4 +46,5 @@ use rule draw as draw_mechanism with:
         "<benchmarks>/draw_mechanism/<preset>{experiment}.tsv"
     params:
         figure="mechanism",
-        code=drawn_by("mechanism"),
+        template=template_of("mechanism"),
+        code=code_of("draw", "figures"),

@@ -14,7 +14,7 @@ with job_log(snakemake.log[0]):
         snakemake.params.analysis,
         Path(snakemake.input.metrics),
         Path(snakemake.input.fits),
-        template=Path(snakemake.input.template),
+        template=snakemake.params.template,
         pdf=Path(snakemake.output.pdf),
         png=Path(snakemake.output.png),
         caption=Path(snakemake.output.caption),

@@ -41,6 +41,10 @@ def test_the_default_figure(shipped: Project) -> None:
     assert shipped.plan("figures/reactivation.pdf") == jobs(widths=5)
 
 
+def test_figures_of_several_analyses_at_once(shipped: Project) -> None:
+    assert shipped.plan("figures/similarity.pdf", "figures/reactivation.pdf")["draw"] == 2
+
+
 @pytest.mark.parametrize("preset", ["config", "fashion", "paper"])
 def test_a_preset_plans_the_whole_paper(shipped: Project, preset: str) -> None:
     planned = shipped.plan("reactivation_paper", "--configfile", f"config/{preset}.yaml")

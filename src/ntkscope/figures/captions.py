@@ -36,7 +36,7 @@ AXIS_NAMES = {
 
 
 def fill_caption(
-    template: Path,
+    template: Path | str,
     metrics: xr.Dataset,
     fits: xr.Dataset,
     labels: Mapping[str, str],
@@ -45,7 +45,7 @@ def fill_caption(
     """The caption of a figure, reStructuredText.
 
     Args:
-        template: the file, see above.
+        template: the file, or its text, see above.
         metrics: kind `experiment`; fits: kind `fits` of the same.
         labels: regime → name as printed.
         more: placeholders of the analysis.
@@ -55,11 +55,12 @@ def fill_caption(
     """
     words = _common(metrics, fits, labels) | dict(more)
     try:
-        return Template(template.read_text(encoding="utf-8")).substitute(words)
+        text = template if isinstance(template, str) else template.read_text(encoding="utf-8")
+        return Template(text).substitute(words)
     except (KeyError, ValueError) as error:
         raise ConfigError(
             f"the caption cannot be filled: {error}",
-            where=template,
+            where=template if isinstance(template, Path) else "the template of the caption",
             remedy=f"use the placeholders {', '.join(sorted(words))}; write $$ for a dollar sign",
         ) from None
 

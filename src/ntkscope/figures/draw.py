@@ -46,7 +46,7 @@ def draw_figure(
     metrics: Path,
     fits: Path,
     *,
-    template: Path,
+    template: Path | str,
     pdf: Path,
     png: Path,
     caption: Path,
@@ -59,7 +59,7 @@ def draw_figure(
     Args:
         analysis: of the experiment.
         metrics, fits: tables of kinds `experiment` and `fits`.
-        template: of the caption, see `captions`.
+        template: of the caption, a file or its text, see `captions`.
         pdf, png, caption: the files to write.
         style: sizes and palette.
         labels: names of the regimes as printed.
