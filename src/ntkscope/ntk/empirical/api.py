@@ -8,7 +8,7 @@ from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import free_bytes
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
-from ntkscope.ntk.empirical.plan import Plan, layers_that_learn
+from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.throughput import measured_throughput
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
@@ -125,11 +125,7 @@ def _backpropagation(plan: Plan) -> Backpropagation:
 def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
     if plan.model is not model or plan.kind != kind:
         raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
-    layers = layers_that_learn(model)
-    same = len(layers) == len(plan.layers) and all(
-        now.is_as(then) for now, then in zip(layers, plan.layers, strict=True)
-    )
-    if not same or not _backpropagation(plan).serves(model):
+    if not plan.is_current() or not _backpropagation(plan).serves(model):
         raise ValueError(
             "the model's layers, shared parameters, registered formulas or hooks have changed "
             "since the plan; plan it again"

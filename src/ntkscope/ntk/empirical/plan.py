@@ -42,11 +42,6 @@ class PlannedLayer:
     kept: BytesPerSample = field(default_factory=BytesPerSample)
     rule: LayerRule | None = None
 
-    def is_as(self, other: PlannedLayer) -> bool:
-        """Whether module, parameters and formula are the same."""
-        names = (self.name, self.learns, self.owns) == (other.name, other.learns, other.owns)
-        return names and self.module is other.module and self.rule is other.rule
-
 
 @dataclass
 class Plan:
@@ -85,6 +80,18 @@ class Plan:
         if len(output_vectors) == len(self.output_vectors):
             return self
         return replace(self, output_vectors=output_vectors)
+
+    def is_current(self) -> bool:
+        """Whether formulas are those registered, and parameters learn and are shared as then."""
+        met: dict[str, int] = {}
+        for layer in self.layers:
+            if layer.rule is not rule_of(layer.module):
+                return False
+            for attr, name in layer.learns.items():
+                p = layer.module._parameters.get(attr)
+                if p is None or not p.requires_grad or met.setdefault(name, id(p)) != id(p):
+                    return False
+        return len(set(met.values())) == len(met)
 
     @property
     def full(self) -> bool:
