@@ -17,8 +17,9 @@ from ntkscope.config.sections.base import (
 )
 
 MyrtleKind = Literal["myrtle5", "myrtle7", "myrtle10"]
-ModelKind = Literal["mlp", "cnn", MyrtleKind, "module"]
+ModelKind = Literal["mlp", "cnn", "cnn5", MyrtleKind, "module"]
 Parametrisation = Literal["standard", "ntk"]
+Initialisation = Literal["pytorch", "he"]
 Activation = Literal["relu", "tanh", "gelu", "erf"]
 FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 _ACTIVATION = "Nonlinearity after every layer but the readout."
