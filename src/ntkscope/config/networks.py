@@ -12,8 +12,8 @@ from ntkscope.errors import ConfigError
 ARGUMENT = "arguments."
 """Before the name of an argument of a user's own network, in a point of the sweep."""
 
-_MYRTLE_POOLINGS = 3
-_DEPTH = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+_POOLINGS = {"mlp": 0, "cnn5": 2, "myrtle5": 3, "myrtle7": 3, "myrtle10": 3}
+_DEPTH = {"cnn5": 5, "myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
 
 
 def model_spec(dataset: Dataset, regime: Point, model: Point, where: str) -> ModelSpec:
@@ -81,7 +81,7 @@ def _check_samples(dataset: Dataset, kind: str, model: Point, where: str) -> Non
             where=place,
             remedy=f"use {others}a network of kind: module",
         )
-    poolings = {"mlp": 0, "cnn": model.get("depth", 0)}.get(kind, _MYRTLE_POOLINGS)
+    poolings = _POOLINGS.get(kind, model.get("depth", 0))
     side = min(facts.shape[:2])
     if side < 2**poolings:
         raise ConfigError(
