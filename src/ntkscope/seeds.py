@@ -17,7 +17,8 @@ class RandomStream(IntEnum):
     BATCHES = 2
     EVALUATION = 3
     FORWARD = 4
-    ENSEMBLE = 11
+    TASK = 5
+    ENSEMBLE = 6
 
 
 def seed_sequence(seed: int, stream: RandomStream, *more: int) -> np.random.SeedSequence:

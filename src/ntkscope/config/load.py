@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from ntkscope.config.cross_checks import mistakes_across
+from ntkscope.config.curves import expand_curves
 from ntkscope.config.diagnostics.mistakes import Mistake, mistakes_of
 from ntkscope.config.diagnostics.origins import COMMAND_LINE, Key, Origins, read_document
 from ntkscope.config.expand import expand
@@ -93,9 +94,11 @@ def _typed(value: Any) -> Any:
 
 def _impossible(config: Config) -> Iterator[Mistake]:
     """The first run of each experiment that cannot be trained."""
-    for name in config.experiments:
+    expansions = [(expand, name) for name in config.experiments]
+    expansions += [(expand_curves, name) for name in config.learning_curves]
+    for expansion, name in expansions:
         try:
-            expand(config, name)
+            expansion(config, name)
         except ConfigError as error:
             path, _, point = str(error.where).partition(" ")
             yield Mistake(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ntkscope.config.analyses import ANALYSES
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.sections import Config, Experiment
+from ntkscope.config.sections.learning_curves import CurvePart
 from ntkscope.config.sections.models import REGIME_ROLES
 
 
@@ -16,6 +17,9 @@ def role_mistakes(config: Config) -> Iterator[Mistake]:
     for name, experiment in config.experiments.items():
         yield from _of_variants(name, experiment)
         yield from _lacking(name, experiment)
+    for name, curves in config.learning_curves.items():
+        parts = {("parts", key): part for key, part in curves.parts.items()} or {(): curves}
+        yield from _unknown(name, curves.analysis, parts)
 
 
 def _of_regimes(config: Config) -> Iterator[Mistake]:
@@ -48,6 +52,20 @@ def _of_variants(name: str, experiment: Experiment) -> Iterator[Mistake]:
                 remedy="give one of them another role, or none",
             )
         played.add(variant.role)
+
+
+def _unknown(
+    name: str, analysis: str, parts: dict[tuple[str, ...], CurvePart]
+) -> Iterator[Mistake]:
+    """Roles of parts of learning curves that the analysis does not know."""
+    roles = ANALYSES[analysis].roles
+    for key, part in parts.items():
+        if part.role is not None and part.role not in roles:
+            yield Mistake(
+                ("learning_curves", name, *key, "role"),
+                f"{part.role!r} is no role of the analysis {analysis}",
+                allowed=", ".join(roles) or "none: remove role",
+            )
 
 
 def _lacking(name: str, experiment: Experiment) -> Iterator[Mistake]:
