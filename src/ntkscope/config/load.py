@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,11 @@ def _typed(value: Any) -> Any:
 
 def _impossible(config: Config) -> Iterator[Mistake]:
     """The first run of each experiment that cannot be trained."""
-    expansions = [(expand, name) for name in config.experiments]
-    expansions += [(expand_curves, name) for name in config.learning_curves]
-    for expansion, name in expansions:
+    streams = [partial(expand, config, name) for name in config.experiments]
+    curves = [partial(expand_curves, config, name) for name in config.learning_curves]
+    for expansion in (*streams, *curves):
         try:
-            expansion(config, name)
+            expansion()
         except ConfigError as error:
             path, _, point = str(error.where).partition(" ")
             yield Mistake(
