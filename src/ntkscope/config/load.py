@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,11 @@ def _typed(value: Any) -> Any:
 
 def _impossible(config: Config) -> Iterator[Mistake]:
     """The first run of each experiment that cannot be trained."""
-    streams = [partial(expand, config, name) for name in config.experiments]
-    curves = [partial(expand_curves, config, name) for name in config.learning_curves]
-    for expansion in (*streams, *curves):
+    expansions: list[Callable[[], object]] = [
+        *(partial(expand, config, name) for name in config.experiments),
+        *(partial(expand_curves, config, name) for name in config.learning_curves),
+    ]
+    for expansion in expansions:
         try:
             expansion()
         except ConfigError as error:
