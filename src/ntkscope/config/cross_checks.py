@@ -11,6 +11,7 @@ from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.diagnostics.origins import Key
 from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
+from ntkscope.config.sections.learning_curves import CurvePart
 from ntkscope.errors import DataError
 
 
@@ -51,11 +52,12 @@ def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
             if "dataset" in variant.model_fields_set:
                 yield ("experiments", name, "variants", key, "dataset"), variant.dataset
     for name, curves in config.learning_curves.items():
-        section = ("learning_curves", name)
-        parts = [(section, curves), *(((*section, "parts", k), p) for k, p in curves.parts.items())]
-        for key, part in parts:
+        parts: dict[Key, CurvePart] = {(): curves}
+        parts.update({("parts", key): part for key, part in curves.parts.items()})
+        for place, part in parts.items():
             if part.task.dataset is not None:
-                yield (*key, "task", "dataset"), part.task.dataset
+                section = ("learning_curves", name, *place, "task", "dataset")
+                yield section, part.task.dataset
 
 
 def _dataset(section: Key, dataset: Dataset) -> list[Mistake]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,13 @@ def _typed(value: Any) -> Any:
 
 def _impossible(config: Config) -> Iterator[Mistake]:
     """The first run of each experiment that cannot be trained."""
-    expansions = [(expand, name) for name in config.experiments]
-    expansions += [(expand_curves, name) for name in config.learning_curves]
-    for expansion, name in expansions:
+    expansions: list[Callable[[], object]] = [
+        *(partial(expand, config, name) for name in config.experiments),
+        *(partial(expand_curves, config, name) for name in config.learning_curves),
+    ]
+    for expansion in expansions:
         try:
-            expansion(config, name)
+            expansion()
         except ConfigError as error:
             path, _, point = str(error.where).partition(" ")
             yield Mistake(

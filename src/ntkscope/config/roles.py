@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ntkscope.config.analyses import ANALYSES
 from ntkscope.config.diagnostics.mistakes import Mistake
+from ntkscope.config.diagnostics.origins import Key
 from ntkscope.config.sections import Config, Experiment
 from ntkscope.config.sections.learning_curves import CurvePart
 from ntkscope.config.sections.models import REGIME_ROLES
@@ -18,7 +19,8 @@ def role_mistakes(config: Config) -> Iterator[Mistake]:
         yield from _of_variants(name, experiment)
         yield from _lacking(name, experiment)
     for name, curves in config.learning_curves.items():
-        parts = {("parts", key): part for key, part in curves.parts.items()} or {(): curves}
+        parts: dict[Key, CurvePart] = {("parts", key): part for key, part in curves.parts.items()}
+        parts = parts or {(): curves}
         yield from _unknown(name, curves.analysis, parts)
 
 
@@ -54,9 +56,7 @@ def _of_variants(name: str, experiment: Experiment) -> Iterator[Mistake]:
         played.add(variant.role)
 
 
-def _unknown(
-    name: str, analysis: str, parts: dict[tuple[str, ...], CurvePart]
-) -> Iterator[Mistake]:
+def _unknown(name: str, analysis: str, parts: Mapping[Key, CurvePart]) -> Iterator[Mistake]:
     """Roles of parts of learning curves that the analysis does not know."""
     roles = ANALYSES[analysis].roles
     for key, part in parts.items():

@@ -47,7 +47,8 @@ def analyses_table() -> str:
 def curve_analyses_table() -> str:
     """What each analysis of learning curves is about, and what it calls its parts."""
     rows = [
-        f"| `{name}` | {ANALYSES[name].about} | {_named(ANALYSES[name].roles)} |" for name in OF_CURVES
+        f"| `{name}` | {each.about} | {_named(each.roles)} |"
+        for name, each in ((name, ANALYSES[name]) for name in OF_CURVES)
     ]
     return "\n".join(["| analysis | about | roles of parts |", "|---|---|---|", *rows])
 
