@@ -46,6 +46,11 @@ def layer_pairs(member: nn.Module, x: Tensor, test: Tensor) -> dict[str, KernelP
     return {name: KernelPair(whole[name].cpu(), cross[name].cpu()) for name in whole}
 
 
+def is_finite(kernel: Tensor) -> bool:
+    """Whether no element is NaN or infinite, without a copy."""
+    return all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(kernel))
+
+
 @torch.no_grad()
 def mean_outputs(members: Sequence[nn.Module], x: Tensor) -> np.ndarray:
     """The networks' mean output [N], float64."""

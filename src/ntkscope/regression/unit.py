@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ntkscope.regression.curve import Samples, regress_nested
@@ -15,6 +14,7 @@ from ntkscope.regression.kernel_pair import (
     KernelPair,
     empirical_pair,
     infinite_pair,
+    is_finite,
     layer_pairs,
     mean_outputs,
 )
@@ -57,7 +57,7 @@ class Unit:
         pair = self._pair(members, x)
         seconds = np.array(time.perf_counter() - began)
         self._alive()
-        if not all(bool(torch.isfinite(each).all()) for each in pair):
+        if not all(is_finite(each) for each in pair):
             return {}
         samples = self._samples(pair, members, fit, x)
         fits = self._job.spec.fits
