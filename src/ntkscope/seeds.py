@@ -18,6 +18,7 @@ class RandomStream(IntEnum):
     EVALUATION = 3
     FORWARD = 4
     TASK = 5
+    ENSEMBLE = 6
 
 
 def seed_sequence(seed: int, stream: RandomStream, *more: int) -> np.random.SeedSequence:
