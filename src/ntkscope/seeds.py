@@ -17,6 +17,7 @@ class RandomStream(IntEnum):
     BATCHES = 2
     EVALUATION = 3
     FORWARD = 4
+    CURVE_BATCHES = 6
 
 
 def seed_sequence(seed: int, stream: RandomStream, *more: int) -> np.random.SeedSequence:
