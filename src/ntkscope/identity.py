@@ -26,6 +26,7 @@ STAGES = tuple(_ENTRANCES)
 
 _FOUND_BY_NAME = {
     "ntkscope.data.sources": "data/sources/*.py",
+    "ntkscope.data.tasks": "data/tasks/*.py",
     "ntkscope.training.methods": "training/methods/*.py",
     "ntkscope.metrics.observers": "metrics/observers/*.py",
     "ntkscope.figures.draw": "figures/*/*.py",

@@ -17,6 +17,7 @@ class RandomStream(IntEnum):
     BATCHES = 2
     EVALUATION = 3
     FORWARD = 4
+    TASK = 5
     CURVE_BATCHES = 6
 
 

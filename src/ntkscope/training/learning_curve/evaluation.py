@@ -11,7 +11,7 @@ from torch import Tensor
 from ntkscope.config.curve_specs import LearningSpec
 from ntkscope.models import Architecture, StackedNetwork
 from ntkscope.training.learning_curve.members import Member
-from ntkscope.training.learning_curve.samples import CurveSamples, Samples
+from ntkscope.training.learning_curve.samples import CurveSamples
 from ntkscope.training.learning_curve.scalar_losses import (
     scalar_loss,
     squared_error,

@@ -50,7 +50,8 @@ class CurveLog:
     def end(self, member: Member, verdict: Verdict | None) -> None:
         """A network has ended; without a verdict: it has diverged."""
         self.arrays["_over"][member.place] = True
-        self.arrays["diverged"][member.place] = verdict is None
+        diverged = verdict is None or bool(np.isnan(verdict.error))
+        self.arrays["diverged"][member.place] = diverged
         for name in _SAMPLED[:-1]:
             value = np.nan if verdict is None else getattr(verdict, name)
             self.arrays[name][member.place] = value
