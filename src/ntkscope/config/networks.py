@@ -13,7 +13,8 @@ ARGUMENT = "arguments."
 """Before the name of an argument of a user's own network, in a point of the sweep."""
 
 _POOLINGS = {"mlp": 0, "cnn5": 2, "myrtle5": 3, "myrtle7": 3, "myrtle10": 3}
-_DEPTH = {"cnn5": 5, "myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+LAYERS = {"cnn5": 5, "myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+"""Layers with parameters of the kinds that have no depth to be chosen."""
 
 
 def model_spec(dataset: Dataset, regime: Point, model: Point, where: str) -> ModelSpec:
@@ -34,7 +35,7 @@ def model_spec(dataset: Dataset, regime: Point, model: Point, where: str) -> Mod
     ntk = regime["parametrisation"] == "ntk"
     return ModelSpec(
         kind=kind,
-        depth=model.get("depth", _DEPTH.get(kind)),
+        depth=model.get("depth", LAYERS.get(kind)),
         width=model["width"],
         activation=model["activation"],
         bias=model["bias"],
@@ -81,7 +82,7 @@ def _check_samples(dataset: Dataset, kind: str, model: Point, where: str) -> Non
             where=place,
             remedy=f"use {others}a network of kind: module",
         )
-    poolings = _POOLINGS.get(kind, model.get("depth", 0))
+    poolings = _POOLINGS[kind] if kind in _POOLINGS else model["depth"]
     side = min(facts.shape[:2])
     if side < 2**poolings:
         raise ConfigError(

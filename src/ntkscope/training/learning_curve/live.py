@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class LiveNetworks:
     def tensors(self) -> Named:
         """What they are made of again, `{group}/{parameter}` → [M, …]."""
         momentum = self.optimizer.slots.get("momentum", {})
-        named = (self.stack.parameter_dict(), self.kept, momentum)
+        named: list[Mapping[str, Tensor]] = [self.stack.parameter_dict(), self.kept, momentum]
         return {
             f"{group}/{name}": tensor.detach()
             for group, of_group in zip(_GROUPS, named, strict=True)
