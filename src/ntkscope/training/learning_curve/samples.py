@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.config.curve_specs import NetworksSpec
-from ntkscope.data.tasks import LoadedTask, load_task
+from ntkscope.data.tasks.store import LoadedTask, load_task
 from ntkscope.errors import ConfigError, StoreError
 
 Samples = tuple[Tensor, Tensor]
