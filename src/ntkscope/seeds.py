@@ -19,6 +19,7 @@ class RandomStream(IntEnum):
     FORWARD = 4
     TASK = 5
     ENSEMBLE = 6
+    CURVE_BATCHES = 7
 
 
 def seed_sequence(seed: int, stream: RandomStream, *more: int) -> np.random.SeedSequence:
