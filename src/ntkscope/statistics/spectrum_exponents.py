@@ -3,15 +3,16 @@
 Where eigenvalues fall like λ_i ~ i^-b (capacity) and the target's squared coefficients along the
 eigenfunctions like c_i² ~ i^-a (source), the squared error of regression without noise and with the
 smallest ridge falls like n^-β, β = min(a − 1, 2 b): Spigler et al. 2020, Bordelon et al. 2020, and
-Cui et al. 2021 (their α is b, their 2 α r is a − 1; the noiseless regimes). It is a statement of squared errors, of Gaussian features, and of the n at which the spectrum is a
-power law; not of 0-1 errors.
+Cui et al. 2021 (their α is b, their 2 α r is a − 1; the noiseless regimes). It is a statement of
+squared errors, of Gaussian features, and of the n at which the spectrum is a power law; not of 0-1
+errors.
 
-Eigenvalues of N samples are no eigenvalues of the kernel: those of small size are too large, and
-slopes read from them are biased (by simulation at N = 1000 with
-a line through eigenvalues and tail sums: b by −.04, a by +.05). So both are read from what N samples tell without bias as N grows, the degrees of
-freedom d = Σ λ_i / (λ_i + κ) at the effective regularisation κ = λ / (1 − d / N) of the ridge λ, and
-the bias B(κ) = Σ c_i² κ² / (λ_i + κ)², which is generalised cross-validation times 1 − d₂ / N (Bach
-2024; Jacot et al. 2020; Simon et al. 2023): κ ~ d^-b, B ~ d^-β.
+Eigenvalues of N samples are no eigenvalues of the kernel: small ones are too large, and lines
+through them and through tail sums of the power are biased (at N = 1000, by simulation: b by −.04, a
+by +.05). So both are read from what N samples tell without bias as N grows: the degrees of freedom
+d = Σ λ_i / (λ_i + κ) at the effective regularisation κ = λ / (1 − d / N) of the ridge λ, and the
+bias B(κ) = Σ c_i² κ² / (λ_i + κ)², which is generalised cross-validation times 1 − d₂ / N (Jacot et
+al. 2020; Simon et al. 2023; Bach 2024). Then κ ~ d^-b and B ~ d^-β.
 """
 
 from __future__ import annotations
