@@ -7,10 +7,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ntkscope.config.analyses import ANALYSES, TABLE
+from ntkscope.config.analyses import ANALYSES, OF_CURVES, OF_STREAMS, TABLE
 from ntkscope.config.diagnostics.allowed import Node, resolve, schema, words
 
-_ANALYSES = re.compile(r"<!-- analyses -->\n.*?<!-- end -->", re.DOTALL)
 _TABLE = re.compile(r"<!-- keys of (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -21,7 +20,9 @@ def with_tables(text: str) -> str:
         text: Markdown in which `<!-- keys of Training -->` (or `<!-- analyses -->`) and
             `<!-- end -->` enclose a table.
     """
-    text = _ANALYSES.sub(f"<!-- analyses -->\n{analyses_table()}\n<!-- end -->", text)
+    for mark, made in (("analyses", analyses_table()), ("analyses of curves", curves_table())):
+        between = re.compile(rf"<!-- {mark} -->\n.*?<!-- end -->", re.DOTALL)
+        text = between.sub(f"<!-- {mark} -->\n{made}\n<!-- end -->", text)
     return _TABLE.sub(lambda found: _marked(found.group(1)), text)
 
 
@@ -30,14 +31,24 @@ def _marked(section: str) -> str:
 
 
 def analyses_table() -> str:
-    """What each analysis is about, sweeps beside regimes and widths, and calls its variants."""
+    """What each analysis of streams is about, sweeps beside regimes and widths, calls variants."""
     head = ["| analysis | about | must sweep | may sweep | roles of variants |"]
     head.append("|---|---|---|---|---|")
-    for name, each in ANALYSES.items():
+    for name in OF_STREAMS:
+        each = ANALYSES[name]
         may = ("anything",) if name == TABLE else each.may_have
         cells = [_named(names) for names in (each.needs, may, each.roles)]
         head.append(f"| {' | '.join([f'`{name}`', each.about, *cells])} |")
     return "\n".join(head)
+
+
+def curves_table() -> str:
+    """What each analysis of learning curves is about, and calls its parts."""
+    head = ["| analysis | about | roles of parts |", "|---|---|---|"]
+    found = [(name, ANALYSES[name]) for name in OF_CURVES]
+    return "\n".join(
+        [*head, *(f"| `{name}` | {each.about} | {_named(each.roles)} |" for name, each in found)]
+    )
 
 
 def _named(names: Sequence[str]) -> str:

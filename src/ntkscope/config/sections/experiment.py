@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ntkscope.config.analyses import ANALYSES
+from ntkscope.config.analyses import OF_STREAMS
 from ntkscope.config.sections.base import Distinct, Name, Natural, Section
 from ntkscope.config.sections.data import Dataset
 from ntkscope.config.sections.models import MLP, Model, Regime
@@ -44,7 +44,7 @@ class Variant(Section):
 if TYPE_CHECKING:
     AnalysisName = str
 else:
-    AnalysisName = Literal[tuple(ANALYSES)]
+    AnalysisName = Literal[OF_STREAMS]
 
 
 class Experiment(Section):

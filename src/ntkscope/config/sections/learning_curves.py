@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from ntkscope.config.analyses import OF_CURVES
 from ntkscope.config.sections.base import (
     Distinct,
     Natural,
@@ -196,10 +197,16 @@ class CurveFits(Section):
     )
 
 
+if TYPE_CHECKING:
+    CurveAnalysisName = str
+else:
+    CurveAnalysisName = Literal[OF_CURVES]
+
+
 class LearningCurves(CurvePart):
     """An experiment of learning curves, its analysis and its figure (of the same name)."""
 
-    analysis: str = Field(description="Which figure; see below.")
+    analysis: CurveAnalysisName = Field(description="Which figure; see below.")
     parts: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], CurvePart] = Field(
         {}, description="Parts that differ in whole sections; none: the experiment is one part."
     )
