@@ -17,6 +17,8 @@ class RandomStream(IntEnum):
     BATCHES = 2
     EVALUATION = 3
     FORWARD = 4
+    TASK = 5
+    ENSEMBLE = 6
 
 
 def seed_sequence(seed: int, stream: RandomStream, *more: int) -> np.random.SeedSequence:

@@ -42,4 +42,5 @@ def _layers(model: ModelSpec) -> int:
     """Layers with parameters."""
     if model.kind == "module":
         return max(model.depth + 1, _LAYERS_OF_A_MODULE)
-    return int(model.kind.removeprefix("myrtle")) if "myrtle" in model.kind else model.depth + 1
+    only_hidden = model.kind in ("mlp", "cnn")
+    return model.depth + 1 if only_hidden else model.depth

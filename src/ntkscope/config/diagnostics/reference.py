@@ -10,6 +10,8 @@ from typing import Any
 from ntkscope.config.analyses import ANALYSES, OF_CURVES, OF_STREAMS, TABLE
 from ntkscope.config.diagnostics.allowed import Node, resolve, schema, words
 
+_ANALYSES = re.compile(r"<!-- analyses -->\n.*?<!-- end -->", re.DOTALL)
+_CURVES = re.compile(r"<!-- curve analyses -->\n.*?<!-- end -->", re.DOTALL)
 _TABLE = re.compile(r"<!-- keys of (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -20,9 +22,9 @@ def with_tables(text: str) -> str:
         text: Markdown in which `<!-- keys of Training -->` (or `<!-- analyses -->`) and
             `<!-- end -->` enclose a table.
     """
-    for mark, made in (("analyses", analyses_table()), ("analyses of curves", curves_table())):
-        between = re.compile(rf"<!-- {mark} -->\n.*?<!-- end -->", re.DOTALL)
-        text = between.sub(f"<!-- {mark} -->\n{made}\n<!-- end -->", text)
+    text = _ANALYSES.sub(f"<!-- analyses -->\n{analyses_table()}\n<!-- end -->", text)
+    curves = curve_analyses_table()
+    text = _CURVES.sub(f"<!-- curve analyses -->\n{curves}\n<!-- end -->", text)
     return _TABLE.sub(lambda found: _marked(found.group(1)), text)
 
 
@@ -31,7 +33,7 @@ def _marked(section: str) -> str:
 
 
 def analyses_table() -> str:
-    """What each analysis of streams is about, sweeps beside regimes and widths, calls variants."""
+    """What each analysis is about, sweeps beside regimes and widths, and calls its variants."""
     head = ["| analysis | about | must sweep | may sweep | roles of variants |"]
     head.append("|---|---|---|---|---|")
     for name in OF_STREAMS:
@@ -42,13 +44,13 @@ def analyses_table() -> str:
     return "\n".join(head)
 
 
-def curves_table() -> str:
-    """What each analysis of learning curves is about, and calls its parts."""
-    head = ["| analysis | about | roles of parts |", "|---|---|---|"]
-    found = [(name, ANALYSES[name]) for name in OF_CURVES]
-    return "\n".join(
-        [*head, *(f"| `{name}` | {each.about} | {_named(each.roles)} |" for name, each in found)]
-    )
+def curve_analyses_table() -> str:
+    """What each analysis of learning curves is about, and what it calls its parts."""
+    rows = [
+        f"| `{name}` | {each.about} | {_named(each.roles)} |"
+        for name, each in ((name, ANALYSES[name]) for name in OF_CURVES)
+    ]
+    return "\n".join(["| analysis | about | roles of parts |", "|---|---|---|", *rows])
 
 
 def _named(names: Sequence[str]) -> str:

@@ -48,6 +48,15 @@ class CNN(Section):
     bias: Sweep[bool] = Field([True], description=_BIAS)
 
 
+class CNN5(Section):
+    """Four 3×3 convolutions of k, 2k, 4k and 8k channels, pooled by 1, 2, 2 and all; readout."""
+
+    kind: Literal["cnn5"] = Field(description=KIND)
+    width: Sweep[Positive] = Field([16], description="k: channels of the first convolution.")
+    activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
+    bias: Sweep[bool] = Field([True], description=_BIAS)
+
+
 class Myrtle(Section):
     """Myrtle network of 5, 7 or 10 layers, global average pooling, linear readout."""
 
@@ -75,7 +84,7 @@ class Module(Section):
     )
 
 
-Model = Annotated[MLP | CNN | Myrtle | Module, Field(discriminator="kind")]
+Model = Annotated[MLP | CNN | CNN5 | Myrtle | Module, Field(discriminator="kind")]
 
 
 class Regime(Section):
