@@ -15,7 +15,7 @@ from ntkscope.config.curve_specs import (
 )
 from ntkscope.config.datasets import facts_of, title_of
 from ntkscope.config.expand import dataset_spec
-from ntkscope.config.networks import LAYERS_OF, poolings_of
+from ntkscope.config.networks import LAYERS, poolings_of
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import (
     CurvePart,
@@ -209,7 +209,7 @@ def _model(network: Network, width: int, facts: _Facts, where: str) -> ModelSpec
         )
     return ModelSpec(
         kind=network.kind,
-        depth=LAYERS_OF.get(network.kind, network.depth),
+        depth=LAYERS.get(network.kind, network.depth),
         width=width,
         activation=network.activation,
         bias=network.bias,
