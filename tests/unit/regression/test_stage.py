@@ -188,16 +188,17 @@ def features(model, x):
 
 
 def test_kernels_during_training_have_their_steps(task_path, networks_path, tmp_path):
-    found = regressed(spec("during", fits=("own", "fresh")), task_path, tmp_path, networks_path)
-    assert found["step"].values.tolist() == [1, 10]
-    assert found["trained_on"].values.tolist() == [32, 32]
+    regression = spec("during", fits=("own", "fresh"), steps=(10,))
+    found = regressed(regression, task_path, tmp_path, networks_path)
+    assert found["step"].values.tolist() == [10]
+    assert found["trained_on"].values.tolist() == [32]
     assert not found["undefined"].values.any()
     assert np.isfinite(found["error"].values).all()
     own, test = inputs(task_path, "train", 0, 32), inputs(task_path, "test", 0, 30)
     K, cross = kernels(network(random_numbers(0, 2)), own, test)
     y = targets(task_path, "train", 0, 32)
     _, _, prediction = brute(K, cross, y, np.zeros(32), np.zeros(30), "zero_one", 16, 32)
-    here = found["prediction"].isel(seed=0, source=1, fit=0, n=2)
+    here = found["prediction"].isel(seed=0, source=0, fit=0, n=2)
     np.testing.assert_allclose(here, prediction, rtol=1e-4, atol=1e-5)
 
 
