@@ -52,7 +52,7 @@ def predicted_bytes(job: RegressionJob, n: int) -> int:
     chosen = _COPIES["eigen"] * min(n, max(spec.leave_one_out_most, SPECTRUM_SAMPLES)) ** 2
     solved = max(chosen, _COPIES["cholesky"] * n**2 if n > spec.leave_one_out_most else 0)
     on_host = job.device.type == "cpu"
-    working = WORKING_BYTES["cpu"] if on_host and spec.source != "infinite" else 2**27
+    working = WORKING_BYTES if on_host and spec.source != "infinite" else 2**27
     taken = working + (max(kernel, cross) if spec.ensemble > 1 else 0)
     few = min(n, SPECTRUM_SAMPLES)
     layers = item * len(job.layers) * few * (few + spec.test)
