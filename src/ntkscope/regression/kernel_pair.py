@@ -45,9 +45,14 @@ def layer_pairs(member: nn.Module, x: Tensor, test: Tensor) -> dict[str, KernelP
     return {name: KernelPair(whole[name].cpu(), cross[name].cpu()) for name in whole}
 
 
-def is_finite(kernel: Tensor) -> bool:
-    """Whether no element is NaN or infinite, without a copy."""
-    return all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(kernel))
+def is_usable(pair: KernelPair) -> bool:
+    """Whether no element is NaN or infinite (looked at without a copy), and not all are zero.
+
+    All are where every unit is dead and nothing has a bias, or of a layer behind dead units.
+    """
+    extremes = (extreme for kernel in pair for extreme in torch.aminmax(kernel))
+    finite = all(bool(torch.isfinite(each)) for each in extremes)
+    return finite and float(pair.kernel.diagonal().double().mean()) > 0
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ def check_memory(job: RegressionJob, memory: int) -> None:
     raise NtkscopeError(
         f"regressions on {n} samples take {predicted_bytes(job, n) / 1e9:.1f} GB, and "
         f"{memory / 1e9:.1f} GB are given, which do for {fits}",
-        where=f"samples.kernel (or samples.infinite) of {job.spec.id}",
+        where=f"samples.kernel, infinite or trained, of {job.spec.id}",
         remedy=f"give more resources.mem_mb, or no n above {fits}: kernels that memory does not "
         "hold (tiles, Nyström) are not built into this stage",
     )

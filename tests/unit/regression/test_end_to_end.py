@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from ntkscope.config.curve_specs import (
     LearningSpec,
@@ -14,6 +15,7 @@ from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec, ModelSpec
 from ntkscope.data import prepare_data, prepare_task
 from ntkscope.regression import regress_kernels
+from ntkscope.regression.job import open_job
 from ntkscope.stores import read_store
 from ntkscope.training.learning_curve import train_networks
 from tests.unit.regression.conftest import RIDGES
@@ -42,6 +44,19 @@ def stores(tmp_path_factory):
     prepare_task(TASK, counts, digits, task, state=folder / "tasks", stage="")
     train_networks(NETWORKS, task, networks, state=folder / "train", stage="")
     return task, networks
+
+
+def test_initial_kernels_are_of_the_networks_that_were_trained(stores):
+    task, networks = stores
+    spec = RegressionSpec(
+        source="initial", task=TASK, model=MODEL, sizes=(25,), fits=("own",), test=9, ridges=RIDGES
+    )
+    job = open_job(spec, task, None, torch.device("cpu"))
+    initial = read_store(networks, "networks", group="initial")
+    for position in (0, 1):
+        [network] = job.members(position, job.sources[0])
+        for name, value in network.named_parameters():
+            assert (initial[name].values[position] == value.detach().numpy()).all()
 
 
 @pytest.mark.parametrize("source", ["infinite", "initial", "after", "during"])

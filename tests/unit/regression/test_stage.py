@@ -18,6 +18,7 @@ from ntkscope.ntk import empirical_ntk, infinite_ntk
 from ntkscope.ntk.regression import RidgeWarning
 from ntkscope.regression import regress_kernels
 from ntkscope.regression import unit as unit_module
+from ntkscope.regression.kernel_pair import KernelPair, is_usable
 from ntkscope.stores import ZarrStore, read_store
 from tests.unit.regression.conftest import (
     MODEL,
@@ -246,6 +247,24 @@ def test_a_kernel_that_overflows_is_undefined(task_path, tmp_path):
     assert found["undefined"].values[0].all()
     assert np.isnan(found["error"].values[0]).all()
     assert not found["undefined"].values[1].any()
+
+
+def test_layers_behind_dead_units_have_no_error_and_kernels_of_nothing_are_undefined(
+    task_path, tmp_path
+):
+    path = write_networks(tmp_path / "n.zarr", NETWORKS, random_numbers)
+    store = ZarrStore.resume(path, "networks")
+    for name, value in (("hidden2.weight", 0.0), ("hidden2.bias", -1.0)):
+        dead = store.read(f"best/{name}")
+        dead[0, 0] = value
+        store.write(f"best/{name}", ..., dead)
+    regression = spec("after", trained_on=(8, 16), fits=("fresh",), by_layer=True)
+    found = regressed(regression, task_path, tmp_path, path)
+    assert not found["undefined"].values.any()
+    assert np.isnan(found["layer_error"].values[0, 0]).tolist() == [True, True, False]
+    assert np.isfinite(found["layer_error"].values[0, 1]).all()
+    none = KernelPair(torch.zeros(3, 3), torch.zeros(2, 3))
+    assert not is_usable(none)
 
 
 def test_nested_sizes_are_those_of_kernels_of_their_own(task_path, networks_path, tmp_path):
