@@ -7,8 +7,8 @@ that is 10% smaller. `Change.kind` says which:
 * `step`: K^t (or the network, during training) from one step to the next.
 * `equal`: K_n(n) or K^F_n(n) over the network at the same n.
 * `width`: from one width to the next; `width slope`: slope of log error per doubling of width.
-* `best width`: from the smallest width (`from`) to the best, and from the best to the largest (`to`);
-  the best is −1, and chosen for each seed by the others.
+* `best width`: from the smallest width (`from`) to the best, and from the best to the largest
+  (`to`); the best is −1, and chosen for each seed by the others.
 * `limit`: K_0 or the network at a width over K_∞ (`to` is 0).
 * `layer`: error of one layer's kernel, from the smallest m to the largest.
 """
