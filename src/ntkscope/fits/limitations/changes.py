@@ -62,8 +62,8 @@ def changes_of(curves: Sequence[Curve], data: xr.Dataset) -> list[Change]:
         data: the table of kind `learning_curves` that they are of.
     """
     found: list[Change] = []
-    for _, some in itertools.groupby(sorted(curves, key=_part), key=_part):
-        part = list(some)
+    for name in dict.fromkeys(each.part for each in curves):
+        part = [each for each in curves if each.part == name]
         for fit in ("fresh", "own"):
             found += _along(_pick(part, "after", fit), "trained_on")
             found += _along(_pick(part, "during", fit), "step")
@@ -74,10 +74,6 @@ def changes_of(curves: Sequence[Curve], data: xr.Dataset) -> list[Change]:
             swept = [each for each in _pick(part, kind, fit) if each.about["step"] < 0]
             found += _widths(swept, _pick(part, "infinite", "own"))
     return found + list(_layers(data))
-
-
-def _part(curve: Curve) -> str:
-    return curve.part
 
 
 def _pick(curves: Sequence[Curve], kind: str, fit: str) -> list[Curve]:
