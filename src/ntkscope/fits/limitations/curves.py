@@ -119,7 +119,7 @@ def fit(
         **_of_pairs(pairs_of(fits, confidence), len(seeds)),
         **_of_changes(changes_of(curves, data), len(seeds), confidence),
     }
-    about = {
+    about: dict[str, Any] = {
         name: ("curve_row", np.asarray([each.curve.about[name] for each in fits], KEYS[name][0]))
         for name in ABOUT
     }

@@ -77,11 +77,9 @@ def _exponents(fits: xr.Dataset) -> pd.DataFrame:
         "exponent of squared error, measured - predicted",
         [f"predicted {p:.3g}" for p in fits["predicted_exponent"].values],
     )
-    parts = [
-        exponents,
-        *(part[np.isfinite(part["estimate"])] for part in (curvature, offset, excess)),
-    ]
-    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+    beside = [part[np.isfinite(part["estimate"])] for part in (curvature, offset, excess)]
+    whole: pd.DataFrame = pd.concat([exponents, *beside])
+    return whole.sort_index(kind="stable").reset_index(drop=True)
 
 
 def _with(
