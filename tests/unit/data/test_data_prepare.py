@@ -216,6 +216,20 @@ def test_a_wrong_store_is_refused(tmp_path: Path, change: dict[str, object], wha
         load_samples(broken(tmp_path, **change))
 
 
+def test_what_stays_on_the_disk_is_read_in_any_order(digits: Path) -> None:
+    loaded = load_samples(digits)
+    for opened in (open_samples(digits), open_samples(digits, in_memory=0)):
+        assert (opened.shape, opened.white, opened.classes) == ((8, 8, 1), 16, loaded.classes)
+        np.testing.assert_array_equal(opened.mean, loaded.mean)
+        for split, samples, labels in (
+            ("train", loaded.train, loaded.train_labels),
+            ("test", loaded.test, loaded.test_labels),
+        ):
+            np.testing.assert_array_equal(opened.labels[split], labels)
+            order = np.random.default_rng(0).permutation(len(samples))[:100]
+            np.testing.assert_array_equal(opened.read(split, order), samples[order])
+
+
 def test_a_damaged_chunk_is_refused(tmp_path: Path) -> None:
     output = make(tmp_path, 20, 10)
     chunk = output / "image" / "c" / "0" / "0" / "0" / "0"
