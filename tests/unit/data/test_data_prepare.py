@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
-from ntkscope.data import load_samples, prepare, prepare_data
+from ntkscope.data import load_samples, open_samples, prepare, prepare_data
 from ntkscope.data.sources import open_source
 from ntkscope.errors import DataError, StoreError
 from ntkscope.stores import Array, ZarrStore
