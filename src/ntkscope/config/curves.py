@@ -15,21 +15,18 @@ from ntkscope.config.curve_specs import (
 )
 from ntkscope.config.datasets import facts_of, title_of
 from ntkscope.config.expand import dataset_spec
-from ntkscope.config.networks import LAYERS_OF, poolings_of
+from ntkscope.config.networks import LAYERS, poolings_of
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import (
     CurvePart,
     Learning,
-    LearningCurves,
     Network,
     ScalarTask,
 )
 from ntkscope.config.specs import ModelSpec
 from ntkscope.config.tasks import TASKS, check_counts, groups
-from ntkscope.config.variants import task_dataset
+from ntkscope.config.variants import curve_sections, task_dataset
 from ntkscope.errors import ConfigError, DataError
-
-SECTIONS = ("task", "network", "learning", "samples", "kernels")
 
 
 @dataclass(frozen=True)
@@ -69,13 +66,13 @@ class Curves:
         return self.networks.task
 
 
-def parts_of(experiment: LearningCurves, name: str) -> Iterator[tuple[str, str, CurvePart]]:
+def _parts(config: Config, name: str) -> Iterator[tuple[str, str, CurvePart]]:
     """Key, place in the configuration, and sections of each part, with the experiment's own.
 
     An experiment without parts is one part, called `all`.
     """
-    where = f"learning_curves.{name}"
-    common = {key: getattr(experiment, key) for key in (*SECTIONS, "role", "label")}
+    where, experiment = f"learning_curves.{name}", config.learning_curves[name]
+    common = {**curve_sections(config, name), "role": experiment.role, "label": experiment.label}
     if not experiment.parts:
         yield "all", where, CurvePart.model_construct(**common)
     for key, part in experiment.parts.items():
@@ -90,10 +87,9 @@ def expand_curves(config: Config, name: str) -> list[Curves]:
     Raises:
         ConfigError: what cannot be trained or regressed; names the key and what is allowed.
     """
-    experiment = config.learning_curves[name]
     return [
         each
-        for key, where, part in parts_of(experiment, name)
+        for key, where, part in _parts(config, name)
         for each in _part(config, key, where, part)
     ]
 
@@ -209,7 +205,7 @@ def _model(network: Network, width: int, facts: _Facts, where: str) -> ModelSpec
         )
     return ModelSpec(
         kind=network.kind,
-        depth=LAYERS_OF.get(network.kind, network.depth),
+        depth=LAYERS.get(network.kind, network.depth),
         width=width,
         activation=network.activation,
         bias=network.bias,

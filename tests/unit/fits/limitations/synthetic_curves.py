@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.fits.limitations.curves import fit
 from ntkscope.fits.limitations.table import LayerRow, Row, as_table
 
 SEEDS = 5
@@ -276,3 +277,8 @@ def learning_curves(analysis: str, seeds: int = SEEDS, seed: int = 0) -> xr.Data
     make = _Maker(seeds, seed)
     _MAKERS[analysis](make)
     return make.table(analysis)
+
+
+def curve_fits(analysis: str, seeds: int = SEEDS, seed: int = 0) -> xr.Dataset:
+    """The table of kind `curve_fits` of `learning_curves`, as `fit_curves` writes it."""
+    return fit(learning_curves(analysis, seeds, seed), (500, 4000), 0.4, 0.95, analysis)
