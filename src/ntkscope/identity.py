@@ -16,6 +16,7 @@ _ENTRANCES = {
     "data": "ntkscope.data.prepare",
     "training": "ntkscope.training.task",
     "kernels": "ntkscope.kernels.stage",
+    "regression": "ntkscope.regression.stage",
     "metrics": "ntkscope.metrics.measure",
     "fits": "ntkscope.fits.tables",
     "figures": "ntkscope.figures.draw",

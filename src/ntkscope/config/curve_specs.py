@@ -36,6 +36,10 @@ class SampleCounts(Spec):
     validation: int
     test: int
 
+    def store_of(self, task: ScalarTaskSpec) -> str:
+        """Name of the store of so many samples: `{task.id}-8000-4000-1000-4000`."""
+        return f"{task.id}-{self.train}-{self.fresh}-{self.validation}-{self.test}"
+
 
 class ScalarTaskSpec(Spec):
     """Inputs with one target number per sample, drawn for each seed.
@@ -127,7 +131,7 @@ class RegressionSpec(Spec):
     Attributes:
         source: infinite; initial (of `model`, mean over `ensemble` initialisations); after (of each
             network of `networks` with a number of training samples in `trained_on`); during (at
-            each step in `networks.during`).
+            each of `steps`, some of `networks.during`).
         model: of infinite and initial kernels; weight_std and bias_std are set for infinite ones.
         networks: of after-kernels and kernels during training.
         sizes: n, ascending.
@@ -146,6 +150,7 @@ class RegressionSpec(Spec):
     ensemble: int = 1
     networks: NetworksSpec | None = None
     trained_on: tuple[int, ...] = ()
+    steps: tuple[int, ...] = ()
     sizes: tuple[int, ...]
     fits: tuple[Literal["own", "fresh"], ...]
     test: int
@@ -159,9 +164,10 @@ class RegressionSpec(Spec):
     @property
     def network(self) -> ModelSpec:
         """The network whose kernel it is."""
-        model = self.model or (self.networks and self.networks.model)
-        assert model is not None
-        return model
+        if self.model is not None:
+            return self.model
+        assert self.networks is not None
+        return self.networks.model
 
     @property
     def id(self) -> str:

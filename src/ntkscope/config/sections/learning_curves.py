@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.sections.base import (
     Distinct,
+    Name,
     Natural,
     OneOf,
     Positive,
@@ -37,6 +39,10 @@ def _tasks() -> list[str]:
     from ntkscope.config.tasks import TASKS
 
     return list(TASKS)
+
+
+def _analyses() -> list[str]:
+    return [name for name, each in ANALYSES.items() if each.of == "curves" or name == TABLE]
 
 
 class ScalarTask(Section):
@@ -118,6 +124,12 @@ class Learning(Section):
     )
     patience_from: Natural = Field(400, description="early only: see patience; in steps.")
     converged_loss: PositiveFloat = Field(1e-3, description="convergence only: training loss.")
+    snapshots: list[Positive] = Field(
+        [], description="Steps at which the parameters of `snapshot_samples` are kept too."
+    )
+    snapshot_samples: Positive | None = Field(
+        None, description="n of the network of which there are snapshots; null: the most."
+    )
     precision: Precision = Field("float32", description="dtype of parameters and arithmetic.")
 
 
@@ -128,6 +140,9 @@ class CurveSamples(Section):
     kernel: Samples = Field([250, 500, 1000, 2000, 4000], description="n of kernel regressions.")
     infinite: Samples | None = Field(
         None, description="n of regressions with the infinite kernel; null: as `kernel`."
+    )
+    trained: Samples | None = Field(
+        None, description="n of regressions with kernels after and during training; null: `kernel`."
     )
     validation: Positive = Field(1000, description="For early stopping.")
     test: Positive = Field(4000, description="Test samples of each seed.")
@@ -144,9 +159,13 @@ class Kernels(Section):
     after: list[Positive] = Field(
         [], description="K_m, after training on so many samples (of samples.network)."
     )
-    during: list[Positive] = Field([], description="K^t, at these steps of training.")
-    during_samples: Positive | None = Field(
-        None, description="n of the network whose K^t it is; null: the most."
+    during: list[Positive] = Field(
+        [], description="K^t, at these steps of training (of learning.snapshots)."
+    )
+    fits: Distinct[Literal["own", "fresh"]] = Field(
+        ["own", "fresh"],
+        description="Which samples the last two are regressed on: own, which their network has "
+        "learnt, or fresh, which it never saw.",
     )
     by_layer: bool = Field(False, description="Regress with each layer's after-kernel too.")
     criterion: Criterion = Field(
@@ -199,8 +218,10 @@ class CurveFits(Section):
 class LearningCurves(CurvePart):
     """An experiment of learning curves, its analysis and its figure (of the same name)."""
 
-    analysis: str = Field(description="Which figure; see below.")
-    parts: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], CurvePart] = Field(
+    analysis: Annotated[str, OneOf(_analyses)] = Field(
+        description="Which figure, see below; table: the curves and fits of any, without a figure."
+    )
+    parts: dict[Name, CurvePart] = Field(
         {}, description="Parts that differ in whole sections; none: the experiment is one part."
     )
     absent: Literal["refuse", "leave_out"] = Field(
