@@ -8,6 +8,7 @@ from snakemake.logging import logger
 
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
 from ntkscope.config.analyses import ANALYSES, TABLE
+from ntkscope.config.curves import expand_curves, samples_needed
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.data.sources import is_there
 from ntkscope.errors import NtkscopeError
@@ -44,12 +45,30 @@ RUNS = {
     for ancestor in run.lineage
 }
 KERNELS = {cell.kernel.id: cell.kernel for cells in CELLS.values() for cell in cells}
-DATASETS = {run.dataset.id: run.dataset for run in RUNS.values()}
-SOURCES = datasets_of(CONFIG)
+
+# Learning curves: of each experiment the curves of every part, and what they are made of.
+CURVES = {name: expand_curves(CONFIG, name) for name in CONFIG.learning_curves}
+EVERY_CURVE = [each for curves in CURVES.values() for each in curves]
+NETWORKS = {each.networks.id: each.networks for each in EVERY_CURVE}
+REGRESSIONS = {spec.id: spec for each in EVERY_CURVE for spec in each.regressions}
+COUNTS = samples_needed(CONFIG)
+TASKS = {COUNTS[each.task.id].store_of(each.task): each.task for each in EVERY_CURVE}
+
+DATASETS = {
+    each.id: each
+    for each in (
+        *(run.dataset for run in RUNS.values()),
+        *(task.dataset for task in TASKS.values() if task.dataset),
+    )
+}
+SOURCES = datasets_of(CONFIG) | {
+    each.task.dataset.id: each.dataset for each in EVERY_CURVE if each.task.dataset
+}
 
 # Experiments with a figure; the others end in their tables.
 DRAWN = [name for name, each in CONFIG.experiments.items() if each.analysis != TABLE]
 TABLES = [name for name in CONFIG.experiments if name not in DRAWN]
+DRAWN_CURVES = [name for name, each in CONFIG.learning_curves.items() if each.analysis != TABLE]
 
 # The default preset has the short paths; others never overwrite it. Runs are shared by all.
 PRESET = "" if CONFIG.preset == "digits" else f"{CONFIG.preset}/"
@@ -63,7 +82,10 @@ pathvars:
     benchmarks="<results>/benchmarks",
 
 
-CHECKED = CONFIG.model_dump(mode="json")["experiments"]
+CHECKED = {
+    **CONFIG.model_dump(mode="json")["experiments"],
+    **CONFIG.model_dump(mode="json")["learning_curves"],
+}
 
 
 def experiment_at(*keys):
@@ -76,7 +98,10 @@ wildcard_constraints:
     dataset=r"[^/]+",
     run=r"[^/]+-[0-9a-f]{12}",
     kernel=r"[^/]+-[0-9a-f]{12}",
-    experiment="|".join(CONFIG.experiments),
+    task=r"[^/]+",
+    networks=r"[^/]+-[0-9a-f]{12}",
+    regression=r"[^/]+-[0-9a-f]{12}",
+    experiment="|".join(CHECKED),
 
 
 def images_of(run):
@@ -94,6 +119,54 @@ def kernels_of(run, kernel):
     return f"<runs>/{run.id}/kernels-{kernel.id}.zarr"
 
 
+def samples_of(task):
+    """The store of a task's samples. No time stamp counts: what a sample is depends on the task and
+    on the code of `data` (a param), never on how many others there are."""
+    return ancient(f"<results>/tasks/{COUNTS[task.id].store_of(task)}.zarr")
+
+
+def networks_of(networks):
+    """The store of the networks of a learning curve."""
+    return f"<results>/networks/{networks.id}/networks.zarr"
+
+
+def regression_of(regression):
+    """The store of regressions with one kind of kernel."""
+    return f"<results>/regressions/{regression.id}.zarr"
+
+
+def parts_of_experiment(wildcards):
+    """The curves of every part of an experiment, and their stores."""
+    return [
+        {
+            "part": each.part,
+            "role": each.role,
+            "label": each.label,
+            "task": each.task.name,
+            "title": each.title,
+            "network": each.networks.model.kind,
+            "parametrisation": each.networks.model.parametrisation,
+            "width": each.networks.model.width,
+            "rate": each.networks.learning.learning_rate,
+            "networks": each.networks.id,
+            "regressions": [
+                {
+                    "source": spec.source,
+                    "width": 0 if spec.source == "infinite" else spec.network.width,
+                    "regression": spec.id,
+                }
+                for spec in each.regressions
+            ],
+        }
+        for each in CURVES[wildcards.experiment]
+    ]
+
+
+def only(experiments):
+    """The pattern of these experiments' names; one that fits nothing where there are none."""
+    return "|".join(experiments) or "(?!)"
+
+
 def cells_of_experiment(wildcards):
     """The sweep: axes of each cell, and the tables of its run and twin."""
     return [
@@ -108,8 +181,8 @@ def cells_of_experiment(wildcards):
 
 
 def figures_of(experiment):
-    """An experiment's figure and that of its mechanism."""
-    names = (experiment, f"{experiment}_mechanism")
+    """An experiment's figure and, of streams, that of its mechanism."""
+    names = (experiment,) if experiment in CURVES else (experiment, f"{experiment}_mechanism")
     return [f"<figures>/<preset>{name}.{kind}" for name in names for kind in ("pdf", "png")]
 
 

@@ -1,4 +1,5 @@
 # data: a source of images → results/data/{dataset}.zarr (uint8 images, labels, split, mean and std)
+#       these, or nothing  → results/tasks/{task}.zarr (samples and targets of every seed)
 
 
 rule prepare_data:
@@ -21,3 +22,31 @@ rule prepare_data:
         code=code_of("prepare_data", "data"),
     script:
         "../scripts/prepare_data.py"
+
+
+rule prepare_task:
+    """Draw the samples of a task of learning curves, of every seed, and write them as one store."""
+    input:
+        images=lambda wildcards: [
+            f"<results>/data/{task.dataset.id}.zarr"
+            for task in [known(TASKS, wildcards.task, "task")]
+            if task.dataset
+        ],
+    output:
+        directory("<results>/tasks/{task}.zarr"),
+    log:
+        "<logs>/prepare_task/{task}.log",
+    benchmark:
+        "<benchmarks>/prepare_task/{task}.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(60),
+    params:
+        task=lambda wildcards: plain(known(TASKS, wildcards.task, "task")),
+        counts=lambda wildcards: plain(COUNTS[TASKS[wildcards.task].id]),
+        state=state_of,
+        code=code_of("prepare_task", "data", "ntkscope.data.tasks"),
+    script:
+        "../scripts/prepare_task.py"

@@ -18,6 +18,8 @@ rule draw:
         "<logs>/draw/<preset>{experiment}.log",
     benchmark:
         "<benchmarks>/draw/<preset>{experiment}.tsv"
+    wildcard_constraints:
+        experiment=only(CONFIG.experiments),
     conda:
         "../environment.yml"
     resources:
@@ -48,3 +50,21 @@ use rule draw as draw_mechanism with:
         figure="mechanism",
         template=template_of("mechanism"),
         code=code_of("draw", "figures"),
+
+
+use rule draw as draw_curves with:
+    """Draw the figure of an experiment of learning curves."""
+    input:
+        metrics="<experiments>/{experiment}/curves.nc",
+        fits="<experiments>/{experiment}/fits.nc",
+    log:
+        "<logs>/draw_curves/<preset>{experiment}.log",
+    benchmark:
+        "<benchmarks>/draw_curves/<preset>{experiment}.tsv"
+    wildcard_constraints:
+        experiment=only(CURVES),
+    params:
+        labels={},
+        template=lambda wildcards: template_of(
+            CONFIG.learning_curves[wildcards.experiment].analysis
+        ),

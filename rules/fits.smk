@@ -12,6 +12,8 @@ rule fit_experiment:
         "<logs>/fit_experiment/<preset>{experiment}.log",
     benchmark:
         "<benchmarks>/fit_experiment/<preset>{experiment}.tsv"
+    wildcard_constraints:
+        experiment=only(CONFIG.experiments),
     conda:
         "../environment.yml"
     resources:
@@ -28,14 +30,72 @@ rule fit_experiment:
         "../scripts/fit_experiment.py"
 
 
+rule fit_curves:
+    """Fit the exponent of every learning curve, one per seed, and compare curves in pairs."""
+    input:
+        curves="<experiments>/{experiment}/curves.nc",
+    output:
+        fits="<experiments>/{experiment}/fits.nc",
+        table="<experiments>/{experiment}/table.csv",
+    log:
+        "<logs>/fit_curves/<preset>{experiment}.log",
+    benchmark:
+        "<benchmarks>/fit_curves/<preset>{experiment}.tsv"
+    wildcard_constraints:
+        experiment=only(CURVES),
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(30),
+    params:
+        range=experiment_at("fits", "range"),
+        error_at_most=experiment_at("fits", "error_at_most"),
+        confidence=experiment_at("fits", "confidence"),
+        analysis=experiment_at("analysis"),
+        code=code_of("fit_curves", "fits", "ntkscope.fits.limitations.curves"),
+    script:
+        "../scripts/fit_curves.py"
+
+
 localrules:
+    write_exponents,
     write_findings,
 
 
-rule write_findings:
-    """Judge every claim of the paper, and our own, by the fits of all experiments."""
+rule write_exponents:
+    """The exponents of all learning curves, and their differences, as one table."""
     input:
-        fits=[f"<experiments>/{name}/fits.nc" for name in DRAWN],
+        fits=[f"<experiments>/{name}/fits.nc" for name in CURVES],
+    output:
+        csv=report(
+            "<results>/<preset>exponents.csv",
+            caption="../workflow/report/exponents.rst",
+            category="Findings",
+            labels={"table": "exponents of all learning curves"},
+        ),
+        markdown="<results>/<preset>exponents.md",
+        tex="<results>/<preset>exponents.tex",
+    log:
+        "<logs>/write_exponents/<preset>exponents.log",
+    benchmark:
+        "<benchmarks>/write_exponents/<preset>exponents.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(15),
+    params:
+        experiments=list(CURVES),
+        code=code_of("write_exponents", "fits", "ntkscope.fits.limitations.exponents"),
+    script:
+        "../scripts/write_exponents.py"
+
+
+rule write_findings:
+    """Judge every claim of the papers, and our own, by the fits of all experiments."""
+    input:
+        fits=[f"<experiments>/{name}/fits.nc" for name in (*DRAWN, *DRAWN_CURVES)],
     output:
         csv=report(
             "<results>/<preset>findings.csv",
@@ -55,9 +115,11 @@ rule write_findings:
         mem_mb=grows(2000),
         runtime=grows(15),
     params:
-        experiments=DRAWN,
+        experiments=[*DRAWN, *DRAWN_CURVES],
         figures=lambda wildcards, output: str(Path(rules.draw.output.pdf).parent),
-        confidence=max((CONFIG.experiments[n].fits.confidence for n in DRAWN), default=0.95),
+        confidence=max(
+            (CHECKED[n]["fits"]["confidence"] for n in (*DRAWN, *DRAWN_CURVES)), default=0.95
+        ),
         seeds=len(CONFIG.seeds),
         code=code_of("write_findings", "fits", "ntkscope.fits.findings"),
     script:

@@ -49,3 +49,37 @@ rule collect_metrics:
         code=code_of("collect_metrics", "fits", "ntkscope.fits.collect"),
     script:
         "../scripts/collect_metrics.py"
+
+
+rule collect_curves:
+    """Put the learning curves of all parts of an experiment into one table."""
+    input:
+        networks=lambda wildcards: sorted(
+            {networks_of(each.networks) for each in CURVES[wildcards.experiment]}
+        ),
+        regressions=lambda wildcards: sorted(
+            {
+                regression_of(spec)
+                for each in CURVES[wildcards.experiment]
+                for spec in each.regressions
+            }
+        ),
+    output:
+        "<experiments>/{experiment}/curves.nc",
+    log:
+        "<logs>/collect_curves/<preset>{experiment}.log",
+    benchmark:
+        "<benchmarks>/collect_curves/<preset>{experiment}.tsv"
+    wildcard_constraints:
+        experiment=only(CURVES),
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(30),
+    params:
+        parts=parts_of_experiment,
+        analysis=experiment_at("analysis"),
+        code=code_of("collect_curves", "fits", "ntkscope.fits.limitations.collect"),
+    script:
+        "../scripts/collect_curves.py"

@@ -16,6 +16,7 @@ _ENTRANCES = {
     "data": "ntkscope.data.prepare",
     "training": "ntkscope.training.task",
     "kernels": "ntkscope.kernels.stage",
+    "regression": "ntkscope.regression.stage",
     "metrics": "ntkscope.metrics.measure",
     "fits": "ntkscope.fits.tables",
     "figures": "ntkscope.figures.draw",
@@ -26,6 +27,7 @@ STAGES = tuple(_ENTRANCES)
 
 _FOUND_BY_NAME = {
     "ntkscope.data.sources": "data/sources/*.py",
+    "ntkscope.data.tasks": "data/tasks/*.py",
     "ntkscope.training.methods": "training/methods/*.py",
     "ntkscope.metrics.observers": "metrics/observers/*.py",
     "ntkscope.figures.draw": "figures/*/*.py",

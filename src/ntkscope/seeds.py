@@ -17,6 +17,9 @@ class RandomStream(IntEnum):
     BATCHES = 2
     EVALUATION = 3
     FORWARD = 4
+    TASK = 5
+    CURVE_BATCHES = 6
+    ENSEMBLE = 7
 
 
 def seed_sequence(seed: int, stream: RandomStream, *more: int) -> np.random.SeedSequence:

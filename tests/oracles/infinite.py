@@ -37,8 +37,9 @@ def affine(K, T, layer, normal_biases):
         weight, weight_scale = 1.0, layer.weight_scale**2
         bias_variance, bias_scale = float(normal_biases), layer.bias_scale**2
     else:
-        weight, weight_scale = 1 / (3 * fan_in), 1.0
-        bias_variance, bias_scale = 1 / (3 * fan_in), 1.0
+        gain, starting_bias = (3**-0.5, 1.0) if layer.gain is None else (layer.gain, 0.0)
+        weight, weight_scale = gain**2 / fan_in, 1.0
+        bias_variance, bias_scale = starting_bias / (3 * fan_in), 1.0
     inputs = layer.inputs
     sums = (lambda M: window_sum(M, layer.size)) if isinstance(layer, Conv) else (lambda M: M)
     S = inputs * sums(K)  # Σ over the inputs that one output sees

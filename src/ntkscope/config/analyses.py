@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -53,8 +53,10 @@ class Analysis(_Declared):
 
     Attributes:
         paper: whose it is: the folder's name; about: the first line of the file's docstring.
+        of: streams of tasks (sections `experiments`) or learning curves (`learning_curves`).
         needs: axes that its sweep must have, beside `regime` and `width`; may_have: others.
-        roles: what its variants may play; needs_roles: what one of them must, if there are any.
+        roles: what its variants (of learning curves: its parts) may play; needs_roles: what one of
+            them must, if there are any.
         regime_roles: whether its claims go by the roles of regimes.
         laws: statistics along the axes of its sweep.
         compare: name in `COMPARISONS` of the paper's `fits.{paper}.comparisons`, if any.
@@ -64,6 +66,7 @@ class Analysis(_Declared):
 
     paper: str = ""
     about: str = Field("", exclude=True)  # words alone: no fit is made again for them
+    of: Literal["streams", "curves"] = Field("streams", exclude=True)  # each has its own fits
     needs: Names = ()
     may_have: Names = ()
     roles: Names = ()
@@ -138,3 +141,9 @@ def _checked(declared: dict[str, Any], file: Path) -> Analysis:
 
 
 ANALYSES = analyses()
+
+OF_STREAMS = tuple(name for name, each in ANALYSES.items() if each.of == "streams")
+"""Analyses of `experiments`, `table` the last of them."""
+
+OF_CURVES = tuple(name for name, each in ANALYSES.items() if each.of == "curves")
+"""Analyses of `learning_curves`."""

@@ -11,13 +11,45 @@ from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.diagnostics.origins import Key
 from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
+from ntkscope.config.sections.learning_curves import CurvePart
 from ntkscope.errors import DataError
 
 
 def mistakes_across(config: Config) -> list[Mistake]:
     """The mistakes of a configuration each of whose values is allowed by itself."""
     datasets = [mistake for each in _datasets(config) for mistake in _dataset(*each)]
-    return [*datasets, *_regimes(config), *_experiments(config), *role_mistakes(config)]
+    return [
+        *_names(config),
+        *datasets,
+        *_regimes(config),
+        *_experiments(config),
+        *role_mistakes(config),
+    ]
+
+
+def _names(config: Config) -> Iterator[Mistake]:
+    """No experiment at all, or two whose figures would have one name."""
+    if not config.experiments and not config.learning_curves:
+        yield Mistake(
+            ("experiments",),
+            "there is no experiment",
+            remedy="add one under experiments or learning_curves",
+        )
+    for name in config.learning_curves:
+        if name in config.experiments:
+            yield Mistake(
+                ("learning_curves", name),
+                f"there is an experiment {name!r} already, whose figure has this name",
+                remedy="give one of the two another name",
+            )
+    for name, curves in config.learning_curves.items():
+        others = [n for n, each in config.learning_curves.items() if n != name and not each.like]
+        if curves.like is not None and curves.like not in others:
+            yield Mistake(
+                ("learning_curves", name, "like"),
+                f"there are no learning curves {curves.like!r} that are not like others themselves",
+                allowed=", ".join(others) or "null",
+            )
 
 
 def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
@@ -27,6 +59,13 @@ def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
         for key, variant in experiment.variants.items():
             if "dataset" in variant.model_fields_set:
                 yield ("experiments", name, "variants", key, "dataset"), variant.dataset
+    for name, curves in config.learning_curves.items():
+        parts: dict[Key, CurvePart] = {(): curves}
+        parts.update({("parts", key): part for key, part in curves.parts.items()})
+        for place, part in parts.items():
+            if part.task.dataset is not None:
+                section = ("learning_curves", name, *place, "task", "dataset")
+                yield section, part.task.dataset
 
 
 def _dataset(section: Key, dataset: Dataset) -> list[Mistake]:

@@ -96,14 +96,12 @@ def runs_of(config: Config) -> dict[str, RunSpec]:
 
 def datasets_of(config: Config) -> dict[str, Dataset]:
     """Where the images of each prepared dataset come from, by the id of its store."""
-    return {
-        _dataset_spec(own.dataset).id: own.dataset
-        for name in config.experiments
-        for _, own in by_variant(config, name)
-    }
+    used = [own.dataset for name in config.experiments for _, own in by_variant(config, name)]
+    return {dataset_spec(dataset).id: dataset for dataset in used}
 
 
-def _dataset_spec(dataset: Dataset) -> DatasetSpec:
+def dataset_spec(dataset: Dataset) -> DatasetSpec:
+    """The prepared data set that a section asks for."""
     facts = facts_of(dataset)
     return DatasetSpec(
         name=dataset.known_as,
@@ -164,7 +162,7 @@ def _cell(
     _check_batch(config, training, tasks[0].classes, where)
     width = size_of(model, "width", where)
     run = RunSpec(
-        dataset=_dataset_spec(config.dataset),
+        dataset=dataset_spec(config.dataset),
         tasks=tasks,
         method=_method(training, where),
         model=model_spec(config.dataset, regime, model, where),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from ntkscope.config.cross_checks import mistakes_across
+from ntkscope.config.curves import expand_curves
 from ntkscope.config.diagnostics.mistakes import Mistake, mistakes_of
 from ntkscope.config.diagnostics.origins import COMMAND_LINE, Key, Origins, read_document
 from ntkscope.config.expand import expand
@@ -93,9 +95,13 @@ def _typed(value: Any) -> Any:
 
 def _impossible(config: Config) -> Iterator[Mistake]:
     """The first run of each experiment that cannot be trained."""
-    for name in config.experiments:
+    expansions: list[Callable[[], object]] = [
+        *(partial(expand, config, name) for name in config.experiments),
+        *(partial(expand_curves, config, name) for name in config.learning_curves),
+    ]
+    for expansion in expansions:
         try:
-            expand(config, name)
+            expansion()
         except ConfigError as error:
             path, _, point = str(error.where).partition(" ")
             yield Mistake(

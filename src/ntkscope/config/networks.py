@@ -12,8 +12,8 @@ from ntkscope.errors import ConfigError
 ARGUMENT = "arguments."
 """Before the name of an argument of a user's own network, in a point of the sweep."""
 
-_MYRTLE_POOLINGS = 3
-_DEPTH = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+LAYERS = {"cnn5": 5, "myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+"""Layers with parameters of the kinds that have no depth to be chosen."""
 
 
 def model_spec(dataset: Dataset, regime: Point, model: Point, where: str) -> ModelSpec:
@@ -34,7 +34,7 @@ def model_spec(dataset: Dataset, regime: Point, model: Point, where: str) -> Mod
     ntk = regime["parametrisation"] == "ntk"
     return ModelSpec(
         kind=kind,
-        depth=model.get("depth", _DEPTH.get(kind)),
+        depth=model.get("depth", LAYERS.get(kind)),
         width=model["width"],
         activation=model["activation"],
         bias=model["bias"],
@@ -81,7 +81,7 @@ def _check_samples(dataset: Dataset, kind: str, model: Point, where: str) -> Non
             where=place,
             remedy=f"use {others}a network of kind: module",
         )
-    poolings = {"mlp": 0, "cnn": model.get("depth", 0)}.get(kind, _MYRTLE_POOLINGS)
+    poolings = poolings_of(kind, model.get("depth", 0))
     side = min(facts.shape[:2])
     if side < 2**poolings:
         raise ConfigError(
@@ -90,6 +90,11 @@ def _check_samples(dataset: Dataset, kind: str, model: Point, where: str) -> Non
             where=place,
             remedy="use a shallower network, an mlp, or a dataset of larger images",
         )
+
+
+def poolings_of(kind: str, depth: int) -> int:
+    """How often a network halves its images before the global average."""
+    return {"mlp": 0, "cnn": depth, "cnn5": 2}.get(kind, 3)
 
 
 def size_of(model: Point, name: str, where: str) -> int:

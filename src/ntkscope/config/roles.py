@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ntkscope.config.analyses import ANALYSES
 from ntkscope.config.diagnostics.mistakes import Mistake
+from ntkscope.config.diagnostics.origins import Key
 from ntkscope.config.sections import Config, Experiment
+from ntkscope.config.sections.learning_curves import CurvePart
 from ntkscope.config.sections.models import REGIME_ROLES
 
 
@@ -16,6 +18,10 @@ def role_mistakes(config: Config) -> Iterator[Mistake]:
     for name, experiment in config.experiments.items():
         yield from _of_variants(name, experiment)
         yield from _lacking(name, experiment)
+    for name, curves in config.learning_curves.items():
+        parts: dict[Key, CurvePart] = {("parts", key): part for key, part in curves.parts.items()}
+        parts = parts or {(): curves}
+        yield from _unknown(name, curves.analysis, parts)
 
 
 def _of_regimes(config: Config) -> Iterator[Mistake]:
@@ -48,6 +54,18 @@ def _of_variants(name: str, experiment: Experiment) -> Iterator[Mistake]:
                 remedy="give one of them another role, or none",
             )
         played.add(variant.role)
+
+
+def _unknown(name: str, analysis: str, parts: Mapping[Key, CurvePart]) -> Iterator[Mistake]:
+    """Roles of parts of learning curves that the analysis does not know."""
+    roles = ANALYSES[analysis].roles
+    for key, part in parts.items():
+        if part.role is not None and part.role not in roles:
+            yield Mistake(
+                ("learning_curves", name, *key, "role"),
+                f"{part.role!r} is no role of the analysis {analysis}",
+                allowed=", ".join(roles) or "none: remove role",
+            )
 
 
 def _lacking(name: str, experiment: Experiment) -> Iterator[Mistake]:

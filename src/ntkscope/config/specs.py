@@ -7,7 +7,14 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from ntkscope.config.sections.base import Precision, Section
-from ntkscope.config.sections.models import MLP, Activation, ModelKind, Parametrisation, Regime
+from ntkscope.config.sections.models import (
+    MLP,
+    Activation,
+    Initialisation,
+    ModelKind,
+    Parametrisation,
+    Regime,
+)
 from ntkscope.config.sections.output import Kernel, KernelKind, Probe
 from ntkscope.config.sections.training import (
     Loss,
@@ -23,7 +30,7 @@ from ntkscope.identity import digest
 _FORMAT = {"run": 1, "kernel": 1}
 
 
-def _default(section: type[Section], key: str) -> Any:
+def default_of(section: type[Section], key: str) -> Any:
     """The default of a key of the configuration (of a sweep its one value): written there alone."""
     value = section.model_fields[key].default
     return value[0] if isinstance(value, list) else value
@@ -100,16 +107,17 @@ class ModelSpec(Spec):
     sources behind it. Its `depth` and `width` are the arguments of these names, or 1.
     """
 
-    later = frozenset({"function", "arguments", "source_digest"})
+    later = frozenset({"function", "arguments", "source_digest", "initialisation"})
 
     kind: ModelKind
     depth: int
     width: int
-    activation: Activation = _default(MLP, "activation")
-    bias: bool = _default(MLP, "bias")
-    parametrisation: Parametrisation = _default(Regime, "parametrisation")
+    activation: Activation = default_of(MLP, "activation")
+    bias: bool = default_of(MLP, "bias")
+    parametrisation: Parametrisation = default_of(Regime, "parametrisation")
     weight_std: float | None = None
     bias_std: float | None = None
+    initialisation: Initialisation = "pytorch"
     function: str | None = None
     arguments: dict[str, bool | int | float | str] = {}
     source_digest: str | None = None
@@ -122,25 +130,25 @@ class ModelSpec(Spec):
 class OptimizerSpec(Spec):
     """Optimiser; `learning_rate` is the one used, after any scaling with width."""
 
-    kind: Optimizer = _default(Training, "optimizer")
+    kind: Optimizer = default_of(Training, "optimizer")
     learning_rate: float
-    momentum: float = _default(Training, "momentum")
-    weight_decay: float = _default(Training, "weight_decay")
-    schedule: Schedule = _default(Training, "schedule")
+    momentum: float = default_of(Training, "momentum")
+    weight_decay: float = default_of(Training, "weight_decay")
+    schedule: Schedule = default_of(Training, "schedule")
 
 
 class SnapshotSpec(Spec):
     """Snapshot schedule (see training.schedule)."""
 
-    around_boundary: int = _default(Snapshots, "around_boundary")
-    log_spaced: int = _default(Snapshots, "log_spaced")
+    around_boundary: int = default_of(Snapshots, "around_boundary")
+    log_spaced: int = default_of(Snapshots, "log_spaced")
 
 
 class MethodSpec(Spec):
     """How a stream is learnt: a file of training/methods, and how much of it (see there)."""
 
-    kind: str = _default(Training, "method")
-    strength: float = _default(Training, "method_strength")
+    kind: str = default_of(Training, "method")
+    strength: float = default_of(Training, "method_strength")
 
 
 class RunSpec(Spec):
@@ -159,13 +167,13 @@ class RunSpec(Spec):
     method: MethodSpec = MethodSpec()
     model: ModelSpec
     optimizer: OptimizerSpec
-    loss: Loss = _default(Training, "loss")
-    batch_size: int = _default(Training, "batch_size")
-    sampling: Sampling = _default(Training, "sampling")
+    loss: Loss = default_of(Training, "loss")
+    batch_size: int = default_of(Training, "batch_size")
+    sampling: Sampling = default_of(Training, "sampling")
     seeds: tuple[int, ...]
     snapshots: SnapshotSpec = SnapshotSpec()
-    precision: Precision = _default(Training, "precision")
-    evaluation_samples: int = _default(Training, "evaluation_samples")
+    precision: Precision = default_of(Training, "precision")
+    evaluation_samples: int = default_of(Training, "evaluation_samples")
 
     @property
     def id(self) -> str:
@@ -222,11 +230,11 @@ class KernelSpec(Spec):
         classes: the dataset's classes they are from; labels: the label of each.
     """
 
-    kind: KernelKind = _default(Kernel, "kind")
-    by_layer: bool = _default(Kernel, "by_layer")
-    precision: Precision = _default(Kernel, "precision")
+    kind: KernelKind = default_of(Kernel, "kind")
+    by_layer: bool = default_of(Kernel, "by_layer")
+    precision: Precision = default_of(Kernel, "precision")
     samples: int
-    seed: int = _default(Probe, "seed")
+    seed: int = default_of(Probe, "seed")
     classes: tuple[int, ...]
     labels: tuple[int, ...]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from ntkscope.config.sections import Config, Dataset, Variant
+from ntkscope.config.sections.learning_curves import LearningCurves, ScalarTask
+from ntkscope.config.tasks import TASKS
 
-_COSMETIC = ("root", "download")  # of a dataset: where its files are, not which
+COSMETIC = ("root", "download")  # of a dataset: where its files are, not which
 
 
 def by_variant(config: Config, name: str) -> Iterator[tuple[str | None, Config]]:
@@ -36,7 +39,7 @@ def dataset_of(config: Config, variant: Variant) -> Dataset:
     if "dataset" not in variant.model_fields_set:
         return config.dataset
     own = variant.dataset
-    where = {key: getattr(config.dataset, key) for key in _COSMETIC}
+    where = {key: getattr(config.dataset, key) for key in COSMETIC}
     return own.model_copy(
         update={key: value for key, value in where.items() if key not in own.model_fields_set}
     )
@@ -61,9 +64,53 @@ def without_absent(config: Config, is_there: Callable[[Dataset], bool]) -> tuple
                 del kept[key]
                 left_out.append(f"{name}.{key} ({dataset.known_as})")
         experiments[name] = experiment.model_copy(update={"variants": kept})
+    curves, left = _curves_without_absent(config, is_there)
+    left_out += left
     there = {
         name: each
         for name, each in experiments.items()
         if each.variants or not config.experiments[name].variants
     }
-    return config.model_copy(update={"experiments": there}), left_out
+    update = {"experiments": there, "learning_curves": curves}
+    return config.model_copy(update=update), left_out
+
+
+def _curves_without_absent(
+    config: Config, is_there: Callable[[Dataset], bool]
+) -> tuple[dict[str, LearningCurves], list[str]]:
+    """The learning curves without the parts that may be left out, and what was left out."""
+    kept, left_out = {}, []
+    for name, curves in config.learning_curves.items():
+        parts = dict(curves.parts)
+        for key, part in curves.parts.items():
+            common: ScalarTask = curve_sections(config, name)["task"]
+            own = part.task if "task" in part.model_fields_set else common
+            dataset = task_dataset(config, own)
+            if curves.absent == "leave_out" and dataset is not None and not is_there(dataset):
+                del parts[key]
+                left_out.append(f"{name}.{key} ({dataset.known_as})")
+        if parts or not curves.parts:
+            kept[name] = curves.model_copy(update={"parts": parts})
+    return kept, left_out
+
+
+def curve_sections(config: Config, name: str) -> dict[str, Any]:
+    """Task, network, learning, samples and kernels of learning curves: their own, or `like`'s."""
+    experiment = config.learning_curves[name]
+    model = config.learning_curves[experiment.like] if experiment.like else experiment
+    own = experiment.model_fields_set
+    return {
+        key: getattr(experiment if key in own else model, key)
+        for key in ("task", "network", "learning", "samples", "kernels")
+    }
+
+
+def task_dataset(config: Config, task: ScalarTask) -> Dataset | None:
+    """The data set that a task is made of; its files are where the configuration says."""
+    made_of = TASKS[task.name].dataset
+    if task.dataset is None and made_of is None:
+        return None
+    dataset = task.dataset or Dataset(name=made_of or "")
+    own = dataset.model_fields_set
+    places = {key: getattr(config.dataset, key) for key in COSMETIC if key not in own}
+    return dataset.model_copy(update=places)

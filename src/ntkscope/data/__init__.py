@@ -1,4 +1,4 @@
-"""From files of samples to one store a data set, and from that store to arrays and probes.
+"""From files of samples to one store a data set, and from that store to arrays, probes and tasks.
 
 May import `config` and `stores`. Nothing here imports torch when it is imported: a source that
 needs torchvision imports it when it is opened. The sources are light, as reading a configuration
@@ -15,15 +15,29 @@ if TYPE_CHECKING:
     from ntkscope.data.images import LoadedSamples, load_samples
     from ntkscope.data.prepare import prepare_data
     from ntkscope.data.probe import Probe, choose_probe
+    from ntkscope.data.tasks.store import LoadedTask, load_task
+    from ntkscope.data.tasks.write import prepare_task
 
-__all__ = ["LoadedSamples", "Probe", "choose_probe", "load_samples", "prepare_data"]
+__all__ = [
+    "LoadedSamples",
+    "LoadedTask",
+    "Probe",
+    "choose_probe",
+    "load_samples",
+    "load_task",
+    "prepare_data",
+    "prepare_task",
+]
 
 _HOMES = {
     "LoadedSamples": "images",
+    "LoadedTask": "tasks.store",
     "Probe": "probe",
     "choose_probe": "probe",
     "load_samples": "images",
+    "load_task": "tasks.store",
     "prepare_data": "prepare",
+    "prepare_task": "tasks.write",
 }
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Dense:
     """`weight_scale · W x + bias_scale · b`; W is [outputs, inputs].
 
-    Both scales are 1 unless `ntk` (the NTK parametrisation).
+    Both scales are 1 unless `ntk` (the NTK parametrisation). A `gain` says how weights start
+    (`initial_parameters`): with variance gain²/fan_in, and biases at 0; None: as PyTorch has it.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Dense:
     ntk: bool = False
     weight_scale: float = 1.0
     bias_scale: float = 1.0
+    gain: float | None = None
 
     @property
     def fan_in(self) -> int:
@@ -38,6 +40,7 @@ class Conv:
     ntk: bool = False
     weight_scale: float = 1.0
     bias_scale: float = 1.0
+    gain: float | None = None
 
     @property
     def fan_in(self) -> int:

@@ -27,8 +27,10 @@ def initial_parameters(layers: Architecture, seed: int) -> dict[str, Tensor]:
     """Float32 parameters of one network on the CPU.
 
     Standard parametrisation: U(±1/√fan_in) for weights and biases, PyTorch's default (Kaiming
-    uniform with a = √5). NTK parametrisation: unit normal weights; biases start at zero (Jacot et
-    al. 2018 and neural-tangents draw them from N(0, 1)).
+    uniform with a = √5). With a gain: U(±gain·√(3/fan_in)) for weights, biases 0 (He et al. 2015,
+    equation 10, has √2 where a ReLU follows); its weights are PyTorch's times gain·√3. NTK
+    parametrisation: unit normal weights; biases start at zero (Jacot et al. 2018 and
+    neural-tangents draw them from N(0, 1)).
     """
     generator = torch.Generator().manual_seed(torch_seed(seed, RandomStream.INITIALISATION))
     shapes, drawn = parameter_shapes(layers), {}
@@ -46,4 +48,6 @@ def _draw(
     if layer.ntk:
         return torch.zeros(shape) if is_bias else torch.randn(shape, generator=generator)
     bound = 1 / math.sqrt(layer.fan_in)
+    if layer.gain is not None:
+        bound *= 0.0 if is_bias else layer.gain * math.sqrt(3)
     return torch.empty(shape).uniform_(-bound, bound, generator=generator)

@@ -21,6 +21,7 @@ from ntkscope.models.user_module import UserModule
 # Convolutions between poolings: Myrtle networks (Shankar et al. 2020, "Neural kernels without
 # tangents", section 5).
 _MYRTLE = {"myrtle5": (2, 1, 1), "myrtle7": (2, 2, 2), "myrtle10": (3, 3, 3)}
+_CNN5_POOLINGS = (1, 2, 2, 1)  # after each convolution; then all that is left
 
 
 def define(
@@ -49,10 +50,13 @@ def architecture(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Archi
         outputs: number of logits.
 
     Under the NTK parametrisation (Jacot et al. 2018) weights are unit normal and scaled by
-    W_std/√fan_in in the forward pass (the readout by 1/√fan_in), biases by b_std.
+    W_std/√fan_in in the forward pass (the readout by 1/√fan_in), biases by b_std. Under the
+    standard one, `initialisation: he` has gain √2 (the readout 1) and biases that start at 0.
     """
     if spec.kind == "mlp":
         return _mlp(spec, math.prod(shape), outputs)
+    if spec.kind == "cnn5":
+        return _cnn5(spec, shape[-1], outputs)
     if spec.kind == "cnn":
         height, width, channels = shape
         return _cnn(spec, (height, width, channels), outputs)
@@ -61,7 +65,8 @@ def architecture(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Archi
 
 def _scales(spec: ModelSpec, fan_in: int, readout: bool = False) -> dict[str, float | bool]:
     if spec.parametrisation == "standard":
-        return {"bias": spec.bias}
+        gain = {} if spec.initialisation == "pytorch" else {"gain": 1.0 if readout else 2.0**0.5}
+        return {"bias": spec.bias, **gain}
     assert spec.weight_std is not None and spec.bias_std is not None
     std = 1.0 if readout else spec.weight_std
     return {
@@ -97,6 +102,21 @@ def _cnn(spec: ModelSpec, shape: tuple[int, int, int], outputs: int) -> Architec
         layers += [conv, Activation(spec.activation), AvgPool(2)]
         height, width, channels = height // 2, width // 2, wider
     return (*layers, Flatten(), _dense(spec, "readout", height * width * channels, outputs))
+
+
+def _cnn5(spec: ModelSpec, channels: int, outputs: int) -> Architecture:
+    """Four convolutions of k, 2k, 4k, 8k channels, poolings 1, 2, 2 and all, and the readout.
+
+    Nakkiran et al. 2021, "Deep double descent", appendix B, have maxima for the poolings, and batch
+    norm; here it is means, since the infinite kernel of maxima is not known, and no batch norm.
+    """
+    layers: list[Layer] = []
+    for number, pooling in enumerate(_CNN5_POOLINGS, start=1):
+        wider = spec.width * 2 ** (number - 1)
+        layers += [_conv(spec, f"conv{number}", channels, wider), Activation(spec.activation)]
+        layers += [AvgPool(pooling)] if pooling > 1 else []
+        channels = wider
+    return (*layers, GlobalAvgPool(), Flatten(), _dense(spec, "readout", channels, outputs))
 
 
 def _myrtle(spec: ModelSpec, channels: int, outputs: int) -> Architecture:

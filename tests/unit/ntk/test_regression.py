@@ -16,6 +16,7 @@ from ntkscope.ntk.regression import (
     choose_ridge,
     decompose,
     default_grid,
+    loo_errors,
     nystrom,
 )
 from ntkscope.ntk.regression.conjugate_gradients import conjugate_gradients
@@ -143,6 +144,114 @@ def test_leave_one_out_counts_misclassified_samples(outputs):
     expected = (guesses != labels).mean(1)
     np.testing.assert_allclose(choice.zero_one, expected)
     assert choice.zero_one[grid.index(choice.ridge)] == expected.min()
+
+
+def refitted_without_each(K, y, f0, ridge):
+    """Predictions of each sample from a fit of all others, n dense solves; f0 is added back."""
+    shift, found = ridge * np.trace(K) / len(K), []
+    for i in range(len(K)):
+        kept = np.arange(len(K)) != i
+        block = K[kept][:, kept] + shift * np.eye(len(K) - 1)
+        found.append(f0[i] + K[i, kept] @ np.linalg.solve(block, (y - f0)[kept]))
+    return np.array(found)
+
+
+OFFSET_GRID = [1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0]
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+@pytest.mark.parametrize("outputs", [(), (1,), (3,)], ids=str)
+def test_leave_one_out_with_an_offset_classifies_offset_plus_prediction(outputs):
+    K, cross, scores = problem(40, outputs, seed=3)
+    y = np.sign(scores)
+    f0 = 1.5 * np.random.default_rng(5).standard_normal(y.shape)
+    left_out = np.stack([refitted_without_each(K, y, f0, ridge) for ridge in OFFSET_GRID])
+    several = outputs == (3,)
+    wrong = left_out.argmax(-1) != y.argmax(-1) if several else np.sign(left_out) != y
+    zero_one = wrong.reshape(len(OFFSET_GRID), -1).mean(1)
+    squared = ((y - left_out) ** 2).reshape(len(OFFSET_GRID), -1).mean(1)
+    model = KernelRidge(grid=OFFSET_GRID, criterion="zero-one")
+    fitted = model.fit(K, torch.from_numpy(y), torch.from_numpy(f0))
+    close(fitted.choice.squared, squared, 1e-9)
+    np.testing.assert_allclose(fitted.choice.zero_one, zero_one)
+    assert fitted.ridge == OFFSET_GRID[min(range(6), key=lambda r: (zero_one[r], squared[r]))]
+    new = np.random.default_rng(6).standard_normal((7, *outputs))
+    close(fitted.predict(cross, new), new + cross @ oracle(K, y - f0, fitted.ridge), 1e-8)
+    of_choice = loo_errors(fitted.loo_residuals, y)
+    assert of_choice.zero_one == zero_one[OFFSET_GRID.index(fitted.ridge)]
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+def test_an_offset_changes_the_choice_that_signs_of_residual_targets_would_make():
+    K, _, scores = problem(40, seed=3)
+    y, f0 = np.sign(scores), 1.5 * np.random.default_rng(5).standard_normal(40)
+    given_it = KernelRidge(grid=OFFSET_GRID, criterion="zero-one").fit(K, y, f0)
+    subtracted = choose_ridge(decompose(K), y - f0, OFFSET_GRID, "zero-one")
+    np.testing.assert_allclose(given_it.choice.squared, subtracted.squared, rtol=1e-12)
+    assert np.abs(given_it.choice.zero_one - subtracted.zero_one).max() > 0.1
+
+
+@pytest.mark.parametrize("method", ["direct", "cg"])
+def test_an_offset_of_zero_is_none(method):
+    K, cross, y = problem(outputs=(2,))
+    model = KernelRidge(1e-2, method=method, **PRECISE)
+    with_it = model.fit(K, y, 0 * y).predict(cross, np.zeros((7, 2)))
+    np.testing.assert_array_equal(with_it, model.fit(K, y).predict(cross))
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+def test_a_prediction_of_zero_is_misclassified():
+    K = np.eye(4)  # nothing is learnt of another sample
+    choice = choose_ridge(decompose(K), [1.0, -1.0, -1.0, 1.0], [0.1, 1.0, 10.0], "zero-one")
+    assert (choice.zero_one == 1).all()
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy", "operator"])
+@METHODS
+def test_the_ridge_of_the_first_samples(method, kind):
+    K, cross, scores = problem(60, seed=1)
+    y, f0 = np.sign(scores), np.random.default_rng(5).standard_normal(60)
+    options = {"grid": OFFSET_GRID, "criterion": "zero-one"}
+    first = KernelRidge(**options).fit(K[:40, :40], y[:40], f0[:40])
+    same = {"torch": torch.from_numpy, "numpy": np.asarray, "operator": operator}[kind](K)
+    fitted = KernelRidge(method=method, loo_samples=40, **options, **PRECISE).fit(same, y, f0)
+    assert fitted.ridge == first.ridge
+    assert fitted.choice.samples == first.choice.samples == 40
+    np.testing.assert_allclose(fitted.choice.squared, first.choice.squared)
+    close(fitted.weights, oracle(K, y - f0, first.ridge), 1e-9)
+    close(fitted.predict(cross, np.ones(7)), 1 + cross @ oracle(K, y - f0, first.ridge), 1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+def test_more_first_samples_than_there_are_is_all_of_them():
+    K, _, y = problem(dim=40)
+    all_of_them = KernelRidge(loo_samples=999, grid=OFFSET_GRID).fit(K, K @ y)
+    np.testing.assert_array_equal(
+        all_of_them.weights, KernelRidge(grid=OFFSET_GRID).fit(K, K @ y).weights
+    )
+    assert all_of_them.choice.samples == 30
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+@pytest.mark.parametrize(
+    ("grid", "edge"),
+    [([10, 1e9], -1), ([1e-9, 1e-3], 1), ([100, 0.1, 1e-9], 0), ([0.1], 1), ([0.1, 0.1, 9], -1)],
+)
+def test_which_edge_of_the_grid(grid, edge):
+    K, _, _ = problem(60)
+    y = np.random.default_rng(2).multivariate_normal(np.zeros(60), K + 0.1 * np.eye(60))
+    choice = KernelRidge(grid=grid).fit(K, y).choice
+    assert choice.edge == edge
+    assert choice.on_boundary == (edge != 0)
+
+
+def test_an_edge_that_does_no_harm():
+    K, _, y = problem(dim=40)
+    with pytest.warns(RidgeWarning, match="boundary"):
+        assert choose_ridge(decompose(K), K @ y, [1e-1, 1.0]).on_boundary
+    choice = choose_ridge(decompose(K + np.eye(len(K))), K @ y, [1e-9, 1.0])
+    assert choice.edge == -1
+    assert not choice.on_boundary
 
 
 def test_interpolation_is_no_boundary():
@@ -346,6 +455,15 @@ def test_other_errors_say_what_to_do():
         KernelRidge(1e-3).fit(K, y).predict(cross.T)
     with pytest.raises(RegressionError, match="no leave-one-out"):
         _ = KernelRidge(1e-3, method="cg").fit(K, y).loo_residuals
+    with pytest.raises(RegressionError, match="loo_samples"):
+        KernelRidge(loo_samples=1).fit(K, y)
+    for offset in (0.0, np.zeros((30, 1)), np.full(30, np.nan)):
+        with pytest.raises(RegressionError, match="offset"):
+            KernelRidge(1e-3).fit(K, y, offset)
+    with pytest.raises(RegressionError, match="fitted with an offset"):
+        KernelRidge(1e-3).fit(K, y, y).predict(cross)
+    with pytest.raises(RegressionError, match="fitted without an offset"):
+        KernelRidge(1e-3).fit(K, y).predict(cross, cross[:, 0])
     with pytest.raises(RegressionError, match="grid of ridges"):
         KernelRidge(grid=[]).fit(K, y)
     with pytest.raises(RegressionError, match="diagonal"):

@@ -7,10 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ntkscope.config.analyses import ANALYSES, TABLE
+from ntkscope.config.analyses import ANALYSES, OF_CURVES, OF_STREAMS, TABLE
 from ntkscope.config.diagnostics.allowed import Node, resolve, schema, words
 
 _ANALYSES = re.compile(r"<!-- analyses -->\n.*?<!-- end -->", re.DOTALL)
+_CURVES = re.compile(r"<!-- curve analyses -->\n.*?<!-- end -->", re.DOTALL)
 _TABLE = re.compile(r"<!-- keys of (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -22,6 +23,8 @@ def with_tables(text: str) -> str:
             `<!-- end -->` enclose a table.
     """
     text = _ANALYSES.sub(f"<!-- analyses -->\n{analyses_table()}\n<!-- end -->", text)
+    curves = curve_analyses_table()
+    text = _CURVES.sub(f"<!-- curve analyses -->\n{curves}\n<!-- end -->", text)
     return _TABLE.sub(lambda found: _marked(found.group(1)), text)
 
 
@@ -33,11 +36,21 @@ def analyses_table() -> str:
     """What each analysis is about, sweeps beside regimes and widths, and calls its variants."""
     head = ["| analysis | about | must sweep | may sweep | roles of variants |"]
     head.append("|---|---|---|---|---|")
-    for name, each in ANALYSES.items():
+    for name in OF_STREAMS:
+        each = ANALYSES[name]
         may = ("anything",) if name == TABLE else each.may_have
         cells = [_named(names) for names in (each.needs, may, each.roles)]
         head.append(f"| {' | '.join([f'`{name}`', each.about, *cells])} |")
     return "\n".join(head)
+
+
+def curve_analyses_table() -> str:
+    """What each analysis of learning curves is about, and what it calls its parts."""
+    rows = [
+        f"| `{name}` | {each.about} | {_named(each.roles)} |"
+        for name, each in ((name, ANALYSES[name]) for name in OF_CURVES)
+    ]
+    return "\n".join(["| analysis | about | roles of parts |", "|---|---|---|", *rows])
 
 
 def _named(names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from ntkscope.config.sections.data import Dataset
 from ntkscope.config.sections.experiment import Config, Experiment, Variant
 from ntkscope.config.sections.models import (
     CNN,
+    CNN5,
     FUNCTION,
     MLP,
     Activation,
@@ -34,6 +35,7 @@ from ntkscope.config.sections.training import Snapshots, Training
 
 __all__ = [
     "CNN",
+    "CNN5",
     "FUNCTION",
     "IDENTIFIER",
     "MLP",

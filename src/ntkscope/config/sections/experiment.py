@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ntkscope.config.analyses import ANALYSES
+from ntkscope.config.analyses import OF_STREAMS
 from ntkscope.config.sections.base import Distinct, Name, Natural, Section
 from ntkscope.config.sections.data import Dataset
+from ntkscope.config.sections.learning_curves import LearningCurves
 from ntkscope.config.sections.models import MLP, Model, Regime
 from ntkscope.config.sections.output import FigureStyle, Fits, Kernel, Probe, Resources
 from ntkscope.config.sections.streams import ClassSplit, Stream
@@ -44,7 +45,7 @@ class Variant(Section):
 if TYPE_CHECKING:
     AnalysisName = str
 else:
-    AnalysisName = Literal[tuple(ANALYSES)]
+    AnalysisName = Literal[OF_STREAMS]
 
 
 class Experiment(Section):
@@ -91,9 +92,12 @@ class Config(Section):
         [0, 1, 2, 3, 4], description="One network per seed; five or more for an interval."
     )
     regimes: dict[Name, Regime] = Field(
-        min_length=1, description="Learning regimes, by the names experiments call them."
+        {}, description="Learning regimes, by the names experiments call them."
     )
     experiments: dict[Name, Experiment] = Field(
-        min_length=1, description="Experiments by name; a figure has its experiment's name."
+        {}, description="Experiments by name; a figure has its experiment's name."
+    )
+    learning_curves: dict[Name, LearningCurves] = Field(
+        {}, description="Experiments of test error over samples, by name; figures likewise."
     )
     resources: Resources = Field(Resources(), description="What a job asks for (cosmetic).")

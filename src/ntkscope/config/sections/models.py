@@ -17,8 +17,9 @@ from ntkscope.config.sections.base import (
 )
 
 MyrtleKind = Literal["myrtle5", "myrtle7", "myrtle10"]
-ModelKind = Literal["mlp", "cnn", MyrtleKind, "module"]
+ModelKind = Literal["mlp", "cnn", "cnn5", MyrtleKind, "module"]
 Parametrisation = Literal["standard", "ntk"]
+Initialisation = Literal["pytorch", "he"]
 Activation = Literal["relu", "tanh", "gelu", "erf"]
 FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 _ACTIVATION = "Nonlinearity after every layer but the readout."
@@ -43,6 +44,15 @@ class CNN(Section):
     width: Sweep[Positive] = Field(
         [32], description="Channels of the first block; each next block doubles them."
     )
+    activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
+    bias: Sweep[bool] = Field([True], description=_BIAS)
+
+
+class CNN5(Section):
+    """Four 3×3 convolutions of k, 2k, 4k and 8k channels, pooled by 1, 2, 2 and all; readout."""
+
+    kind: Literal["cnn5"] = Field(description=KIND)
+    width: Sweep[Positive] = Field([16], description="k: channels of the first convolution.")
     activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
     bias: Sweep[bool] = Field([True], description=_BIAS)
 
@@ -74,7 +84,7 @@ class Module(Section):
     )
 
 
-Model = Annotated[MLP | CNN | Myrtle | Module, Field(discriminator="kind")]
+Model = Annotated[MLP | CNN | CNN5 | Myrtle | Module, Field(discriminator="kind")]
 
 
 class Regime(Section):

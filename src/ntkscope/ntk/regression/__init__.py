@@ -16,15 +16,15 @@ sample and keep the others.
 
 from ntkscope.ntk.regression.cholesky import CholeskyFactor, cholesky
 from ntkscope.ntk.regression.conjugate_gradients import IterativeSolver, Solution
+from ntkscope.ntk.regression.eigensystem import EigenFactor, Eigensystem, decompose
 from ntkscope.ntk.regression.errors import RegressionError, RidgeWarning
 from ntkscope.ntk.regression.kernel_ridge import FittedKernelRidge, KernelRidge
 from ntkscope.ntk.regression.loocv import (
-    EigenFactor,
-    Eigensystem,
+    LooErrors,
     RidgeChoice,
     choose_ridge,
-    decompose,
     default_grid,
+    loo_errors,
 )
 from ntkscope.ntk.regression.nystrom import Nystrom, nystrom
 
@@ -35,6 +35,7 @@ __all__ = [
     "FittedKernelRidge",
     "IterativeSolver",
     "KernelRidge",
+    "LooErrors",
     "Nystrom",
     "RegressionError",
     "RidgeChoice",
@@ -44,5 +45,6 @@ __all__ = [
     "choose_ridge",
     "decompose",
     "default_grid",
+    "loo_errors",
     "nystrom",
 ]

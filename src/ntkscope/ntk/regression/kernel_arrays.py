@@ -100,6 +100,32 @@ def check_targets(targets: Any, samples: int) -> FloatArray:
     return found
 
 
+def less_offset(targets: FloatArray, offset: Any) -> FloatArray:
+    """Targets less an offset of their shape, or the targets where it is None.
+
+    Raises:
+        RegressionError: another shape, or not finite.
+    """
+    return targets if offset is None else targets - check_offset(offset, targets.shape)
+
+
+def check_offset(offset: Any, shape: tuple[int, ...]) -> FloatArray:
+    """An offset in float64.
+
+    Raises:
+        RegressionError: another shape, or not finite.
+    """
+    found = to_numpy(offset).astype(np.float64)
+    if found.shape != shape:
+        raise RegressionError(
+            f"an offset of shape {found.shape} for outputs of shape {shape}",
+            where="offset",
+            remedy="give a number for each of them: broadcasting would hide a mistake",
+        )
+    check_finite(found, "offset")
+    return found
+
+
 def check_finite(values: FloatArray, where: str, offset: int = 0) -> None:
     """Refuse NaN and infinity; `offset` is added to the row that the error names.
 
@@ -164,6 +190,14 @@ def diagonal(matrix: Any) -> FloatArray:
         remedy="give the operator a method diagonal(), or use IterativeSolver, whose ridge is "
         "absolute",
     )
+
+
+def leading_block(matrix: Any, samples: int) -> Any:
+    """The kernel [samples, samples] of the first samples, in the dtype and kind of the whole."""
+    if isinstance(matrix, LinearOperator):
+        columns = matrix @ np.eye(matrix.shape[1], samples)
+        return columns[:samples].astype(precision(matrix))
+    return matrix[:samples, :samples]
 
 
 def _read(matrix: Any, rows: slice) -> FloatArray:

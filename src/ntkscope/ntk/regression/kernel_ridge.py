@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -13,21 +13,20 @@ from scipy.sparse.linalg import LinearOperator
 from ntkscope.ntk.empirical.budget import parse_bytes
 from ntkscope.ntk.regression.cholesky import cholesky
 from ntkscope.ntk.regression.conjugate_gradients import IterativeSolver
+from ntkscope.ntk.regression.eigensystem import decompose
 from ntkscope.ntk.regression.errors import RegressionError
 from ntkscope.ntk.regression.kernel_arrays import (
     FloatArray,
+    check_offset,
     check_square,
     check_targets,
     diagonal,
+    leading_block,
+    less_offset,
     multiply,
     precision,
 )
-from ntkscope.ntk.regression.loocv import (
-    Criterion,
-    RidgeChoice,
-    choose_ridge,
-    decompose,
-)
+from ntkscope.ntk.regression.loocv import Criterion, RidgeChoice, choose_ridge
 from ntkscope.ntk.regression.nystrom import nystrom
 from ntkscope.ntk.regression.ridge_scale import floored, mean_diagonal
 
@@ -60,22 +59,29 @@ class FittedKernelRidge:
     """A kernel ridge regression fitted.
 
     Attributes:
-        weights: (K + λI)⁻¹ targets, [N] or [N, K], float64.
+        weights: (K + λI)⁻¹ (targets − offset), [N] or [N, K], float64.
         ridge: relative to the mean diagonal, as used.
         solver: for further targets of the same kernel and ridge.
         choice: how the ridge was chosen; None where it was given.
+        has_offset: fitted with one, so that predictions take one too.
     """
 
     weights: FloatArray
     ridge: float
     solver: Solver
     choice: RidgeChoice | None = None
+    has_offset: bool = False
 
-    def predict(self, cross_kernel: Any) -> FloatArray:
+    def predict(self, cross_kernel: Any, offset: Any = None) -> FloatArray:
         """Outputs [M] or [M, K], float64, from the kernel [M, N] of new samples with the fitted.
 
+        Args:
+            cross_kernel: an array, as of `KernelRidge.fit`.
+            offset: f₀ of the new samples [M] or [M, K], where the fit had one.
+
         Raises:
-            RegressionError: a cross kernel of another shape, or not finite.
+            RegressionError: a cross kernel or an offset of another shape, or not finite; or an
+                offset in one of fit and prediction only.
         """
         shape = tuple(cross_kernel.shape)
         if len(shape) != 2 or shape[1] != len(self.weights):
@@ -84,7 +90,15 @@ class FittedKernelRidge:
                 where="cross_kernel",
                 remedy=f"give [M, {len(self.weights)}]: a row for each new sample",
             )
-        return multiply(cross_kernel, self.weights)
+        if self.has_offset != (offset is not None):
+            raise RegressionError(
+                f"fitted {'with' if self.has_offset else 'without'} an offset",
+                where="offset",
+                remedy="give `fit` the offset of the training samples and `predict` that of the "
+                "new ones, or neither",
+            )
+        outputs = multiply(cross_kernel, self.weights)
+        return outputs if offset is None else outputs + check_offset(offset, outputs.shape)
 
     @property
     def condition_number(self) -> float:
@@ -100,6 +114,8 @@ class FittedKernelRidge:
     def loo_residuals(self) -> FloatArray:
         """Each target minus its prediction from all other samples, like `weights`.
 
+        An offset cancels: target − residual is the prediction, offset included (`loo_errors`).
+
         Raises:
             RegressionError: solved by conjugate gradients.
         """
@@ -110,14 +126,19 @@ class FittedKernelRidge:
 class KernelRidge:
     """Kernel ridge regression: minimise ‖K α − y‖² + λ αᵀ K α, λ = ridge · mean(diag K).
 
-    Targets are taken as they are: subtract their mean, or the network's outputs at initialisation,
-    before, where that is meant.
+    Targets are taken as they are: no mean is subtracted. With an `offset` f₀, such as the network's
+    outputs at initialisation, targets − f₀ are regressed and f₀ is added to predictions: the limit
+    of training the linearised network (Lee et al. 2019, eqs. 8 to 11), for ridge → 0.
 
     Attributes:
         ridge: relative to the mean diagonal; "loo": of least leave-one-out error.
         method: "direct" (Cholesky for a given ridge, an eigendecomposition for "loo"), "cg"
             (preconditioned conjugate gradients), or "auto": direct where memory holds it.
-        grid, criterion: of the leave-one-out choice, see `choose_ridge`.
+        grid, criterion: of the leave-one-out choice, see `choose_ridge`. For a classifier's error
+            "zero-one": the squared error of ±1 targets asks for larger ridges.
+        loo_samples: leave-one-out on the first so many samples only (None: on all), whose relative
+            ridge all are then fitted with, by one Cholesky or conjugate gradients. They should be
+            in random order.
         memory: what "auto" may take beside the kernel, in bytes or such as "2GB"; None: half of
             what is free.
         rank: of the preconditioner; 200 took a quarter of the steps on NTKs of digits.
@@ -132,8 +153,9 @@ class KernelRidge:
     rank: int = 200
     tolerance: float = 1e-6
     max_iterations: int = 1000
+    loo_samples: int | None = None
 
-    def fit(self, kernel: Any, targets: Any) -> FittedKernelRidge:
+    def fit(self, kernel: Any, targets: Any, offset: Any = None) -> FittedKernelRidge:
         """Fit targets [N] or [N, K] with the kernel [N, N] of the training samples.
 
         Args:
@@ -141,36 +163,61 @@ class KernelRidge:
                 it is not held), or a SciPy `LinearOperator` with a method `diagonal` (which a
                 direct method turns into an array).
             targets: any real array.
+            offset: f₀ of the training samples, like targets; None: 0.
 
         Raises:
-            RegressionError: a kernel or targets that will not do, conjugate gradients that do not
-                converge, or leave-one-out above the memory.
+            RegressionError: a kernel, targets or an offset that will not do, conjugate gradients
+                that do not converge, or leave-one-out above the memory.
         """
         samples = check_square(kernel)
         right = check_targets(targets, samples)
-        iterative = self._iterative(kernel, samples)
+        f0 = None if offset is None else check_offset(offset, right.shape)
         if self.ridge == "loo":
-            if iterative:
-                raise self._too_large(samples)
-            system = decompose(kernel)
-            choice = choose_ridge(system, right, self.grid, self.criterion)
-            factor = system.at(choice.ridge)
-            return FittedKernelRidge(factor.solve(right), choice.ridge, factor, choice)
-        if iterative:
-            return self._fit_iterative(kernel, right, self.ridge)
-        lower = cholesky(kernel, self.ridge)
-        return FittedKernelRidge(lower.solve(right), lower.ridge, lower)
+            fitted = self._chosen(kernel, right, f0)
+        else:
+            fitted = self._fixed(kernel, less_offset(right, f0), self.ridge)
+        return replace(fitted, has_offset=f0 is not None)
 
-    def _iterative(self, kernel: Any, samples: int) -> bool:
-        if self.method != "auto":
-            return self.method == "cg"
-        if isinstance(kernel, LinearOperator) and self.ridge != "loo":
-            return True
-        return self._needs(samples) > self._budget()
+    def _chosen(
+        self, kernel: Any, targets: FloatArray, offset: FloatArray | None
+    ) -> FittedKernelRidge:
+        """With the ridge of least leave-one-out error."""
+        samples = len(targets)
+        part = self._part(samples)
+        system = decompose(kernel if part == samples else leading_block(kernel, part))
+        first = None if offset is None else offset[:part]
+        choice = choose_ridge(system, targets[:part], self.grid, self.criterion, first)
+        left = less_offset(targets, offset)
+        if part < samples:
+            return replace(self._fixed(kernel, left, choice.ridge), choice=choice)
+        factor = system.at(choice.ridge)
+        return FittedKernelRidge(factor.solve(left), choice.ridge, factor, choice)
 
-    def _needs(self, samples: int) -> int:
-        """Bytes of a direct method."""
-        return 8 * samples**2 * _COPIES["eigen" if self.ridge == "loo" else "cholesky"]
+    def _part(self, samples: int) -> int:
+        """How many samples leave-one-out is taken on."""
+        if self.loo_samples is not None and self.loo_samples < 2:
+            raise RegressionError(
+                f"leave-one-out on {self.loo_samples} samples",
+                where="loo_samples",
+                remedy="give a number of samples, at least 2; some hundreds",
+            )
+        part = samples if self.loo_samples is None else min(self.loo_samples, samples)
+        whole_by_steps = self.method == "cg" and part == samples
+        if whole_by_steps or (self.method != "direct" and not self._holds("eigen", part)):
+            raise self._too_large(part)
+        return part
+
+    def _fixed(self, kernel: Any, targets: FloatArray, ridge: float) -> FittedKernelRidge:
+        """With a ridge that is known."""
+        too_large = not self._holds("cholesky", len(targets)) or isinstance(kernel, LinearOperator)
+        if self.method == "cg" or (self.method == "auto" and too_large):
+            return self._fit_iterative(kernel, targets, ridge)
+        lower = cholesky(kernel, ridge)
+        return FittedKernelRidge(lower.solve(targets), lower.ridge, lower)
+
+    def _holds(self, way: str, samples: int) -> bool:
+        """Whether the memory does for a direct method."""
+        return _bytes(way, samples) <= self._budget()
 
     def _budget(self) -> int:
         free: int = psutil.virtual_memory().available
@@ -193,7 +240,12 @@ class KernelRidge:
     def _too_large(self, samples: int) -> RegressionError:
         return RegressionError(
             f"leave-one-out over {samples} samples takes an eigendecomposition, "
-            f"{self._needs(samples) / 1e9:.1f} GB, and cannot be had from conjugate gradients",
+            f"{_bytes('eigen', samples) / 1e9:.1f} GB, and cannot be had from conjugate gradients",
             where="ridge, method, memory",
-            remedy="give a ridge, chosen on a subset of the training samples, or more memory",
+            remedy="give loo_samples, to choose the ridge on the first of them, or more memory",
         )
+
+
+def _bytes(way: str, samples: int) -> int:
+    """Of the copies that a direct method holds."""
+    return 8 * samples**2 * _COPIES[way]

@@ -10,100 +10,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import eigh
 
+from ntkscope.ntk.regression.eigensystem import Eigensystem, squares_times
 from ntkscope.ntk.regression.errors import RegressionError, RidgeWarning
-from ntkscope.ntk.regression.kernel_arrays import (
-    FloatArray,
-    check_targets,
-    dense_kernel,
-    precision,
-    row_blocks,
-)
-from ntkscope.ntk.regression.ridge_scale import FLOORS, mean_diagonal
+from ntkscope.ntk.regression.kernel_arrays import FloatArray, check_targets, less_offset
+from ntkscope.ntk.regression.ridge_scale import FLOORS
 
 Criterion = Literal["squared", "zero-one"]
 
 
-@dataclass(frozen=True)
-class Eigensystem:
-    """K = U diag(w) Uᵀ.
+class LooErrors(NamedTuple):
+    """Mean squared residual, and share of samples misclassified, [...]."""
 
-    Attributes:
-        values: w [N], ascending, relative to the mean diagonal; those negative by rounding are 0.
-        vectors: U [N, N].
-        mean_diagonal: of the kernel.
-        dtype: the kernel was made in.
-    """
-
-    values: FloatArray
-    vectors: FloatArray
-    mean_diagonal: float
-    dtype: np.dtype[Any]
-
-    def at(self, ridge: float) -> EigenFactor:
-        """K + λI with λ = ridge · mean(diag K).
-
-        Raises:
-            RegressionError: K + λI is singular.
-        """
-        if self.values[0] + ridge > 0:
-            return EigenFactor(self, ridge)
-        raise RegressionError(
-            f"the kernel with ridge {ridge:.1e} is singular", where="ridge", remedy="give one > 0"
-        )
-
-
-@dataclass(frozen=True)
-class EigenFactor:
-    """K + λI, to be solved like a `CholeskyFactor`; its eigenvalues are exact.
-
-    Attributes:
-        system: of the kernel.
-        ridge: λ relative to the mean diagonal.
-    """
-
-    system: Eigensystem
-    ridge: float
-
-    @property
-    def shift(self) -> float:
-        """The ridge in absolute size, λ."""
-        return self.ridge * self.system.mean_diagonal
-
-    def solve(self, targets: Any) -> FloatArray:
-        """(K + λI)⁻¹ of targets [N] or [N, K], in 2n² multiply-adds each.
-
-        Raises:
-            RegressionError: targets of another length, or not finite.
-        """
-        right = check_targets(targets, len(self._eigenvalues))
-        U = self.system.vectors
-        return U @ ((U.T @ right).T / self._eigenvalues).T
-
-    @property
-    def smallest_eigenvalue(self) -> float:
-        """Of K + λI."""
-        return float(self._eigenvalues[0])
-
-    @property
-    def condition_number(self) -> float:
-        """λ_max / λ_min of K + λI."""
-        return float(self._eigenvalues[-1] / self._eigenvalues[0])
-
-    @cached_property
-    def inverse_diagonal(self) -> FloatArray:
-        """Diagonal of (K + λI)⁻¹, [N]."""
-        return _squares_times(self.system.vectors, 1 / self._eigenvalues[:, None])[:, 0]
-
-    @cached_property
-    def _eigenvalues(self) -> FloatArray:
-        return (self.system.values + self.ridge) * self.system.mean_diagonal
+    squared: FloatArray
+    zero_one: FloatArray
 
 
 @dataclass(frozen=True)
@@ -114,11 +37,11 @@ class RidgeChoice:
         ridge: relative to the mean diagonal.
         grid: the ridges tried [R], ascending.
         squared: mean squared leave-one-out residual of each [R].
-        zero_one: share of samples misclassified of each [R]: the sign for targets [N], the
-            largest output for [N, K].
+        zero_one: share of samples misclassified of each [R], see `loo_errors`.
         on_boundary: the choice is the first or last of the grid, so the best may lie outside it.
             A first that is below a thousandth of the kernel's smallest eigenvalue does not count:
             smaller ridges change its predictions by less than that.
+        samples: that it was chosen on.
     """
 
     ridge: float
@@ -126,30 +49,17 @@ class RidgeChoice:
     squared: FloatArray
     zero_one: FloatArray
     on_boundary: bool
+    samples: int = 0
 
+    @property
+    def edge(self) -> Literal[-1, 0, 1]:
+        """Where in the grid the ridge is: −1 the lowest, 1 the highest, 0 between.
 
-def decompose(kernel: Any) -> Eigensystem:
-    """Eigendecomposition of a kernel [N, N] in float64, by divide and conquer.
-
-    About 9n³ multiply-adds and three times the memory of a float64 kernel.
-
-    Raises:
-        RegressionError: not square, symmetric and finite, or an eigenvalue more negative than the
-            rounding of the kernel's dtype explains, eps · ‖K‖_F.
-    """
-    dtype, K = precision(kernel), dense_kernel(kernel)
-    mean, rounding = mean_diagonal(K.diagonal()), np.finfo(dtype).eps * np.linalg.norm(K)
-    values, vectors = eigh(K.T, overwrite_a=True, check_finite=False, driver="evd")
-    if values[0] < -rounding:
-        raise RegressionError(
-            "the kernel is not positive semi-definite: its smallest eigenvalue is "
-            f"{values[0] / mean:.1e} of its mean diagonal, rounding explains no more than "
-            f"{rounding / mean:.0e}",
-            where="kernel",
-            remedy="check how it was made: leave-one-out needs a kernel; a fixed ridge above "
-            f"{-values[0] / mean:.1e} would hide this",
-        )
-    return Eigensystem(np.clip(values, 0, None) / mean, vectors, mean, dtype)
+        −1 without `on_boundary`: the ridge does nothing, and the edge no harm.
+        """
+        if self.ridge == self.grid[0] and len(self.grid) > 1:
+            return -1
+        return 1 if self.ridge == self.grid[-1] else 0
 
 
 def default_grid(dtype: np.dtype[Any]) -> FloatArray:
@@ -163,6 +73,7 @@ def choose_ridge(
     targets: Any,
     grid: Sequence[float] | FloatArray | None = None,
     criterion: Criterion = "squared",
+    offset: Any = None,
 ) -> RidgeChoice:
     """The ridge of least leave-one-out error, with a `RidgeWarning` on the grid's boundary.
 
@@ -170,18 +81,16 @@ def choose_ridge(
         system: from `decompose`.
         targets: [N] or [N, K]; the error is the mean over samples and outputs.
         grid: relative ridges; those below the floor of the kernel's dtype are left out.
-        criterion: squared error, or misclassification, in which ties go to the squared error.
+        criterion: squared error, or misclassification, in which ties go to the squared error and
+            then to the smaller ridge.
+        offset: f₀, like targets: targets − f₀ are regressed, and f₀ + prediction is classified.
 
     Raises:
-        RegressionError: targets that do not fit, or an empty or non-positive grid.
+        RegressionError: targets or an offset that do not fit, or an empty or non-positive grid.
     """
     Y, ridges = check_targets(targets, len(system.values)), _checked_grid(grid, system.dtype)
-    residuals = loo_residuals(system, Y, ridges)
-    several = Y.ndim == 2 and Y.shape[1] > 1
-    wrong = _classes(Y - residuals, several) != _classes(Y, several)
-    squared = (residuals**2).reshape(len(ridges), -1).mean(axis=1)
-    zero_one = wrong.reshape(len(ridges), -1).mean(axis=1)
-    keys = (squared,) if criterion == "squared" else (squared, zero_one)
+    errors = loo_errors(loo_residuals(system, less_offset(Y, offset), ridges), Y)
+    keys = (errors.squared,) if criterion == "squared" else (errors.squared, errors.zero_one)
     best = int(np.lexsort(keys)[0])
     interpolates = best == 0 and 1000 * ridges[0] < system.values[0]
     boundary = best in (0, len(ridges) - 1) and not interpolates
@@ -189,9 +98,9 @@ def choose_ridge(
         warnings.warn(
             f"the ridge chosen, {ridges[best]:.1e}, is on the boundary of its grid",
             RidgeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    return RidgeChoice(float(ridges[best]), ridges, squared, zero_one, boundary)
+    return RidgeChoice(float(ridges[best]), ridges, *errors, boundary, len(Y))
 
 
 def loo_residuals(system: Eigensystem, targets: FloatArray, ridges: FloatArray) -> FloatArray:
@@ -199,19 +108,25 @@ def loo_residuals(system: Eigensystem, targets: FloatArray, ridges: FloatArray) 
     Z = (system.vectors.T @ targets).reshape(len(targets), 1, -1)
     inverse = 1 / (system.values[:, None] + ridges)
     alpha = system.vectors @ (inverse[:, :, None] * Z).reshape(len(Z), -1)
-    diagonal = _squares_times(system.vectors, inverse)
+    diagonal = squares_times(system.vectors, inverse)
     residuals = alpha.reshape(len(Z), len(ridges), -1) / diagonal[:, :, None]
     return residuals.swapaxes(0, 1).reshape(len(ridges), *targets.shape)
 
 
-def _squares_times(U: FloatArray, columns: FloatArray) -> FloatArray:
-    """(U ∘ U) columns, without the whole of U ∘ U."""
-    return np.concatenate([U[rows] ** 2 @ columns for rows in row_blocks(U)])
+def loo_errors(residuals: FloatArray, targets: FloatArray) -> LooErrors:
+    """Errors [...] of residuals [..., N] or [..., N, K] of targets [N] or [N, K].
 
-
-def _classes(outputs: FloatArray, several: bool) -> NDArray[Any]:
-    """The largest of several outputs (…, N, K), else the sign."""
-    return outputs.argmax(axis=-1) if several else outputs > 0
+    The sample is predicted at target − residual, an offset included. Misclassified: for one output
+    another sign than the target's, or zero; for several, another output is the largest.
+    """
+    lead = residuals.shape[: residuals.ndim - targets.ndim]
+    predictions = targets - residuals
+    if targets.ndim == 2 and targets.shape[1] > 1:
+        wrong = predictions.argmax(-1) != targets.argmax(-1)
+    else:
+        wrong = ((predictions > 0) != (targets > 0)) | (predictions == 0)
+    squared = (residuals**2).reshape(*lead, -1).mean(-1)
+    return LooErrors(squared, wrong.reshape(*lead, -1).mean(-1))
 
 
 def _checked_grid(grid: Sequence[float] | FloatArray | None, dtype: np.dtype[Any]) -> FloatArray:

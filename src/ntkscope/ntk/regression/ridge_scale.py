@@ -35,7 +35,7 @@ def floored(ridge: float, dtype: np.dtype[Any]) -> float:
         warnings.warn(
             f"ridge {ridge:.1e} is below the rounding of a {dtype} kernel; {floor:.0e} is used",
             RidgeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return max(ridge, floor)
 

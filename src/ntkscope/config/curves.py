@@ -1,0 +1,331 @@
+"""Expansion of an experiment of learning curves: its tasks, networks and kernel regressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ntkscope.config.curve_specs import (
+    LearningSpec,
+    NetworksSpec,
+    RegressionSpec,
+    SampleCounts,
+    ScalarTaskSpec,
+)
+from ntkscope.config.datasets import facts_of, title_of
+from ntkscope.config.expand import dataset_spec
+from ntkscope.config.networks import LAYERS, poolings_of
+from ntkscope.config.sections import Config, Dataset
+from ntkscope.config.sections.learning_curves import (
+    CurvePart,
+    Learning,
+    Network,
+    ScalarTask,
+)
+from ntkscope.config.specs import ModelSpec
+from ntkscope.config.tasks import TASKS, check_counts, groups
+from ntkscope.config.variants import curve_sections, task_dataset
+from ntkscope.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of a task: its name as printed, shape of a sample, kind of error."""
+
+    title: str
+    shape: tuple[int, ...]
+    error: str
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of one part of an experiment at one width of its network.
+
+    Attributes:
+        part, role, label: of the part; its key, what it is to the analysis, its name in figures.
+        title: of the task.
+        counts: samples that are needed of it.
+        dataset: where the images come from that the task is made of.
+        networks: of the network's curve.
+        regressions: with kernels; those that all widths share are at the first.
+    """
+
+    part: str
+    role: str
+    label: str
+    title: str
+    counts: SampleCounts
+    dataset: Dataset | None
+    networks: NetworksSpec
+    regressions: tuple[RegressionSpec, ...]
+
+    @property
+    def task(self) -> ScalarTaskSpec:
+        """The task."""
+        return self.networks.task
+
+
+def _parts(config: Config, name: str) -> Iterator[tuple[str, str, CurvePart]]:
+    """Key, place in the configuration, and sections of each part, with the experiment's own.
+
+    An experiment without parts is one part, called `all`.
+    """
+    where, experiment = f"learning_curves.{name}", config.learning_curves[name]
+    common = {**curve_sections(config, name), "role": experiment.role, "label": experiment.label}
+    if not experiment.parts:
+        yield "all", where, CurvePart.model_construct(**common)
+    for key, part in experiment.parts.items():
+        own = {each: getattr(part, each) for each in part.model_fields_set}
+        merged = CurvePart.model_construct(**{**common, "role": None, "label": None, **own})
+        yield key, f"{where}.parts.{key}", merged
+
+
+def expand_curves(config: Config, name: str) -> list[Curves]:
+    """All curves of the experiment `name` of `learning_curves`, part by part.
+
+    Raises:
+        ConfigError: what cannot be trained or regressed; names the key and what is allowed.
+    """
+    return [
+        each
+        for key, where, part in _parts(config, name)
+        for each in _part(config, key, where, part)
+    ]
+
+
+def samples_needed(config: Config) -> dict[str, SampleCounts]:
+    """The most samples that any experiment needs of each task, by the task's id."""
+    needed: dict[str, SampleCounts] = {}
+    for name in config.learning_curves:
+        for each in expand_curves(config, name):
+            other = needed.get(each.task.id, each.counts)
+            most = {key: max(value, getattr(other, key)) for key, value in each.counts}
+            needed[each.task.id] = SampleCounts(**most)
+    return needed
+
+
+def _part(config: Config, key: str, where: str, part: CurvePart) -> Iterator[Curves]:
+    task, facts = _task(config, part.task, where), _facts(config, part.task)
+    counts = _counts(part, where)
+    common: dict[str, Any] = {
+        "part": key,
+        "role": part.role or "",
+        "label": part.label or key.replace("_", " "),
+        "title": facts.title,
+        "counts": counts,
+        "dataset": task_dataset(config, part.task),
+    }
+    for number, width in enumerate(part.network.width):
+        networks = NetworksSpec(
+            task=task,
+            model=_model(part.network, width, facts, where),
+            learning=_learning(part.learning, width, facts, where),
+            sizes=tuple(sorted(part.samples.network)),
+            validation=counts.validation,
+            test=counts.test,
+            **_snapshots(part, where),
+        )
+        shared = _shared(part, task, facts, where) if number == 0 else ()
+        own = _of_networks(part, networks, facts, where)
+        yield Curves(**common, networks=networks, regressions=(*shared, *own))
+
+
+def _task(config: Config, task: ScalarTask, where: str) -> ScalarTaskSpec:
+    dataset, chosen = task_dataset(config, task), TASKS[task.name].chosen
+    for key in ("dataset", "positive"):
+        if (getattr(task, key) is not None) != chosen:
+            missing = (
+                f"{task.name} needs a {key}" if chosen else f"{task.name} has no {key} to choose"
+            )
+            raise ConfigError(
+                missing,
+                where=f"{where}.task.{key}",
+                remedy=f"give task.{key}" if chosen else f"remove {key}, or use name: two_groups",
+            )
+    spec = {"name": task.name, "seeds": tuple(config.seeds)}
+    if dataset is None:
+        return ScalarTaskSpec(**spec)
+    if chosen:
+        classes = facts_of(dataset).classes
+        try:
+            positive, negative = groups(
+                task.positive or (), task.negative, classes, f"{where}.task"
+            )
+        except DataError as error:
+            raise ConfigError(error.what, where=error.where, remedy=error.remedy) from None
+        spec |= {"positive": positive, "negative": negative}
+    return ScalarTaskSpec(dataset=dataset_spec(dataset), **spec)
+
+
+def _facts(config: Config, task: ScalarTask) -> _Facts:
+    source, dataset = TASKS[task.name], task_dataset(config, task)
+    shape = source.shape or (facts_of(dataset).shape if dataset else ())
+    title = f"{title_of(dataset)}, two groups" if source.chosen and dataset else source.title
+    return _Facts(title, shape, source.error)
+
+
+def _counts(part: CurvePart, where: str) -> SampleCounts:
+    samples, kernels = part.samples, part.kernels
+    trained = (samples.trained or samples.kernel) if kernels.after or kernels.during else []
+    counts = SampleCounts(
+        train=max(*samples.network, *samples.kernel, *(samples.infinite or ()), *trained),
+        fresh=max(trained, default=0) if "fresh" in kernels.fits else 0,
+        validation=samples.validation,
+        test=samples.test,
+    )
+    try:
+        check_counts(TASKS[part.task.name].limits, counts, part.task.name, f"{where}.samples")
+    except DataError as error:
+        raise ConfigError(error.what, where=error.where, remedy=error.remedy) from None
+    return counts
+
+
+def _model(network: Network, width: int, facts: _Facts, where: str) -> ModelSpec:
+    ntk = network.parametrisation == "ntk"
+    if ntk and network.initialisation != "pytorch":
+        raise ConfigError(
+            f"initialisation: {network.initialisation} has no meaning for parametrisation: ntk",
+            where=f"{where}.network.initialisation",
+            remedy="remove it: weights are unit normal",
+        )
+    if network.kind != "mlp" and len(facts.shape) != 3:
+        raise ConfigError(
+            f"{network.kind} cannot be given vectors, which the samples of this task are",
+            where=f"{where}.network.kind",
+            remedy="use kind: mlp, or a task of images",
+        )
+    halvings = poolings_of(network.kind, network.depth)
+    if halvings and min(facts.shape[:2]) < 2**halvings:
+        raise ConfigError(
+            f"{network.kind} halves the image {halvings} times, but the images of this task are "
+            f"{facts.shape[0]}×{facts.shape[1]} pixels",
+            where=f"{where}.network.kind",
+            remedy="use a shallower network, an mlp, or a task of larger images",
+        )
+    return ModelSpec(
+        kind=network.kind,
+        depth=LAYERS.get(network.kind, network.depth),
+        width=width,
+        activation=network.activation,
+        bias=network.bias,
+        parametrisation=network.parametrisation,
+        initialisation=network.initialisation,
+        weight_std=network.weight_std if ntk else None,
+        bias_std=network.bias_std if ntk else None,
+    )
+
+
+def _learning(learning: Learning, width: int, facts: _Facts, where: str) -> LearningSpec:
+    if learning.loss == "logistic" and facts.error != "zero_one":
+        raise ConfigError(
+            "loss: logistic needs targets ±1, but those of this task are real numbers",
+            where=f"{where}.learning.loss",
+            remedy="use loss: mse",
+        )
+    fields = _plain(learning)
+    if learning.scaling == "inverse_width":
+        fields["learning_rate"] *= min(1.0, learning.full_rate_width / width)
+    return LearningSpec(**fields)
+
+
+def _plain(learning: Learning) -> dict[str, Any]:
+    """The fields of the section that the spec has too."""
+    return learning.model_dump(include=set(LearningSpec.model_fields))
+
+
+def _snapshots(part: CurvePart, where: str) -> dict[str, Any]:
+    """Steps at which parameters are kept, and of the network of how many samples."""
+    learning, sizes = part.learning, part.samples.network
+    if not learning.snapshots:
+        return {}
+    chosen = learning.snapshot_samples or max(sizes)
+    if chosen not in sizes:
+        raise ConfigError(
+            f"no network is trained on {chosen} samples",
+            where=f"{where}.learning.snapshot_samples",
+            remedy=f"use one of samples.network: {', '.join(map(str, sizes))}",
+        )
+    budget = LearningSpec(**_plain(learning)).budget(chosen)
+    if max(learning.snapshots) > budget:
+        raise ConfigError(
+            f"step {max(learning.snapshots)} is after the end of training, {budget} steps",
+            where=f"{where}.learning.snapshots",
+            remedy="use earlier steps, or raise learning.epochs or learning.steps_at_least",
+        )
+    return {"during": tuple(sorted(learning.snapshots)), "during_samples": chosen}
+
+
+def _regression(part: CurvePart, facts: _Facts) -> dict[str, Any]:
+    """What all regressions of a part have in common."""
+    kernels = part.kernels
+    return {
+        "test": part.samples.test,
+        "criterion": kernels.criterion if facts.error == "zero_one" else "squared",
+        "ridges": tuple(sorted(kernels.ridges)),
+        "leave_one_out_most": kernels.leave_one_out_most,
+        "offset": kernels.offset,
+        "precision": kernels.precision,
+    }
+
+
+def _shared(
+    part: CurvePart, task: ScalarTaskSpec, facts: _Facts, where: str
+) -> tuple[RegressionSpec, ...]:
+    """With kernels before training: the infinite one, and the initial one at each width."""
+    common = {**_regression(part, facts), "task": task, "fits": ("own",)}
+    network, kernels, sizes = part.network, part.kernels, tuple(sorted(part.samples.kernel))
+    widths = network.width if kernels.initial is None else kernels.initial
+    initial = [
+        RegressionSpec(
+            source="initial",
+            model=_model(network, width, facts, where),
+            ensemble=kernels.ensemble,
+            sizes=sizes,
+            **common,
+        )
+        for width in widths
+    ]
+    if not kernels.infinite:
+        return tuple(initial)
+    limit = network.model_copy(update={"parametrisation": "ntk", "initialisation": "pytorch"})
+    infinite = RegressionSpec(
+        source="infinite",
+        model=_model(limit, 1, facts, where),
+        sizes=tuple(sorted(part.samples.infinite or sizes)),
+        **{**common, "offset": "ignore"},
+    )
+    return infinite, *initial
+
+
+def _of_networks(
+    part: CurvePart, networks: NetworksSpec, facts: _Facts, where: str
+) -> Iterator[RegressionSpec]:
+    """With kernels after and during training."""
+    kernels = part.kernels
+    common = {
+        **_regression(part, facts),
+        "task": networks.task,
+        "networks": networks,
+        "sizes": tuple(sorted(part.samples.trained or part.samples.kernel)),
+        "fits": tuple(kernels.fits),
+    }
+    there = {
+        "after": ("network is trained on {} samples", "samples.network", networks.sizes),
+        "during": ("parameters are kept at step {}", "learning.snapshots", networks.during),
+    }
+    for key, (words, source, known) in there.items():
+        absent = sorted({*getattr(kernels, key)} - {*known})
+        if absent:
+            raise ConfigError(
+                f"no {words.format(absent[0])}",
+                where=f"{where}.kernels.{key}",
+                remedy=f"use some of {source}: {', '.join(map(str, known)) or 'it is empty'}",
+            )
+    if kernels.after:
+        trained_on = tuple(sorted(kernels.after))
+        yield RegressionSpec(
+            source="after", trained_on=trained_on, by_layer=kernels.by_layer, **common
+        )
+    if kernels.during:
+        yield RegressionSpec(source="during", steps=tuple(sorted(kernels.during)), **common)

@@ -1,0 +1,199 @@
+"""From a task to the store of its samples."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ntkscope.config.tasks import SPLITS, TASKS, TaskSource, check_counts
+from ntkscope.data.images import LoadedSamples, load_samples
+from ntkscope.data.tasks.base import BLOCK, OpenedTask
+from ntkscope.data.tasks.store import KIND, axes
+from ntkscope.errors import DataError
+from ntkscope.runtime.logs import progress
+from ntkscope.runtime.provenance import provenance
+from ntkscope.stores import Array, JobDirectory, ZarrStore
+
+if TYPE_CHECKING:
+    from ntkscope.config.curve_specs import SampleCounts, ScalarTaskSpec
+
+CHUNK = 4 * BLOCK
+"""Samples in a chunk."""
+
+Part = tuple[int, str, int]
+"""What is written at once: position of the seed, split, first sample."""
+
+
+def prepare_task(
+    task: ScalarTaskSpec,
+    counts: SampleCounts,
+    images: Path | None,
+    output: Path,
+    *,
+    state: Path,
+    stage: str,
+) -> None:
+    """Draw a task's samples for each of its seeds, and write them as a store of kind `scalar_task`.
+
+    A killed job goes on with the chunk it was at. Sample i of a split and seed does not depend on
+    the counts: a store of fewer samples is the beginning of one of more.
+
+    Args:
+        task: which, and the seeds.
+        counts: samples of each split, for each seed; a split of none has no arrays.
+        images: the prepared data set that it is made of; None: it is made of nothing.
+        output: the store to be made.
+        state: folder for the work in progress.
+        stage: digest of the code.
+
+    Raises:
+        DataError: more samples than there are, classes that there are not, or a prepared data set
+            that does not fit the task.
+        StoreError: the prepared data set is damaged.
+        BusyError: another process prepares the same store.
+    """
+    started = time.monotonic()
+    source = TASKS[task.name]
+    opened = source.open(task, _images(task, source, images))
+    check_counts(opened.limits, counts, task.name, "learning_curves.….samples")
+    asked = {"task": task.model_dump(mode="json"), "counts": counts.model_dump(mode="json")}
+    identity = {**asked, "stage": stage, "images": _content(images)}
+    sizes = {split: count for split in SPLITS if (count := getattr(counts, split))}
+    with JobDirectory(state, identity) as place:
+        store = _begin(place, opened, task.seeds, sizes)
+        _fill(store, place, opened, task.seeds, sizes)
+        record = provenance(**asked, wall_seconds=round(time.monotonic() - started, 3))
+        store.describe(**_facts(store, sizes), **_origin(source, opened, task), provenance=record)
+        place.finish(output)
+
+
+def _images(task: ScalarTaskSpec, source: TaskSource, path: Path | None) -> LoadedSamples | None:
+    if source.dataset is None and not source.chosen:
+        return None
+    if path is None:
+        raise DataError(
+            f"{task.name} is made of a data set, but none is given",
+            where="task",
+            remedy=f"prepare {source.dataset or 'the data set'} and give the path of its store",
+        )
+    return load_samples(path)
+
+
+def _content(path: Path | None) -> str | None:
+    """What a prepared data set holds, as it says itself."""
+    if path is None:
+        return None
+    attrs = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+    return str(attrs.get("sha256"))
+
+
+def _parts(seeds: tuple[int, ...], sizes: dict[str, int]) -> list[Part]:
+    """Everything that is to be written, in order: a seed's samples together."""
+    return [
+        (position, split, start)
+        for position in range(len(seeds))
+        for split, count in sizes.items()
+        for start in range(0, count, CHUNK)
+    ]
+
+
+def _begin(
+    place: JobDirectory, opened: OpenedTask, seeds: tuple[int, ...], sizes: dict[str, int]
+) -> ZarrStore:
+    """The store that an earlier job began, or a new one."""
+    if place.store.exists():
+        return ZarrStore.resume(place.store, KIND)
+    return ZarrStore.allocate(
+        place.store,
+        KIND,
+        dict(_arrays(opened, len(seeds), sizes)),
+        coords={"seed": (("seed",), np.array(seeds, dtype=np.int64))},
+        mask=Array(("part",), (len(_parts(seeds, sizes)),), np.dtype(bool)),
+        attrs={},
+    )
+
+
+def _arrays(opened: OpenedTask, seeds: int, sizes: dict[str, int]) -> Iterator[tuple[str, Array]]:
+    image = len(opened.shape) == 3
+    for split, count in sizes.items():
+        dims, chunk = ("seed", f"{split}_n"), min(CHUNK, count)
+        yield (
+            f"{split}_sample",
+            Array(
+                (*dims, *axes(opened.shape)),
+                (seeds, count, *opened.shape),
+                np.uint8 if image else np.float32,
+                chunks=(1, chunk, *opened.shape),
+                attrs={"long_name": "pixel intensity" if image else "features", "units": "1"},
+                compress=True,
+            ),
+        )
+        yield (
+            f"{split}_target",
+            Array(
+                dims,
+                (seeds, count),
+                np.float32,
+                chunks=(1, chunk),
+                attrs={"long_name": "target", "units": "1"},
+                compress=True,
+            ),
+        )
+
+
+def _fill(
+    store: ZarrStore,
+    place: JobDirectory,
+    opened: OpenedTask,
+    seeds: tuple[int, ...],
+    sizes: dict[str, int],
+) -> None:
+    """Write the parts that are not done yet."""
+    done, parts = store.mask, _parts(seeds, sizes)
+    todo = [number for number in range(len(parts)) if not done[number]]
+    for number in progress(todo, len(todo), "blocks of samples"):
+        position, split, start = parts[number]
+        stop = min(start + CHUNK, sizes[split])
+        samples, targets = opened.draw(split, seeds[position], start, stop)
+        store.write(f"{split}_sample", (position, slice(start, stop)), samples)
+        store.write(f"{split}_target", (position, slice(start, stop)), targets)
+        store.done(number)
+        place.heartbeat()
+
+
+def _facts(store: ZarrStore, sizes: dict[str, int]) -> dict[str, Any]:
+    """Checksum of what was written: bytes of the samples, then of the targets, of each split.
+
+    Raises:
+        DataError: a number is not finite.
+    """
+    checksum = hashlib.sha256()
+    seeds = len(store.read("seed"))
+    for name in (f"{split}_{what}" for split in sizes for what in ("sample", "target")):
+        for position in range(seeds):
+            for start in range(0, sizes[name.split("_")[0]], CHUNK):
+                values = store.read(name, (position, slice(start, start + CHUNK)))
+                if not np.isfinite(values).all():
+                    raise DataError(f"{name} has values that are not finite", where=store.path)
+                checksum.update(np.ascontiguousarray(values).tobytes())
+    return {"sha256": checksum.hexdigest()}
+
+
+def _origin(source: TaskSource, opened: OpenedTask, task: ScalarTaskSpec) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "title": source.title,
+        "error": source.error,
+        "white": opened.white,
+        "mean": list(opened.mean),
+        "std": list(opened.std),
+        "standardisation": "(x / white − mean) / std",
+        "licence": source.licence,
+        "citation": source.citation,
+    }

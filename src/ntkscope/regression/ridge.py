@@ -1,0 +1,105 @@
+"""A ridge by exact leave-one-out, and a fit with one that was chosen on fewer samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ntkscope.ntk.regression import (
+    RegressionError,
+    RidgeWarning,
+    cholesky,
+    choose_ridge,
+    decompose,
+)
+from ntkscope.ntk.regression.loocv import Criterion
+from ntkscope.regression.error_currency import FloatArray
+
+
+@dataclass(frozen=True)
+class Ridges:
+    """The grid, and how a ridge of it is chosen.
+
+    Attributes:
+        grid: relative to the mean diagonal, ascending.
+        criterion: zero_one (ties: squared) or squared.
+        most: samples, above which no leave-one-out is made.
+    """
+
+    grid: tuple[float, ...]
+    criterion: str
+    most: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A ridge.
+
+    Attributes:
+        ridge: relative to the mean diagonal.
+        edge: −1 the lowest of the grid and smaller ones would matter, 1 the highest, 0 neither.
+        error: its leave-one-out error, in the criterion's currency.
+        samples: that it was chosen on.
+    """
+
+    ridge: float
+    edge: int
+    error: float
+    samples: int
+
+
+def leave_one_out(
+    kernel: Any, targets: FloatArray, offset: FloatArray, ridges: Ridges
+) -> tuple[FloatArray, Choice]:
+    """(K + λI)⁻¹ (y − f₀) [N] with the λ of least leave-one-out error, and the choice.
+
+    A sample is predicted at f₀ + the prediction of y − f₀ from all others.
+
+    Raises:
+        RegressionError: not a kernel, or no ridge of the grid is above its rounding.
+    """
+    system = decompose(kernel)
+    criterion: Criterion = "squared" if ridges.criterion == "squared" else "zero-one"
+    with _warning_kept():
+        found = choose_ridge(system, targets, ridges.grid, criterion, offset)
+    errors = found.squared if criterion == "squared" else found.zero_one
+    at = int(np.flatnonzero(found.grid == found.ridge)[0])
+    edge = found.edge if found.on_boundary else 0
+    choice = Choice(found.ridge, edge, float(errors[at]), len(targets))
+    return system.at(found.ridge).solve(targets - offset), choice
+
+
+def with_ridge(
+    kernel: Any, targets: FloatArray, offset: FloatArray, choice: Choice, ridges: Ridges
+) -> tuple[FloatArray, float]:
+    """(K + λI)⁻¹ (y − f₀) [N] by one Cholesky, and λ relative to the mean diagonal.
+
+    The ridge chosen on fewer samples, or where rounding makes K + λI indefinite with more, the
+    next of the grid with which it is not.
+
+    Raises:
+        RegressionError: not positive definite with any.
+    """
+    *larger, largest = (ridge for ridge in ridges.grid if ridge >= choice.ridge)
+    for ridge in larger:
+        with suppress(RegressionError):
+            return _solved(kernel, targets - offset, ridge)
+    return _solved(kernel, targets - offset, largest)
+
+
+def _solved(kernel: Any, targets: FloatArray, ridge: float) -> tuple[FloatArray, float]:
+    factor = cholesky(kernel, ridge)
+    return factor.solve(targets), factor.ridge
+
+
+@contextmanager
+def _warning_kept() -> Iterator[None]:
+    """Of a choice on the grid's boundary: the store has it, and hundreds of lines say no more."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RidgeWarning)
+        yield

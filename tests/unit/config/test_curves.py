@@ -1,0 +1,105 @@
+"""Experiments of learning curves: what they expand to, what they share, what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ntkscope.config import load_config
+from ntkscope.config.curves import expand_curves, samples_needed
+from ntkscope.errors import ConfigError
+
+SAMPLES = {"network": [20, 40], "kernel": [10, 20], "validation": 10, "test": 30}
+
+
+def configuration(**experiment: Any) -> dict[str, Any]:
+    pairs = {"analysis": "table", "samples": SAMPLES, **experiment}
+    return {"preset": "test", "seeds": [0, 1], "learning_curves": {"pairs": pairs}}
+
+
+def curves(**experiment: Any) -> Any:
+    return expand_curves(load_config(configuration(**experiment)), "pairs")
+
+
+def refused(**experiment: Any) -> str:
+    with pytest.raises(ConfigError) as error:
+        load_config(configuration(**experiment))
+    return str(error.value)
+
+
+def test_kernels_before_training_are_shared_by_all_widths():
+    first, second = curves(network={"width": [8, 16]}, kernels={"after": [20]})
+    sources = [(spec.source, spec.network.width) for spec in first.regressions]
+    assert sources == [("infinite", 1), ("initial", 8), ("initial", 16), ("after", 8)]
+    assert [spec.source for spec in second.regressions] == ["after"]
+
+
+def test_infinite_kernel_depends_neither_on_width_nor_on_initialisation():
+    one, other = (
+        curves(network={"width": width, "initialisation": how})[0].regressions[0]
+        for width, how in ((8, "pytorch"), (16, "he"))
+    )
+    assert one.id == other.id
+    assert one.model.parametrisation == "ntk"
+
+
+def test_rate_follows_the_width():
+    scaled = {"learning_rate": 0.02, "scaling": "inverse_width", "full_rate_width": 16}
+    found = curves(network={"width": [8, 16, 64]}, learning=scaled)
+    assert [each.networks.learning.learning_rate for each in found] == [0.02, 0.02, 0.005]
+
+
+def test_cosmetics_are_no_identity():
+    plain, named = curves()[0], curves(label="another", parts={"one": {"label": "x"}})[0]
+    assert plain.networks.id == named.networks.id
+    assert [spec.id for spec in plain.regressions] == [spec.id for spec in named.regressions]
+
+
+def test_budget_in_epochs_but_no_fewer_steps():
+    learning = curves(learning={"epochs": 60, "steps_at_least": 3000})[0].networks.learning
+    assert (learning.budget(250), learning.budget(8000)) == (3000, 15000)
+    whole = learning.model_copy(update={"batch_size": None})
+    assert whole.budget(8000) == 3000
+
+
+def test_a_task_is_drawn_once_with_as_many_samples_as_any_experiment_needs():
+    values = configuration()
+    more = {**values["learning_curves"]["pairs"], "samples": {**SAMPLES, "network": [20, 80]}}
+    values["learning_curves"]["more"] = {**more, "kernels": {"after": [20]}}
+    needed = samples_needed(load_config(values))
+    assert [tuple(counts.model_dump().values()) for counts in needed.values()] == [(80, 20, 10, 30)]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words"),
+    [
+        ({"kernels": {"after": [30]}}, "no network is trained on 30 samples"),
+        ({"kernels": {"during": [5]}}, "no parameters are kept at step 5"),
+        ({"learning": {"snapshots": [9999]}}, "step 9999 is after the end of training, 3000 steps"),
+        (
+            {"learning": {"snapshots": [5], "snapshot_samples": 30}},
+            "no network is trained on 30 samples",
+        ),
+        ({"network": {"parametrisation": "ntk", "initialisation": "he"}}, "no meaning for"),
+        ({"network": {"kind": "myrtle5"}, "task": {"name": "single_index"}}, "cannot be given vec"),
+        ({"network": {"kind": "cnn", "depth": 4}}, "halves the image 4 times"),
+        ({"task": {"name": "two_groups"}}, "two_groups needs a dataset"),
+        ({"task": {"name": "digit_pairs", "positive": [1]}}, "has no positive to choose"),
+        ({"parts": {"one": {"role": "claim"}}}, "'claim' is no role of the analysis table"),
+        ({"task": {"name": "digit_pears"}}, "digit_pairs"),
+        ({"learning": {"loss": "logistic"}, "task": {"name": "gaussian_process"}}, "needs targets"),
+        (
+            {"task": {"name": "two_groups", "dataset": {"name": "digits"}, "positive": [11]}},
+            "no class 11",
+        ),
+        ({"task": {"name": "gaussian_process"}, "samples": {"network": [9000]}}, "at most"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(experiment, words):
+    assert words in refused(**experiment)
+
+
+def test_no_experiment_at_all_is_refused():
+    with pytest.raises(ConfigError, match="there is no experiment"):
+        load_config({"preset": "test"})
