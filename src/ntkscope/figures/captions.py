@@ -53,7 +53,15 @@ def fill_caption(
     Raises:
         ConfigError: the template has a placeholder that nothing fills, or a stray `$`.
     """
-    words = _common(metrics, fits, labels) | dict(more)
+    return fill_template(template, _common(metrics, fits, labels) | dict(more))
+
+
+def fill_template(template: Path | str, words: Mapping[str, str]) -> str:
+    """A template, a file or its text, with these words for its placeholders.
+
+    Raises:
+        ConfigError: it has a placeholder that nothing fills, or a stray `$`.
+    """
     try:
         text = template if isinstance(template, str) else template.read_text(encoding="utf-8")
         return Template(text).substitute(words)

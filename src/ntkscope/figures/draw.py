@@ -11,8 +11,13 @@ from ntkscope.config.analyses import ANALYSES
 from ntkscope.config.sections import FigureStyle
 from ntkscope.errors import ConfigError
 from ntkscope.figures.captions import fill_caption
+from ntkscope.figures.curve_captions import fill_curve_caption
 from ntkscope.figures.style import save, save_text, themed
 from ntkscope.stores import read_netcdf
+
+TABLES = {"streams": ("experiment", "fits"), "curves": ("learning_curves", "curve_fits")}
+"""What an analysis is of → the kinds of its two tables."""
+CAPTIONS = {"streams": fill_caption, "curves": fill_curve_caption}
 
 EFFECTS = "effects"
 """The figure that an analysis declares; others of its paper are called by their file."""
@@ -21,9 +26,9 @@ EFFECTS = "effects"
 def figure_of(analysis: str, figure: str = EFFECTS) -> ModuleType:
     """The module of a figure, `figures.{paper}.{analysis}` or, if not of effects, `….{figure}`.
 
-    It has `draw(metrics, fits, style, labels)`, which gives a `Figure`: metrics of kind
-    `experiment`, fits of kind `fits`, a `FigureStyle`, and regime → name as printed. It may have
-    `words(fits)`, which gives more placeholders of its caption.
+    It has `draw(metrics, fits, style, labels)`, which gives a `Figure`: two tables of the kinds in
+    `TABLES`, a `FigureStyle`, and regime (of learning curves: part) → name as printed. It may
+    have `words(fits)`, which gives more placeholders of its caption.
 
     Raises:
         ConfigError: there is no such figure.
@@ -58,11 +63,11 @@ def draw_figure(
 
     Args:
         analysis: of the experiment.
-        metrics, fits: tables of kinds `experiment` and `fits`.
+        metrics, fits: tables of the kinds in `TABLES`.
         template: of the caption, a file or its text, see `captions`.
         pdf, png, caption: the files to write.
         style: sizes and palette.
-        labels: names of the regimes as printed.
+        labels: names of the regimes, or of the parts, as printed.
         figure: `effects`, or another of the analysis' paper, such as `mechanism`.
 
     Raises:
@@ -70,9 +75,11 @@ def draw_figure(
         ConfigError: there is no such figure, or the template asks for what nobody knows.
     """
     module = figure_of(analysis, figure)
-    tables = read_netcdf(metrics, "experiment"), read_netcdf(fits, "fits")
+    of = ANALYSES[analysis].of
+    kinds = TABLES[of]
+    tables = read_netcdf(metrics, kinds[0]), read_netcdf(fits, kinds[1])
     more = module.words(tables[1]) if hasattr(module, "words") else {}
-    text = fill_caption(template, *tables, labels, more)
+    text = CAPTIONS[of](template, *tables, labels, more)
     with themed(style):
         save(module.draw(*tables, style, labels), pdf, png, style.dpi)
     save_text(text, caption)

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from ntkscope.config.curve_specs import RegressionSpec
+from ntkscope.data.tasks import LoadedTask, load_task
 from ntkscope.errors import StoreError
 from ntkscope.models import Definition, layer_names, load_numbers
 from ntkscope.models.zoo import define
 from ntkscope.regression.ridge import Ridges
-from ntkscope.regression.task_samples import TaskSamples, open_task
 from ntkscope.seeds import RandomStream, torch_seed
 from ntkscope.stores import ZarrStore
 from ntkscope.stores.zarr_store import REMAKE
@@ -55,7 +55,7 @@ class RegressionJob:
     """
 
     spec: RegressionSpec
-    task: TaskSamples
+    task: LoadedTask
     networks: ZarrStore | None
     device: torch.device
 
@@ -175,7 +175,7 @@ def open_job(
     Raises:
         StoreError: without networks that it needs, or of other seeds or fewer samples than it has.
     """
-    task = open_task(task_path)
+    task = load_task(task_path)
     wanted = {"train": spec.sizes[-1] if "own" in spec.fits else 0}
     wanted |= {"fresh": spec.sizes[-1] if "fresh" in spec.fits else 0, "test": spec.test}
     for split, count in wanted.items():

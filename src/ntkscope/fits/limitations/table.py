@@ -38,7 +38,7 @@ KEYS: dict[str, tuple[type, str]] = {
 
 VALUES = {
     "error": "test error: 0-1 error, or squared error over the variance of the targets",
-    "squared_error": "test squared error over the variance of the targets",
+    "squared_error": "mean squared test error",
     "test_se": "standard error of `error` by the test samples: binomial; for squared errors that "
     "of normal residuals, error * sqrt(2 / test samples)",
     "ridge": "chosen ridge over the kernel's mean diagonal",
@@ -47,8 +47,8 @@ VALUES = {
     "train_error": "error on training samples",
     "diverged": "1 where training diverged",
     "alignment": "centred CKA of the kernel with the targets; largest n only",
-    "effective_dimension": "sum of l_i / (l_i + 0.001) over the kernel's eigenvalues l_i, which "
-    "sum to 1; largest n only",
+    "effective_dimension": "sum of l_i / (l_i + 0.001), l_i the eigenvalues of K / mean diagonal "
+    "/ samples, which sum to 1; largest n only",
     "capacity": "b of the kernel's eigenvalues, l_i ~ i^-b; largest n only",
     "source": "a of the target's power along its eigenvectors, c_i^2 ~ i^-a; largest n only",
     "predicted_exponent": "min(a - 1, 2 b), of squared error ~ n^-exponent; largest n only",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.fits.limitations.curves import fit
 from ntkscope.fits.limitations.table import LayerRow, Row, as_table
 
 SEEDS = 5
@@ -196,9 +197,9 @@ def _after_own(error: float) -> list[float]:
 
 def _during_part(make: _Maker, part: Mapping[str, Any]) -> None:
     for step, error in zip(_STEPS, _DURING, strict=True):
-        for fit, factor in (("fresh", 1.0), ("own", 1.05)):
+        for samples, factor in (("fresh", 1.0), ("own", 1.05)):
             means = [error * factor * (n / 1000) ** -0.1 for n in SIZES[1:]]
-            key = {"rate": 0.02, "trained_on": 4000, "step": step, "fit": fit}
+            key = {"rate": 0.02, "trained_on": 4000, "step": step, "fit": samples}
             make.curve(part, "during", SIZES[1:], means, **key)
     for step, error in zip(_STEPS, _TRAINING, strict=True):
         key = {"rate": 0.02, "step": step, "fit": ""}
@@ -276,3 +277,8 @@ def learning_curves(analysis: str, seeds: int = SEEDS, seed: int = 0) -> xr.Data
     make = _Maker(seeds, seed)
     _MAKERS[analysis](make)
     return make.table(analysis)
+
+
+def curve_fits(analysis: str, seeds: int = SEEDS, seed: int = 0) -> xr.Dataset:
+    """The table of kind `curve_fits` of `learning_curves`, as `fit_curves` writes it."""
+    return fit(learning_curves(analysis, seeds, seed), (500, 4000), 0.4, 0.95, analysis)

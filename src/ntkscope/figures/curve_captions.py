@@ -1,0 +1,202 @@
+"""Captions of learning curves: templates filled from the two tables of their experiment.
+
+As `captions`. What each placeholder says:
+
+* `$parts`: each panel's part: task, network, samples.
+* `$seeds`, `$test`: how many seeds, and test samples of each; `$confidence`: such as `95%`.
+* `$n`: training samples of the networks; `$n_kernels`: samples of the regressions.
+* `$range`: the range of n of the fits; `$left_out`: which points are in no fit, and why.
+* `$errors`: what the error is; `$kernels`: conventions of the kernels.
+* `$ridge`: how it was chosen, and how often at the grid's edge; `$flags`: what to beware of.
+* what the figure's module adds (its `words`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ntkscope.figures.captions import fill_template
+
+
+def fill_curve_caption(
+    template: Path | str,
+    curves: xr.Dataset,
+    fits: xr.Dataset,
+    labels: Mapping[str, str],
+    more: Mapping[str, str],
+) -> str:
+    """The caption of a figure of learning curves, reStructuredText.
+
+    Args:
+        template: the file, or its text, see above.
+        curves: kind `learning_curves`; fits: kind `curve_fits` of the same.
+        labels: part → name as printed.
+        more: placeholders of the analysis.
+
+    Raises:
+        ConfigError: the template has a placeholder that nothing fills, or a stray `$`.
+    """
+    return fill_template(template, _common(curves, fits, labels) | dict(more))
+
+
+def _common(curves: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) -> dict[str, str]:
+    names = _names(curves, labels)
+    networks = curves["curve"].values == "network"
+    return {
+        "parts": parts_in_words(curves, names),
+        "seeds": str(curves.sizes["seed"]),
+        "test": _numbers(json.loads(curves.attrs["test"]).values()),
+        "confidence": f"{100 * float(fits.attrs['confidence']):g}%",
+        "n": _numbers(curves["n"].values[networks]),
+        "n_kernels": _numbers(curves["n"].values[~networks]),
+        "range": range_in_words(fits),
+        "left_out": _by_curve(fits, "left_out", names) or "none",
+        "errors": errors_in_words(curves, names),
+        "kernels": kernels_in_words(curves),
+        "ridge": ridge_in_words(curves),
+        "flags": flags_in_words(curves) or "none",
+    }
+
+
+def _names(curves: xr.Dataset, labels: Mapping[str, str]) -> dict[str, str]:
+    """Part → its name as printed, in the order of the table."""
+    found = zip(curves["part"].values.tolist(), curves["label"].values.tolist(), strict=True)
+    return {part: labels.get(part) or label or part.replace("_", " ") for part, label in found}
+
+
+def parts_in_words(curves: xr.Dataset, names: Mapping[str, str]) -> str:
+    """Each part's task and network, such as `pairs: digit pairs (mlp, width 64)`."""
+    said = []
+    for part, name in names.items():
+        own = curves["part"].values == part
+        rows = curves.isel(row=own & (curves["curve"].values == "network"))
+        widths = sorted({int(w) for w in rows["width"].values})
+        kinds = ", ".join(dict.fromkeys(rows["network"].values.tolist()))
+        title = next(iter(rows["title"].values.tolist()), "")
+        wide = f", width {_numbers(widths)}" if widths else ""
+        said.append(f"{name}: {title} ({kinds or 'no network'}{wide})")
+    return "; ".join(said)
+
+
+def range_in_words(fits: xr.Dataset) -> str:
+    """Least and most n of the fits."""
+    made = fits["n_points"].values > 0
+    if not made.any():
+        return "nothing was fitted"
+    ends = fits["n_min"].values[made].min(), fits["n_max"].values[made].max()
+    return f"{int(ends[0])} to {int(ends[1])}"
+
+
+def errors_in_words(curves: xr.Dataset, names: Mapping[str, str]) -> str:
+    """What is drawn as the error of each part."""
+    currency = json.loads(curves.attrs["currency"])
+    squared = [name for part, name in names.items() if currency[part] == "squared"]
+    if not squared:
+        return "0–1 error"
+    said = "squared error over the variance of the targets"
+    return said if len(squared) == len(names) else f"0–1 error (in {', '.join(squared)}: {said})"
+
+
+def kernels_in_words(curves: xr.Dataset) -> str:
+    """Conventions of the kernels that there are."""
+    kinds, facts = set(curves["curve"].values.tolist()), _facts(curves)
+    said = []
+    if kinds & {"initial", "after", "during"}:
+        ensemble = _told(facts, "ensemble")
+        mean = f", mean over {ensemble} initialisations" if ensemble not in ("", "1") else ""
+        said.append(f"empirical kernels are trace NTKs of the one output, Θ = J Jᵀ (K_0{mean})")
+    if "infinite" in kinds:
+        stds = [_told(facts, name) for name in ("weight_std", "bias_std")]
+        values = f" with W_std = {stds[0]}, b_std = {stds[1]}" if all(stds) else ""
+        said.append(f"K_∞ is the infinite network's NTK in the NTK parametrisation{values}")
+    return "; ".join(said) or "none"
+
+
+def ridge_in_words(curves: xr.Dataset) -> str:
+    """How ridges were chosen, and how many regressions chose the grid's edge."""
+    facts = _facts(curves)
+    criterion = {"zero_one": "0–1 error (ties: squared error)", "squared": "squared error"}
+    by = criterion.get(_told(facts, "criterion"), "")
+    grid = _told(facts, "ridges")
+    most = _told(facts, "leave_one_out_most")
+    said = "leave-one-out" + (f" by {by}" if by else "")
+    said += f" over {grid} of the kernel's mean diagonal" if grid else ""
+    said += f", from n = {most} on the ridge chosen there" if most else ""
+    edge = curves["ridge_edge"].values
+    made = np.isfinite(edge)
+    low, high = int((edge[made] < 0).sum()), int((edge[made] > 0).sum())
+    return f"{said}; at the grid's lowest in {low} and at its highest in {high} of {made.sum()}"
+
+
+def flags_in_words(curves: xr.Dataset) -> str:
+    """Networks that diverged, and those whose best step is the last of their budget."""
+    said = []
+    for name, words in (
+        ("diverged", "diverged"),
+        ("best_is_last", "were best at the last step of their budget"),
+    ):
+        flagged = (curves[name].values > 0) & (curves["curve"].values == "network")[:, None]
+        if flagged.any():
+            n = _numbers(curves["n"].values[flagged.any(axis=1)])
+            said.append(f"{int(flagged.sum())} networks {words} (n = {n})")
+    return "; ".join(said)
+
+
+def _by_curve(fits: xr.Dataset, name: str, names: Mapping[str, str]) -> str:
+    """What is said of curves, by part; the same words once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for number, words in enumerate(fits[name].values.tolist()):
+        if words:
+            one = fits.isel(curve_row=number)
+            part = names.get(str(one["part"].item()), str(one["part"].item()))
+            found.setdefault((part, str(words)), []).append(_curve(one))
+    several = len({part for part, _ in found}) > 1
+    return "; ".join(
+        f"{part + ', ' if several else ''}{', '.join(dict.fromkeys(curves))}: {words}"
+        for (part, words), curves in found.items()
+    )
+
+
+def _curve(one: xr.Dataset) -> str:
+    kind = str(one["curve"].item())
+    width, m, step = (int(one[name]) for name in ("width", "trained_on", "step"))
+    fresh = "^F" if str(one["fit"].item()) == "fresh" else ""
+    return {
+        "network": "network" if step < 0 else f"network at t = {step}",
+        "infinite": "K_∞",
+        "initial": f"K_0 (width {width})",
+        "after": f"K{fresh}_{m}",
+        "during": f"K^{step}",
+    }[kind]
+
+
+def _facts(curves: xr.Dataset) -> Mapping[str, Any]:
+    return dict(json.loads(curves.attrs.get("facts", "{}")))
+
+
+def _told(facts: Mapping[str, Any], name: str) -> str:
+    """A fact in words; of parts that differ in it, each one's; empty where nobody says."""
+    own = [each[name] for each in facts.values() if isinstance(each, dict) and name in each]
+    if name in facts:
+        own = [facts[name]]
+    return " or ".join(dict.fromkeys(_say(value) for value in own if value is not None))
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"{value[0]:g} to {value[-1]:g} ({len(value)} values)" if value else ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _numbers(values: Iterable[Any]) -> str:
+    """Each number once, ascending; of more than four the least and the most."""
+    numbers = sorted({int(value) for value in values})
+    if len(numbers) > 4:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(map(str, numbers)) or "none"

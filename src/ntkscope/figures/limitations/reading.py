@@ -1,0 +1,170 @@
+"""Learning curves as they are drawn: one object a curve, one a part, out of the two tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ntkscope.statistics.paired import FloatArray, Interval
+
+ABOUT = (
+    *("part", "role", "task", "title", "curve", "network", "width", "parametrisation", "rate"),
+    *("trained_on", "step", "fit"),
+)
+"""The coordinates of a row that tell its curve: all but n."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Test errors of a network or a kernel over the number of samples.
+
+    Attributes:
+        at: its values of `ABOUT`.
+        rows: of the table of kind `learning_curves`, (row, seed), ascending in n.
+        error: (row,), mean over seeds with its interval; used: (row,), whether it is in the fit.
+        fit: of the table of kind `curve_fits`, without curve_row; None where nothing was fitted.
+    """
+
+    at: Mapping[str, Any]
+    rows: xr.Dataset
+    error: Interval
+    used: np.ndarray[Any, np.dtype[np.bool_]]
+    fit: xr.Dataset | None
+
+    @property
+    def n(self) -> FloatArray:
+        """Training samples, or samples of the regression: (row,)."""
+        return np.asarray(self.rows["n"].values, np.float64)
+
+    def ends(self, name: str) -> tuple[float, float, float]:
+        """A fitted quantity with its interval, such as `exponent`; NaN where there is none."""
+        if self.fit is None:
+            return (np.nan, np.nan, np.nan)
+        return (
+            float(self.fit[name]),
+            float(self.fit[f"{name}_low"]),
+            float(self.fit[f"{name}_high"]),
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of an experiment stands in a panel of its own.
+
+    Attributes:
+        key: its name in the configuration; role: what it is to the analysis, empty: nothing.
+        name: as printed; title: of its task.
+        squared: whether its errors are normalised squared ones, not 0–1.
+        curves: all of it.
+    """
+
+    key: str
+    role: str
+    name: str
+    title: str
+    squared: bool
+    curves: tuple[Curve, ...]
+
+    def of(self, kind: str, **at: Any) -> list[Curve]:
+        """The curves of a kind, with these values, by width, trained_on and step."""
+        found = [
+            each
+            for each in self.curves
+            if each.at["curve"] == kind and all(each.at[k] == v for k, v in at.items())
+        ]
+        return sorted(found, key=lambda c: (c.at["width"], c.at["trained_on"], c.at["step"]))
+
+    @property
+    def networks(self) -> list[Curve]:
+        """The curves of the networks as they were kept, not during training."""
+        return self.of("network", step=-1)
+
+
+def parts_of(curves: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) -> list[Part]:
+    """The parts of an experiment in the order of the table.
+
+    Args:
+        curves: kind `learning_curves`; fits: kind `curve_fits` of the same.
+        labels: part → name as printed.
+    """
+    found: dict[str, list[Curve]] = {}
+    for curve in curves_of(curves, fits):
+        found.setdefault(str(curve.at["part"]), []).append(curve)
+    return [_part(key, drawn, curves, labels) for key, drawn in found.items()]
+
+
+def _part(key: str, drawn: Sequence[Curve], curves: xr.Dataset, labels: Mapping[str, str]) -> Part:
+    at = drawn[0].at
+    written = str(drawn[0].rows["label"].values[0])
+    name = labels.get(key) or written or key.replace("_", " ")
+    squared = currency(curves, key) == "squared"
+    return Part(key, str(at["role"]), name, str(at["title"]), squared, tuple(drawn))
+
+
+def curves_of(curves: xr.Dataset, fits: xr.Dataset) -> list[Curve]:
+    """Every curve of an experiment, in the order of the table."""
+    places: dict[tuple[Any, ...], list[int]] = {}
+    for place, about in enumerate(_about(curves)):
+        places.setdefault(about, []).append(place)
+    fitted = {about: place for place, about in enumerate(_about(fits))}
+    return [
+        _curve(about, curves.isel(row=rows), fits, fitted.get(about))
+        for about, rows in places.items()
+    ]
+
+
+def _about(data: xr.Dataset) -> list[tuple[Any, ...]]:
+    columns = [data[name].values.tolist() for name in ABOUT]
+    return list(zip(*columns, strict=True))
+
+
+def _curve(about: tuple[Any, ...], rows: xr.Dataset, fits: xr.Dataset, place: int | None) -> Curve:
+    rows = rows.drop_dims("layer_row").transpose("row", "seed").sortby("n")
+    at = dict(zip(ABOUT, about, strict=True))
+    if place is None:
+        blank = np.full(rows.sizes["row"], np.nan)
+        return Curve(at, rows, Interval(blank, blank, blank, blank.astype(int)), blank == 0, None)
+    points = fits.isel(point=fits["point_curve"].values == place)
+    by_n = {int(n): number for number, n in enumerate(points["point_n"].values)}
+    order = [by_n[int(n)] for n in rows["n"].values]
+    mean, low, high = (points[f"mean{end}"].values[order] for end in ("", "_low", "_high"))
+    counts = np.isfinite(error_of(rows)).sum(axis=1)
+    used = points["used"].values[order].astype(bool)
+    fit = fits.isel(curve_row=place)
+    return Curve(at, rows, Interval(mean, low, high, counts), used, fit)
+
+
+def error_of(rows: xr.Dataset) -> FloatArray:
+    """Test errors in the currency of their task, of each seed: (row, seed)."""
+    return np.asarray(rows["error"].transpose("row", "seed").values, np.float64)
+
+
+def currency(curves: xr.Dataset, part: str) -> str:
+    """`zero_one` or `squared`, of a part."""
+    return str(json.loads(str(curves.attrs["currency"]))[part])
+
+
+def at_samples(curve: Curve, n: float) -> tuple[float, float, float]:
+    """Mean error with its interval at a number of samples; NaN where there is none."""
+    place = np.flatnonzero(curve.n == n)
+    if not place.size:
+        return (np.nan, np.nan, np.nan)
+    return tuple(float(end[place[0]]) for end in curve.error[:3])  # type: ignore[return-value]
+
+
+def seeds_at(curve: Curve, n: float) -> FloatArray:
+    """Errors of each seed at a number of samples, (seed,); NaN where there are none."""
+    place = np.flatnonzero(curve.n == n)
+    errors = error_of(curve.rows)
+    return errors[place[0]] if place.size else np.full(errors.shape[1], np.nan)
+
+
+def common_samples(curves: Iterable[Curve]) -> list[int]:
+    """The numbers of samples that all curves have, ascending."""
+    sets = [set(map(int, curve.n)) for curve in curves]
+    return sorted(set.intersection(*sets)) if sets else []

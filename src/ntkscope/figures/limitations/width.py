@@ -1,0 +1,95 @@
+"""Width at a fixed number of samples: network and initial kernel beside the infinite one.
+
+A panel a part: the learning rate held, the rate ∝ 1/width, the NTK parametrisation; others after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ntkscope.config.sections import FigureStyle
+from ntkscope.figures.limitations import drawing
+from ntkscope.figures.limitations.drawing import Drawn
+from ntkscope.figures.limitations.looks import INFINITE, INITIAL, NETWORK
+from ntkscope.figures.limitations.reading import Part, at_samples, common_samples, parts_of
+from ntkscope.figures.limitations.series import along
+
+ANALYSIS = {"of": "curves", "roles": "fixed_rate scaled_rate ntk"}
+
+ROLES = {
+    "fixed_rate": "the same rate at every width",
+    "scaled_rate": "rate ∝ 1/width",
+    "ntk": "NTK parametrisation",
+}
+
+
+def draw(
+    curves: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
+) -> Figure:
+    """Draw the figure.
+
+    Args:
+        curves: kind `learning_curves`, a panel each part.
+        fits: kind `curve_fits` of the same.
+        style: sizes and palette.
+        labels: part → name as printed.
+    """
+    parts = in_order(parts_of(curves, fits, labels))
+    figure, (grid,) = drawing.new_page(style, [drawing.shape_of(style, len(parts))])
+    shown = drawing.blank_rest(grid, len(parts))
+    drawn: list[Drawn] = []
+    for axes, part in zip(shown, parts, strict=True):
+        drawn += draw_part(axes, part)
+    drawing.share_errors(shown, parts)
+    drawing.letter(shown)
+    drawing.legend(figure, style, drawing.handles_of(drawn))
+    return figure
+
+
+def in_order(parts: Sequence[Part]) -> list[Part]:
+    """Those of the roles first, in the order of the roles."""
+    roles = list(ROLES)
+    return sorted(parts, key=lambda p: roles.index(p.role) if p.role in roles else len(roles))
+
+
+def draw_part(axes: Axes, part: Part) -> list[Drawn]:
+    """Network and initial kernel over width, and the infinite kernel as a band."""
+    n = samples_of(part)
+    drawn, widths = [], set[float]()
+    for kind, look, name in (("network", NETWORK, "network"), ("initial", INITIAL, "$K_0$")):
+        series = along(part.of(kind, step=-1), "width", n)
+        if series is None:
+            continue
+        drawing.draw_points(axes, series.x, series.error, look)
+        _mark(axes, part, kind, n)
+        drawn.append(Drawn(part.of(kind)[0], look, name))
+        widths |= set(series.x)
+    drawing.samples_axis(axes, list(widths), "width")
+    for curve in part.of("infinite"):
+        drawing.draw_level(axes, at_samples(curve, n), INFINITE)
+        drawn.append(Drawn(curve, replace(INFINITE, marker=""), r"$K_\infty$"))
+    drawing.error_axis(axes, part)
+    name, about = drawing.heading(part, ROLES)
+    drawing.title_panel(axes, name, f"{about}, n = {n}" if about else f"n = {n}")
+    return drawn
+
+
+def _mark(axes: Axes, part: Part, kind: str, n: int) -> None:
+    """Diverged networks, counted above their width."""
+    for curve in part.of(kind, step=-1):
+        lost = drawing.diverged(curve)[curve.n == n]
+        seeds = curve.rows.sizes["seed"]
+        drawing.mark_diverged(axes, np.full(len(lost), float(curve.at["width"])), lost, seeds)
+
+
+def samples_of(part: Part) -> int:
+    """The most samples that all networks and kernels of a part have."""
+    curves = [*part.networks, *part.of("initial"), *part.of("infinite")]
+    numbers = common_samples(curves) or [int(n) for each in curves for n in each.n]
+    return max(numbers, default=0)
