@@ -47,7 +47,8 @@ class TaskSource:
 
     Attributes:
         title: the name as printed in a figure.
-        open: (spec, images of its data set or None) → `ntkscope.data.tasks.OpenedTask`.
+        open: (spec, its data set, `ntkscope.data.OpenSamples`, or None) → what can be drawn from,
+            `ntkscope.data.tasks.OpenedTask`.
         licence, citation: of what it is made of.
         dataset: the published data set that it is made of; None: of nothing, or see `chosen`.
         chosen: the configuration chooses its data set and the classes of each target.

@@ -74,9 +74,7 @@ class RegressionJob:
             )
         assert spec.networks is not None
         m = spec.networks.during_samples or spec.networks.sizes[-1]
-        return tuple(
-            Source(m, t, width, "during", self._position("step", t)) for t in spec.networks.during
-        )
+        return tuple(Source(m, t, width, "during", self._position("step", t)) for t in spec.steps)
 
     @cached_property
     def definition(self) -> Definition:

@@ -14,7 +14,7 @@ from ntkscope.ntk import empirical_ntk, infinite_ntk
 
 _BLOCK = 500  # samples of a forward pass
 
-WORKING_BYTES = {"cpu": 2**29, "cuda": 2**31, "mps": 2**30}
+WORKING_BYTES = 2**29
 """What an empirical kernel may take beside itself: no matter of the memory, so that the last
 digits are the same after a kill by which a job got more."""
 
@@ -38,12 +38,21 @@ def empirical_pair(members: Sequence[nn.Module], x: Tensor, test: Tensor) -> Ker
 
 def layer_pairs(member: nn.Module, x: Tensor, test: Tensor) -> dict[str, KernelPair]:
     """Name of each layer with parameters → its own part of the kernel."""
-    memory = WORKING_BYTES[x.device.type]
-    whole = empirical_ntk(member, x, by_layer=True, memory=memory)
-    cross = empirical_ntk(member, test, x, by_layer=True, memory=memory)
+    whole = empirical_ntk(member, x, by_layer=True, memory=WORKING_BYTES)
+    cross = empirical_ntk(member, test, x, by_layer=True, memory=WORKING_BYTES)
     assert isinstance(whole, dict)
     assert isinstance(cross, dict)
     return {name: KernelPair(whole[name].cpu(), cross[name].cpu()) for name in whole}
+
+
+def is_usable(pair: KernelPair) -> bool:
+    """Whether no element is NaN or infinite (looked at without a copy), and not all are zero.
+
+    All are where every unit is dead and nothing has a bias, or of a layer behind dead units.
+    """
+    extremes = (extreme for kernel in pair for extreme in torch.aminmax(kernel))
+    finite = all(bool(torch.isfinite(each)) for each in extremes)
+    return finite and float(pair.kernel.diagonal().double().mean()) > 0
 
 
 @torch.no_grad()
@@ -54,10 +63,9 @@ def mean_outputs(members: Sequence[nn.Module], x: Tensor) -> np.ndarray:
 
 
 def _mean(members: Sequence[nn.Module], x: Tensor, x2: Tensor | None = None) -> Tensor:
-    memory = WORKING_BYTES[x.device.type]
     total: Tensor | None = None
     for member in members:
-        found = empirical_ntk(member, x, x2, memory=memory)
+        found = empirical_ntk(member, x, x2, memory=WORKING_BYTES)
         assert isinstance(found, Tensor)
         total = found if total is None else total.add_(found)
     assert total is not None

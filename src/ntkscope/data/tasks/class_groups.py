@@ -20,7 +20,7 @@ from ntkscope.errors import DataError
 
 if TYPE_CHECKING:
     from ntkscope.config.curve_specs import ScalarTaskSpec
-    from ntkscope.data.images import LoadedSamples
+    from ntkscope.data.images import OpenSamples
 
 _VALIDATION = 6  # one in so many
 
@@ -34,7 +34,7 @@ def limits(train: int, test: int) -> Limits:
 
 
 def open_groups(
-    images: LoadedSamples, positive: Classes, negative: Classes | None, task: str
+    images: OpenSamples, positive: Classes, negative: Classes | None, task: str
 ) -> OpenedTask:
     """The images of two groups of classes, with targets +1 and −1.
 
@@ -50,7 +50,7 @@ def open_groups(
     positive, negative = groups(positive, negative, len(images.classes), "learning_curves.….task")
     if images.mean is None or images.std is None:
         raise DataError("tokens are no inputs of a scalar task", where="learning_curves.….task")
-    labels = {"train": images.train_labels, "test": images.test_labels}
+    labels = images.labels
     pools = {name: np.flatnonzero(np.isin(each, (*positive, *negative))) for name, each in (
         labels.items()
     )}  # fmt: skip
@@ -61,12 +61,11 @@ def open_groups(
     def draw(split: str, seed: int, start: int, stop: int) -> Drawn:
         side = "test" if split == "test" else "train"
         index = place(split, seed)[start:stop]
-        samples = images.test if side == "test" else images.train
-        return samples[index], signs(~np.isin(labels[side][index], positive))
+        return images.read(side, index), signs(~np.isin(labels[side][index], positive))
 
     return OpenedTask(
         draw,
-        images.train.shape[1:],
+        images.shape,
         images.white,
         tuple(images.mean.tolist()),
         tuple(images.std.tolist()),
@@ -103,12 +102,12 @@ def _places(task: str, pools: dict[str, np.ndarray]) -> Callable[[str, int], np.
 
 
 def _open_named(
-    positive: Classes, negative: Classes | None, spec: ScalarTaskSpec, images: LoadedSamples
+    positive: Classes, negative: Classes | None, spec: ScalarTaskSpec, images: OpenSamples
 ) -> OpenedTask:
     return open_groups(images, positive, negative, spec.name)
 
 
-def _open_chosen(spec: ScalarTaskSpec, images: LoadedSamples) -> OpenedTask:
+def _open_chosen(spec: ScalarTaskSpec, images: OpenSamples) -> OpenedTask:
     if spec.positive is None:
         raise DataError(
             "two_groups needs its classes",
