@@ -1,4 +1,4 @@
-"""Rule collect_curves: see ntkscope.fits.limitations.collect_curves."""
+"""Rule collect_curves: see ntkscope.fits.limitations.collect."""
 
 from pathlib import Path
 
@@ -12,16 +12,12 @@ with job_log(snakemake.log[0]):
 
     networks = {Path(file).parent.name: Path(file) for file in snakemake.input.networks}
     regressions = {Path(file).stem: Path(file) for file in snakemake.input.regressions}
-    parts = [
-        part
-        | {
-            "networks": networks[part["networks"]],
-            "regressions": [
-                each | {"path": regressions[each["regression"]]} for each in part["regressions"]
-            ],
-        }
-        for part in snakemake.params.parts
-    ]
+    parts = [dict(part) for part in snakemake.params.parts]
+    for part in parts:
+        part["networks"] = networks[part["networks"]]
+        part["regressions"] = [
+            each | {"path": regressions[each["regression"]]} for each in part["regressions"]
+        ]
     collect_curves(
         parts,
         Path(snakemake.output[0]),

@@ -56,7 +56,6 @@ class TaskSource:
             set's.
         error: of a prediction f of target y: zero_one (sign f ≠ y), or squared ((f − y)² / variance
             of the test targets).
-        mean, std: a network is given (x / white − mean) / std; None: as the data set's.
         limits: where they are known before data are read.
     """
 
@@ -68,8 +67,6 @@ class TaskSource:
     chosen: bool = False
     shape: tuple[int, ...] | None = None
     error: Literal["zero_one", "squared"] = "zero_one"
-    mean: float | None = None
-    std: float | None = None
     limits: Limits = ENDLESS
 
 

@@ -16,6 +16,7 @@ from ntkscope.data.tasks import LoadedTask, load_task
 from ntkscope.errors import StoreError
 from ntkscope.models import Definition, layer_names, load_numbers
 from ntkscope.models.zoo import define
+from ntkscope.regression.kernel_pair import working_bytes
 from ntkscope.regression.ridge import Ridges
 from ntkscope.seeds import RandomStream, torch_seed
 from ntkscope.stores import ZarrStore
@@ -92,6 +93,13 @@ class RegressionJob:
             return []
         return layer_names(self.definition.build())
 
+    @cached_property
+    def working_bytes(self) -> int:
+        """What an empirical kernel takes beside itself, at most."""
+        *pixels, channels = self.task.shape
+        few = torch.zeros(2, channels, *pixels, dtype=self.dtype, device=self.device)
+        return working_bytes(self._on_device(self.definition.build()), few)
+
     @property
     def dtype(self) -> torch.dtype:
         """Of the kernels' arithmetic."""
@@ -124,11 +132,13 @@ class RegressionJob:
             torch_seed(own, RandomStream.ENSEMBLE, number)
             for number in range(1, self.spec.ensemble)
         )
-        built = (self.definition.build(each) for each in (own, *further))
-        return [network.to(self.device, self.dtype).eval() for network in built]
+        return [self._on_device(self.definition.build(each)) for each in (own, *further)]
+
+    def _on_device(self, network: nn.Module) -> nn.Module:
+        return network.to(self.device, self.dtype).eval()
 
     def _network(self, numbers: dict[str, np.ndarray]) -> nn.Module:
-        network = self.definition.build().to(self.device, self.dtype).eval()
+        network = self._on_device(self.definition.build())
         load_numbers(network, {name: torch.from_numpy(each) for name, each in numbers.items()})
         return network
 

@@ -1,8 +1,8 @@
 """The peak of a regression job, known before it begins: a killed job says nothing.
 
-Peaks measured of an MLP's kernels at n = 1000 to 8000 were 0.6 to 1.0 of it, never above.
-Nothing larger than memory is regressed:
-neither kernels by tiles nor Nyström's or conjugate gradients' solutions are built into this stage.
+Peaks measured of MLPs' kernels at n = 1000 to 8000 were 0.8 to 1.0 of it, never above.
+Nothing larger than memory is regressed: neither kernels by tiles nor Nyström's or conjugate
+gradients' solutions are built into this stage.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import math
 
 from ntkscope.errors import NtkscopeError
 from ntkscope.regression.job import SPECTRUM_SAMPLES, RegressionJob
-from ntkscope.regression.kernel_pair import WORKING_BYTES
 
 _PROCESS_BYTES = 6 * 10**8  # of a process that has torch, beside what it computes
+_INFINITE_BYTES = 2**27  # of tiles of an infinite kernel
 _COPIES = {"eigen": 24, "cholesky": 8}  # bytes an element of what a solution takes beside K
 
 
@@ -51,8 +51,8 @@ def predicted_bytes(job: RegressionJob, n: int) -> int:
     inputs = 3 * item * (n + spec.test) * math.prod(job.task.shape)
     chosen = _COPIES["eigen"] * min(n, max(spec.leave_one_out_most, SPECTRUM_SAMPLES)) ** 2
     solved = max(chosen, _COPIES["cholesky"] * n**2 if n > spec.leave_one_out_most else 0)
-    on_host = job.device.type == "cpu"
-    working = WORKING_BYTES if on_host and spec.source != "infinite" else 2**27
+    empirical_here = spec.source != "infinite" and job.device.type == "cpu"
+    working = job.working_bytes if empirical_here else _INFINITE_BYTES
     taken = working + (max(kernel, cross) if spec.ensemble > 1 else 0)
     few = min(n, SPECTRUM_SAMPLES)
     layers = item * len(job.layers) * few * (few + spec.test)

@@ -71,7 +71,7 @@ class Unit:
 
     def _pair(self, members: Sequence[nn.Module], x: Tensor) -> KernelPair:
         if members:
-            return empirical_pair(members, x, self._test)
+            return empirical_pair(members, x, self._test, self._job.working_bytes)
         assert self._job.definition.layers is not None
         return infinite_pair(self._job.definition.layers, x, self._test)
 
@@ -106,7 +106,7 @@ class Unit:
 
         NaN of a layer whose kernel is zero.
         """
-        pairs, n = layer_pairs(members[0], x, self._test), len(x)
+        pairs, n = layer_pairs(members[0], x, self._test, self._job.working_bytes), len(x)
         error, ridges = self._job.task.error, self._job.ridges
         out = np.full(len(self._job.layers), np.nan)
         for at, name in enumerate(self._job.layers):

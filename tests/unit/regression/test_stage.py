@@ -135,8 +135,8 @@ def test_an_ensemble_is_the_mean_of_its_kernels_and_begins_with_the_networks_own
 ):
     pairs, made = [], unit_module.empirical_pair
 
-    def kept(members, x, test):
-        pairs.append((made(members, x, test), [made([each], x, test) for each in members]))
+    def kept(members, *samples):
+        pairs.append((made(members, *samples), [made([each], *samples) for each in members]))
         return pairs[-1][0]
 
     monkeypatch.setattr(unit_module, "empirical_pair", kept)

@@ -100,8 +100,6 @@ def _task(title: str, shape: tuple[int, ...], open_: partial[OpenedTask]) -> Tas
         citation=digits.citation,
         dataset="digits",
         shape=shape,
-        mean=MEAN,
-        std=STD,
     )
 
 

@@ -63,7 +63,5 @@ TASKS = {
         citation=DATASETS["fashion_mnist"].citation,
         dataset="fashion_mnist",
         shape=_SHAPE,
-        mean=MEAN,
-        std=STD,
     )
 }

@@ -54,6 +54,16 @@ class Change:
     layer: str = ""
 
 
+def in_words(kind: str, first: float, last: float) -> str:
+    """What a change is from and to, such as `m 500 → 1000`, `width 64 → ∞`, `n 500`."""
+    if kind == "equal":
+        return f"n {first:g}"
+    axis = {"trained_on": "m", "layer": "m", "step": "t"}.get(kind.split(maxsplit=1)[0], "width")
+    names = {UNKNOWN: "best"} | ({0: "∞"} if kind == "limit" else {})
+    ends = [names.get(int(end), f"{end:g}") for end in (first, last)]
+    return f"{axis} {ends[0]} → {ends[1]}"
+
+
 def changes_of(curves: Sequence[Curve], data: xr.Dataset) -> list[Change]:
     """All changes within the parts of an experiment.
 

@@ -31,6 +31,7 @@ class CurveFit:
         squared: exponent of the squared error on the same points.
         predicted: by the kernel's spectrum, of the squared error; NaN for a network.
         excess: squared − predicted, paired by seed.
+        excesses: (seed,), of each.
         reason: why there is no exponent, or empty.
         flags: what a reader must know.
     """
@@ -44,6 +45,7 @@ class CurveFit:
     squared: Interval
     predicted: Interval
     excess: Interval
+    excesses: FloatArray
     reason: str
     flags: tuple[str, ...]
 
@@ -89,6 +91,7 @@ def fit_curve(
         squared=t_interval(squares, confidence),
         predicted=t_interval(foretold, confidence),
         excess=t_interval(squares - foretold, confidence),
+        excesses=squares - foretold,
         reason=law.reason,
         flags=(*_flags(curve, used), *_law_flags(law), *([FLOOR] if offset.identified else [])),
     )

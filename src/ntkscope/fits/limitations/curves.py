@@ -179,6 +179,10 @@ def _of_curves(fits: Sequence[CurveFit]) -> Columns:
         ("curve_row", "seed"),
         np.stack([each.offset.per_seed for each in fits]),
     )
+    columns["excess_per_seed"] = (
+        ("curve_row", "seed"),
+        np.stack([each.excesses for each in fits]),
+    )
     return columns
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ntkscope.fits.limitations.changes import in_words
 from ntkscope.fits.limitations.curve import ABOUT
 
 COLUMNS = [
@@ -136,17 +137,14 @@ def _pairs(fits: xr.Dataset) -> pd.DataFrame:
 
 def _changes(fits: xr.Dataset) -> pd.DataFrame:
     kinds = [str(kind) for kind in fits["change_kind"].values]
-    ends = [
-        f"{first:g} → {last:g}"
-        for first, last in zip(fits["change_from"].values, fits["change_to"].values, strict=True)
-    ]
+    ends = zip(kinds, fits["change_from"].values, fits["change_to"].values, strict=True)
     return pd.DataFrame(
         {
             "statistic": ["slope" if "slope" in kind else "log ratio" for kind in kinds],
             "part": fits["change_part"].values,
             "curve": fits["change_curve"].values,
             "fit": fits["change_fit"].values,
-            "against": [f"{kind}: {end}" for kind, end in zip(kinds, ends, strict=True)],
+            "against": [f"{kind}: {in_words(kind, *along)}" for kind, *along in ends],
             "estimate": fits["change_estimate"].values,
             "low": fits["change_low"].values,
             "high": fits["change_high"].values,
