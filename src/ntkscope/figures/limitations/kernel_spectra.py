@@ -152,13 +152,16 @@ def _draw_predicted(
     start = [each for each in curves_at_start(part, initial) if each.look is not NETWORK]
     for each in [*start, *(drawn for one in along for drawn in _shaded(one))]:
         _draw_cross(axes, each)
+    axes.set_xlabel("predicted exponent\n(source and capacity)")
+    axes.set_ylabel("measured exponent\nof the squared error")
+    if not axes.lines:
+        drawing.say_nothing(axes, "no fits")
+        return start
     limits = np.asarray([axes.get_xlim(), axes.get_ylim()])
     ends = [min(limits[:, 0].min(), 0), limits[:, 1].max()]
     axes.plot(ends, ends, color=TWIN, linewidth=0.6, zorder=0)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
-    axes.set_xlabel("predicted exponent\n(source and capacity)")
-    axes.set_ylabel("measured exponent\nof the squared error")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4))
     return start

@@ -100,7 +100,7 @@ def parts_of(curves: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) ->
 
 def _part(key: str, drawn: Sequence[Curve], curves: xr.Dataset, labels: Mapping[str, str]) -> Part:
     at = drawn[0].at
-    written = str(drawn[0].rows["label"].values[0])
+    written = str(curves["label"].values[curves["part"].values == key][0])
     name = labels.get(key) or written or key.replace("_", " ")
     squared = currency(curves, key) == "squared"
     return Part(key, str(at["role"]), name, str(at["title"]), squared, tuple(drawn))
@@ -139,7 +139,8 @@ def _curve(about: tuple[Any, ...], rows: xr.Dataset, fits: xr.Dataset, place: in
 def _lost(rows: xr.Dataset) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which seeds have no error because their network diverged: (row, seed)."""
     said = rows["reason"].transpose("row", "seed").values.tolist()
-    return np.asarray([["diverged" in why for why in row] for row in said], bool)
+    found = np.asarray([["diverged" in why for why in row] for row in said], bool)
+    return found.reshape(rows.sizes["row"], rows.sizes["seed"])
 
 
 def error_of(rows: xr.Dataset) -> FloatArray:

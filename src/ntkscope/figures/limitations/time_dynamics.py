@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
-from ntkscope.figures import panels
 from ntkscope.figures.limitations import drawing, kernels_along, series
 from ntkscope.figures.limitations.drawing import Drawn
 from ntkscope.figures.limitations.looks import NETWORK, initial_looks, looks_of_series, name_of
@@ -77,9 +76,7 @@ def _draw_steps(axes: Axes, part: Part, fits: xr.Dataset) -> None:
             _draw_changes(axes, some, look, aside)
             steps += some["change_to"].values.tolist()
     if not steps:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        panels.say_empty(axes, "fewer than two steps")
+        drawing.say_nothing(axes, "fewer than two steps")
         return
     axes.axhline(0, color=TWIN, linewidth=0.6, zorder=0)
     axes.set_ylabel("log ratio to the\nerror one step before")
