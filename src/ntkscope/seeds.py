@@ -18,7 +18,8 @@ class RandomStream(IntEnum):
     EVALUATION = 3
     FORWARD = 4
     TASK = 5
-    ENSEMBLE = 6
+    CURVE_BATCHES = 6
+    ENSEMBLE = 7
 
 
 def seed_sequence(seed: int, stream: RandomStream, *more: int) -> np.random.SeedSequence:

@@ -42,6 +42,14 @@ def _names(config: Config) -> Iterator[Mistake]:
                 f"there is an experiment {name!r} already, whose figure has this name",
                 remedy="give one of the two another name",
             )
+    for name, curves in config.learning_curves.items():
+        others = [n for n, each in config.learning_curves.items() if n != name and not each.like]
+        if curves.like is not None and curves.like not in others:
+            yield Mistake(
+                ("learning_curves", name, "like"),
+                f"there are no learning curves {curves.like!r} that are not like others themselves",
+                allowed=", ".join(others) or "null",
+            )
 
 
 def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:

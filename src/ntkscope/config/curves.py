@@ -15,21 +15,18 @@ from ntkscope.config.curve_specs import (
 )
 from ntkscope.config.datasets import facts_of, title_of
 from ntkscope.config.expand import dataset_spec
-from ntkscope.config.networks import LAYERS_OF, poolings_of
+from ntkscope.config.networks import LAYERS, poolings_of
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import (
     CurvePart,
     Learning,
-    LearningCurves,
     Network,
     ScalarTask,
 )
 from ntkscope.config.specs import ModelSpec
 from ntkscope.config.tasks import TASKS, check_counts, groups
-from ntkscope.config.variants import task_dataset
+from ntkscope.config.variants import curve_sections, task_dataset
 from ntkscope.errors import ConfigError, DataError
-
-SECTIONS = ("task", "network", "learning", "samples", "kernels")
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,6 @@ class Curves:
     Attributes:
         part, role, label: of the part; its key, what it is to the analysis, its name in figures.
         title: of the task.
-        counts: samples that are needed of it.
         dataset: where the images come from that the task is made of.
         networks: of the network's curve.
         regressions: with kernels; those that all widths share are at the first.
@@ -58,7 +54,6 @@ class Curves:
     role: str
     label: str
     title: str
-    counts: SampleCounts
     dataset: Dataset | None
     networks: NetworksSpec
     regressions: tuple[RegressionSpec, ...]
@@ -69,13 +64,13 @@ class Curves:
         return self.networks.task
 
 
-def parts_of(experiment: LearningCurves, name: str) -> Iterator[tuple[str, str, CurvePart]]:
+def _parts(config: Config, name: str) -> Iterator[tuple[str, str, CurvePart]]:
     """Key, place in the configuration, and sections of each part, with the experiment's own.
 
     An experiment without parts is one part, called `all`.
     """
-    where = f"learning_curves.{name}"
-    common = {key: getattr(experiment, key) for key in (*SECTIONS, "role", "label")}
+    where, experiment = f"learning_curves.{name}", config.learning_curves[name]
+    common = {**curve_sections(config, name), "role": experiment.role, "label": experiment.label}
     if not experiment.parts:
         yield "all", where, CurvePart.model_construct(**common)
     for key, part in experiment.parts.items():
@@ -90,34 +85,21 @@ def expand_curves(config: Config, name: str) -> list[Curves]:
     Raises:
         ConfigError: what cannot be trained or regressed; names the key and what is allowed.
     """
-    experiment = config.learning_curves[name]
     return [
         each
-        for key, where, part in parts_of(experiment, name)
+        for key, where, part in _parts(config, name)
         for each in _part(config, key, where, part)
     ]
 
 
-def samples_needed(config: Config) -> dict[str, SampleCounts]:
-    """The most samples that any experiment needs of each task, by the task's id."""
-    needed: dict[str, SampleCounts] = {}
-    for name in config.learning_curves:
-        for each in expand_curves(config, name):
-            other = needed.get(each.task.id, each.counts)
-            most = {key: max(value, getattr(other, key)) for key, value in each.counts}
-            needed[each.task.id] = SampleCounts(**most)
-    return needed
-
-
 def _part(config: Config, key: str, where: str, part: CurvePart) -> Iterator[Curves]:
     task, facts = _task(config, part.task, where), _facts(config, part.task)
-    counts = _counts(part, where)
+    _check_counts(part, where)
     common: dict[str, Any] = {
         "part": key,
         "role": part.role or "",
         "label": part.label or key.replace("_", " "),
         "title": facts.title,
-        "counts": counts,
         "dataset": task_dataset(config, part.task),
     }
     for number, width in enumerate(part.network.width):
@@ -126,8 +108,8 @@ def _part(config: Config, key: str, where: str, part: CurvePart) -> Iterator[Cur
             model=_model(part.network, width, facts, where),
             learning=_learning(part.learning, width, facts, where),
             sizes=tuple(sorted(part.samples.network)),
-            validation=counts.validation,
-            test=counts.test,
+            validation=part.samples.validation,
+            test=part.samples.test,
             **_snapshots(part, where),
         )
         shared = _shared(part, task, facts, where) if number == 0 else ()
@@ -169,7 +151,8 @@ def _facts(config: Config, task: ScalarTask) -> _Facts:
     return _Facts(title, shape, source.error)
 
 
-def _counts(part: CurvePart, where: str) -> SampleCounts:
+def _check_counts(part: CurvePart, where: str) -> None:
+    """Refuse more samples than the task is known to have."""
     samples, kernels = part.samples, part.kernels
     trained = (samples.trained or samples.kernel) if kernels.after or kernels.during else []
     counts = SampleCounts(
@@ -182,7 +165,6 @@ def _counts(part: CurvePart, where: str) -> SampleCounts:
         check_counts(TASKS[part.task.name].limits, counts, part.task.name, f"{where}.samples")
     except DataError as error:
         raise ConfigError(error.what, where=error.where, remedy=error.remedy) from None
-    return counts
 
 
 def _model(network: Network, width: int, facts: _Facts, where: str) -> ModelSpec:
@@ -209,7 +191,7 @@ def _model(network: Network, width: int, facts: _Facts, where: str) -> ModelSpec
         )
     return ModelSpec(
         kind=network.kind,
-        depth=LAYERS_OF.get(network.kind, network.depth),
+        depth=LAYERS.get(network.kind, network.depth),
         width=width,
         activation=network.activation,
         bias=network.bias,

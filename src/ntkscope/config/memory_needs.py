@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ntkscope.config.datasets import DATASETS, DatasetFacts
+from ntkscope.config.networks import LAYERS
 from ntkscope.config.specs import KernelSpec, ModelSpec, RunSpec
 
 BLOCK_BYTES = 10**9
@@ -42,5 +43,4 @@ def _layers(model: ModelSpec) -> int:
     """Layers with parameters."""
     if model.kind == "module":
         return max(model.depth + 1, _LAYERS_OF_A_MODULE)
-    only_hidden = model.kind in ("mlp", "cnn")
-    return model.depth + 1 if only_hidden else model.depth
+    return LAYERS.get(model.kind, model.depth + 1)

@@ -12,8 +12,8 @@ from ntkscope.errors import ConfigError
 ARGUMENT = "arguments."
 """Before the name of an argument of a user's own network, in a point of the sweep."""
 
-LAYERS_OF = {"cnn5": 5, "myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
-"""Layers of the networks that have no other depth."""
+LAYERS = {"cnn5": 5, "myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+"""Layers with parameters of the kinds that have no depth to be chosen."""
 
 
 def model_spec(dataset: Dataset, regime: Point, model: Point, where: str) -> ModelSpec:
@@ -34,7 +34,7 @@ def model_spec(dataset: Dataset, regime: Point, model: Point, where: str) -> Mod
     ntk = regime["parametrisation"] == "ntk"
     return ModelSpec(
         kind=kind,
-        depth=model.get("depth", LAYERS_OF.get(kind)),
+        depth=model.get("depth", LAYERS.get(kind)),
         width=model["width"],
         activation=model["activation"],
         bias=model["bias"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from ntkscope.config.sections import Config, Dataset, Variant
 from ntkscope.config.sections.learning_curves import LearningCurves, ScalarTask
@@ -82,7 +83,8 @@ def _curves_without_absent(
     for name, curves in config.learning_curves.items():
         parts = dict(curves.parts)
         for key, part in curves.parts.items():
-            own = part.task if "task" in part.model_fields_set else curves.task
+            common: ScalarTask = curve_sections(config, name)["task"]
+            own = part.task if "task" in part.model_fields_set else common
             dataset = task_dataset(config, own)
             if curves.absent == "leave_out" and dataset is not None and not is_there(dataset):
                 del parts[key]
@@ -90,6 +92,17 @@ def _curves_without_absent(
         if parts or not curves.parts:
             kept[name] = curves.model_copy(update={"parts": parts})
     return kept, left_out
+
+
+def curve_sections(config: Config, name: str) -> dict[str, Any]:
+    """Task, network, learning, samples and kernels of learning curves: their own, or `like`'s."""
+    experiment = config.learning_curves[name]
+    model = config.learning_curves[experiment.like] if experiment.like else experiment
+    own = experiment.model_fields_set
+    return {
+        key: getattr(experiment if key in own else model, key)
+        for key in ("task", "network", "learning", "samples", "kernels")
+    }
 
 
 def task_dataset(config: Config, task: ScalarTask) -> Dataset | None:

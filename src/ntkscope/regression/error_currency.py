@@ -19,8 +19,9 @@ def squared_error(predictions: FloatArray, targets: FloatArray) -> float:
 
 
 def normalised_squared_error(predictions: FloatArray, targets: FloatArray) -> float:
-    """Squared error over the targets' variance: 1 for their mean."""
-    return squared_error(predictions, targets) / float(targets.var())
+    """Squared error over the targets' variance: 1 for their mean; NaN where all are the same."""
+    variance = float(targets.var())
+    return squared_error(predictions, targets) / variance if variance > 0 else float("nan")
 
 
 ERRORS = {"zero_one": zero_one_error, "squared": normalised_squared_error}

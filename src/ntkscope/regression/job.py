@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from ntkscope.config.curve_specs import RegressionSpec
+from ntkscope.data.tasks import LoadedTask, load_task
 from ntkscope.errors import StoreError
 from ntkscope.models import Definition, layer_names, load_numbers
 from ntkscope.models.zoo import define
+from ntkscope.regression.kernel_pair import working_bytes
 from ntkscope.regression.ridge import Ridges
-from ntkscope.regression.task_samples import TaskSamples, open_task
 from ntkscope.seeds import RandomStream, torch_seed
 from ntkscope.stores import ZarrStore
 from ntkscope.stores.zarr_store import REMAKE
@@ -55,7 +56,7 @@ class RegressionJob:
     """
 
     spec: RegressionSpec
-    task: TaskSamples
+    task: LoadedTask
     networks: ZarrStore | None
     device: torch.device
 
@@ -74,9 +75,7 @@ class RegressionJob:
             )
         assert spec.networks is not None
         m = spec.networks.during_samples or spec.networks.sizes[-1]
-        return tuple(
-            Source(m, t, width, "during", self._position("step", t)) for t in spec.networks.during
-        )
+        return tuple(Source(m, t, width, "during", self._position("step", t)) for t in spec.steps)
 
     @cached_property
     def definition(self) -> Definition:
@@ -93,6 +92,13 @@ class RegressionJob:
         if not self.spec.by_layer or self.spec.source == "infinite":
             return []
         return layer_names(self.definition.build())
+
+    @cached_property
+    def working_bytes(self) -> int:
+        """What an empirical kernel takes beside itself, at most."""
+        *pixels, channels = self.task.shape
+        few = torch.zeros(2, channels, *pixels, dtype=self.dtype, device=self.device)
+        return working_bytes(self._on_device(self.definition.build()), few)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -126,11 +132,13 @@ class RegressionJob:
             torch_seed(own, RandomStream.ENSEMBLE, number)
             for number in range(1, self.spec.ensemble)
         )
-        built = (self.definition.build(each) for each in (own, *further))
-        return [network.to(self.device, self.dtype).eval() for network in built]
+        return [self._on_device(self.definition.build(each)) for each in (own, *further)]
+
+    def _on_device(self, network: nn.Module) -> nn.Module:
+        return network.to(self.device, self.dtype).eval()
 
     def _network(self, numbers: dict[str, np.ndarray]) -> nn.Module:
-        network = self.definition.build().to(self.device, self.dtype).eval()
+        network = self._on_device(self.definition.build())
         load_numbers(network, {name: torch.from_numpy(each) for name, each in numbers.items()})
         return network
 
@@ -175,7 +183,7 @@ def open_job(
     Raises:
         StoreError: without networks that it needs, or of other seeds or fewer samples than it has.
     """
-    task = open_task(task_path)
+    task = load_task(task_path)
     wanted = {"train": spec.sizes[-1] if "own" in spec.fits else 0}
     wanted |= {"fresh": spec.sizes[-1] if "fresh" in spec.fits else 0, "test": spec.test}
     for split, count in wanted.items():

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ntkscope.ntk.regression import RegressionError, RidgeWarning, cholesky, decompose
-from ntkscope.ntk.regression.loocv import loo_residuals
+from ntkscope.ntk.regression import (
+    RegressionError,
+    RidgeWarning,
+    cholesky,
+    choose_ridge,
+    decompose,
+)
+from ntkscope.ntk.regression.loocv import Criterion
 from ntkscope.regression.error_currency import FloatArray
 
 
@@ -56,21 +64,14 @@ def leave_one_out(
         RegressionError: not a kernel, or no ridge of the grid is above its rounding.
     """
     system = decompose(kernel)
-    grid = np.array([ridge for ridge in ridges.grid if ridge >= _floor(system.dtype)])
-    residuals = loo_residuals(system, targets - offset, grid)
-    squared = (residuals**2).mean(1)
-    wrong = (np.sign(targets - residuals) != np.sign(targets)).mean(1)
-    errors = squared if ridges.criterion == "squared" else wrong
-    best = int(np.lexsort((squared, errors))[0])
-    edge = 1 if best == len(grid) - 1 else -1 if best == 0 else 0
-    if edge == -1 and 1000 * grid[0] < system.values[0]:
-        edge = 0
-    choice = Choice(float(grid[best]), edge, float(errors[best]), len(targets))
-    return system.at(choice.ridge).solve(targets - offset), choice
-
-
-def _floor(dtype: np.dtype[Any]) -> float:
-    return 1e-6 if dtype == np.float32 else 0.0
+    criterion: Criterion = "squared" if ridges.criterion == "squared" else "zero-one"
+    with _warning_kept():
+        found = choose_ridge(system, targets, ridges.grid, criterion, offset)
+    errors = found.squared if criterion == "squared" else found.zero_one
+    at = int(np.flatnonzero(found.grid == found.ridge)[0])
+    edge = found.edge if found.on_boundary else 0
+    choice = Choice(found.ridge, edge, float(errors[at]), len(targets))
+    return system.at(found.ridge).solve(targets - offset), choice
 
 
 def with_ridge(
@@ -84,15 +85,21 @@ def with_ridge(
     Raises:
         RegressionError: not positive definite with any.
     """
-    larger = [ridge for ridge in ridges.grid if ridge >= choice.ridge]
+    *larger, largest = (ridge for ridge in ridges.grid if ridge >= choice.ridge)
     for ridge in larger:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RidgeWarning)
-                factor = cholesky(kernel, ridge)
-        except RegressionError:
-            if ridge == larger[-1]:
-                raise
-            continue
-        return factor.solve(targets - offset), factor.ridge
-    raise AssertionError("a choice is of the grid")
+        with suppress(RegressionError):
+            return _solved(kernel, targets - offset, ridge)
+    return _solved(kernel, targets - offset, largest)
+
+
+def _solved(kernel: Any, targets: FloatArray, ridge: float) -> tuple[FloatArray, float]:
+    factor = cholesky(kernel, ridge)
+    return factor.solve(targets), factor.ridge
+
+
+@contextmanager
+def _warning_kept() -> Iterator[None]:
+    """Of a choice on the grid's boundary: the store has it, and hundreds of lines say no more."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RidgeWarning)
+        yield

@@ -1,10 +1,11 @@
-"""Training: one task of a run, all seeds, with snapshots, resumable to the bit."""
+"""Training, resumable to the bit: one task of a run, all seeds; or a learning curve's networks."""
 
 from ntkscope.runtime.imports import need_extra
 
 need_extra("workflow", __name__, "pydantic", "safetensors")
 
+from ntkscope.training.learning_curve import train_networks
 from ntkscope.training.schedule import learning_rate_factor, snapshot_steps
 from ntkscope.training.task import train_task
 
-__all__ = ["learning_rate_factor", "snapshot_steps", "train_task"]
+__all__ = ["learning_rate_factor", "snapshot_steps", "train_networks", "train_task"]

@@ -112,11 +112,14 @@ def _batch(images: np.ndarray, labels: np.ndarray, label: str) -> bytes:
     return python2_pickle({"data": planes, label: labels.tolist(), "batch_label": "tiny"})
 
 
-def svhn_files(folder: Path, data: Truth) -> dict[str, list[str]]:
-    """SVHN's two files; torchvision's `split_list` with their MD5s."""
+def svhn_files(folder: Path, data: Truth, extra: int = 0) -> dict[str, list[str]]:
+    """SVHN's files, the last training images as `extra`; torchvision's `split_list` with MD5s."""
     folder.mkdir(parents=True, exist_ok=True)
-    listed = {}
-    for split, images, labels in (("train", *data[:2]), ("test", *data[2:])):
+    listed, border = {}, len(data.train) - extra
+    parts = [("train", data.train[:border], data.train_labels[:border]), ("test", *data[2:])]
+    if extra:
+        parts.append(("extra", data.train[border:], data.train_labels[border:]))
+    for split, images, labels in parts:
         file = folder / f"{split}_32x32.mat"
         numbered = np.where(labels == 0, 10, labels).astype(np.uint8)[:, None]
         savemat(file, {"X": images.transpose(1, 2, 3, 0), "y": numbered})

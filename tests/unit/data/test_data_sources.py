@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ntkscope.config.sections import Dataset
-from ntkscope.data.sources import cifar5m, fashion_mnist, open_source
+from ntkscope.data.sources import cifar5m, fashion_mnist, is_there, open_source
 from ntkscope.data.sources.base import Samples
 from ntkscope.data.sources.files import download
 from ntkscope.errors import DataError
@@ -274,6 +274,22 @@ def test_wrong_svhn_files_are_refused(svhn: files.Truth, tmp_path: Path) -> None
     refused(ask("svhn", tmp_path), "MD5", str(file))
     file.unlink()
     refused(ask("svhn", tmp_path), "missing: test_32x32.mat", "official page")
+
+
+@pytest.mark.parametrize("place", ["", "svhn", "svhn_extra"])
+def test_svhns_extra_images_come_after_the_others(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import SVHN
+
+    data = files.truth(40, 20, (32, 32, 3))
+    monkeypatch.setattr(SVHN, "split_list", files.svhn_files(tmp_path / place, data, extra=15))
+    dataset = ask("svhn_extra", tmp_path)
+    assert is_there(dataset)
+    same(open_source(dataset), data)
+    (tmp_path / place / "extra_32x32.mat").unlink()
+    assert not is_there(dataset)
+    refused(dataset, "missing: extra_32x32.mat", "extra_32x32.mat of the official page")
 
 
 # ImageNet-100

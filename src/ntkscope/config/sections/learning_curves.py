@@ -221,6 +221,11 @@ class LearningCurves(CurvePart):
     analysis: Annotated[str, OneOf(_analyses)] = Field(
         description="Which figure, see below; table: the curves and fits of any, without a figure."
     )
+    like: Name | None = Field(
+        None,
+        description="Another experiment of learning curves, whose task, network, learning, samples "
+        "and kernels are this one's where it gives none.",
+    )
     parts: dict[Name, CurvePart] = Field(
         {}, description="Parts that differ in whole sections; none: the experiment is one part."
     )

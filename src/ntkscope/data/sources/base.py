@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,20 @@ class Samples:
 def in_memory(samples: np.ndarray, labels: np.ndarray) -> Split:
     """A split of samples that are in memory, [n, *shape], labels [n]."""
     return Split(np.asarray(labels, dtype=np.int64), samples.__getitem__)
+
+
+def joined(parts: Sequence[Split]) -> Split:
+    """One split of the samples of several, one after the other."""
+    ends = np.cumsum([part.labels.size for part in parts])
+
+    def read(index: np.ndarray) -> np.ndarray:
+        """Ascending indices into all parts, cut where a part ends."""
+        cuts = np.searchsorted(index, ends[:-1])
+        begins = np.concatenate([[0], ends[:-1]])
+        shares = zip(parts, np.split(index, cuts), begins, strict=True)
+        return np.concatenate([part.read(share - begin) for part, share, begin in shares])
+
+    return Split(np.concatenate([part.labels for part in parts]), read)
 
 
 def check(samples: Samples, facts: DatasetFacts) -> None:

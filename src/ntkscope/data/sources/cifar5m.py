@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
-from ntkscope.data.sources.base import Samples, Split
+from ntkscope.data.sources.base import Samples, in_memory, joined
 from ntkscope.data.sources.files import find, holder, lies_in, npy_header, places
 from ntkscope.errors import DataError
 
@@ -55,26 +54,11 @@ def open_cifar5m(dataset: Dataset) -> Samples:
     folder = find(folders, names, _REMEDY)
     parts = [folder / name for name in names]
     return Samples(
-        train=_split([parts[i] for i in _TRAIN]),
-        test=_split([parts[i] for i in _TEST]),
+        train=joined([in_memory(*open_part(parts[i])) for i in _TRAIN]),
+        test=joined([in_memory(*open_part(parts[i])) for i in _TEST]),
         classes=_CLASSES,
         files=tuple(map(str, parts)),
     )
-
-
-def _split(files: Sequence[Path]) -> Split:
-    parts = [open_part(file) for file in files]
-    images, labels = [part[0] for part in parts], np.concatenate([part[1] for part in parts])
-    ends = np.cumsum([len(part) for part in images])
-
-    def read(index: np.ndarray) -> np.ndarray:
-        """Ascending indices into all parts, cut where a part ends."""
-        cuts = np.searchsorted(index, ends[:-1])
-        begins = np.concatenate([[0], ends[:-1]])
-        shares = zip(images, np.split(index, cuts), begins, strict=True)
-        return np.concatenate([part[share - begin] for part, share, begin in shares])
-
-    return Split(labels, read)
 
 
 def open_part(file: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -41,6 +41,11 @@ class OpenedTask:
     limits: Limits = ENDLESS
 
 
+def of_vectors(draw: Draw, features: int, limits: Limits = ENDLESS) -> OpenedTask:
+    """A task of vectors [feature] that a network is given as they are."""
+    return OpenedTask(draw, (features,), 1, (0.0,) * features, (1.0,) * features, limits)
+
+
 def generator(task: str, seed: int, split: str, block: int = 0) -> np.random.Generator:
     """Random numbers of one block: those of other tasks, seeds, splits, blocks are independent."""
     name = zlib.crc32(task.encode())
