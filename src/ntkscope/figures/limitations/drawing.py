@@ -312,10 +312,12 @@ def letter(drawn: Sequence[Axes]) -> None:
     panels.letter(np.asarray(drawn, object))
 
 
-def spread(found: Sequence[Any], few: int) -> list[Any]:
-    """At most so many of a sequence, the first, the last and some between."""
+def some_of(curves: Sequence[Curve], few: int) -> list[Curve]:
+    """At most so many of the curves with the most samples: the first, the last, some between."""
+    most = max((each.n.size for each in curves), default=0)
+    found = [each for each in curves if each.n.size == most > 1]
     if len(found) <= few:
-        return list(found)
+        return found
     return [found[round(place)] for place in np.linspace(0, len(found) - 1, few)]
 
 
@@ -353,6 +355,6 @@ def share_errors(shown: Sequence[Axes], parts: Sequence[Part]) -> list[list[Axes
 def heading(part: Part, roles: Mapping[str, str]) -> tuple[str, str]:
     """A part's name and what its role says; that alone where the name is but the key's."""
     role = roles.get(part.role, "")
-    if role and part.name == part.key.replace("_", " "):
+    if role and part.name == part.keys[0].replace("_", " "):
         return role, ""
     return part.name, "" if role == part.name else role

@@ -44,9 +44,9 @@ def draw_over_steps(axes: Axes, part: Part, initial: Mapping[int, Look]) -> list
         part: whose kernels.
         initial: width of an initial kernel → its look.
     """
-    drawing.title_panel(axes, "during training")
     fresh, own, network = during(part)
     if fresh is None and own is None:
+        drawing.title_panel(axes, "during training")
         drawing.say_nothing(axes, "no kernels during training")
         return []
     drawn, steps = [], set[float]()
@@ -60,6 +60,7 @@ def draw_over_steps(axes: Axes, part: Part, initial: Mapping[int, Look]) -> list
             drawn.append(Drawn(part.of(kind)[0], look, name))
             steps |= set(series.x)
     n = (fresh or own).n  # type: ignore[union-attr]
+    drawing.title_panel(axes, f"during training, n = {n}")
     drawing.samples_axis(axes, list(steps), "step t")
     for each in initial_of(part, initial):
         drawing.draw_level(axes, at_samples(each.curve, n), each.look)

@@ -84,7 +84,7 @@ def draw_differences(
         initial: width of an initial kernel → its look.
     """
     for place, part in enumerate(parts):
-        found = network_less_kernel(fits, part.key)
+        found = network_less_kernel(fits, part.keys[0])
         for number, pair in enumerate(found):
             aside = 0.22 * (number - (len(found) - 1) / 2)
             width = int(pair.second["width"])
