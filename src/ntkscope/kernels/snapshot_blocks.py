@@ -64,7 +64,8 @@ class SnapshotBlocks:
             self._kernels({name: tensor[index] for name, tensor in numbers.items()})
             for index in itertools.product(*map(range, shape))
         ]
-        return torch.stack(found).view(*shape, *found[0].shape)
+        stacked: Tensor = torch.stack(found).unflatten(0, shape)
+        return stacked
 
     def _kernels(self, numbers: dict[str, Tensor]) -> Tensor:
         """The kernels of one network, [layer, N, (K,) N, (K)]."""

@@ -6,7 +6,7 @@ that fills their bounds, then on ever finer ones around its best point: no start
 another. Few points hardly tell the two apart, so that α is *identified*, and to be quoted, only
 where
 
-1. no seed's α or f lies at its upper bound (`STEEPEST`, `MOST`);
+1. no seed's α lies at a bound (0, `STEEPEST`), nor its f at the upper one (`MOST`);
 2. the t interval of α over seeds is no wider than ± `WIDEST`;
 3. the floor is resolved: log y is convex in log x, by the t interval of its curvature.
 
@@ -82,8 +82,8 @@ def _doubt(alphas: FloatArray, shares: FloatArray, found: Interval, bend: Interv
     """Why α is not identified; empty where it is."""
     if not bend.low > 0:
         return "no floor resolved"
-    if (alphas > STEEPEST - 1e-6).any() or (shares > MOST - 1e-6).any():
-        return "at the bound of the exponent or of the floor"
+    if (alphas < 1e-6).any() or (alphas > STEEPEST - 1e-6).any() or (shares > MOST - 1e-6).any():
+        return "at a bound of the exponent or of the floor"
     if not found.high - found.low <= 2 * WIDEST:
         return f"interval wider than ±{WIDEST:g}"
     return ""

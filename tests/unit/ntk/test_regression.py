@@ -1,5 +1,7 @@
 """Kernel ridge regression against dense float64 solves and brute-force refits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from ntkscope.ntk.regression import (
     default_grid,
     loo_errors,
     nystrom,
+    search_ridge,
 )
 from ntkscope.ntk.regression.conjugate_gradients import conjugate_gradients
 from ntkscope.ntk.regression.kernel_arrays import multiply
@@ -230,6 +233,71 @@ def test_more_first_samples_than_there_are_is_all_of_them():
         all_of_them.weights, KernelRidge(grid=OFFSET_GRID).fit(K, K @ y).weights
     )
     assert all_of_them.choice.samples == 30
+
+
+def noisy_labels(outputs):
+    K, _, _ = problem(80)
+    noise = np.random.default_rng(2).standard_normal((80, *outputs))
+    smooth = np.linalg.cholesky(K + 1e-9 * np.eye(80)) @ noise
+    return K, np.sign(smooth + 0.3 * noise[::-1]), 0.1 * noise[::-1]
+
+
+@pytest.mark.parametrize("criterion", ["squared", "zero-one"])
+@pytest.mark.parametrize("outputs", [(), (3,)], ids=str)
+@pytest.mark.parametrize("ridge", [1e-4, 10.0])
+def test_a_search_ends_on_the_least_error_of_the_whole_grid(criterion, outputs, ridge):
+    K, y, f0 = noisy_labels(outputs)
+    exact = choose_ridge(decompose(K), y, np.logspace(-6, 2, 9), criterion, f0)
+    assert exact.ridge not in (1e-4, 10.0)
+    choice, factor = search_ridge(K, y, replace(exact, ridge=ridge), criterion, f0)
+    assert choice.ridge == factor.ridge == exact.ridge
+    assert (choice.samples, choice.edge, choice.on_boundary) == (80, 0, False)
+    tried = np.isfinite(choice.squared)
+    assert 3 <= tried.sum() < 9
+    close(choice.squared[tried], exact.squared[tried], 1e-7)
+    np.testing.assert_array_equal(choice.zero_one[tried], exact.zero_one[tried])
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy", "operator"])
+def test_a_search_from_the_ridge_of_the_first_samples(kind):
+    K, y, f0 = noisy_labels(())
+    exact = KernelRidge(grid=np.logspace(-6, 2, 9)).fit(K, y, f0)
+    first = KernelRidge(grid=np.logspace(-6, 2, 9), loo_samples=12, method="direct")
+    with pytest.warns(RidgeWarning, match="boundary"):
+        assert first.fit(K, y, f0).ridge != exact.ridge
+    same = {"torch": torch.from_numpy, "numpy": np.asarray, "operator": operator}[kind](K)
+    found = replace(first, search=True).fit(same, y, f0)
+    assert found.ridge == exact.ridge
+    assert found.has_offset
+    close(found.weights, exact.weights, 1e-9)
+
+
+def test_a_search_at_a_lowest_ridge_that_does_nothing_is_on_no_boundary():
+    K, _, y = problem(dim=40)
+    K = K + np.eye(len(K))
+    start = choose_ridge(decompose(K), K @ y, [1e-9, 1e-3, 1.0])
+    choice, _ = search_ridge(K, K @ y, replace(start, ridge=1.0), "squared")
+    assert (choice.ridge, choice.on_boundary) == (start.ridge, start.on_boundary) == (1e-9, False)
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+def test_a_search_leaves_out_ridges_with_which_the_kernel_is_singular():
+    K, _, y = problem(dim=2)
+    start = KernelRidge(grid=[1e-6, 1e-4, 1e-2, 0.1]).fit(K, K @ y).choice
+    assert start.edge == -1
+    indefinite = K - 1e-3 * np.eye(len(K))
+    choice, factor = search_ridge(indefinite, K @ y, start, "squared")
+    assert choice.ridge == factor.ridge >= 1e-2
+    assert np.isinf(choice.squared[:2]).all()
+    with pytest.raises(RegressionError, match="not positive definite"):
+        search_ridge(K - np.eye(len(K)) / 2, K @ y, start, "squared")
+
+
+def test_a_search_ends_on_the_boundary_with_a_warning():
+    K, _, y = problem(60)
+    with pytest.warns(RidgeWarning, match="boundary"):
+        fitted = KernelRidge(grid=[1e-9, 1e-6, 1e-3], loo_samples=30, search=True).fit(K, y)
+    assert fitted.choice.edge == 1
 
 
 @pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
@@ -457,6 +525,10 @@ def test_other_errors_say_what_to_do():
         _ = KernelRidge(1e-3, method="cg").fit(K, y).loo_residuals
     with pytest.raises(RegressionError, match="loo_samples"):
         KernelRidge(loo_samples=1).fit(K, y)
+    with pytest.raises(RegressionError, match="cannot be had from conjugate gradients"):
+        KernelRidge(loo_samples=20, search=True, method="cg").fit(K, y)
+    with pytest.raises(RegressionError, match="Cholesky factors and inverses"):
+        KernelRidge(loo_samples=10, search=True, memory=9000).fit(K, y)
     for offset in (0.0, np.zeros((30, 1)), np.full(30, np.nan)):
         with pytest.raises(RegressionError, match="offset"):
             KernelRidge(1e-3).fit(K, y, offset)

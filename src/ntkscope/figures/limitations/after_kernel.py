@@ -56,7 +56,7 @@ def draw(
     for part, grid in zip(parts, grids, strict=True):
         row = drawing.blank_rest(grid, 3)
         drawn += _draw_diagonal(row[0], part)
-        drawn += kernels_along.draw_over_m(row[1], part, float(fits.attrs["confidence"]))
+        drawn += kernels_along.draw_over_m(row[1], part, fits)
         drawn += _draw_fixed(row[2], part, style.palette, initial)
         groups += drawing.share_errors(row, [part] * 3)
         lettered += row

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
-from ntkscope.figures.limitations.reading import Curve, Part, error_of
+from ntkscope.figures.limitations.reading import Curve, Part
 from ntkscope.figures.limitations.room import write_values
 from ntkscope.figures.panels import Look, PanelGrid
 from ntkscope.figures.style import MM, TWIN
@@ -91,13 +91,7 @@ def draw_points(
 def draw_curve(axes: Axes, curve: Curve, look: Look) -> None:
     """A curve over its samples; a cross and `1/5` above points with diverged networks."""
     draw_points(axes, curve.n, curve.error, look, curve.used)
-    mark_diverged(axes, curve.n, diverged(curve), error_of(curve.rows).shape[1])
-
-
-def diverged(curve: Curve) -> FloatArray:
-    """How many networks diverged at each number of samples, (row,)."""
-    found = curve.rows["diverged"].transpose("row", "seed").values
-    return np.asarray((found > 0).sum(axis=1), np.float64)
+    mark_diverged(axes, curve.n, curve.lost, curve.rows.sizes["seed"])
 
 
 def mark_diverged(axes: Axes, x: FloatArray, counts: FloatArray, seeds: int) -> None:

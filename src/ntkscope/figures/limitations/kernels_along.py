@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 
 from ntkscope.figures import panels
@@ -14,26 +15,23 @@ from ntkscope.figures.limitations.drawing import Drawn
 from ntkscope.figures.limitations.looks import FRESH, NETWORK, OWN, initial_name
 from ntkscope.figures.limitations.reading import Part, at_samples, common_samples
 from ntkscope.figures.limitations.room import write_values
-from ntkscope.figures.limitations.series import Series, along, law_of, over_m
+from ntkscope.figures.limitations.series import Series, along, over_m
 from ntkscope.figures.panels import Look
 
 OVER_STEPS = replace(FRESH, marker="P", line="-")
 OVER_STEPS_OWN = replace(OWN, line=(0, (4, 1, 1, 1)))
 
 
-def draw_over_m(axes: Axes, part: Part, confidence: float) -> list[Drawn]:
+def draw_over_m(axes: Axes, part: Part, fits: xr.Dataset) -> list[Drawn]:
     """K^F_m at a fixed number of fresh samples over m, with the exponent in m."""
-    series = over_m(part)
+    series, exponent = over_m(part, fits)
     drawing.title_panel(axes, "after training on m samples")
     if series is None:
         return _nothing(axes, "no after-kernels")
-    drawing.draw_points(axes, series.x, series.error, FRESH, series.used)
+    drawing.draw_points(axes, series.x, series.error, FRESH)
     drawing.samples_axis(axes, list(series.x), "m")
     drawing.error_axis(axes, part)
-    law = law_of(series, confidence).exponent
-    text = drawing.said(*(float(end) for end in law[:3]))
-    if np.isfinite(law.estimate):
-        write_values(axes, [FRESH], [text], "exponent in m")
+    write_values(axes, [FRESH], [drawing.said(*exponent)], "exponent in m")
     name = f"$K^F_m$ at {series.n}"
     return [Drawn(part.of("after", fit="fresh")[0], FRESH, name)]
 

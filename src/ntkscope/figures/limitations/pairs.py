@@ -14,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from ntkscope.figures import panels
 from ntkscope.figures.limitations import drawing
 from ntkscope.figures.limitations.looks import INFINITE
-from ntkscope.figures.limitations.reading import ABOUT, Part
+from ntkscope.figures.limitations.reading import Part
 from ntkscope.figures.panels import Look
 from ntkscope.figures.style import TWIN
+from ntkscope.fits.limitations.curve import ABOUT
 
 KERNELS = ("infinite", "initial")
 ENDS = ("difference_estimate", "difference_low", "difference_high", "resolution")

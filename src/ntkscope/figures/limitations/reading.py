@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ntkscope.statistics.paired import FloatArray, Interval
-
-ABOUT = (
-    *("part", "role", "task", "title", "curve", "network", "width", "parametrisation", "rate"),
-    *("trained_on", "step", "fit"),
-)
-"""The coordinates of a row that tell its curve: all but n."""
+from ntkscope.fits.limitations.curve import ABOUT
+from ntkscope.statistics.paired import FloatArray, Interval, t_interval
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,11 @@ class Curve:
     error: Interval
     used: np.ndarray[Any, np.dtype[np.bool_]]
     fit: xr.Dataset | None
+
+    @property
+    def lost(self) -> FloatArray:
+        """How many seeds have no error because their network diverged: (row,)."""
+        return np.asarray(_lost(self.rows).sum(axis=1), np.float64)
 
     @property
     def n(self) -> FloatArray:
@@ -125,18 +125,21 @@ def _about(data: xr.Dataset) -> list[tuple[Any, ...]]:
 
 def _curve(about: tuple[Any, ...], rows: xr.Dataset, fits: xr.Dataset, place: int | None) -> Curve:
     rows = rows.drop_dims("layer_row").transpose("row", "seed").sortby("n")
+    rows = rows.isel(row=np.isfinite(error_of(rows)).any(axis=1) | (_lost(rows).sum(axis=1) > 0))
     at = dict(zip(ABOUT, about, strict=True))
+    error = t_interval(error_of(rows), float(fits.attrs["confidence"]))
     if place is None:
-        blank = np.full(rows.sizes["row"], np.nan)
-        return Curve(at, rows, Interval(blank, blank, blank, blank.astype(int)), blank == 0, None)
+        return Curve(at, rows, error, np.zeros(rows.sizes["row"], bool), None)
     points = fits.isel(point=fits["point_curve"].values == place)
-    by_n = {int(n): number for number, n in enumerate(points["point_n"].values)}
-    order = [by_n[int(n)] for n in rows["n"].values]
-    mean, low, high = (points[f"mean{end}"].values[order] for end in ("", "_low", "_high"))
-    counts = np.isfinite(error_of(rows)).sum(axis=1)
-    used = points["used"].values[order].astype(bool)
-    fit = fits.isel(curve_row=place)
-    return Curve(at, rows, Interval(mean, low, high, counts), used, fit)
+    used = set(points["point_n"].values[points["used"].values].tolist())
+    there = np.asarray([int(n) in used for n in rows["n"].values], bool)
+    return Curve(at, rows, error, there, fits.isel(curve_row=place))
+
+
+def _lost(rows: xr.Dataset) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which seeds have no error because their network diverged: (row, seed)."""
+    said = rows["reason"].transpose("row", "seed").values.tolist()
+    return np.asarray([["diverged" in why for why in row] for row in said], bool)
 
 
 def error_of(rows: xr.Dataset) -> FloatArray:

@@ -16,6 +16,7 @@ from torch import Tensor
 from ntkscope.errors import ModelError
 from ntkscope.models.activations import ACTIVATIONS
 from ntkscope.ntk.infinite import hermite
+from ntkscope.ntk.infinite.arcs import arcsin_, arctan2
 
 Pair = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Through = Callable[[Pair, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
@@ -61,7 +62,7 @@ def _relu_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
     arctangent of √(q1 q2 − K²) / K gives θ; half of its digits are lost as θ goes to 0.
     """
     sine = torch.addcmul(q1 * q2, K, K, value=-1).clamp_min_(0).sqrt_()
-    slope = torch.atan2(sine, K).mul_(-0.5 / math.pi).add_(0.5)
+    slope = arctan2(sine, K).mul_(-0.5 / math.pi).add_(0.5)
     return sine.mul_(0.5 / math.pi).addcmul_(slope, K), slope
 
 
@@ -73,7 +74,7 @@ def _erf_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
     """(2/π) arcsin(2K / √((1 + 2q1)(1 + 2q2))) (Williams 1997) and its derivative in K."""
     product = (1 + 2 * q1) * (1 + 2 * q2)
     slope = torch.addcmul(product, K, K, value=-4).rsqrt_().mul_(4 / math.pi)
-    return product.rsqrt_().mul(K).mul_(2).asin_().mul_(2 / math.pi), slope
+    return arcsin_(product.rsqrt_().mul_(K).mul_(2)).mul_(2 / math.pi), slope
 
 
 def _erf_same(q: Tensor) -> tuple[Tensor, Tensor]:

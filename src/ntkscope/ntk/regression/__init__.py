@@ -3,7 +3,8 @@
 `KernelRidge` chooses the method; each is also there by itself, to prepare a kernel once and solve
 for many targets: `cholesky` (a fixed ridge), `decompose` and `choose_ridge` (all ridges at once, by
 leave-one-out), `IterativeSolver` with `nystrom` (kernels that memory does not hold). Ridges are
-relative to the kernel's mean diagonal.
+relative to the kernel's mean diagonal. Above some thousands of samples, `KernelRidge` can take the
+ridge of the first samples (`loo_samples`), or go on from there (`search`, `search_ridge`).
 
     fitted = KernelRidge().fit(infinite_ntk(layers, train), targets)
     outputs = fitted.predict(infinite_ntk(layers, test, train))
@@ -27,6 +28,7 @@ from ntkscope.ntk.regression.loocv import (
     loo_errors,
 )
 from ntkscope.ntk.regression.nystrom import Nystrom, nystrom
+from ntkscope.ntk.regression.ridge_search import search_ridge
 
 __all__ = [
     "CholeskyFactor",
@@ -47,4 +49,5 @@ __all__ = [
     "default_grid",
     "loo_errors",
     "nystrom",
+    "search_ridge",
 ]

@@ -87,18 +87,26 @@ def cholesky(kernel: Any, ridge: float) -> CholeskyFactor:
         RegressionError: not square, symmetric and finite, or K + λI is not positive definite.
     """
     ridge = floored(ridge, precision(kernel))
+    factor = try_cholesky(kernel, ridge)
+    if factor is None:
+        raise _not_definite(kernel, ridge)
+    return factor
+
+
+def try_cholesky(kernel: Any, ridge: float) -> CholeskyFactor | None:
+    """As `cholesky`, of a ridge that the kernel's dtype allows; None: not positive definite."""
     K = dense_kernel(kernel)
     mean = mean_diagonal(K.diagonal())
     K.flat[:: len(K) + 1] += ridge * mean
     lower, failed = lapack.dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
-    if failed:
-        raise _not_definite(kernel, ridge, mean)
-    return CholeskyFactor(lower, ridge, ridge * mean)
+    return None if failed else CholeskyFactor(lower, ridge, ridge * mean)
 
 
-def _not_definite(kernel: Any, ridge: float, mean: float) -> RegressionError:
+def _not_definite(kernel: Any, ridge: float) -> RegressionError:
     """Say which ridge would have done: the kernel's smallest eigenvalue, found afresh."""
-    smallest = eigvalsh(dense_kernel(kernel), subset_by_index=(0, 0), overwrite_a=True)[0] / mean
+    K = dense_kernel(kernel)
+    mean = mean_diagonal(K.diagonal())
+    smallest = eigvalsh(K, subset_by_index=(0, 0), overwrite_a=True)[0] / mean
     return RegressionError(
         f"the kernel with ridge {ridge:.1e} is not positive definite: the kernel's smallest "
         f"eigenvalue is {smallest:.1e} of its mean diagonal",

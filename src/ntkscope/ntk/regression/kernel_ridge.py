@@ -26,13 +26,18 @@ from ntkscope.ntk.regression.kernel_arrays import (
     multiply,
     precision,
 )
-from ntkscope.ntk.regression.loocv import Criterion, RidgeChoice, choose_ridge
+from ntkscope.ntk.regression.loocv import Criterion, RidgeChoice, least_error
 from ntkscope.ntk.regression.nystrom import nystrom
 from ntkscope.ntk.regression.ridge_scale import floored, mean_diagonal
+from ntkscope.ntk.regression.ridge_search import search_ridge
 
 Method = Literal["auto", "direct", "cg"]
 
-_COPIES = {"cholesky": 1, "eigen": 3}  # float64 kernels held by a method beside the one given
+_COPIES = {
+    "cholesky": 1,
+    "search": 2,
+    "eigen": 3,
+}  # float64 kernels held by a method beside the one given
 
 
 class Solver(Protocol):
@@ -138,7 +143,11 @@ class KernelRidge:
             "zero-one": the squared error of ±1 targets asks for larger ridges.
         loo_samples: leave-one-out on the first so many samples only (None: on all), whose relative
             ridge all are then fitted with, by one Cholesky or conjugate gradients. They should be
-            in random order.
+            in random order. Measured on NTKs of digits by zero-one error: of 1000 samples, errors
+            of a fit of 4000 rise by 1% on the mean and by 10% at most.
+        search: go on from that ridge to the least leave-one-out error of all samples, by
+            `search_ridge`: about 7 Choleskys instead of the 12 of an eigendecomposition. Made for a
+            grid of one ridge a decade.
         memory: what "auto" may take beside the kernel, in bytes or such as "2GB"; None: half of
             what is free.
         rank: of the preconditioner; 200 took a quarter of the steps on NTKs of digits.
@@ -154,6 +163,7 @@ class KernelRidge:
     tolerance: float = 1e-6
     max_iterations: int = 1000
     loo_samples: int | None = None
+    search: bool = False
 
     def fit(self, kernel: Any, targets: Any, offset: Any = None) -> FittedKernelRidge:
         """Fit targets [N] or [N, K] with the kernel [N, N] of the training samples.
@@ -173,25 +183,30 @@ class KernelRidge:
         right = check_targets(targets, samples)
         f0 = None if offset is None else check_offset(offset, right.shape)
         if self.ridge == "loo":
-            fitted = self._chosen(kernel, right, f0)
+            fitted, choice = self._chosen(kernel, right, f0)
+            choice.warn()
         else:
             fitted = self._fixed(kernel, less_offset(right, f0), self.ridge)
         return replace(fitted, has_offset=f0 is not None)
 
     def _chosen(
         self, kernel: Any, targets: FloatArray, offset: FloatArray | None
-    ) -> FittedKernelRidge:
+    ) -> tuple[FittedKernelRidge, RidgeChoice]:
         """With the ridge of least leave-one-out error."""
-        samples = len(targets)
+        samples, left = len(targets), less_offset(targets, offset)
         part = self._part(samples)
         system = decompose(kernel if part == samples else leading_block(kernel, part))
         first = None if offset is None else offset[:part]
-        choice = choose_ridge(system, targets[:part], self.grid, self.criterion, first)
-        left = less_offset(targets, offset)
-        if part < samples:
-            return replace(self._fixed(kernel, left, choice.ridge), choice=choice)
-        factor = system.at(choice.ridge)
-        return FittedKernelRidge(factor.solve(left), choice.ridge, factor, choice)
+        choice = least_error(system, targets[:part], self.grid, self.criterion, first)
+        if part == samples:
+            factor = system.at(choice.ridge)
+            fitted = FittedKernelRidge(factor.solve(left), choice.ridge, factor)
+        elif self.search:
+            choice, lower = search_ridge(kernel, targets, choice, self.criterion, offset)
+            fitted = FittedKernelRidge(lower.solve(left), choice.ridge, lower)
+        else:
+            fitted = self._fixed(kernel, left, choice.ridge)
+        return replace(fitted, choice=choice), choice
 
     def _part(self, samples: int) -> int:
         """How many samples leave-one-out is taken on."""
@@ -205,7 +220,13 @@ class KernelRidge:
         whole_by_steps = self.method == "cg" and part == samples
         if whole_by_steps or (self.method != "direct" and not self._holds("eigen", part)):
             raise self._too_large(part)
+        if part < samples and self.search and not self._searchable(samples):
+            raise self._too_large(samples, "search")
         return part
+
+    def _searchable(self, samples: int) -> bool:
+        """Whether a direct method can be had for all samples."""
+        return self.method == "direct" or (self.method == "auto" and self._holds("search", samples))
 
     def _fixed(self, kernel: Any, targets: FloatArray, ridge: float) -> FittedKernelRidge:
         """With a ridge that is known."""
@@ -237,12 +258,14 @@ class KernelRidge:
         )
         return FittedKernelRidge(solver.solve(targets), ridge, solver)
 
-    def _too_large(self, samples: int) -> RegressionError:
+    def _too_large(self, samples: int, way: str = "eigen") -> RegressionError:
+        what = {"eigen": "an eigendecomposition", "search": "Cholesky factors and inverses"}[way]
         return RegressionError(
-            f"leave-one-out over {samples} samples takes an eigendecomposition, "
-            f"{_bytes('eigen', samples) / 1e9:.1f} GB, and cannot be had from conjugate gradients",
+            f"leave-one-out over {samples} samples takes {what}, "
+            f"{_bytes(way, samples) / 1e9:.1f} GB, and cannot be had from conjugate gradients",
             where="ridge, method, memory",
-            remedy="give loo_samples, to choose the ridge on the first of them, or more memory",
+            remedy="give loo_samples without a search, to choose the ridge on the first of them, "
+            "or more memory",
         )
 
 

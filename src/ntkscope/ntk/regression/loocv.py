@@ -36,7 +36,7 @@ class RidgeChoice:
     Attributes:
         ridge: relative to the mean diagonal.
         grid: the ridges tried [R], ascending.
-        squared: mean squared leave-one-out residual of each [R].
+        squared: mean squared leave-one-out residual of each [R]; NaN where a search did not try it.
         zero_one: share of samples misclassified of each [R], see `loo_errors`.
         on_boundary: the choice is the first or last of the grid, so the best may lie outside it.
             A first that is below a thousandth of the kernel's smallest eigenvalue does not count:
@@ -60,6 +60,15 @@ class RidgeChoice:
         if self.ridge == self.grid[0] and len(self.grid) > 1:
             return -1
         return 1 if self.ridge == self.grid[-1] else 0
+
+    def warn(self) -> None:
+        """Give the caller of who calls this a `RidgeWarning`, if on the boundary."""
+        if self.on_boundary:
+            warnings.warn(
+                f"the ridge chosen, {self.ridge:.1e}, is on the boundary of its grid",
+                RidgeWarning,
+                stacklevel=3,
+            )
 
 
 def default_grid(dtype: np.dtype[Any]) -> FloatArray:
@@ -88,19 +97,31 @@ def choose_ridge(
     Raises:
         RegressionError: targets or an offset that do not fit, or an empty or non-positive grid.
     """
+    choice = least_error(system, targets, grid, criterion, offset)
+    choice.warn()
+    return choice
+
+
+def least_error(
+    system: Eigensystem,
+    targets: Any,
+    grid: Sequence[float] | FloatArray | None,
+    criterion: Criterion,
+    offset: Any,
+) -> RidgeChoice:
+    """As `choose_ridge`, which warns."""
     Y, ridges = check_targets(targets, len(system.values)), _checked_grid(grid, system.dtype)
     errors = loo_errors(loo_residuals(system, less_offset(Y, offset), ridges), Y)
     keys = (errors.squared,) if criterion == "squared" else (errors.squared, errors.zero_one)
     best = int(np.lexsort(keys)[0])
-    interpolates = best == 0 and 1000 * ridges[0] < system.values[0]
-    boundary = best in (0, len(ridges) - 1) and not interpolates
-    if boundary:
-        warnings.warn(
-            f"the ridge chosen, {ridges[best]:.1e}, is on the boundary of its grid",
-            RidgeWarning,
-            stacklevel=4,
-        )
+    boundary = on_boundary(best, ridges, float(system.values[0]))
     return RidgeChoice(float(ridges[best]), ridges, *errors, boundary, len(Y))
+
+
+def on_boundary(best: int, ridges: FloatArray, smallest: float) -> bool:
+    """Whether the choice is, unless the lowest ridge does nothing: see `RidgeChoice`."""
+    interpolates = best == 0 and 1000 * ridges[0] < smallest
+    return best in (0, len(ridges) - 1) and not interpolates
 
 
 def loo_residuals(system: Eigensystem, targets: FloatArray, ridges: FloatArray) -> FloatArray:
