@@ -9,6 +9,7 @@ samples.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from ntkscope.ntk.empirical.gradients.factors import (
 )
 from ntkscope.ntk.empirical.gram.readout import collapse_readout
 from ntkscope.ntk.empirical.gram.strategies import add_gram
+from ntkscope.ntk.empirical.last_resort import may_fall_back, one_at_a_time
 from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.output_blocks import OutputBlock, output_blocks
 from ntkscope.ntk.empirical.plan import Plan
@@ -48,7 +50,8 @@ def compute_kernels(
 
     Args:
         model: maps [N, …] to [N, K], each sample by itself; in eval mode where that matters.
-        plan: of this very model; the parameters' values may have changed since.
+        plan: of this very model; the parameters' values may have changed since. Where it does not
+            fit all samples, they are taken one at a time (`last_resort`).
         x1, x2: inputs [N, …], [N2, …]; x2 None: x1.
         by_layer: else one entry, "", of their sum.
         memory: budget for what is kept of the samples and for the passes, in bytes or as text
@@ -67,6 +70,29 @@ def compute_kernels(
         ModelError: memory too small.
     """
     reuse_freed_memory(plan.tuning.retained_bytes)
+    compute = partial(
+        _compute, model, by_layer=by_layer, memory=memory, chunk=chunk, sparing=sparing
+    )
+    try:
+        return compute(plan=plan, x1=x1, x2=x2)
+    except Exception as error:
+        if not may_fall_back(plan, error):
+            raise
+    return compute(plan=one_at_a_time(plan), x1=x1, x2=x2)
+
+
+def _compute(
+    model: nn.Module,
+    plan: Plan,
+    x1: Tensor,
+    x2: Tensor | None,
+    *,
+    by_layer: bool,
+    memory: int | str | None,
+    chunk: int | None,
+    sparing: bool,
+) -> dict[str, Tensor]:
+    """As of `compute_kernels`, by this plan and no other."""
     n, m = len(x1), len(x1 if x2 is None else x2)
     names = [layer.name for layer in plan.layers if layer.owns]
     groups = {name: [name] for name in names} if by_layer else {"": names}

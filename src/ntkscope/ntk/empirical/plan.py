@@ -29,6 +29,7 @@ class PlannedLayer:
         passes: of its share in the forward and backward pass.
         kept: memory of what is kept of each sample.
         rule: the formula that was registered for its class.
+        rows: of its input for each sample, in each of its calls; None: not known yet.
         rejected: autograd contradicts that formula, and has taken its place.
     """
 
@@ -42,6 +43,7 @@ class PlannedLayer:
     passes: Cost = field(default_factory=Cost)
     kept: BytesPerSample = field(default_factory=BytesPerSample)
     rule: LayerRule | None = None
+    rows: tuple[int, ...] | None = None
     rejected: bool = False
 
 

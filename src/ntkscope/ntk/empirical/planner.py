@@ -23,6 +23,13 @@ from ntkscope.ntk.empirical.layer_gradients import (
     CallGradients,
     factored_gradients,
 )
+from ntkscope.ntk.empirical.last_resort import (
+    is_of_one_dtype,
+    kernel_dtype,
+    may_fall_back,
+    one_at_a_time,
+    real_size,
+)
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer, layers_that_learn
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.empirical.validation import count_outputs
@@ -53,14 +60,15 @@ def make_plan(
     Raises:
         ModelError: the kernel is not defined (`validation`).
     """
-    outputs = count_outputs(model, x1)
+    probe = _probe(x1, x2)
+    outputs = count_outputs(model, probe)
     like = next(p for p in model.parameters() if p.requires_grad)
     plan = Plan(
         model,
         kind,
         (len(x1), 0 if x2 is None else len(x2)),
         layers_that_learn(model),
-        output_vectors_of(kind, outputs, like.detach()),
+        output_vectors_of(kind, outputs, like.detach().new_empty(0, dtype=kernel_dtype(model))),
         pairs_of(kind),
         throughput,
         tuning=tuning,
@@ -68,19 +76,48 @@ def make_plan(
     for layer in plan.layers:
         if force == "fallback" or not is_known(layer.module):
             layer.strategy = "fallback"
-    calls, collapsed = choose_backpropagation(model, plan, x1[:2])
-    parameters = dict(model.named_parameters())
-    for layer in plan.layers:
-        own = sum(parameters[name].numel() for name in layer.owns)
-        mine = calls.get(layer.name, [])
-        _choose(plan, layer, own, mine, force, collapsed=layer.name in collapsed)
+    if is_of_one_dtype(model):
+        try:
+            calls, collapsed = choose_backpropagation(model, plan, probe)
+            _choose_all(plan, len(probe), calls, collapsed, force)
+        except Exception as error:
+            if not may_fall_back(plan, error):
+                raise
+        else:
+            return plan
+    plan = one_at_a_time(plan)
+    _choose_all(plan, len(probe), {}, set(), None)
     return plan
+
+
+def _probe(x1: Tensor, x2: Tensor | None) -> Tensor:
+    """Two samples, of either set, or the only one: alone, what all samples share passes for its."""
+    if len(x1) < 2 and x2 is not None and len(x2) > 1:
+        return x2[:2]
+    return x1[:2]
+
+
+def _choose_all(
+    plan: Plan,
+    n: int,
+    calls: dict[str, CallGradients],
+    collapsed: set[str],
+    force: str | None,
+) -> None:
+    """The strategies of all layers; calls, and layers collapsed, as of the probe of n samples."""
+    parameters, plan.working = dict(plan.model.named_parameters()), BytesPerSample()
+    for layer in plan.layers:
+        own = sum(real_size(parameters[name]) for name in layer.owns)
+        mine = calls.get(layer.name, [])
+        layer.rows = tuple(len(call.inputs) // n for call, _ in mine)
+        _choose(plan, layer, own, n, mine, force, collapsed=layer.name in collapsed)
 
 
 def _choose(
     plan: Plan,
     layer: PlannedLayer,
     own: int,
+    n: int,
     calls: CallGradients,
     force: str | None,
     *,
@@ -92,11 +129,12 @@ def _choose(
         plan: to which the layer belongs.
         layer: of which layer.
         own: how many parameters it owns.
-        calls: on the probe, with their output gradients.
+        n: samples of the probe.
+        calls: on it, with their output gradients.
         force: a strategy to take where it is possible.
         collapsed: one output vector stands for all.
     """
-    item, n = plan.output_vectors.element_size(), min(2, plan.samples[0])
+    item = plan.output_vectors.element_size()
     for call, _ in calls:
         fixed, each = 4 * call.inputs.numel() * item, 2 * call.shape.numel() * item
         plan.working += BytesPerSample(fixed // n, each // n)

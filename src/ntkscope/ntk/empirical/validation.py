@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.outputs import called, refuse_output
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _DROPOUTS = (
@@ -48,23 +49,19 @@ def check_model(model: nn.Module) -> None:
             )
 
 
-@torch.no_grad()
+@torch.enable_grad()
 def count_outputs(model: nn.Module, x: Tensor) -> int:
     """K, the number of outputs, having looked at the first samples.
 
     Raises:
-        ModelError: the output is not [N, K], is random, or depends on the other samples.
+        ModelError: the model does not take such inputs, or its output is not [N, K] of real
+            numbers that depend on what learns, is random, or depends on the other samples.
     """
-    y = model(x[:1])
-    if not isinstance(y, Tensor) or y.ndim != 2 or len(y) != len(x[:1]):
-        shape = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
-        raise ModelError(
-            f"the model's output for one sample has shape {shape}, not (1, K)",
-            where=type(model).__name__,
-            remedy="wrap it in a module that returns logits [N, K]",
-        )
-    together, alone = model(x[:2]), torch.cat([y, model(x[1:2])])
-    if differ(together, alone.view_as(together)):
+    y = called(model, x[:1])
+    refuse_output(model, y)
+    together = called(model, x[:2]).detach()
+    alone = torch.cat([y, called(model, x[1:2])]).detach() if len(x) > 1 else y.detach()
+    if together.shape != alone.shape or differ(together, alone):
         raise ModelError(
             "a sample's output is random, or depends on the other samples of its batch",
             where=type(model).__name__,

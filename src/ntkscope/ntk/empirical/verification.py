@@ -116,7 +116,8 @@ def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor)
         allow_unused=True,
         materialize_grads=True,
     )
-    return dict(zip(names, found, strict=True))
+    dense = [g.to_dense() if g.layout != torch.strided else g for g in found]
+    return dict(zip(names, dense, strict=True))
 
 
 def _weighted(gradients: Tensor, n: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Per-sample gradients of any parameters of any model, by torch's function transforms.
 
-The parameters get a copy for each sample (a view of no size), the model is vmap_safe over both, and
+The parameters get a copy for each sample (a view of no size), the model is mapped over both, and
 ordinary back-propagation then gives the gradient of each copy. Used for what no layer's formula
 knows: parameters of one's own, attention's packed projections, a weight used in two places.
 """
@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+
+from ntkscope.ntk.empirical.gradients.one_at_a_time import gradients_one_at_a_time
 
 Copies = dict[str, Tensor]  # parameter name → [N, …]
 
@@ -27,17 +29,20 @@ def autograd_gradients(
         names: of its parameters.
         x: inputs [N, …].
         output_vectors: [R, K].
-        vmap_safe: all samples at once by `vmap`; False: one after the other, for models with
-            branches on values, in-place writes or operations that `vmap` has wrong.
+        vmap_safe: all samples at once by `vmap`; False: one after the other (`one_at_a_time`), for
+            models with branches on values, in-place writes or operations that `vmap` has wrong.
 
     Returns:
         name → [N, R, P].
     """
+    if not vmap_safe:
+        with without_fused_attention():
+            return gradients_one_at_a_time(model, names, x, output_vectors)
     parameters = dict(model.named_parameters())
     with torch.enable_grad(), without_fused_attention():
         copies = {n: parameters[n].detach().expand(len(x), *parameters[n].shape) for n in names}
         copies = {n: p.requires_grad_() for n, p in copies.items()}
-        y = (_at_once if vmap_safe else _in_turn)(model, copies, x)
+        y = _at_once(model, copies, x)
     if not y.requires_grad:
         return {
             n: p.new_zeros(len(x), len(output_vectors), p[0].numel()) for n, p in copies.items()
@@ -79,11 +84,6 @@ def _at_once(model: nn.Module, copies: Copies, x: Tensor) -> Tensor:
         return with_tensors(model, own, sample.unsqueeze(0)).squeeze(0)
 
     return vmap(one)(copies, x)
-
-
-def _in_turn(model: nn.Module, copies: Copies, x: Tensor) -> Tensor:
-    each = ({name: p[i] for name, p in copies.items()} for i in range(len(x)))
-    return torch.cat([with_tensors(model, own, x[i : i + 1]) for i, own in enumerate(each)])
 
 
 @contextmanager

@@ -172,6 +172,9 @@ def gradients_of_parameters(module: nn.Module, a: Tensor, g: Tensor, n: int) -> 
 
 
 def learns(module: nn.Module, name: str) -> bool:
-    """Whether the module has a parameter of that name which requires a gradient."""
-    parameter = getattr(module, name, None) if name else None
+    """Whether the module has a parameter of its own of that name which requires a gradient.
+
+    A generated weight, which another module computes, is none.
+    """
+    parameter = module._parameters.get(name)
     return parameter is not None and bool(parameter.requires_grad)

@@ -1,0 +1,103 @@
+"""The arguments of every function for kernels: what is no model or no inputs is said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from ntkscope.errors import ModelError
+
+
+def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
+    """Refuse an option that does not exist.
+
+    Raises:
+        ValueError: lists those that do.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Refuse what is no whole number from `least` on; None is let through.
+
+    Raises:
+        ValueError: says which.
+    """
+    if value is None:
+        return
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise ValueError(f"{name} = {value!r}; give a whole number, at least {least}, or leave it")
+
+
+def check_module(model: Any) -> None:
+    """Refuse what cannot be called on tensors as a torch module.
+
+    Raises:
+        ModelError: no module, without data (device meta), or with parameters still to come.
+    """
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"the model is a {type(model).__name__}, not a torch module",
+            where="model",
+            remedy="give an nn.Module whose forward maps [N, …] to [N, K]",
+        )
+    tensors = [*model.parameters(), *model.buffers()]
+    if any(is_lazy(t) for t in tensors):
+        raise ModelError(
+            "the model has lazy layers whose parameters are not made yet",
+            where="model",
+            remedy="call the model once on some samples, in training mode if it has lazy norms",
+        )
+    if any(t.is_meta for t in tensors):
+        raise ModelError(
+            "the model has parameters or buffers on the meta device, which hold no values",
+            where="model",
+            remedy="make it on a real device: model.to_empty(device=…), then load its parameters",
+        )
+
+
+def check_samples(x1: Any, x2: Any = None) -> None:
+    """Refuse inputs that are no tensors with samples on their first axis, or of two kinds.
+
+    Raises:
+        ModelError: says which, and what to do.
+    """
+    for name, x in (("x1", x1), ("x2", x2)):
+        if x is not None or name == "x1":
+            _check_tensor(name, x)
+    if x2 is None:
+        return
+    for what in ("dtype", "device", "ndim"):
+        one, other = getattr(x1, what), getattr(x2, what)
+        if one != other:
+            raise ModelError(
+                f"x1 has {what} {one}, x2 has {what} {other}",
+                where="x1, x2",
+                remedy="give both in one form: x2.to(x1), or of as many axes",
+            )
+
+
+def _check_tensor(name: str, x: Any) -> None:
+    if isinstance(x, Tensor):
+        problem, remedy = "", ""
+        if x.ndim == 0:
+            problem = "is a single number"
+            remedy = "give samples [N, …]"
+        elif x.is_meta:
+            problem, remedy = "is on the meta device, without values", "give real samples"
+        elif x.layout != torch.strided:
+            problem, remedy = f"has layout {x.layout}", "give x.to_dense(), or a padded tensor"
+        if problem:
+            raise ModelError(f"{name} {problem}", where=name, remedy=remedy)
+        return
+    remedy = "give a tensor [N, …], or a tuple or mapping of such tensors"
+    if isinstance(x, np.ndarray):
+        remedy = f"give torch.from_numpy({name}), in the model's dtype"
+    raise ModelError(f"{name} is a {type(x).__name__}, not a tensor", where=name, remedy=remedy)

@@ -1,0 +1,81 @@
+"""What a model's outputs have to be, and why it may not take its inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ntkscope.errors import ModelError, NtkscopeError
+
+
+def called(model: nn.Module, x: Tensor) -> Tensor:
+    """The model's outputs.
+
+    Raises:
+        ModelError: the model fails on them; says what may be wrong with the inputs.
+    """
+    try:
+        y: Tensor = model(x)
+    except NtkscopeError:
+        raise
+    except Exception as error:
+        said = str(error)
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "inplace operation" in said:
+            raise
+        first = said.strip().splitlines()[0] if said.strip() else "no message"
+        raise ModelError(
+            f"the model fails on a sample of {_described(x)}: {type(error).__name__}: {first}",
+            where=f"{type(model).__name__}.forward",
+            remedy=_remedy(model, x),
+        ) from error
+    return y
+
+
+def refuse_output(model: nn.Module, y: Any) -> None:
+    """Whether y, of one sample, is no vector of outputs that has a kernel.
+
+    Raises:
+        ModelError: not [1, K] of real floating-point numbers, K > 0, that depend on what learns.
+    """
+    where = type(model).__name__
+    if not isinstance(y, Tensor) or y.ndim != 2 or len(y) != 1:
+        shape = f"shape {tuple(y.shape)}" if isinstance(y, Tensor) else f"type {type(y).__name__}"
+        raise ModelError(
+            f"the model's output for one sample has {shape}, not shape (1, K)",
+            where=where,
+            remedy="wrap it in a module that returns logits [N, K], or say by output= where they "
+            "are: a key, an attribute or a function of what it returns",
+        )
+    problem, remedy = "", ""
+    if y.shape[1] == 0:
+        problem, remedy = "no outputs: K = 0", "return at least one number for each sample"
+    elif y.is_complex():
+        problem, remedy = "complex outputs", "return torch.view_as_real(y).flatten(1)"
+    elif not y.is_floating_point():
+        problem = f"outputs of dtype {y.dtype}, which have no gradient"
+        remedy = "return the logits, not the classes that they stand for"
+    elif not y.requires_grad:
+        problem = "outputs that do not depend on any parameter that learns, as autograd sees it"
+        remedy = "look for no_grad, detach or .data in its forward, or in a wrapper around it"
+    if problem:
+        raise ModelError(f"the model has {problem}", where=where, remedy=remedy)
+
+
+def _described(x: Any) -> str:
+    tensors = getattr(x, "tensors", None)
+    if tensors is not None:
+        return "; ".join(f"{name}: {_described(t)}" for name, t in tensors.items())
+    return f"shape {tuple(x.shape[1:])}, {x.dtype}, on {x.device}"
+
+
+def _remedy(model: nn.Module, x: Any) -> str:
+    """What to do first, as far as dtypes and devices tell."""
+    for p in model.parameters():
+        if p.device != x.device:
+            return f"move the inputs to the model: x.to({str(p.device)!r})"
+        real = isinstance(x, Tensor) and x.is_floating_point() and p.is_floating_point()
+        if real and p.dtype != x.dtype:
+            return f"convert the inputs: x.to({p.dtype}), or the model: model.to({x.dtype})"
+    return "call model(x1[:1]) by itself: it has to take one sample as well as many"
