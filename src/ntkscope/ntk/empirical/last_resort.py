@@ -34,7 +34,7 @@ def one_at_a_time(plan: Plan) -> Plan:
     )
 
 
-class UnlikeTheProbe(RuntimeError):
+class UnlikeTheProbeError(RuntimeError):
     """A batch passes layers in another way than the samples that the plan was made by."""
 
 
@@ -49,10 +49,13 @@ def is_last_resort(plan: Plan) -> bool:
 
 def may_fall_back(plan: Plan, error: Exception) -> bool:
     """Whether one sample at a time may do where a faster way ended in such an error."""
-    if is_last_resort(plan) or isinstance(error, NtkscopeError):
-        return False
+    return not is_last_resort(plan) and is_of_the_way(error)
+
+
+def is_of_the_way(error: Exception) -> bool:
+    """Whether an error may be of the way that was taken, and not of the model or the machine."""
     full = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-    if full or not isinstance(error, _FAILURES):
+    if full or isinstance(error, NtkscopeError) or not isinstance(error, _FAILURES):
         return False
     log.info("one sample at a time: %s", str(error).splitlines()[0] if str(error) else repr(error))
     return True

@@ -19,7 +19,7 @@ from ntkscope.ntk.empirical.gradients.factors import (
 from ntkscope.ntk.empirical.gradients.hooks import Call
 from ntkscope.ntk.empirical.gradients.layers import convolution_gradients, pixel_products
 from ntkscope.ntk.empirical.gradients.registry import factored_form, gradients_of_parameters
-from ntkscope.ntk.empirical.last_resort import UnlikeTheProbe
+from ntkscope.ntk.empirical.last_resort import UnlikeTheProbeError
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
 from ntkscope.ntk.empirical.tuning import Tuning
 
@@ -75,7 +75,7 @@ def forward_backward(
     trace: as of `backpropagation.Backpropagation.output_gradients`.
 
     Raises:
-        UnlikeTheProbe: a layer has other calls, or rows for a sample, than in the probe.
+        UnlikeTheProbeError: a layer has other calls, or rows for a sample, than in the probe.
     """
     if not plan.known:
         return {}
@@ -92,7 +92,7 @@ def forward_backward(
     for layer in plan.known:
         rows = tuple(len(call.inputs) for call, _ in found[layer.name])
         if layer.rows is not None and rows != tuple(each * len(x) for each in layer.rows):
-            raise UnlikeTheProbe(f"layer {layer.name or '(model)'} is called as the data ask")
+            raise UnlikeTheProbeError(f"layer {layer.name or '(model)'} is called as the data ask")
     return found
 
 

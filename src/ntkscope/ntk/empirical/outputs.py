@@ -10,11 +10,15 @@ from torch import Tensor, nn
 from ntkscope.errors import ModelError, NtkscopeError
 
 
+class ForwardError(ModelError, RuntimeError):
+    """The model's own code, or torch in it, fails on the inputs."""
+
+
 def called(model: nn.Module, x: Tensor) -> Tensor:
     """The model's outputs.
 
     Raises:
-        ModelError: the model fails on them; says what may be wrong with the inputs.
+        ForwardError: the model fails on them; says what may be wrong with the inputs.
     """
     try:
         y: Tensor = model(x)
@@ -25,7 +29,7 @@ def called(model: nn.Module, x: Tensor) -> Tensor:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "inplace operation" in said:
             raise
         first = said.strip().splitlines()[0] if said.strip() else "no message"
-        raise ModelError(
+        raise ForwardError(
             f"the model fails on a sample of {_described(x)}: {type(error).__name__}: {first}",
             where=f"{type(model).__name__}.forward",
             remedy=_remedy(model, x),

@@ -19,16 +19,16 @@ from ntkscope.ntk.empirical.gradients.factors import FactoredGradients
 from ntkscope.ntk.empirical.gradients.im2col import is_convolution, window_of
 from ntkscope.ntk.empirical.gradients.registry import is_known
 from ntkscope.ntk.empirical.gram.strategies import COSTS, cheapest
-from ntkscope.ntk.empirical.layer_gradients import (
-    CallGradients,
-    factored_gradients,
-)
 from ntkscope.ntk.empirical.last_resort import (
     is_of_one_dtype,
     kernel_dtype,
     may_fall_back,
     one_at_a_time,
     real_size,
+)
+from ntkscope.ntk.empirical.layer_gradients import (
+    CallGradients,
+    factored_gradients,
 )
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer, layers_that_learn
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
@@ -60,7 +60,7 @@ def make_plan(
     Raises:
         ModelError: the kernel is not defined (`validation`).
     """
-    probe = _probe(x1, x2)
+    probe = probe_of(x1, x2)
     outputs = count_outputs(model, probe)
     like = next(p for p in model.parameters() if p.requires_grad)
     plan = Plan(
@@ -90,7 +90,7 @@ def make_plan(
     return plan
 
 
-def _probe(x1: Tensor, x2: Tensor | None) -> Tensor:
+def probe_of(x1: Tensor, x2: Tensor | None) -> Tensor:
     """Two samples, of either set, or the only one: alone, what all samples share passes for its."""
     if len(x1) < 2 and x2 is not None and len(x2) > 1:
         return x2[:2]

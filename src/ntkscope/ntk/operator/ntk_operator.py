@@ -16,7 +16,6 @@ it (`empirical_ntk`).
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,27 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.arguments import (
+    check_choice,
+    check_count,
+    check_module,
+    check_samples,
+)
+from ntkscope.ntk.empirical.engine import compute_kernels
+from ntkscope.ntk.empirical.last_resort import is_of_the_way
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.validation import check_model, in_place_explained, preserve_state
 from ntkscope.ntk.kinds import KINDS
-from ntkscope.ntk.operator.autograd_jacobian import AutogradPart
-from ntkscope.ntk.operator.budget import by_formula, choose, other_parameters
-from ntkscope.ntk.operator.known_layers import LayerPart
-from ntkscope.ntk.operator.vectors import as_columns
+from ntkscope.ntk.operator.parts import (
+    Part,
+    Request,
+    fast_parts,
+    refuse_no_samples,
+    slow_parts,
+)
+from ntkscope.ntk.operator.vectors import VectorError, as_columns
+
+_TOGETHER = 16  # samples whose kernel is made for the sake of its diagonal
 
 _DTYPES: dict[torch.dtype, type[np.floating[Any]]] = {
     torch.float32: np.float32,
@@ -79,39 +92,37 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         float64_sums: bool = False,
         force: str | None = None,
     ) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"kind = {kind!r}; allowed: {', '.join(KINDS)}")
-        if force not in (None, "autograd"):
-            raise ValueError(f"force = {force!r}; allowed: autograd")
+        check_choice("kind", kind, KINDS)
+        if force is not None:
+            check_choice("force", force, ("autograd",))
+        check_count("chunk", chunk)
+        check_module(model)
+        check_samples(x1, x2)
         check_model(model)
-        self.model, self.kind, self.products = model, kind, 0
-        self._like = next(p for p in model.parameters() if p.requires_grad).detach()
+        self.model, self.kind, self.products, self._slow = model, kind, 0, False
         columns = x1 if x2 is None else x2
+        refuse_no_samples(x1, columns)
         with preserve_state(model), in_place_explained(model), torch.no_grad():
-            plan = make_plan(model, x1, x2, kind, "fallback" if force else None)
-            formula = by_formula(model, plan, x1[:2])
-            others = other_parameters(plan, formula.layers)
-            samples = len(x1) + (0 if x2 is None else len(x2))
-            blocking = choose(model, formula, others, x1[:2], samples, memory, chunk)
+            self._plan = make_plan(model, x1, x2, kind, "fallback" if force else None)
+            self._like = self._plan.output_vectors.new_empty(0)
+            dtype = _numpy_dtype(self._like)
             sums = torch.float64 if float64_sums else self._like.dtype
-            layers = LayerPart(model, formula, x1, columns, blocking.chunk, sums)
-            if blocking.hold:
-                layers.hold()
-            elif plan.full:  # one pass for each vector is cheaper than K passes each time
-                layers.plan, others = replace(formula, layers=[]), other_parameters(plan, [])
-        others_part = AutogradPart(
-            model, others, plan.output_vectors, plan.full, x1, columns, blocking.chunk, sums
-        )
-        self._parts: list[LayerPart | AutogradPart] = [
-            *([layers] if layers.plan.layers else []),
-            *([others_part] if others else []),
-        ]
-        self._vectors, self._output_vectors = blocking.vectors, len(plan.output_vectors)
-        self.outputs = self._output_vectors if plan.full else 1
+            self._asked = Request(x1, columns, memory, chunk, sums)
+            self._parts, self._vectors = self._made()
+        self._output_vectors = len(self._plan.output_vectors)
+        self.outputs = self._output_vectors if self._plan.full else 1
         self._watched = [(t, t._version) for t in (*model.parameters(), x1, columns)]
-        super().__init__(
-            _numpy_dtype(self._like), (len(x1) * self.outputs, len(columns) * self.outputs)
-        )
+        super().__init__(dtype, (len(x1) * self.outputs, len(columns) * self.outputs))
+
+    def _made(self) -> tuple[list[Part], int]:
+        """The fastest parts that fit the model."""
+        try:
+            return fast_parts(self._plan, self._asked)
+        except Exception as error:
+            if not is_of_the_way(error):
+                raise
+        self._slow = True
+        return slow_parts(self._plan, self._asked)
 
     def product(self, vectors: Tensor | NDArray[Any]) -> Tensor:
         """Θ V, a tensor of the model's dtype on its device.
@@ -129,7 +140,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         columns = as_columns(vectors, self.shape[1], self._like)
         self._refuse_changes()
         with preserve_state(self.model), in_place_explained(self.model), torch.no_grad():
-            found = torch.cat([self._block(c) for c in columns.split(self._vectors, 1)], 1)
+            found = self._products(columns)
         self.products += columns.shape[1]
         if not bool(found.isfinite().all()):
             raise ModelError(
@@ -138,6 +149,43 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
                 remedy="look for NaN or overflow in its parameters and inputs",
             )
         return found if vectors.ndim == 2 else found.squeeze(1)
+
+    def diagonal(self) -> Tensor:
+        """Θ's diagonal [N], or [N·K] (kind full), exactly, on the model's device.
+
+        Raises:
+            VectorError: rows and columns are not the same samples.
+            ModelError: the model was changed since.
+        """
+        if self._asked.rows is not self._asked.columns:
+            raise VectorError(
+                "the diagonal of a kernel between two sets of samples",
+                where="NTKOperator.diagonal",
+                remedy="make the operator without x2",
+            )
+        self._refuse_changes()
+        x, model = self._asked.rows, self.model
+        with preserve_state(model), in_place_explained(model):
+            squares = [
+                compute_kernels(model, self._plan, some, None, by_layer=False)[""]
+                for some in x.split(_TOGETHER)
+            ]
+        each = [t.reshape(len(t) * self.outputs, -1).diagonal() for t in squares]
+        return torch.cat(each)
+
+    def _products(self, columns: Tensor) -> Tensor:
+        """[M, p] to [N, p]; where a sample does not fit the parts, by slower ones from now on."""
+        try:
+            return self._all_blocks(columns)
+        except Exception as error:
+            if self._slow or not is_of_the_way(error):
+                raise
+        self._slow = True
+        self._parts, self._vectors = slow_parts(self._plan, self._asked)
+        return self._all_blocks(columns)
+
+    def _all_blocks(self, columns: Tensor) -> Tensor:
+        return torch.cat([self._block(some) for some in columns.split(self._vectors, 1)], 1)
 
     def _block(self, columns: Tensor) -> Tensor:
         """[M, p] to [N, p]."""
@@ -174,7 +222,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             return self
         other = copy.copy(self)
         other.shape = (self.shape[1], self.shape[0])
-        other._parts = [part.swapped() for part in self._parts]
+        other._parts, other._asked = [part.swapped() for part in self._parts], self._asked.swapped
         return other
 
     _transpose = _adjoint

@@ -29,7 +29,9 @@ def gradients_one_at_a_time(
     parameters = dict(model.named_parameters())
     chosen = [parameters[name] for name in names]
     each = [_of_one(model, chosen, x[i : i + 1], output_vectors) for i in range(len(x))]
-    return {name: torch.stack(rows) for name, rows in zip(names, zip(*each, strict=True), strict=True)}
+    return {
+        name: torch.stack(rows) for name, rows in zip(names, zip(*each, strict=True), strict=True)
+    }
 
 
 def _of_one(
@@ -39,8 +41,10 @@ def _of_one(
     with torch.enable_grad():
         y: Tensor = model(x)
     if not y.requires_grad:
-        return [dense_real(torch.zeros_like(p), output_vectors).expand(len(output_vectors), -1)
-                for p in parameters]
+        return [
+            dense_real(torch.zeros_like(p), output_vectors).expand(len(output_vectors), -1)
+            for p in parameters
+        ]
     rows = [
         torch.autograd.grad(
             y,
