@@ -55,8 +55,8 @@ def _autocast() -> list[str]:
 @contextmanager
 def _restored(model: nn.Module) -> Iterator[None]:
     gradients = [(p, p.grad) for p in model.parameters()]
-    renormalised = [(p, p.detach().clone()) for p in _renormalised(model)]
-    seen = {id(p) for p, _ in renormalised}
+    written = [(p, p.detach().clone()) for p in renormalised(model)]
+    seen = {id(p) for p, _ in written}
     versions = [(n, p, version(p)) for n, p in model.named_parameters() if id(p) not in seen]
     attributes = [(module, _attributes(module)) for module in model.modules()]
     drawn = random.getstate(), np.random.get_state()
@@ -77,7 +77,7 @@ def _restored(model: nn.Module) -> Iterator[None]:
         for module, before in attributes:
             _give_back(module, before)
         with torch.no_grad():
-            for p, value in renormalised:
+            for p, value in written:
                 if not torch.equal(p, value):
                     p.copy_(value)
         for p, gradient in gradients:
@@ -89,7 +89,7 @@ def version(tensor: Tensor) -> int:
     return -1 if tensor.is_inference() else tensor._version
 
 
-def _renormalised(model: nn.Module) -> list[nn.Parameter]:
+def renormalised(model: nn.Module) -> list[nn.Parameter]:
     """Weights that the layer itself scales in forward: embeddings with `max_norm`."""
     found = [m for m in model.modules() if getattr(m, "max_norm", None) is not None]
     return [p for m in found for p in m.parameters(recurse=False)]
