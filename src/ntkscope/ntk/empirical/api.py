@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ntkscope.ntk.empirical.arguments import (
+    check_choice,
+    check_count,
+    check_module,
+    check_samples,
+    refuse_no_samples,
+)
 from ntkscope.ntk.empirical.backpropagation import Backpropagation
-from ntkscope.ntk.empirical.budget import free_bytes
+from ntkscope.ntk.empirical.budget import free_bytes, parse_bytes
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
+from ntkscope.ntk.empirical.no_samples import kernels_without_samples
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.throughput import measured_throughput
@@ -57,10 +65,15 @@ def empirical_ntk(
             to do.
         ValueError: an argument that is none of those allowed, or a plan of something else.
     """
-    _check(kind, force)
-    check_model(model)
+    _check(model, x1, x2, kind, force)
+    check_count("chunk", chunk)
+    if memory is not None:
+        memory = parse_bytes(memory)
     if plan is not None:
         _check_plan(plan, model, kind)
+    if not len(x1) or (x2 is not None and not len(x2)):
+        empty = kernels_without_samples(model, x1, x2, kind)
+        return empty if by_layer else next(iter(empty.values()))
     may_change = plan is None or _backpropagation(plan).runs_model
     with preserve_state(model, may_change=may_change), in_place_explained(model):
         if plan is None:
@@ -101,8 +114,8 @@ def plan_ntk(
         of what is kept of all samples, and expected seconds. A layer left to the fallback takes
         further passes through the model, which are not counted.
     """
-    _check(kind, force)
-    check_model(model)
+    _check(model, x1, x2, kind, force)
+    refuse_no_samples(x1, x2)
     like = next(p for p in model.parameters() if p.requires_grad)
     with preserve_state(model), in_place_explained(model):
         return make_plan(
@@ -132,10 +145,10 @@ def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
         )
 
 
-def _check(kind: str, force: str | None) -> None:
-    for name, value, allowed in (
-        ("kind", kind, tuple(EMPIRICAL_KINDS)),
-        ("force", force, STRATEGIES),
-    ):
-        if value is not None and value not in allowed:
-            raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
+def _check(model: nn.Module, x1: Tensor, x2: Tensor | None, kind: str, force: str | None) -> None:
+    check_choice("kind", kind, EMPIRICAL_KINDS)
+    if force is not None:
+        check_choice("force", force, STRATEGIES)
+    check_module(model)
+    check_samples(x1, x2)
+    check_model(model)

@@ -30,6 +30,7 @@ from ntkscope.ntk.empirical.arguments import (
     check_count,
     check_module,
     check_samples,
+    refuse_no_samples,
 )
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.last_resort import is_of_the_way
@@ -40,7 +41,6 @@ from ntkscope.ntk.operator.parts import (
     Part,
     Request,
     fast_parts,
-    refuse_no_samples,
     slow_parts,
 )
 from ntkscope.ntk.operator.vectors import VectorError, as_columns
@@ -100,8 +100,8 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         check_samples(x1, x2)
         check_model(model)
         self.model, self.kind, self.products, self._slow = model, kind, 0, False
+        refuse_no_samples(x1, x2)
         columns = x1 if x2 is None else x2
-        refuse_no_samples(x1, columns)
         with preserve_state(model), in_place_explained(model), torch.no_grad():
             self._plan = make_plan(model, x1, x2, kind, "fallback" if force else None)
             self._like = self._plan.output_vectors.new_empty(0)

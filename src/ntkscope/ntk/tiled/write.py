@@ -12,6 +12,14 @@ from torch import Tensor, nn
 
 from ntkscope.errors import StoreError
 from ntkscope.identity import sources_digest
+from ntkscope.ntk.empirical.arguments import (
+    check_choice,
+    check_count,
+    check_module,
+    check_part,
+    check_samples,
+    refuse_no_samples,
+)
 from ntkscope.ntk.empirical.budget import parse_bytes
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
@@ -70,12 +78,12 @@ def write_ntk(
         StoreError: a store is there that was begun with another model, other inputs, settings or
             another version of the engine.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind = {kind!r}; allowed: {', '.join(KINDS)}")
-    if not 0 <= part[0] < part[1]:
-        raise ValueError(f"part = {part}; give (i, n) with 0 ≤ i < n")
-    if tile is not None and tile < 1:
-        raise ValueError(f"tile = {tile}; give at least 1")
+    check_choice("kind", kind, KINDS)
+    check_part(part)
+    check_count("tile", tile)
+    check_module(model)
+    check_samples(x1, x2)
+    refuse_no_samples(x1, x2)
     path, budget = Path(path), parse_bytes(memory)
     budget -= min(budget // 2, _KEPT)
     check_model(model)
