@@ -80,6 +80,14 @@ def write_snapshot(store: ZarrStore, member: Member, snapshot: int, parameters: 
         store.write(f"during/{name}", (member.place[0], snapshot), tensor.cpu().numpy())
 
 
+def write_undefined(store: ZarrStore, place: tuple[int, ...], group: str) -> None:
+    """NaN where a network that diverged would have its parameters, and kept ones their outputs."""
+    for name in store.names(group):
+        store.undefined(f"{group}/{name}", place)
+    if group == "best":
+        store.undefined("prediction", place)
+
+
 def write_log(store: ZarrStore, log: CurveLog, members: Sequence[Member]) -> None:
     """All that is known at the end; the store is complete then."""
     for name in _ABOUT:
