@@ -111,7 +111,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             self._parts, self._vectors = self._made()
         self._output_vectors = len(self._plan.output_vectors)
         self.outputs = self._output_vectors if self._plan.full else 1
-        self._watched = [(t, t._version) for t in (*model.parameters(), x1, columns)]
+        self._watch()
         super().__init__(dtype, (len(x1) * self.outputs, len(columns) * self.outputs))
 
     def _made(self) -> tuple[list[Part], int]:
@@ -141,6 +141,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         self._refuse_changes()
         with preserve_state(self.model), in_place_explained(self.model), torch.no_grad():
             found = self._products(columns)
+        self._watch()
         self.products += columns.shape[1]
         if not bool(found.isfinite().all()):
             raise ModelError(
@@ -198,6 +199,11 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         if self.kind == "trace":
             found /= self._output_vectors
         return found.flatten(1).T
+
+    def _watch(self) -> None:
+        """Note the versions of all that the kernel is of; a forward of its own may renormalise."""
+        tensors = (*self.model.parameters(), self._asked.rows, self._asked.columns)
+        self._watched = [(t, t._version) for t in tensors]
 
     def _refuse_changes(self) -> None:
         check_model(self.model)
