@@ -177,9 +177,7 @@ _SEQUENCES = {
     ),
 }
 _TOKENS = {
-    "real tokens only": lambda: Net(
-        _real_tokens, e=_words(), a=nn.Linear(WIDTH, WIDTH), h=_head()
-    ),
+    "real tokens only": lambda: Net(_real_tokens, e=_words(), a=nn.Linear(WIDTH, WIDTH), h=_head()),
     "ragged sequences": lambda: Net(
         _ragged, e=_words(), r=nn.LSTM(WIDTH, WIDTH, batch_first=True), h=_head()
     ),

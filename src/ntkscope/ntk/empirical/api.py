@@ -14,7 +14,9 @@ from ntkscope.ntk.empirical.arguments import (
 from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import free_bytes, parse_bytes
 from ntkscope.ntk.empirical.engine import compute_kernels
+from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, is_same_model
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
+from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.no_samples import kernels_without_samples
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
@@ -24,10 +26,11 @@ from ntkscope.ntk.empirical.validation import check_model, in_place_explained, p
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
 
 
+@in_any_form
 def empirical_ntk(
     model: nn.Module,
-    x1: Tensor,
-    x2: Tensor | None = None,
+    x1: Samples,
+    x2: Samples | None = None,
     *,
     kind: str = "trace",
     by_layer: bool = False,
@@ -35,12 +38,15 @@ def empirical_ntk(
     chunk: int | None = None,
     force: str | None = None,
     plan: Plan | None = None,
+    output: Output = None,
+    parameters: Chosen = None,
 ) -> Tensor | dict[str, Tensor]:
     """Exact empirical NTK of a torch module (Jacot et al. 2018, section 4).
 
     Args:
         model: maps [N, …] to [N, K], each sample by itself; left as it was found.
-        x1: inputs [N, …]; x2: [N2, …], or None for x1.
+        x1: inputs [N, …], or a tuple or mapping of such tensors, which the model is called with;
+            x2: [N2, …] of the same form, or None for x1. N may be 0.
         kind: `trace` (mean over outputs, as neural-tangents has it), `full`, `pseudo` or `diagonal`
             (every output with itself); see `kinds.EMPIRICAL_KINDS`.
         by_layer: a kernel for each module that has parameters of its own; a shared parameter
@@ -52,11 +58,18 @@ def empirical_ntk(
         force: for tests: a strategy for all layers that allow it (`strategies.STRATEGIES`).
         plan: of `plan_ntk`, for this model and kind and inputs of this shape; the parameters may
             have changed since. None: strategies by nominal throughput, the same on every machine.
+        output: where [N, K] is in what the model returns: a key (`"logits"`), an attribute, a place
+            in a tuple, or a function of it. None: it is what it returns.
+        parameters: the kernel of some only: names of parameters or of modules, or a function of
+            (name, parameter); None: of all that learn.
 
     Returns:
         [N, N2]; [N, K, N2, K] (kind full) or [N, N2, K] (kind diagonal), of which the outputs are
         the outer axes in memory; by_layer: a dict of them that sum to the whole. In the model's
-        dtype, exactly symmetric where x2 is None.
+        dtype, exactly symmetric where x2 is None. Of complex parameters it is the kernel of their
+        real and imaginary parts: Re⟨∂f, ∂f'⟩ of Hermitian products. Of parameters of several dtypes
+        it is in the widest. Models that no formula and no transform fits are differentiated one
+        sample at a time.
 
     Raises:
         ModelError: a model whose kernel is not defined (batch statistics, active dropout, outputs
@@ -65,6 +78,7 @@ def empirical_ntk(
             to do.
         ValueError: an argument that is none of those allowed, or a plan of something else.
     """
+    x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
     _check(model, x1, x2, kind, force)
     check_count("chunk", chunk)
     if memory is not None:
@@ -94,14 +108,17 @@ def empirical_ntk(
     return found if by_layer else found[""]
 
 
+@in_any_form
 def plan_ntk(
     model: nn.Module,
-    x1: Tensor,
-    x2: Tensor | None = None,
+    x1: Samples,
+    x2: Samples | None = None,
     *,
     kind: str = "trace",
     force: str | None = None,
     tuning: Tuning = TUNING,
+    output: Output = None,
+    parameters: Chosen = None,
 ) -> Plan:
     """How `empirical_ntk` would go about it: print it, or hand it to `empirical_ntk`.
 
@@ -114,6 +131,7 @@ def plan_ntk(
         of what is kept of all samples, and expected seconds. A layer left to the fallback takes
         further passes through the model, which are not counted.
     """
+    x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
     _check(model, x1, x2, kind, force)
     refuse_no_samples(x1, x2)
     like = next(p for p in model.parameters() if p.requires_grad)
@@ -136,7 +154,7 @@ def _backpropagation(plan: Plan) -> Backpropagation:
 
 
 def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
-    if plan.model is not model or plan.kind != kind:
+    if not is_same_model(plan.model, model) or plan.kind != kind:
         raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
     if not plan.is_current() or not _backpropagation(plan).serves(model):
         raise ValueError(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.inputs import Inputs
 
 
 def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
@@ -88,6 +89,9 @@ def check_samples(x1: Any, x2: Any = None) -> None:
             _check_tensor(name, x)
     if x2 is None:
         return
+    if isinstance(x1, Inputs) != isinstance(x2, Inputs):
+        remedy = "give both in one form"
+        raise ModelError("the inputs x1 and x2 differ in form", where="x1, x2", remedy=remedy)
     for what in ("dtype", "device", "ndim"):
         one, other = getattr(x1, what), getattr(x2, what)
         if one != other:
@@ -99,6 +103,10 @@ def check_samples(x1: Any, x2: Any = None) -> None:
 
 
 def _check_tensor(name: str, x: Any) -> None:
+    if isinstance(x, Inputs):
+        for key, tensor in x.tensors.items():
+            _check_tensor(f"{name}[{key!r}]", tensor)
+        return
     if isinstance(x, Tensor):
         problem, remedy = "", ""
         if x.ndim == 0:

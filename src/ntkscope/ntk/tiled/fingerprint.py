@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from ntkscope.ntk.empirical.inputs import tensors_of
+
 
 def model_digest(model: nn.Module) -> str:
     """16 hex digits of modules, modes, parameters, buffers, and of which parameters learn."""
@@ -19,7 +21,8 @@ def model_digest(model: nn.Module) -> str:
 
 def inputs_digest(x: Tensor) -> str:
     """16 hex digits of inputs."""
-    return _digest("", [x])
+    tensors = tensors_of(x)
+    return _digest(" ".join(getattr(x, "tensors", "")), tensors)
 
 
 def _digest(text: str, tensors: Iterable[Tensor]) -> str:
