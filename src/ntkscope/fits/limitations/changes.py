@@ -41,6 +41,7 @@ class Change:
         first, last: from which m, step or width to which.
         per_seed: (seed,), log ratio or slope; NaN where an error is missing or 0.
         layer: where it is of a layer's kernel alone.
+        width: of the network, where it is of one width.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Change:
     last: float
     per_seed: FloatArray
     layer: str = ""
+    width: int = 0
 
 
 def in_words(kind: str, first: float, last: float) -> str:
@@ -74,16 +76,22 @@ def changes_of(curves: Sequence[Curve], data: xr.Dataset) -> list[Change]:
     found: list[Change] = []
     for name in dict.fromkeys(each.part for each in curves):
         part = [each for each in curves if each.part == name]
-        for fit in ("fresh", "own"):
-            found += _along(_pick(part, "after", fit), "trained_on")
-            found += _along(_pick(part, "during", fit), "step")
-            found += _equal(part, fit)
-        during = [each for each in _pick(part, "network", "") if each.about["step"] >= 0]
-        found += _along(during, "step")
+        for width in dict.fromkeys(each.about["width"] for each in part):
+            found += _of_width([each for each in part if each.about["width"] == width])
         for kind, fit in (("network", ""), ("initial", "own")):
             swept = [each for each in _pick(part, kind, fit) if each.about["step"] < 0]
             found += _widths(swept, _pick(part, "infinite", "own"))
     return found + list(_layers(data))
+
+
+def _of_width(curves: Sequence[Curve]) -> Iterator[Change]:
+    """Along m and along training, of one network and its kernels."""
+    for fit in ("fresh", "own"):
+        yield from _along(_pick(curves, "after", fit), "trained_on")
+        yield from _along(_pick(curves, "during", fit), "step")
+        yield from _equal(curves, fit)
+    during = [each for each in _pick(curves, "network", "") if each.about["step"] >= 0]
+    yield from _along(during, "step")
 
 
 def _pick(curves: Sequence[Curve], kind: str, fit: str) -> list[Curve]:
@@ -114,15 +122,18 @@ def _common_n(curves: Sequence[Curve], smallest: bool) -> int:
 def _line(curves: Sequence[Curve], axis: str, n: int) -> dict[float, FloatArray]:
     """Value of the axis → errors (seed,) at n, ascending."""
     found = {float(each.about[axis]): each.at(n) for each in curves}
-    return {key: error for key, error in sorted(found.items()) if error is not None}
+    return {
+        key: error
+        for key, error in sorted(found.items())
+        if error is not None and np.isfinite(error).any()
+    }
 
 
 def _equal(part: Sequence[Curve], fit: str) -> Iterator[Change]:
     networks = [each for each in _pick(part, "network", "") if each.about["step"] < 0]
     for after in _pick(part, "after", fit):
         m = int(after.about["trained_on"])
-        same = [each for each in networks if each.about["width"] == after.about["width"]]
-        errors = after.at(m), same[0].at(m) if same else None
+        errors = after.at(m), networks[0].at(m) if networks else None
         if errors[0] is not None and errors[1] is not None:
             yield _change("equal", after, m, m, m, _log_ratio(errors[0], errors[1]))
 
@@ -163,7 +174,7 @@ def _layers(data: xr.Dataset) -> Iterator[Change]:
     errors = data["layer_error"].transpose("layer_row", "seed").values
     lines: dict[tuple[str, str, str], dict[tuple[int, int], FloatArray]] = {}
     for (part, curve, layer, m, n), error in zip(zip(*columns, strict=True), errors, strict=True):
-        lines.setdefault((part, curve, layer), {})[m, n] = error
+        lines.setdefault((part, curve, layer), {}).setdefault((m, n), error)
     for (part, curve, layer), line in lines.items():
         (least, _), (most, n) = min(line), max(line)
         if curve == "after" and least < most:
@@ -175,7 +186,8 @@ def _change(
     kind: str, curve: Curve, n: int, first: float, last: float, per_seed: FloatArray
 ) -> Change:
     fit = str(curve.about["fit"])
-    return Change(kind, curve.part, curve.kind, fit, n, first, last, per_seed)
+    width = 0 if "width" in kind or kind == "limit" else int(curve.about["width"])
+    return Change(kind, curve.part, curve.kind, fit, n, first, last, per_seed, width=width)
 
 
 def _log_ratio(one: FloatArray, other: FloatArray) -> FloatArray:

@@ -144,6 +144,7 @@ def _changes(fits: xr.Dataset) -> pd.DataFrame:
             "part": fits["change_part"].values,
             "curve": fits["change_curve"].values,
             "fit": fits["change_fit"].values,
+            "width": fits["change_width"].where(fits["change_width"] > 0).to_series().to_numpy(),
             "against": [f"{kind}: {in_words(kind, *along)}" for kind, *along in ends],
             "estimate": fits["change_estimate"].values,
             "low": fits["change_low"].values,
