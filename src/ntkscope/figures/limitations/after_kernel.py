@@ -98,7 +98,7 @@ def diagonal(
 def _draw_fixed(axes: Axes, part: Part, palette: str, initial: Mapping[int, Look]) -> list[Drawn]:
     """K_0 and K^F_m of fixed m (K_m where no fresh ones are) over n, beside the network."""
     after = part.of("after", fit="fresh") or part.of("after", fit="own")
-    chosen = drawing.spread([each for each in after if each.n.size > 1], FEW)
+    chosen = drawing.some_of(after, FEW)
     looks = looks_of_series(palette, len(chosen))
     drawn = [
         *(Drawn(each, NETWORK, "network") for each in part.networks),

@@ -29,7 +29,7 @@ from ntkscope.figures.limitations.looks import (
     initial_looks,
     looks_of_series,
 )
-from ntkscope.figures.limitations.reading import Curve, Part, parts_of
+from ntkscope.figures.limitations.reading import Curve, Part, parts_of, together
 from ntkscope.figures.limitations.room import make_room, write_values
 from ntkscope.figures.limitations.scaling import curves_at_start
 from ntkscope.figures.panels import Look
@@ -56,7 +56,7 @@ def draw(
         style: sizes and palette.
         labels: part → name as printed.
     """
-    parts = parts_of(curves, fits, labels)
+    parts = together(parts_of(curves, fits, labels))
     confidence = float(fits.attrs["confidence"])
     initial = initial_looks(parts)
     blocks = [_panels(part, curves, initial, style.palette, confidence) for part in parts]
@@ -87,7 +87,7 @@ def _panels(
     levels = _levels(part, initial)
     along = [Along(after, "trained_on", "m", FRESH, "$K_m$")] if after else []
     along += [Along(during, "step", "step t", OVER_STEPS, "$K^t$")] if during else []
-    layers = curves.isel(layer_row=curves["layer_part"].values == part.key)
+    layers = curves.isel(layer_row=np.isin(curves["layer_part"].values, part.keys))
     rows: list[list[Panel]] = [
         [partial(_draw_quantity, each, quantity, levels, confidence) for each in along]
         for quantity in QUANTITIES
@@ -152,13 +152,16 @@ def _draw_predicted(
     start = [each for each in curves_at_start(part, initial) if each.look is not NETWORK]
     for each in [*start, *(drawn for one in along for drawn in _shaded(one))]:
         _draw_cross(axes, each)
+    axes.set_xlabel("predicted exponent\n(source and capacity)")
+    axes.set_ylabel("measured exponent\nof the squared error")
+    if not axes.lines:
+        drawing.say_nothing(axes, "no fits")
+        return start
     limits = np.asarray([axes.get_xlim(), axes.get_ylim()])
     ends = [min(limits[:, 0].min(), 0), limits[:, 1].max()]
     axes.plot(ends, ends, color=TWIN, linewidth=0.6, zorder=0)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
-    axes.set_xlabel("predicted exponent\n(source and capacity)")
-    axes.set_ylabel("measured exponent\nof the squared error")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4))
     return start

@@ -43,15 +43,19 @@ def along(curves: Sequence[Curve], axis: str, n: int) -> Series | None:
 def changes(fits: xr.Dataset, kind: str, part: Part, curve: str, fit: str) -> xr.Dataset:
     """The changes of a kind (`fits.limitations.changes`) of a part's curves, along `change`.
 
+    Of parts that are drawn together, those of the one that has most.
+
     Args:
         fits: kind `curve_fits`.
         kind: such as `step`.
         part: whose curves.
         curve, fit: of the curves.
     """
-    wanted = {"kind": kind, "part": part.key, "curve": curve, "fit": fit}
+    wanted = {"kind": kind, "curve": curve, "fit": fit}
     there = [fits[f"change_{name}"].values == value for name, value in wanted.items()]
-    return fits.isel(change=np.logical_and.reduce(there))
+    found = fits.isel(change=np.logical_and.reduce(there))
+    parts = [found.isel(change=found["change_part"].values == key) for key in part.keys]
+    return max(parts, key=lambda some: int(some.sizes["change"]))
 
 
 def over_m(part: Part, fits: xr.Dataset) -> tuple[Series | None, tuple[float, float, float]]:

@@ -13,11 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ntkscope.config.sections import FigureStyle
-from ntkscope.figures import panels
 from ntkscope.figures.limitations import drawing, kernels_along, series
 from ntkscope.figures.limitations.drawing import Drawn
 from ntkscope.figures.limitations.looks import NETWORK, initial_looks, looks_of_series, name_of
-from ntkscope.figures.limitations.reading import Part, parts_of
+from ntkscope.figures.limitations.reading import Part, parts_of, together
 from ntkscope.figures.limitations.room import make_room
 from ntkscope.figures.panels import Look
 from ntkscope.figures.style import TWIN
@@ -39,7 +38,7 @@ def draw(
         style: sizes and palette.
         labels: part → name as printed.
     """
-    parts = parts_of(curves, fits, labels)
+    parts = together(parts_of(curves, fits, labels))
     figure, grids = drawing.new_page(style, [drawing.shape_of(style, 3)] * len(parts))
     drawn: list[Drawn] = []
     initial = initial_looks(parts)
@@ -53,7 +52,7 @@ def draw(
         groups += drawing.share_errors([row[0], row[2]], [part] * 2)
         lettered += row
         if len(parts) > 1:
-            drawing.title_panel(row[0], part.name, "during training")
+            drawing.title_panel(row[0], part.name, row[0].get_title())
     drawing.letter(lettered)
     drawing.legend(figure, style, [*drawing.handles_of(drawn), *drawing.context_handles()])
     make_room(figure, groups)
@@ -77,9 +76,7 @@ def _draw_steps(axes: Axes, part: Part, fits: xr.Dataset) -> None:
             _draw_changes(axes, some, look, aside)
             steps += some["change_to"].values.tolist()
     if not steps:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        panels.say_empty(axes, "fewer than two steps")
+        drawing.say_nothing(axes, "fewer than two steps")
         return
     axes.axhline(0, color=TWIN, linewidth=0.6, zorder=0)
     axes.set_ylabel("log ratio to the\nerror one step before")
@@ -95,7 +92,7 @@ def _draw_changes(axes: Axes, some: xr.Dataset, look: Look, aside: float) -> Non
 def _draw_scaling(axes: Axes, part: Part, palette: str, initial: Mapping[int, Look]) -> list[Drawn]:
     """K^t of several t over n, on fresh samples where there are some, and the network."""
     kernels = part.of("during", fit="fresh") or part.of("during", fit="own")
-    chosen = drawing.spread([each for each in kernels if each.n.size > 1], FEW)
+    chosen = drawing.some_of(kernels, FEW)
     looks = looks_of_series(palette, len(chosen))
     drawn = [
         *(Drawn(each, NETWORK, "network") for each in part.networks),
