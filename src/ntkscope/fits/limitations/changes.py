@@ -10,6 +10,8 @@ that is 10% smaller. `Change.kind` says which:
 * `best width`: from the smallest width (`from`) to the best, and from the best to the largest
   (`to`); the best is −1, and chosen for each seed by the others.
 * `limit`: K_0 or the network at a width over K_∞ (`to` is 0).
+* `alignment`, `effective_dimension`, `predicted_exponent`: correlation of log error with this of
+  K^F_m over m, or of K^t on fresh samples over t, within each seed.
 * `layer`: error of one layer's kernel, from the smallest m to the largest.
 """
 
@@ -23,11 +25,14 @@ import numpy as np
 import xarray as xr
 
 from ntkscope.fits.limitations.curve import Curve
+from ntkscope.statistics.correlation import pearson
 from ntkscope.statistics.paired import FloatArray
 from ntkscope.statistics.trend import slope_by_seed
 from ntkscope.statistics.two_samples import best_by_others
 
 UNKNOWN = -1
+LEAST_KERNELS = 4
+"""With fewer, a correlation over m or t says nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,15 @@ class Change:
     width: int = 0
 
 
+SPECTRAL = ("alignment", "effective_dimension", "predicted_exponent")
+_AXES = {"trained_on": "m", "layer": "m", "step": "t", **dict.fromkeys(SPECTRAL, "m or t")}
+
+
 def in_words(kind: str, first: float, last: float) -> str:
     """What a change is from and to, such as `m 500 → 1000`, `width 64 → ∞`, `n 500`."""
     if kind == "equal":
         return f"n {first:g}"
-    axis = {"trained_on": "m", "layer": "m", "step": "t"}.get(kind.split(maxsplit=1)[0], "width")
+    axis = _AXES.get(kind.split(maxsplit=1)[0], "width")
     names = {UNKNOWN: "best"} | ({0: "∞"} if kind == "limit" else {})
     ends = [names.get(int(end), f"{end:g}") for end in (first, last)]
     return f"{axis} {ends[0]} → {ends[1]}"
@@ -90,6 +99,8 @@ def _of_width(curves: Sequence[Curve]) -> Iterator[Change]:
         yield from _along(_pick(curves, "after", fit), "trained_on")
         yield from _along(_pick(curves, "during", fit), "step")
         yield from _equal(curves, fit)
+    yield from _foretold(_pick(curves, "after", "fresh"), "trained_on")
+    yield from _foretold(_pick(curves, "during", "fresh"), "step")
     during = [each for each in _pick(curves, "network", "") if each.about["step"] >= 0]
     yield from _along(during, "step")
 
@@ -107,6 +118,24 @@ def _along(curves: Sequence[Curve], axis: str) -> Iterator[Change]:
     if axis == "trained_on" and len(line) > 2:
         slope = -_slope(np.log(list(line)), list(line.values()))
         yield _change(f"{axis} slope", curves[0], n, min(line), max(line), slope)
+
+
+def _foretold(curves: Sequence[Curve], axis: str) -> Iterator[Change]:
+    """How errors along an axis go with what the kernels' spectra say."""
+    n = _common_n(curves, smallest=axis == "trained_on")
+    line = _line(curves, axis, n)
+    if len(line) < LEAST_KERNELS:
+        return
+    stacked = np.stack(list(line.values()), axis=-1)
+    errors = np.log(np.where(np.nan_to_num(stacked) > 0, stacked, np.nan))
+    for name in SPECTRAL:
+        said = np.stack([_by_key(curves, axis)[key].once(name) for key in line], axis=-1)
+        found = [pearson(*each) for each in zip(said, errors, strict=True)]
+        yield _change(name, curves[0], n, min(line), max(line), np.asarray(found))
+
+
+def _by_key(curves: Sequence[Curve], axis: str) -> dict[float, Curve]:
+    return {float(each.about[axis]): each for each in curves}
 
 
 def _common_n(curves: Sequence[Curve], smallest: bool) -> int:
