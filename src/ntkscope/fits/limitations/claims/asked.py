@@ -109,7 +109,7 @@ def of_change(values: FloatArray, known: Wanted, one: xr.Dataset, confidence: fl
         statistic=str(known["kind"]),
         quantity="error",
         against=in_words(str(known["kind"]), known["from_"], known["to"]),
-        units="log ratio",
+        units="1",
         at={
             name: known[name] for name in ("part", "curve", "width", "fit", "layer") if known[name]
         },
