@@ -47,7 +47,7 @@ def found(world: dict[str, xr.Dataset]) -> dict[str, Finding]:
         ("after_kernel_equals_network_fresh", "opposite"),
         ("fixed_after_kernel_lags", "supported"),
         ("kernel_improves_throughout", "not supported"),
-        ("kernel_does_not_slow", "supported"),
+        ("kernel_does_not_slow", "opposite"),
         ("network_beats_kernels_during", "supported"),
         ("spectrum_foretells_after", "opposite"),
     ],
