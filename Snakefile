@@ -32,17 +32,3 @@ rule all:
         rules.write_exponents.output if CURVES else [],
         [file for name in (*DRAWN, *DRAWN_CURVES) for file in figures_of(name)],
         [f"<experiments>/{name}/table.csv" for name in (*TABLES, *CURVES)],
-
-
-rule reactivation_paper:
-    """arXiv 2507.16039: every figure, as PDF and PNG, and a verdict on every claim."""
-    input:
-        rules.write_findings.output,
-        [file for name in DRAWN for file in figures_of(name)],
-
-
-rule limitations_paper:
-    """arXiv 2206.10012: every figure, as PDF and PNG, all exponents, and a verdict on every claim."""
-    input:
-        rules.write_exponents.output,
-        [file for name in DRAWN_CURVES for file in figures_of(name)],

@@ -8,7 +8,7 @@ from snakemake.logging import logger
 
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
 from ntkscope.config.analyses import ANALYSES, TABLE
-from ntkscope.config.curves import expand_curves, samples_needed
+from ntkscope.config.curves import expand_curves
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.data.sources import is_there
 from ntkscope.errors import NtkscopeError
@@ -51,14 +51,16 @@ CURVES = {name: expand_curves(CONFIG, name) for name in CONFIG.learning_curves}
 EVERY_CURVE = [each for curves in CURVES.values() for each in curves]
 NETWORKS = {each.networks.id: each.networks for each in EVERY_CURVE}
 REGRESSIONS = {spec.id: spec for each in EVERY_CURVE for spec in each.regressions}
-COUNTS = samples_needed(CONFIG)
-TASKS = {COUNTS[each.task.id].store_of(each.task): each.task for each in EVERY_CURVE}
+TASKS = {
+    spec.counts.store_of(spec.task): (spec.task, spec.counts)
+    for spec in (*NETWORKS.values(), *REGRESSIONS.values())
+}
 
 DATASETS = {
     each.id: each
     for each in (
         *(run.dataset for run in RUNS.values()),
-        *(task.dataset for task in TASKS.values() if task.dataset),
+        *(task.dataset for task, _ in TASKS.values() if task.dataset),
     )
 }
 SOURCES = datasets_of(CONFIG) | {
@@ -119,10 +121,9 @@ def kernels_of(run, kernel):
     return f"<runs>/{run.id}/kernels-{kernel.id}.zarr"
 
 
-def samples_of(task):
-    """The store of a task's samples. No time stamp counts: what a sample is depends on the task and
-    on the code of `data` (a param), never on how many others there are."""
-    return ancient(f"<results>/tasks/{COUNTS[task.id].store_of(task)}.zarr")
+def samples_of(spec):
+    """The store of a task's samples, as many as the networks or regressions of a spec need."""
+    return f"<results>/tasks/{spec.counts.store_of(spec.task)}.zarr"
 
 
 def networks_of(networks):

@@ -29,7 +29,7 @@ rule prepare_task:
     input:
         images=lambda wildcards: [
             f"<results>/data/{task.dataset.id}.zarr"
-            for task in [known(TASKS, wildcards.task, "task")]
+            for task, _ in [known(TASKS, wildcards.task, "task")]
             if task.dataset
         ],
     output:
@@ -44,8 +44,8 @@ rule prepare_task:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        task=lambda wildcards: plain(known(TASKS, wildcards.task, "task")),
-        counts=lambda wildcards: plain(COUNTS[TASKS[wildcards.task].id]),
+        task=lambda wildcards: plain(TASKS[wildcards.task][0]),
+        counts=lambda wildcards: plain(TASKS[wildcards.task][1]),
         state=state_of,
         code=code_of("prepare_task", "data", "ntkscope.data.tasks"),
     script:

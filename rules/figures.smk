@@ -1,5 +1,6 @@
 # figures: an experiment's metrics and fits → figures/{experiment}.pdf, .png and its caption, .rst
 #          what of the network moves         → figures/{experiment}_mechanism.pdf, .png, .rst
+#          and the papers that they make up
 
 
 LABELS = {name: regime.label or name for name, regime in CONFIG.regimes.items()}
@@ -68,3 +69,17 @@ use rule draw as draw_curves with:
         template=lambda wildcards: template_of(
             CONFIG.learning_curves[wildcards.experiment].analysis
         ),
+
+
+rule reactivation_paper:
+    """arXiv 2507.16039: every figure, as PDF and PNG, and a verdict on every claim."""
+    input:
+        rules.write_findings.output,
+        [file for name in DRAWN for file in figures_of(name)],
+
+
+rule limitations_paper:
+    """arXiv 2206.10012: every figure, as PDF and PNG, all exponents, and a verdict on every claim."""
+    input:
+        rules.write_exponents.output,
+        [file for name in DRAWN_CURVES for file in figures_of(name)],

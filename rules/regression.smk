@@ -4,9 +4,7 @@
 rule regress_kernels:
     """Kernel regressions on nested numbers of samples, each kernel computed once."""
     input:
-        task=lambda wildcards: samples_of(
-            known(REGRESSIONS, wildcards.regression, "regression").task
-        ),
+        task=lambda wildcards: samples_of(known(REGRESSIONS, wildcards.regression, "regression")),
         networks=lambda wildcards: [
             networks_of(spec.networks)
             for spec in [REGRESSIONS[wildcards.regression]]
@@ -30,6 +28,5 @@ rule regress_kernels:
         machine=machine,
         state=state_of,
         code=code_of("regress_kernels", "regression"),
-        data=stage_digest("data", "ntkscope.data.tasks"),
     script:
         "../scripts/regress_kernels.py"

@@ -35,7 +35,7 @@ rule train_task:
 rule train_networks:
     """Train the networks of a learning curve: every seed on every number of samples."""
     input:
-        task=lambda wildcards: samples_of(known(NETWORKS, wildcards.networks, "networks").task),
+        task=lambda wildcards: samples_of(known(NETWORKS, wildcards.networks, "networks")),
     output:
         directory("<results>/networks/{networks}/networks.zarr"),
     log:
@@ -54,6 +54,5 @@ rule train_networks:
         machine=machine,
         state=state_of,
         code=code_of("train_networks", "training", "ntkscope.training.learning_curve"),
-        data=stage_digest("data", "ntkscope.data.tasks"),
     script:
         "../scripts/train_networks.py"

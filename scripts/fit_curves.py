@@ -8,7 +8,6 @@ from ntkscope.runtime.startup import uncollected_imports
 with job_log(snakemake.log[0]):
     with uncollected_imports():
         from ntkscope.fits.limitations.curves import fit_curves
-
         from ntkscope.runtime.provenance import provenance
 
     fit_curves(

@@ -7,10 +7,9 @@ from ntkscope.runtime.startup import uncollected_imports
 
 with job_log(snakemake.log[0]):
     with uncollected_imports():
-        from ntkscope.regression import regress_kernels
-
         from ntkscope.config.curve_specs import RegressionSpec
         from ntkscope.config.sections import Resources
+        from ntkscope.regression import regress_kernels
 
     settings = Resources.model_validate(snakemake.params.machine)
     regress_kernels(

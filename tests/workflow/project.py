@@ -124,13 +124,7 @@ class Project:
 
     def plan(self, *options: str) -> dict[str, int]:
         """What would run now: jobs of each rule, the target's aside."""
-        said = self.build("--dry-run", *options)
-        if "Nothing to be done" in said:
-            return {}
-        table = re.search(r"^job +count\n-[- ]*\n(.*?)^total ", said, re.MULTILINE | re.DOTALL)
-        assert table, said
-        jobs = dict(line.split() for line in table[1].splitlines())
-        return {rule: int(count) for rule, count in jobs.items() if rule != "all"}
+        return planned(self.build("--dry-run", *options))
 
     def files(self, pattern: str) -> list[Path]:
         """Files that match a pattern, sorted."""
@@ -143,6 +137,16 @@ class Project:
                 return found[0]
             time.sleep(0.01)
         raise AssertionError(f"no {pattern}: {process.communicate()[0]}")
+
+
+def planned(said: str) -> dict[str, int]:
+    """What would run by what a dry run said: jobs of each rule, the target's aside."""
+    if "Nothing to be done" in said:
+        return {}
+    table = re.search(r"^job +count\n-[- ]*\n(.*?)^total ", said, re.MULTILINE | re.DOTALL)
+    assert table, said
+    jobs = dict(line.split() for line in table[1].splitlines())
+    return {rule: int(count) for rule, count in jobs.items() if rule != "all"}
 
 
 def kill(process: subprocess.Popen[str]) -> str:

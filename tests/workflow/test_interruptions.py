@@ -57,6 +57,7 @@ def kill_in(project: Project, sign: str, target: str) -> None:
     project.build("--unlock")
 
 
+@pytest.mark.slow
 def test_killed_while_it_trains_it_ends_with_the_same_bits(slower: Project) -> None:
     target, _ = first_task(slower)
     slower.build(target, "--config", "resources={checkpoint_seconds: 60, device: cpu}")

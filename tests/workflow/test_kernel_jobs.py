@@ -25,9 +25,8 @@ def test_parts_make_the_same_bytes_and_leave_nothing(spread: Project) -> None:
     assert spread.plan(target) == PARTS
     spread.build(target)
     assert spread.files("results/**/.*.state") == spread.files("results/runs/*/*.parts") == []
-    for jobs in (3, 2, 1):
-        spread.change("resources.kernel_jobs", jobs)
-        assert spread.plan(target) == {}
+    spread.change("resources.kernel_jobs", 1)
+    assert spread.plan(target) == {}
     assert take(spread, target) == whole
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.project import ROOT, Project
+from tests.workflow.project import ROOT, Project, planned
 from tests.workflow.test_structure import RULES
 
 
@@ -47,10 +47,10 @@ def test_figures_of_several_analyses_at_once(shipped: Project) -> None:
 
 @pytest.mark.parametrize("preset", ["config", "fashion", "paper"])
 def test_a_preset_plans_the_whole_paper(shipped: Project, preset: str) -> None:
-    planned = shipped.plan("reactivation_paper", "--configfile", f"config/{preset}.yaml")
+    counts = shipped.plan("reactivation_paper", "--configfile", f"config/{preset}.yaml")
     figures = dict.fromkeys(("collect_metrics", "fit_experiment", "draw", "draw_mechanism"), 8)
-    assert planned.items() >= {**figures, "write_findings": 1, "reactivation_paper": 1}.items()
-    assert planned["train_task"] == planned["take_kernels"] > planned["measure_kernels"] > 80
+    assert counts.items() >= {**figures, "write_findings": 1, "reactivation_paper": 1}.items()
+    assert counts["train_task"] == counts["take_kernels"] > counts["measure_kernels"] > 80
 
 
 def test_the_whole_is_the_paper_and_what_has_no_figure(shipped: Project) -> None:
@@ -68,8 +68,8 @@ def test_data_that_are_absent_are_left_out_and_named(shipped: Project) -> None:
 @pytest.mark.parametrize(("preset", "widths", "gpu"), [("fashion", 5, 0), ("paper", 6, 1)])
 def test_another_preset(shipped: Project, preset: str, widths: int, gpu: int) -> None:
     options = (f"figures/{preset}/reactivation.pdf", "--configfile", f"config/{preset}.yaml")
-    assert shipped.plan(*options) == jobs(widths)
     said = shipped.build("--dry-run", *options)
+    assert planned(said) == jobs(widths)
     for rule in ("train_task", "take_kernels"):
         assert len(blocks(said, rule)) == jobs(widths)[rule]
         assert all(f"gpu={gpu}" in block for block in blocks(said, rule))
@@ -78,17 +78,28 @@ def test_another_preset(shipped: Project, preset: str, widths: int, gpu: int) ->
     assert "gpu" not in draw
 
 
-def test_two_presets_share_runs_and_overwrite_nothing(project: Project) -> None:
-    drawn = (project.root / "figures/reactivation.pdf").stat().st_mtime_ns
-    other = {"preset": "other", "experiments": {"reactivation": {"figure": {"font_size": 9.0}}}}
-    (project.root / "other.yaml").write_text(yaml.safe_dump(other), encoding="utf-8")
-    options = ("--configfile", "other.yaml")
+@pytest.fixture
+def other(project: Project) -> tuple[str, ...]:
+    """Options that choose a preset whose figures alone differ from the finished one's."""
+    values = {"preset": "other", "experiments": {"reactivation": {"figure": {"font_size": 9.0}}}}
+    (project.root / "other.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    return ("--configfile", "other.yaml")
+
+
+def test_another_preset_takes_the_runs_that_are_there(
+    project: Project, other: tuple[str, ...]
+) -> None:
     made = ("collect_metrics", "fit_experiment", "write_findings", "draw", "draw_mechanism")
-    assert project.plan(*options) == dict.fromkeys(made, 1)
-    project.build(*options)
+    assert project.plan(*other) == dict.fromkeys(made, 1)
+
+
+@pytest.mark.slow
+def test_two_presets_overwrite_nothing(project: Project, other: tuple[str, ...]) -> None:
+    drawn = (project.root / "figures/reactivation.pdf").stat().st_mtime_ns
+    project.build(*other)
     assert (project.root / "figures/other/reactivation.pdf").exists()
     assert (project.root / "figures/reactivation.pdf").stat().st_mtime_ns == drawn
-    assert project.plan(*options) == project.plan() == {}
+    assert project.plan(*other) == project.plan() == {}
 
 
 PROFILES = sorted(file.parent.name for file in ROOT.glob("profiles/*/profile.yaml"))

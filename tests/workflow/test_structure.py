@@ -44,15 +44,22 @@ print("RULES", json.dumps(rules, default=str))
 """
 RULES = (
     "prepare_data",
+    "prepare_task",
     "train_task",
+    "train_networks",
     "take_kernels",
     "take_kernels_part",
+    "regress_kernels",
     "measure_kernels",
     "collect_metrics",
+    "collect_curves",
     "fit_experiment",
+    "fit_curves",
+    "write_exponents",
     "write_findings",
     "draw",
     "draw_mechanism",
+    "draw_curves",
 )
 SCRIPTS = sorted(ROOT.glob("scripts/*.py"))
 LIBRARY_OF_NUMBERS = {"torch", "numpy", "xarray", "zarr", "scipy", "pandas", "matplotlib"}

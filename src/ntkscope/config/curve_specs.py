@@ -28,7 +28,8 @@ KernelSource = Literal["infinite", "initial", "after", "during"]
 class SampleCounts(Spec):
     """Samples of each split of a task's store, per seed.
 
-    No part of an identity: no sample depends on how many others there are.
+    A job reads a store of as many as it needs: more samples for another job are another store, and
+    leave its own as it is. No sample depends on how many others there are.
     """
 
     train: int
@@ -116,6 +117,12 @@ class NetworksSpec(Spec):
     during_samples: int | None = None
 
     @property
+    def counts(self) -> SampleCounts:
+        """The samples that are needed."""
+        most = max(self.sizes)
+        return SampleCounts(train=most, fresh=0, validation=self.validation, test=self.test)
+
+    @property
     def id(self) -> str:
         """A readable prefix and 12 hex digits: `digit_pairs-mlp-w64-lr0.02-3f2a9c41d0ab`."""
         code = digest({"format": _FORMAT["networks"], **self.model_dump(mode="json")})
@@ -160,6 +167,12 @@ class RegressionSpec(Spec):
     offset: Offset = default_of(Kernels, "offset")
     by_layer: bool = default_of(Kernels, "by_layer")
     precision: Precision = default_of(Kernels, "precision")
+
+    @property
+    def counts(self) -> SampleCounts:
+        """The samples that are needed."""
+        own, fresh = (max(self.sizes) if split in self.fits else 0 for split in ("own", "fresh"))
+        return SampleCounts(train=own, fresh=fresh, validation=0, test=self.test)
 
     @property
     def network(self) -> ModelSpec:

@@ -45,7 +45,6 @@ class Curves:
     Attributes:
         part, role, label: of the part; its key, what it is to the analysis, its name in figures.
         title: of the task.
-        counts: samples that are needed of it.
         dataset: where the images come from that the task is made of.
         networks: of the network's curve.
         regressions: with kernels; those that all widths share are at the first.
@@ -55,7 +54,6 @@ class Curves:
     role: str
     label: str
     title: str
-    counts: SampleCounts
     dataset: Dataset | None
     networks: NetworksSpec
     regressions: tuple[RegressionSpec, ...]
@@ -94,26 +92,14 @@ def expand_curves(config: Config, name: str) -> list[Curves]:
     ]
 
 
-def samples_needed(config: Config) -> dict[str, SampleCounts]:
-    """The most samples that any experiment needs of each task, by the task's id."""
-    needed: dict[str, SampleCounts] = {}
-    for name in config.learning_curves:
-        for each in expand_curves(config, name):
-            other = needed.get(each.task.id, each.counts)
-            most = {key: max(value, getattr(other, key)) for key, value in each.counts}
-            needed[each.task.id] = SampleCounts(**most)
-    return needed
-
-
 def _part(config: Config, key: str, where: str, part: CurvePart) -> Iterator[Curves]:
     task, facts = _task(config, part.task, where), _facts(config, part.task)
-    counts = _counts(part, where)
+    _check_counts(part, where)
     common: dict[str, Any] = {
         "part": key,
         "role": part.role or "",
         "label": part.label or key.replace("_", " "),
         "title": facts.title,
-        "counts": counts,
         "dataset": task_dataset(config, part.task),
     }
     for number, width in enumerate(part.network.width):
@@ -122,8 +108,8 @@ def _part(config: Config, key: str, where: str, part: CurvePart) -> Iterator[Cur
             model=_model(part.network, width, facts, where),
             learning=_learning(part.learning, width, facts, where),
             sizes=tuple(sorted(part.samples.network)),
-            validation=counts.validation,
-            test=counts.test,
+            validation=part.samples.validation,
+            test=part.samples.test,
             **_snapshots(part, where),
         )
         shared = _shared(part, task, facts, where) if number == 0 else ()
@@ -165,7 +151,8 @@ def _facts(config: Config, task: ScalarTask) -> _Facts:
     return _Facts(title, shape, source.error)
 
 
-def _counts(part: CurvePart, where: str) -> SampleCounts:
+def _check_counts(part: CurvePart, where: str) -> None:
+    """Refuse more samples than the task is known to have."""
     samples, kernels = part.samples, part.kernels
     trained = (samples.trained or samples.kernel) if kernels.after or kernels.during else []
     counts = SampleCounts(
@@ -178,7 +165,6 @@ def _counts(part: CurvePart, where: str) -> SampleCounts:
         check_counts(TASKS[part.task.name].limits, counts, part.task.name, f"{where}.samples")
     except DataError as error:
         raise ConfigError(error.what, where=error.where, remedy=error.remedy) from None
-    return counts
 
 
 def _model(network: Network, width: int, facts: _Facts, where: str) -> ModelSpec:

@@ -47,7 +47,8 @@ class TaskSource:
 
     Attributes:
         title: the name as printed in a figure.
-        open: (spec, images of its data set or None) → `ntkscope.data.tasks.OpenedTask`.
+        open: (spec, its data set, `ntkscope.data.OpenSamples`, or None) → what can be drawn from,
+            `ntkscope.data.tasks.OpenedTask`.
         licence, citation: of what it is made of.
         dataset: the published data set that it is made of; None: of nothing, or see `chosen`.
         chosen: the configuration chooses its data set and the classes of each target.
@@ -55,7 +56,6 @@ class TaskSource:
             set's.
         error: of a prediction f of target y: zero_one (sign f ≠ y), or squared ((f − y)² / variance
             of the test targets).
-        mean, std: a network is given (x / white − mean) / std; None: as the data set's.
         limits: where they are known before data are read.
     """
 
@@ -67,8 +67,6 @@ class TaskSource:
     chosen: bool = False
     shape: tuple[int, ...] | None = None
     error: Literal["zero_one", "squared"] = "zero_one"
-    mean: float | None = None
-    std: float | None = None
     limits: Limits = ENDLESS
 
 

@@ -12,7 +12,7 @@ from ntkscope.runtime.imports import need_extra
 need_extra("workflow", __name__, "pydantic")
 
 if TYPE_CHECKING:
-    from ntkscope.data.images import LoadedSamples, load_samples
+    from ntkscope.data.images import LoadedSamples, OpenSamples, load_samples, open_samples
     from ntkscope.data.prepare import prepare_data
     from ntkscope.data.probe import Probe, choose_probe
     from ntkscope.data.tasks.store import LoadedTask, load_task
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 __all__ = [
     "LoadedSamples",
     "LoadedTask",
+    "OpenSamples",
     "Probe",
     "choose_probe",
     "load_samples",
     "load_task",
+    "open_samples",
     "prepare_data",
     "prepare_task",
 ]
@@ -32,10 +34,12 @@ __all__ = [
 _HOMES = {
     "LoadedSamples": "images",
     "LoadedTask": "tasks.store",
+    "OpenSamples": "images",
     "Probe": "probe",
     "choose_probe": "probe",
     "load_samples": "images",
     "load_task": "tasks.store",
+    "open_samples": "images",
     "prepare_data": "prepare",
     "prepare_task": "tasks.write",
 }

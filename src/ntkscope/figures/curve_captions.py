@@ -14,7 +14,7 @@ As `captions`. What each placeholder says:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,8 @@ def parts_in_words(curves: xr.Dataset, names: Mapping[str, str]) -> str:
 
 def range_in_words(fits: xr.Dataset) -> str:
     """Least and most n of the fits."""
-    made = fits["n_points"].values > 0
-    if not made.any():
-        return "nothing was fitted"
-    ends = fits["n_min"].values[made].min(), fits["n_max"].values[made].max()
-    return f"{int(ends[0])} to {int(ends[1])}"
+    least, most = (int(n) for n in fits.attrs["range"])
+    return f"{least} to {most}"
 
 
 def errors_in_words(curves: xr.Dataset, names: Mapping[str, str]) -> str:
@@ -182,10 +179,17 @@ def _facts(curves: xr.Dataset) -> Mapping[str, Any]:
 
 def _told(facts: Mapping[str, Any], name: str) -> str:
     """A fact in words; of parts that differ in it, each one's; empty where nobody says."""
-    own = [each[name] for each in facts.values() if isinstance(each, dict) and name in each]
-    if name in facts:
-        own = [facts[name]]
-    return " or ".join(dict.fromkeys(_say(value) for value in own if value is not None))
+    said = [_say(value) for value in _values(facts, name) if value is not None]
+    return " or ".join(dict.fromkeys(said))
+
+
+def _values(facts: Mapping[str, Any], name: str) -> Iterator[Any]:
+    """What is said under a name at any depth: facts are those of a part's kernels."""
+    for key, value in facts.items():
+        if key == name:
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _values(value, name)
 
 
 def _say(value: Any) -> str:

@@ -16,7 +16,7 @@ from ntkscope.config.specs import KernelSpec, RunSpec
 from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.data.probe import Probe, choose_probe
-from ntkscope.models import Architecture, Definition, layer_names, load_numbers
+from ntkscope.models import Definition, layer_names, load_numbers
 from ntkscope.models.zoo import define
 from ntkscope.ntk.kinds import normalisation
 from ntkscope.ntk.tiled.store_layout import Axis, kernel_arrays
@@ -60,9 +60,11 @@ class KernelJob:
         return layer_names(self.definition.build())
 
     @property
-    def layers(self) -> Architecture | None:
-        """Their description, where there is one."""
-        return self.definition.layers
+    def kernel_bytes(self) -> int:
+        """Of the layers' kernels of one snapshot, all seeds."""
+        outputs = self.outputs if self.kernel.kind == "full" else 1
+        pairs = (len(self.inputs) * outputs) ** 2
+        return self.seeds * len(self.names) * pairs * self.inputs.element_size()
 
     def numbers(self, index: Any) -> dict[str, Tensor]:
         """Name → parameters and constants at (seed, snapshot), of the kernel's precision."""

@@ -1,8 +1,8 @@
 """`take_kernels`: the kernel of every snapshot of a run's task on the probe.
 
-Small kernels are computed for all seeds and a block of snapshots at once, large ones tile by tile,
-network by network. Blocks and tiles are on a fixed grid, so that the very same products are made by
-one job, by one that goes on after a kill, and by several that share the work.
+Network by network: small kernels are computed whole, large ones tile by tile. All go by one plan,
+and tiles are on a fixed grid, so that the very same products are made by one job, by one that goes
+on after a kill, and by several that share the work.
 """
 
 from __future__ import annotations
@@ -124,22 +124,15 @@ def _ask(
     facts: dict[str, Any] = {"kernel": kernel.model_dump(mode="json"), "threads": threads}
     identity = facts | {
         "run": run.id,
+        "memory": memory,
         "stage": stage,
         "device": device.type,
         "trained": str(job.snapshots.group.attrs.get("provenance")),
     }
     budget = max(memory - _PROCESS_BYTES, _PROCESS_BYTES // 4)
-    large = _is_large(job)
-    if large or job.definition.layers is None:
-        identity["memory"] = memory
-    schedule: Schedule = SnapshotTiles(job, budget) if large else SnapshotBlocks(job, budget)
+    large = job.kernel_bytes > _WHOLE_BYTES
+    schedule: Schedule = (SnapshotTiles if large else SnapshotBlocks)(job, budget)
     return _Asked(job, schedule, identity, provenance(run=run.id, device=str(device), **facts))
-
-
-def _is_large(job: KernelJob) -> bool:
-    outputs = job.outputs if job.kernel.kind == "full" else 1
-    pairs = (len(job.inputs) * outputs) ** 2
-    return job.seeds * len(job.names) * pairs * job.inputs.element_size() > _WHOLE_BYTES
 
 
 def _join(part: Path, store: Path) -> None:

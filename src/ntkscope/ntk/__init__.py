@@ -14,7 +14,6 @@ if TYPE_CHECKING:
         empirical_ntk,
         plan_ntk,
         register_layer,
-        stacked_ntk,
     )
     from ntkscope.ntk.infinite import infinite_kernels, infinite_nngp, infinite_ntk
     from ntkscope.ntk.kinds import EMPIRICAL_KINDS, KINDS, normalisation
@@ -36,7 +35,6 @@ else:
             "infinite_ntk": "ntkscope.ntk.infinite",
             "normalisation": "ntkscope.ntk.kinds",
             "plan_ntk": "ntkscope.ntk.empirical",
-            "stacked_ntk": "ntkscope.ntk.empirical",
             "write_ntk": "ntkscope.ntk.tiled",
         },
     )
@@ -53,6 +51,5 @@ __all__ = [
     "normalisation",
     "plan_ntk",
     "register_layer",
-    "stacked_ntk",
     "write_ntk",
 ]

@@ -35,6 +35,12 @@ class Samples:
         """Kernel, targets and offset of the first n."""
         return self.kernel[:n, :n], self.targets[:n], self.offset[:n]
 
+    def with_pair(self, kernel: Any, cross: Any) -> Samples:
+        """The first of them, with another kernel [n, n] and [M, n]."""
+        n = len(kernel)
+        y, f0 = self.targets[:n], self.offset[:n]
+        return Samples(kernel, cross, y, self.test_targets, f0, self.test_offset)
+
     def predict(self, weights: FloatArray) -> FloatArray:
         """f₀ + Kα of the test samples [M], α of the first of the fitted."""
         return multiply(self.cross[:, : len(weights)], weights) + self.test_offset

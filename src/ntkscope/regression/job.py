@@ -16,6 +16,7 @@ from ntkscope.data.tasks import LoadedTask, load_task
 from ntkscope.errors import StoreError
 from ntkscope.models import Definition, layer_names, load_numbers
 from ntkscope.models.zoo import define
+from ntkscope.regression.kernel_pair import working_bytes
 from ntkscope.regression.ridge import Ridges
 from ntkscope.seeds import RandomStream, torch_seed
 from ntkscope.stores import ZarrStore
@@ -74,9 +75,7 @@ class RegressionJob:
             )
         assert spec.networks is not None
         m = spec.networks.during_samples or spec.networks.sizes[-1]
-        return tuple(
-            Source(m, t, width, "during", self._position("step", t)) for t in spec.networks.during
-        )
+        return tuple(Source(m, t, width, "during", self._position("step", t)) for t in spec.steps)
 
     @cached_property
     def definition(self) -> Definition:
@@ -93,6 +92,13 @@ class RegressionJob:
         if not self.spec.by_layer or self.spec.source == "infinite":
             return []
         return layer_names(self.definition.build())
+
+    @cached_property
+    def working_bytes(self) -> int:
+        """What an empirical kernel takes beside itself, at most."""
+        *pixels, channels = self.task.shape
+        few = torch.zeros(2, channels, *pixels, dtype=self.dtype, device=self.device)
+        return working_bytes(self._on_device(self.definition.build()), few)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -126,11 +132,13 @@ class RegressionJob:
             torch_seed(own, RandomStream.ENSEMBLE, number)
             for number in range(1, self.spec.ensemble)
         )
-        built = (self.definition.build(each) for each in (own, *further))
-        return [network.to(self.device, self.dtype).eval() for network in built]
+        return [self._on_device(self.definition.build(each)) for each in (own, *further)]
+
+    def _on_device(self, network: nn.Module) -> nn.Module:
+        return network.to(self.device, self.dtype).eval()
 
     def _network(self, numbers: dict[str, np.ndarray]) -> nn.Module:
-        network = self.definition.build().to(self.device, self.dtype).eval()
+        network = self._on_device(self.definition.build())
         load_numbers(network, {name: torch.from_numpy(each) for name, each in numbers.items()})
         return network
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from ntkscope.models import Architecture
 from ntkscope.ntk import empirical_ntk, infinite_ntk
+from ntkscope.ntk.empirical.planner import make_plan
 
 _BLOCK = 500  # samples of a forward pass
 
-WORKING_BYTES = {"cpu": 2**29, "cuda": 2**31, "mps": 2**30}
-"""What an empirical kernel may take beside itself: no matter of the memory, so that the last
-digits are the same after a kill by which a job got more."""
+_TOGETHER = 1000  # samples, from which on more at once hardly are faster
+_LEAST_BYTES, _MOST_BYTES, _MOST_BYTES_OF_GPU = 2**28, 2**31, 2**33
 
 
 class KernelPair(NamedTuple):
@@ -31,19 +31,46 @@ def infinite_pair(layers: Architecture, x: Tensor, test: Tensor) -> KernelPair:
     return KernelPair(infinite_ntk(layers, x).cpu(), infinite_ntk(layers, test, x).cpu())
 
 
-def empirical_pair(members: Sequence[nn.Module], x: Tensor, test: Tensor) -> KernelPair:
-    """The mean over networks."""
-    return KernelPair(_mean(members, x), _mean(members, test, x))
+def working_bytes(network: nn.Module, x: Tensor) -> int:
+    """What a network's kernel may take beside itself: for tiles of 1000 samples, or up to 2 GiB.
+
+    It depends on the network alone and not on the memory that is there, as the last digits do: they
+    are the same after a kill by which a job got more.
+
+    Args:
+        network: on its device.
+        x: at least two samples.
+    """
+    plan = make_plan(network, x, None, "trace", None)
+    asked = _TOGETHER * (plan.working_bytes + plan.gradient_bytes)
+    most = _MOST_BYTES if x.device.type == "cpu" else _MOST_BYTES_OF_GPU
+    return min(max(asked, _LEAST_BYTES), most)
 
 
-def layer_pairs(member: nn.Module, x: Tensor, test: Tensor) -> dict[str, KernelPair]:
+def empirical_pair(
+    members: Sequence[nn.Module], x: Tensor, test: Tensor, memory: int
+) -> KernelPair:
+    """The mean over networks, of which each takes so much memory beside it."""
+    return KernelPair(_mean(members, x, None, memory), _mean(members, test, x, memory))
+
+
+def layer_pairs(member: nn.Module, x: Tensor, test: Tensor, memory: int) -> dict[str, KernelPair]:
     """Name of each layer with parameters → its own part of the kernel."""
-    memory = WORKING_BYTES[x.device.type]
     whole = empirical_ntk(member, x, by_layer=True, memory=memory)
     cross = empirical_ntk(member, test, x, by_layer=True, memory=memory)
     assert isinstance(whole, dict)
     assert isinstance(cross, dict)
     return {name: KernelPair(whole[name].cpu(), cross[name].cpu()) for name in whole}
+
+
+def is_usable(pair: KernelPair) -> bool:
+    """Whether no element is NaN or infinite (looked at without a copy), and not all are zero.
+
+    All are where every unit is dead and nothing has a bias, or of a layer behind dead units.
+    """
+    extremes = (extreme for kernel in pair for extreme in torch.aminmax(kernel))
+    finite = all(bool(torch.isfinite(each)) for each in extremes)
+    return finite and float(pair.kernel.diagonal().double().mean()) > 0
 
 
 @torch.no_grad()
@@ -53,8 +80,7 @@ def mean_outputs(members: Sequence[nn.Module], x: Tensor) -> np.ndarray:
     return torch.stack(outputs).double().mean(0).cpu().numpy()
 
 
-def _mean(members: Sequence[nn.Module], x: Tensor, x2: Tensor | None = None) -> Tensor:
-    memory = WORKING_BYTES[x.device.type]
+def _mean(members: Sequence[nn.Module], x: Tensor, x2: Tensor | None, memory: int) -> Tensor:
     total: Tensor | None = None
     for member in members:
         found = empirical_ntk(member, x, x2, memory=memory)

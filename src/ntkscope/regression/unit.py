@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ntkscope.regression.curve import Samples, regress_nested
@@ -15,6 +14,7 @@ from ntkscope.regression.kernel_pair import (
     KernelPair,
     empirical_pair,
     infinite_pair,
+    is_usable,
     layer_pairs,
     mean_outputs,
 )
@@ -57,7 +57,7 @@ class Unit:
         pair = self._pair(members, x)
         seconds = np.array(time.perf_counter() - began)
         self._alive()
-        if not all(bool(torch.isfinite(each).all()) for each in pair):
+        if not is_usable(pair):
             return {}
         samples = self._samples(pair, members, fit, x)
         fits = self._job.spec.fits
@@ -71,7 +71,7 @@ class Unit:
 
     def _pair(self, members: Sequence[nn.Module], x: Tensor) -> KernelPair:
         if members:
-            return empirical_pair(members, x, self._test)
+            return empirical_pair(members, x, self._test, self._job.working_bytes)
         assert self._job.definition.layers is not None
         return infinite_pair(self._job.definition.layers, x, self._test)
 
@@ -102,20 +102,18 @@ class Unit:
     def _layer_errors(
         self, samples: Samples, members: Sequence[nn.Module], x: Tensor
     ) -> np.ndarray:
-        """Test error [layer] with each layer's kernel alone, of the first member of an ensemble."""
-        pairs, n = layer_pairs(members[0], x, self._test), len(x)
-        parts = (
-            Samples(
-                *pairs[name],
-                samples.targets[:n],
-                samples.test_targets,
-                samples.offset[:n],
-                samples.test_offset,
-            )
-            for name in self._job.layers
-        )
+        """Test error [layer] with each layer's kernel alone, of the first member of an ensemble.
+
+        NaN of a layer whose kernel is zero.
+        """
+        pairs, n = layer_pairs(members[0], x, self._test, self._job.working_bytes), len(x)
         error, ridges = self._job.task.error, self._job.ridges
-        return np.array([regress_nested(each, [n], ridges, error)["error"][0] for each in parts])
+        out = np.full(len(self._job.layers), np.nan)
+        for at, name in enumerate(self._job.layers):
+            if is_usable(pairs[name]):
+                part = samples.with_pair(*pairs[name])
+                out[at] = regress_nested(part, [n], ridges, error)["error"][0]
+        return out
 
     def _inputs(self, split: str, n: int) -> Tensor:
         job = self._job

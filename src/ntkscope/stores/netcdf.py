@@ -33,8 +33,12 @@ def write_netcdf(data: xr.Dataset, path: str | Path, kind: str, record: dict[str
         data.to_netcdf(partial, engine="h5netcdf", encoding=checked)
 
 
-def read_netcdf(path: str | Path, kind: str) -> xr.Dataset:
+def read_netcdf(path: str | Path, kind: str, *others: str) -> xr.Dataset:
     """Read a whole table into memory.
+
+    Args:
+        path: the file.
+        kind: what it must hold; others: or may hold instead.
 
     Raises:
         StoreError: no such file, unreadable, damaged, or of another kind.
@@ -49,5 +53,6 @@ def read_netcdf(path: str | Path, kind: str) -> xr.Dataset:
             loaded = data.load()
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(f"the table cannot be read: {error}", where=path, remedy=REMAKE) from None
-    check_kind(path, "table", loaded.attrs.get("kind"), kind)
+    found = loaded.attrs.get("kind")
+    check_kind(path, "table", found, found if found in others else kind)
     return loaded

@@ -133,6 +133,10 @@ class ZarrStore:
                 f"array {name!r} cannot be read: {error}", where=self.path, remedy=REMAKE
             ) from None
 
+    def chunks(self, name: str) -> tuple[int, ...]:
+        """Sides of the chunks of an array."""
+        return _array(self.group, name).chunks
+
     def names(self, group: str) -> list[str]:
         """Names of the arrays in a group; none where there is no such group."""
         if group not in self.group:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import run
+from benchmarks import measure, run
 from benchmarks.cases import CASES
 from benchmarks.figure import draw
 from benchmarks.gpu import __main__ as gpu
@@ -16,6 +16,7 @@ from benchmarks.gpu.kernels import kernel_rows
 from benchmarks.gpu.training import training_rows
 from benchmarks.measure import Measured
 from benchmarks.peers import NEURAL_TANGENTS, OURS, PEERS, SGEMM
+from benchmarks.process import Limits
 from benchmarks.report import printed, verdicts
 from benchmarks.table import rows_of
 from tests.pretended_gpu import NAME, pretended_gpu
@@ -96,6 +97,14 @@ def test_the_gpu_benchmark_stays_on_its_device(monkeypatch) -> None:
         assert training_rows(device, quick=True)
 
 
+def test_a_peer_without_its_environment_is_not_installed(tmp_path, monkeypatch) -> None:
+    peer = next(peer for peer in PEERS if peer.name == NEURAL_TANGENTS)
+    monkeypatch.setattr(measure, "PEERS", [peer])
+    found = measure.measure(CASES[0], measure.Peers(tmp_path, Limits()), measure.Effort())
+    assert [each.status for each in found] == ["not installed"]
+
+
+@pytest.mark.slow
 def test_the_benchmark_runs_without_the_peers_environment(tmp_path) -> None:
     options = ["--quick", "--cases", "trace MLP", "--environment", str(tmp_path)]
     run.main([*options, "--output", str(tmp_path / "bench")])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ntkscope.config import load_config
-from ntkscope.config.curves import expand_curves, samples_needed
+from ntkscope.config.curves import expand_curves
 from ntkscope.errors import ConfigError
 
 SAMPLES = {"network": [20, 40], "kernel": [10, 20], "validation": 10, "test": 30}
@@ -63,12 +63,30 @@ def test_budget_in_epochs_but_no_fewer_steps():
     assert whole.budget(8000) == 3000
 
 
-def test_a_task_is_drawn_once_with_as_many_samples_as_any_experiment_needs():
-    values = configuration()
-    more = {**values["learning_curves"]["pairs"], "samples": {**SAMPLES, "network": [20, 80]}}
-    values["learning_curves"]["more"] = {**more, "kernels": {"after": [20]}}
-    needed = samples_needed(load_config(values))
-    assert [tuple(counts.model_dump().values()) for counts in needed.values()] == [(80, 20, 10, 30)]
+def test_samples_are_as_many_as_a_job_needs_itself():
+    (each,) = curves(kernels={"after": [20]})
+    counts = [spec.counts for spec in (each.networks, *each.regressions)]
+    found = [(c.train, c.fresh, c.validation, c.test) for c in counts]
+    assert found == [(40, 0, 10, 30), (20, 0, 0, 30), (20, 0, 0, 30), (20, 20, 0, 30)]
+
+
+def test_what_is_not_given_is_as_in_the_experiment_named_by_like():
+    values = configuration(learning={"learning_rate": 0.5}, kernels={"initial": [4]})
+    values["learning_curves"]["other"] = {
+        "analysis": "table",
+        "like": "pairs",
+        "kernels": {},
+    }
+    config = load_config(values)
+    pairs, other = (expand_curves(config, name)[0] for name in ("pairs", "other"))
+    assert other.networks.id == pairs.networks.id
+    assert [spec.network.width for spec in pairs.regressions] == [1, 4]
+    assert [spec.network.width for spec in other.regressions] == [1, 64]
+
+
+def test_like_names_learning_curves_that_are_there_and_no_chain():
+    with pytest.raises(ConfigError, match="no learning curves 'pears'"):
+        load_config(configuration(like="pears"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
-from ntkscope.data import load_samples, prepare, prepare_data
+from ntkscope.data import load_samples, open_samples, prepare, prepare_data
 from ntkscope.data.sources import open_source
 from ntkscope.errors import DataError, StoreError
 from ntkscope.stores import Array, ZarrStore
@@ -214,6 +214,24 @@ def test_a_whole_store_is_read(tmp_path: Path) -> None:
 def test_a_wrong_store_is_refused(tmp_path: Path, change: dict[str, object], what: str) -> None:
     with pytest.raises(StoreError, match=what):
         load_samples(broken(tmp_path, **change))
+
+
+def test_what_stays_on_the_disk_is_read_in_any_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "CHUNK", 70)
+    path = make(tmp_path, 300, 150)
+    loaded = load_samples(path)
+    for opened in (open_samples(path), open_samples(path, in_memory=0)):
+        assert (opened.shape, opened.white, opened.classes) == ((8, 8, 1), 16, loaded.classes)
+        np.testing.assert_array_equal(opened.mean, loaded.mean)
+        for split, samples, labels in (
+            ("train", loaded.train, loaded.train_labels),
+            ("test", loaded.test, loaded.test_labels),
+        ):
+            np.testing.assert_array_equal(opened.labels[split], labels)
+            for order in (np.random.default_rng(0).permutation(len(samples))[:90], np.array([71])):
+                np.testing.assert_array_equal(opened.read(split, order), samples[order])
 
 
 def test_a_damaged_chunk_is_refused(tmp_path: Path) -> None:

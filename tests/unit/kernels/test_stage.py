@@ -87,11 +87,11 @@ import sys, time
 from pathlib import Path
 from ntkscope.config.specs import KernelSpec, RunSpec
 from ntkscope.kernels import snapshot_blocks, stage
-stacked = snapshot_blocks.stacked_ntk
+compute = snapshot_blocks.empirical_ntk
 def slow(*arguments, **options):
-    time.sleep(0.3)
-    return stacked(*arguments, **options)
-snapshot_blocks.stacked_ntk, snapshot_blocks.block_size = slow, lambda *_: 2
+    time.sleep(0.05)
+    return compute(*arguments, **options)
+snapshot_blocks.empirical_ntk, snapshot_blocks.block_size = slow, lambda *_: 2
 run, kernel, images, snapshots, output, state = sys.argv[1:]
 stage.take_kernels(RunSpec.model_validate_json(run), KernelSpec.model_validate_json(kernel),
                    Path(images), Path(snapshots), Path(output), state=Path(state), stage="")
@@ -120,12 +120,12 @@ def test_killed_by_sigkill_it_ends_with_the_same_bits(run, images_path, tmp_path
     assert done.any()
     assert not done.all()
     calls = []
-    stacked = snapshot_blocks.stacked_ntk
-    count = lambda *a, **k: calls.append(1) or stacked(*a, **k)  # noqa: E731
-    monkeypatch.setattr(snapshot_blocks, "stacked_ntk", count)
+    compute = snapshot_blocks.empirical_ntk
+    count = lambda *a, **k: calls.append(1) or compute(*a, **k)  # noqa: E731
+    monkeypatch.setattr(snapshot_blocks, "empirical_ntk", count)
     arguments = (run.parent, KERNEL, images_path, snapshots, output)
     take_kernels(*arguments, state=state, stage="")
-    assert len(calls) == int((~done[::2]).sum())
+    assert len(calls) == len(run.parent.seeds) * int((~done).sum())
     for name in ("ntk", "layer_ntk"):
         first, second = (read_store(p, "kernels")[name].values for p in (whole, output))
         assert first.tobytes() == second.tobytes()

@@ -6,12 +6,12 @@ from torch import nn
 
 from ntkscope.config.specs import ModelSpec
 from ntkscope.errors import ModelError
-from ntkscope.models import build_network, parameter_shapes
+from ntkscope.models import build_network
 from ntkscope.models.zoo import architecture
-from ntkscope.ntk import empirical_ntk, stacked_ntk
+from ntkscope.ntk import empirical_ntk
 from tests.oracles.ntk import ntk
 
-KINDS = ("trace", "full", "pseudo")  # that stacks of networks have
+KINDS = ("trace", "full", "pseudo")
 ARCHITECTURES = {
     "mlp-1": (ModelSpec(kind="mlp", depth=1, width=6), (3, 3, 1)),
     "mlp-3-gelu": (ModelSpec(kind="mlp", depth=3, width=5, activation="gelu"), (3, 3, 2)),
@@ -26,27 +26,19 @@ ARCHITECTURES = {
 }
 
 
-def networks(name, parametrisation, count=2):
-    """The layers, `count` random float64 networks of them, inputs, and the stacked parameters."""
+def network_of(name, parametrisation, seed=0):
+    """A random float64 network, and inputs [5, …] and [3, …]."""
     spec, shape = ARCHITECTURES[name]
     if parametrisation == "ntk":
         update = {"parametrisation": "ntk", "weight_std": 2**0.5, "bias_std": 0.3}
         spec = spec.model_copy(update=update)
-    layers = architecture(spec, shape, 3)
-    generator = torch.Generator().manual_seed(0)
-    found = []
-    for seed in range(count):
-        network = build_network(layers, seed).double()
-        for parameter in network.parameters():
-            parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-        found.append(network)
-    stacked = {
-        n: torch.stack([dict(net.named_parameters())[n].detach() for net in found])
-        for n in parameter_shapes(layers)
-    }
+    network = build_network(architecture(spec, shape, 3), seed).double()
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     size = (5, shape[2], shape[0], shape[1])
     x1, x2 = (torch.randn(size, generator=generator, dtype=torch.float64) for _ in range(2))
-    return layers, found, stacked, x1, x2[:3]
+    return network, x1, x2[:3]
 
 
 def relative_error(found, expected):
@@ -57,67 +49,48 @@ def relative_error(found, expected):
 @pytest.mark.parametrize("parametrisation", ["standard", "ntk"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_equals_the_definition(name, parametrisation, kind):
-    layers, found, stacked, x1, x2 = networks(name, parametrisation)
+    network, x1, x2 = network_of(name, parametrisation)
     for other in (None, x2):
-        by_layer = stacked_ntk(layers, stacked, x1, other, kind=kind)
-        whole = torch.stack(list(by_layer.values())).sum(0)
-        for number, network in enumerate(found):
-            expected = ntk(network, x1, x1 if other is None else other, kind)
-            assert relative_error(whole[number], expected) < 1e-10
-            assert relative_error(empirical_ntk(network, x1, other, kind=kind), expected) < 1e-10
+        expected = ntk(network, x1, x1 if other is None else other, kind)
+        assert relative_error(empirical_ntk(network, x1, other, kind=kind), expected) < 1e-10
 
 
 @pytest.mark.parametrize("name", ["mlp-3-gelu", "cnn-tanh"])
 def test_layer_ntks_are_those_of_their_parameters_alone(name):
-    layers, (network, _), stacked, x1, _ = networks(name, "standard")
-    by_layer = stacked_ntk(layers, stacked, x1)
+    network, x1, _ = network_of(name, "standard")
+    by_layer = empirical_ntk(network, x1, by_layer=True)
     assert list(by_layer) == [
         m for m, child in network.named_children() if list(child.parameters())
     ]
     for chosen, kernel in by_layer.items():
         for child_name, child in network.named_children():
             child.requires_grad_(child_name == chosen)
-        assert relative_error(kernel[0], empirical_ntk(network, x1)) < 1e-10
+        assert relative_error(kernel, empirical_ntk(network, x1)) < 1e-10
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["mlp-3-gelu", "cnn-tanh"])
 def test_symmetric_exactly_and_positive_semidefinite(name, kind):
-    layers, (network, _), stacked, x1, _ = networks(name, "ntk")
-    for kernel in (
-        torch.stack(list(stacked_ntk(layers, stacked, x1, kind=kind).values())).sum(0)[0],
-        empirical_ntk(network, x1, kind=kind).flatten(0, -3 if kind == "full" else 0),
-    ):
-        matrix = kernel.reshape(int(kernel.numel() ** 0.5), -1)
-        assert torch.equal(matrix, matrix.T)
-        values = torch.linalg.eigvalsh(matrix)
-        assert values[0] > -1e-12 * values[-1]
+    network, x1, _ = network_of(name, "ntk")
+    kernel = empirical_ntk(network, x1, kind=kind)
+    matrix = kernel.reshape(int(kernel.numel() ** 0.5), -1)
+    assert torch.equal(matrix, matrix.T)
+    values = torch.linalg.eigvalsh(matrix)
+    assert values[0] > -1e-12 * values[-1]
 
 
 @pytest.mark.parametrize("name", ["mlp-3-gelu", "cnn-tanh"])
 def test_permuted_samples_permute_the_kernel(name):
-    layers, _, stacked, x1, _ = networks(name, "standard")
+    network, x1, _ = network_of(name, "standard")
     order = torch.tensor([3, 0, 4, 1, 2])
-    kernel = sum(stacked_ntk(layers, stacked, x1).values())
-    permuted = sum(stacked_ntk(layers, stacked, x1[order]).values())
-    torch.testing.assert_close(permuted, kernel[:, order][:, :, order], rtol=1e-12, atol=0)
-
-
-def test_each_network_of_a_stack_has_the_kernel_it_has_alone():
-    layers, _, stacked, x1, _ = networks("mlp-3-gelu", "ntk", count=3)
-    together = sum(stacked_ntk(layers, stacked, x1).values())
-    for number in range(3):
-        alone = {name: value[number : number + 1] for name, value in stacked.items()}
-        torch.testing.assert_close(
-            sum(stacked_ntk(layers, alone, x1).values())[0], together[number], rtol=1e-12, atol=0
-        )
+    kernel, permuted = empirical_ntk(network, x1), empirical_ntk(network, x1[order])
+    torch.testing.assert_close(permuted, kernel[order][:, order], rtol=1e-12, atol=0)
 
 
 def test_float32_is_right_to_rounding():
-    layers, _, stacked, x1, _ = networks("mlp-3-gelu", "standard")
-    exact = sum(stacked_ntk(layers, stacked, x1).values())
-    single = {name: value.float() for name, value in stacked.items()}
-    found = sum(stacked_ntk(layers, single, x1.float()).values())
+    network, x1, _ = network_of("mlp-3-gelu", "standard")
+    exact = empirical_ntk(network, x1)
+    found = empirical_ntk(network.float(), x1.float())
     assert relative_error(found.double(), exact) < 1e-5
 
 

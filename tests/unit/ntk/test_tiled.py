@@ -290,7 +290,7 @@ def test_parts_of_the_stage_write_the_same_bytes(run, paths, tmp_path, large, mo
     whole = content(taken(run.parent, KERNEL, paths, tmp_path / "whole"))
     parts, calls = [part_of(run.parent, paths, tmp_path, (i, 3)) for i in (2, 0, 1)], []
     for module, name in (
-        (snapshot_blocks, "stacked_ntk"),
+        (snapshot_blocks, "empirical_ntk"),
         (sys.modules[write_ntk.__module__], "write_tiles"),
     ):
         monkeypatch.setattr(module, name, lambda *a, **k: calls.append(a))

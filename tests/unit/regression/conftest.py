@@ -143,6 +143,7 @@ def spec(source="initial", **more):
     model = MODEL
     if source == "infinite":
         model = MODEL.model_copy(update={"weight_std": 2**0.5, "bias_std": 0.1})
+    more = {"steps": (1, 10), **more} if source == "during" else more
     trained = {"networks": NETWORKS} if source in ("after", "during") else {"model": model}
     fields = {
         "source": source,

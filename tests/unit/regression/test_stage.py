@@ -1,6 +1,7 @@
 """The stage: each kernel's regressions in their place, whatever happens on the way."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from ntkscope.data.tasks import load_task
 from ntkscope.errors import NtkscopeError, StoreError
 from ntkscope.models import build_network, load_numbers
 from ntkscope.models.zoo import architecture
@@ -18,6 +20,9 @@ from ntkscope.ntk import empirical_ntk, infinite_ntk
 from ntkscope.ntk.regression import RidgeWarning
 from ntkscope.regression import regress_kernels
 from ntkscope.regression import unit as unit_module
+from ntkscope.regression.job import RegressionJob
+from ntkscope.regression.kernel_pair import KernelPair, is_usable
+from ntkscope.regression.memory_needs import check_memory, predicted_bytes
 from ntkscope.stores import ZarrStore, read_store
 from tests.unit.regression.conftest import (
     MODEL,
@@ -134,8 +139,8 @@ def test_an_ensemble_is_the_mean_of_its_kernels_and_begins_with_the_networks_own
 ):
     pairs, made = [], unit_module.empirical_pair
 
-    def kept(members, x, test):
-        pairs.append((made(members, x, test), [made([each], x, test) for each in members]))
+    def kept(members, *samples):
+        pairs.append((made(members, *samples), [made([each], *samples) for each in members]))
         return pairs[-1][0]
 
     monkeypatch.setattr(unit_module, "empirical_pair", kept)
@@ -188,16 +193,17 @@ def features(model, x):
 
 
 def test_kernels_during_training_have_their_steps(task_path, networks_path, tmp_path):
-    found = regressed(spec("during", fits=("own", "fresh")), task_path, tmp_path, networks_path)
-    assert found["step"].values.tolist() == [1, 10]
-    assert found["trained_on"].values.tolist() == [32, 32]
+    regression = spec("during", fits=("own", "fresh"), steps=(10,))
+    found = regressed(regression, task_path, tmp_path, networks_path)
+    assert found["step"].values.tolist() == [10]
+    assert found["trained_on"].values.tolist() == [32]
     assert not found["undefined"].values.any()
     assert np.isfinite(found["error"].values).all()
     own, test = inputs(task_path, "train", 0, 32), inputs(task_path, "test", 0, 30)
     K, cross = kernels(network(random_numbers(0, 2)), own, test)
     y = targets(task_path, "train", 0, 32)
     _, _, prediction = brute(K, cross, y, np.zeros(32), np.zeros(30), "zero_one", 16, 32)
-    here = found["prediction"].isel(seed=0, source=1, fit=0, n=2)
+    here = found["prediction"].isel(seed=0, source=0, fit=0, n=2)
     np.testing.assert_allclose(here, prediction, rtol=1e-4, atol=1e-5)
 
 
@@ -247,6 +253,24 @@ def test_a_kernel_that_overflows_is_undefined(task_path, tmp_path):
     assert not found["undefined"].values[1].any()
 
 
+def test_layers_behind_dead_units_have_no_error_and_kernels_of_nothing_are_undefined(
+    task_path, tmp_path
+):
+    path = write_networks(tmp_path / "n.zarr", NETWORKS, random_numbers)
+    store = ZarrStore.resume(path, "networks")
+    for name, value in (("hidden2.weight", 0.0), ("hidden2.bias", -1.0)):
+        dead = store.read(f"best/{name}")
+        dead[0, 0] = value
+        store.write(f"best/{name}", ..., dead)
+    regression = spec("after", trained_on=(8, 16), fits=("fresh",), by_layer=True)
+    found = regressed(regression, task_path, tmp_path, path)
+    assert not found["undefined"].values.any()
+    assert np.isnan(found["layer_error"].values[0, 0]).tolist() == [True, True, False]
+    assert np.isfinite(found["layer_error"].values[0, 1]).all()
+    none = KernelPair(torch.zeros(3, 3), torch.zeros(2, 3))
+    assert not is_usable(none)
+
+
 def test_nested_sizes_are_those_of_kernels_of_their_own(task_path, networks_path, tmp_path):
     arguments = {"trained_on": (32,), "fits": ("own", "fresh"), "leave_one_out_most": 32}
     whole = regressed(spec("after", **arguments), task_path, tmp_path, networks_path)
@@ -283,11 +307,16 @@ def test_edges_of_the_grid_are_flagged(task_path, tmp_path):
 
 
 def test_what_memory_does_not_hold_is_refused_before_work(task_path, tmp_path):
-    regression = spec(sizes=(8, 48))
-    with pytest.raises(NtkscopeError, match="which do for") as caught:
-        regressed(regression, task_path, tmp_path, memory=10**9)
-    assert "not built into this stage" in str(caught.value)
+    with pytest.raises(NtkscopeError, match="which do for 0"):
+        regressed(spec(), task_path, tmp_path, memory=5 * 10**8)
     assert not (tmp_path / "state").exists()
+    large = spec("infinite", sizes=(500, 40000), test=4000, precision="float32")
+    job = RegressionJob(large, load_task(task_path), None, torch.device("cpu"))
+    with pytest.raises(NtkscopeError, match="not built into this stage") as caught:
+        check_memory(job, 3 * 10**9)
+    most = int(re.search(r"which do for (\d+)", caught.value.what).group(1))
+    assert predicted_bytes(job, most) <= 3 * 10**9 < predicted_bytes(job, most + 1)
+    assert 10000 < most < 14000
 
 
 def test_stores_that_lack_what_is_asked_for_are_refused(task_path, networks_path, tmp_path):

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ntkscope.config.datasets import DATASETS
-from ntkscope.config.tasks import ENDLESS, Limits, TaskSource, groups
+from ntkscope.config.tasks import Limits, TaskSource, groups
 from ntkscope.data.tasks.base import Drawn, OpenedTask, generator, signs
 from ntkscope.errors import DataError
 
 if TYPE_CHECKING:
     from ntkscope.config.curve_specs import ScalarTaskSpec
-    from ntkscope.data.images import LoadedSamples
+    from ntkscope.data.images import OpenSamples
 
 _VALIDATION = 6  # one in so many
 
@@ -34,7 +34,7 @@ def limits(train: int, test: int) -> Limits:
 
 
 def open_groups(
-    images: LoadedSamples, positive: Classes, negative: Classes | None, task: str
+    images: OpenSamples, positive: Classes, negative: Classes | None, task: str
 ) -> OpenedTask:
     """The images of two groups of classes, with targets +1 and −1.
 
@@ -49,11 +49,13 @@ def open_groups(
     """
     positive, negative = groups(positive, negative, len(images.classes), "learning_curves.….task")
     if images.mean is None or images.std is None:
-        raise DataError("tokens are no inputs of a scalar task", where="learning_curves.….task")
-    labels = {"train": images.train_labels, "test": images.test_labels}
-    pools = {name: np.flatnonzero(np.isin(each, (*positive, *negative))) for name, each in (
-        labels.items()
-    )}  # fmt: skip
+        raise DataError(
+            "tokens are no inputs of a scalar task",
+            where="learning_curves.….task",
+            remedy="take a data set of images or vectors",
+        )
+    labels, either = images.labels, (*positive, *negative)
+    pools = {name: np.flatnonzero(np.isin(each, either)) for name, each in labels.items()}
     for name, pool in pools.items():
         _check_both(np.isin(labels[name][pool], positive), name)
     place = _places(task, pools)
@@ -61,12 +63,11 @@ def open_groups(
     def draw(split: str, seed: int, start: int, stop: int) -> Drawn:
         side = "test" if split == "test" else "train"
         index = place(split, seed)[start:stop]
-        samples = images.test if side == "test" else images.train
-        return samples[index], signs(~np.isin(labels[side][index], positive))
+        return images.read(side, index), signs(~np.isin(labels[side][index], positive))
 
     return OpenedTask(
         draw,
-        images.train.shape[1:],
+        images.shape,
         images.white,
         tuple(images.mean.tolist()),
         tuple(images.std.tolist()),
@@ -102,13 +103,11 @@ def _places(task: str, pools: dict[str, np.ndarray]) -> Callable[[str, int], np.
     return place
 
 
-def _open_named(
-    positive: Classes, negative: Classes | None, spec: ScalarTaskSpec, images: LoadedSamples
-) -> OpenedTask:
-    return open_groups(images, positive, negative, spec.name)
+def _open_named(positive: Classes, spec: ScalarTaskSpec, images: OpenSamples) -> OpenedTask:
+    return open_groups(images, positive, None, spec.name)
 
 
-def _open_chosen(spec: ScalarTaskSpec, images: LoadedSamples) -> OpenedTask:
+def _open_chosen(spec: ScalarTaskSpec, images: OpenSamples) -> OpenedTask:
     if spec.positive is None:
         raise DataError(
             "two_groups needs its classes",
@@ -118,19 +117,16 @@ def _open_chosen(spec: ScalarTaskSpec, images: LoadedSamples) -> OpenedTask:
     return open_groups(images, spec.positive, spec.negative, spec.name)
 
 
-def _of(
-    dataset: str, title: str, positive: Classes, negative: Classes | None = None,
-    sizes: tuple[int, int] | None = None,
-) -> TaskSource:  # fmt: skip
-    """A task of a published data set whose pools have so many training and test images."""
+def _of(dataset: str, title: str, positive: Classes, train: int, test: int) -> TaskSource:
+    """All images of a published data set, so many training and test images, in two groups."""
     source = DATASETS[dataset]
     return TaskSource(
         title=title,
-        open=partial(_open_named, positive, negative),
+        open=partial(_open_named, positive),
         licence=source.licence,
         citation=source.citation,
         dataset=dataset,
-        limits=limits(*sizes) if sizes else ENDLESS,
+        limits=limits(train, test),
     )
 
 
@@ -138,15 +134,15 @@ _VEHICLES = (0, 1, 8, 9)  # airplane, automobile, ship, truck
 
 TASKS = {
     "fashion_halves": _of(
-        "fashion_mnist", "Fashion-MNIST, 0–4 and 5–9", (0, 1, 2, 3, 4), sizes=(60_000, 10_000)
+        "fashion_mnist", "Fashion-MNIST, 0–4 and 5–9", (0, 1, 2, 3, 4), 60_000, 10_000
     ),
     "cifar5m_vehicles": _of(
-        "cifar5m", "CIFAR-5m, vehicles and animals", _VEHICLES, sizes=(5_002_240, 1_000_448)
+        "cifar5m", "CIFAR-5m, vehicles and animals", _VEHICLES, 5_002_240, 1_000_448
     ),
     "cifar10_animals": _of(
-        "cifar10", "CIFAR-10, animals and objects", (2, 3, 4, 5, 6, 7), sizes=(50_000, 10_000)
+        "cifar10", "CIFAR-10, animals and objects", (2, 3, 4, 5, 6, 7), 50_000, 10_000
     ),
-    "svhn_parity": _of("svhn_extra", "SVHN, parity", (0, 2, 4, 6, 8), sizes=(604_388, 26_032)),
+    "svhn_parity": _of("svhn_extra", "SVHN, parity", (0, 2, 4, 6, 8), 604_388, 26_032),
     "two_groups": TaskSource(
         title="two groups of classes",
         open=_open_chosen,

@@ -18,7 +18,7 @@ from ntkscope.errors import DataError
 
 if TYPE_CHECKING:
     from ntkscope.config.curve_specs import ScalarTaskSpec
-    from ntkscope.data.images import LoadedSamples
+    from ntkscope.data.images import OpenSamples
 
 MEAN, STD = 0.2, 0.35
 _CLASSES = range(4)  # of the pairs
@@ -30,20 +30,21 @@ Base = dict[str, tuple[np.ndarray, np.ndarray]]
 """Split → its base images, float64 [n, 8, 8] in [0, 1], and their classes [n]."""
 
 
-def base_images(images: LoadedSamples) -> Base:
+def base_images(images: OpenSamples) -> Base:
     """Base images of each split: 1,000 of training and fresh samples, 200, and 597 of test.
 
     Raises:
         DataError: these are not all digits.
     """
-    pixels = np.concatenate([images.train, images.test])[..., 0] / images.white
-    labels = np.concatenate([images.train_labels, images.test_labels])
+    labels = np.concatenate([images.labels["train"], images.labels["test"]])
     if len(labels) != _IMAGES:
         raise DataError(
             f"the prepared data set has {len(labels)} digits, not all {_IMAGES}",
             where="dataset",
             remedy="prepare digits without train_samples and test_samples",
         )
+    each = [images.read(split, np.arange(some.size)) for split, some in images.labels.items()]
+    pixels = np.concatenate(each)[..., 0] / images.white
     order = np.random.default_rng(_SEED).permutation(_IMAGES)
     train, validation, test = np.split(order, [_TRAIN, _TRAIN + _VALIDATION])
     parts = {"train": train, "fresh": train, "validation": validation, "test": test}
@@ -63,7 +64,7 @@ def pairs(base: Base, axis: int, split: str, rng: np.random.Generator) -> Drawn:
     return np.concatenate(two, axis), signs((labels[i] + labels[j]) % 2)
 
 
-def _open_pairs(axis: int, spec: ScalarTaskSpec, images: LoadedSamples) -> OpenedTask:
+def _open_pairs(axis: int, spec: ScalarTaskSpec, images: OpenSamples) -> OpenedTask:
     base = {
         split: (pixels[np.isin(labels, _CLASSES)], labels[np.isin(labels, _CLASSES)])
         for split, (pixels, labels) in base_images(images).items()
@@ -74,7 +75,7 @@ def _open_pairs(axis: int, spec: ScalarTaskSpec, images: LoadedSamples) -> Opene
 
 
 def _open_single(
-    negative: tuple[int, ...], spec: ScalarTaskSpec, images: LoadedSamples
+    negative: tuple[int, ...], spec: ScalarTaskSpec, images: OpenSamples
 ) -> OpenedTask:
     base = base_images(images)
 
@@ -99,8 +100,6 @@ def _task(title: str, shape: tuple[int, ...], open_: partial[OpenedTask]) -> Tas
         citation=digits.citation,
         dataset="digits",
         shape=shape,
-        mean=MEAN,
-        std=STD,
     )
 
 

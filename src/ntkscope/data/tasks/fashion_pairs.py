@@ -20,7 +20,7 @@ from ntkscope.errors import DataError
 
 if TYPE_CHECKING:
     from ntkscope.config.curve_specs import ScalarTaskSpec
-    from ntkscope.data.images import LoadedSamples
+    from ntkscope.data.images import OpenSamples
 
 MEAN, STD = 0.286, 0.33
 _CLASSES = (1, 2, 7, 8)  # trouser, pullover, sneaker, bag
@@ -28,33 +28,31 @@ _TRAIN, _IMAGES = 50_000, (60_000, 10_000)
 _SHAPE = (14, 28, 1)
 
 
-def _open(spec: ScalarTaskSpec, images: LoadedSamples) -> OpenedTask:
-    if (len(images.train), len(images.test)) != _IMAGES:
+def _open(spec: ScalarTaskSpec, images: OpenSamples) -> OpenedTask:
+    there = images.labels["train"].size, images.labels["test"].size
+    if there != _IMAGES:
         raise DataError(
-            f"the prepared data set has {len(images.train)} and {len(images.test)} images, not "
-            "all 60000 and 10000",
+            f"the prepared data set has {there[0]} and {there[1]} images, not all 60000 and 10000",
             where="dataset",
             remedy="prepare fashion_mnist without train_samples and test_samples",
         )
-    train, rest = (
-        _halved(images.train[span], images.train_labels[span])
-        for span in (slice(_TRAIN), slice(_TRAIN, None))
-    )
+    order = np.arange(there[0])
+    train, rest = (_halved(images, "train", index) for index in np.split(order, [_TRAIN]))
     base: Base = {
         "train": train,
         "fresh": train,
         "validation": rest,
-        "test": _halved(images.test, images.test_labels),
+        "test": _halved(images, "test", np.arange(there[1])),
     }
     draw = in_blocks("fashion_pairs", partial(pairs, base, 2))
     return OpenedTask(draw, _SHAPE, 255, (MEAN,), (STD,))
 
 
-def _halved(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _halved(images: OpenSamples, split: str, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Images of the four classes, 2×2 pixels averaged, float64 [n, 14, 14], numbered 0 to 3."""
-    keep = np.flatnonzero(np.isin(labels, _CLASSES))
-    blocks = images[keep, :, :, 0].reshape(-1, 14, 2, 14, 2).sum((2, 4), dtype=np.float64)
-    return blocks / (4 * 255), np.searchsorted(_CLASSES, labels[keep])
+    keep = index[np.isin(images.labels[split][index], _CLASSES)]
+    blocks = images.read(split, keep).reshape(-1, 14, 2, 14, 2).sum((2, 4), dtype=np.float64)
+    return blocks / (4 * 255), np.searchsorted(_CLASSES, images.labels[split][keep])
 
 
 TASKS = {
@@ -65,7 +63,5 @@ TASKS = {
         citation=DATASETS["fashion_mnist"].citation,
         dataset="fashion_mnist",
         shape=_SHAPE,
-        mean=MEAN,
-        std=STD,
     )
 }

@@ -83,8 +83,6 @@ TASKS = {
         citation="",
         shape=(_FEATURES,),
         error="squared",
-        mean=0.0,
-        std=1.0,
         limits=LIMITS,
     )
 }

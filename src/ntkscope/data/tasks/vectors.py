@@ -62,8 +62,6 @@ TASKS = {
         licence=LICENCE,
         citation="",
         shape=(_INDEX,),
-        mean=0.0,
-        std=1.0,
     ),
     "sparse_parity": TaskSource(
         title="parity of 3 of 40 signs",
@@ -71,7 +69,5 @@ TASKS = {
         licence=LICENCE,
         citation="",
         shape=(_PARITY,),
-        mean=0.0,
-        std=1.0,
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntkscope.config.tasks import SPLITS, TASKS, TaskSource, check_counts
-from ntkscope.data.images import LoadedSamples, load_samples
+from ntkscope.data.images import OpenSamples, open_samples
 from ntkscope.data.tasks.base import BLOCK, OpenedTask
 from ntkscope.data.tasks.store import KIND, axes
 from ntkscope.errors import DataError
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 CHUNK = 4 * BLOCK
 """Samples in a chunk."""
 
-Part = tuple[int, str, int]
-"""What is written at once: position of the seed, split, first sample."""
+_BYTES = 2**28  # of the samples written at once: a large data set is read once for all of them
+
+Part = tuple[int, str, slice]
+"""What is written at once: position of the seed, split, samples."""
 
 
 def prepare_task(
@@ -73,7 +76,7 @@ def prepare_task(
         place.finish(output)
 
 
-def _images(task: ScalarTaskSpec, source: TaskSource, path: Path | None) -> LoadedSamples | None:
+def _images(task: ScalarTaskSpec, source: TaskSource, path: Path | None) -> OpenSamples | None:
     if source.dataset is None and not source.chosen:
         return None
     if path is None:
@@ -82,7 +85,7 @@ def _images(task: ScalarTaskSpec, source: TaskSource, path: Path | None) -> Load
             where="task",
             remedy=f"prepare {source.dataset or 'the data set'} and give the path of its store",
         )
-    return load_samples(path)
+    return open_samples(path)
 
 
 def _content(path: Path | None) -> str | None:
@@ -93,14 +96,23 @@ def _content(path: Path | None) -> str | None:
     return str(attrs.get("sha256"))
 
 
-def _parts(seeds: tuple[int, ...], sizes: dict[str, int]) -> list[Part]:
-    """Everything that is to be written, in order: a seed's samples together."""
+def _parts(opened: OpenedTask, seeds: tuple[int, ...], sizes: dict[str, int]) -> list[Part]:
+    """Everything that is to be written, in order, whole chunks each: a seed's samples together."""
+    length = CHUNK * max(1, _BYTES // (CHUNK * _sample_bytes(opened)))
     return [
-        (position, split, start)
+        (position, split, slice(start, min(start + length, count)))
         for position in range(len(seeds))
         for split, count in sizes.items()
-        for start in range(0, count, CHUNK)
+        for start in range(0, count, length)
     ]
+
+
+def _sample_bytes(opened: OpenedTask) -> int:
+    return math.prod(opened.shape) * _dtype(opened).itemsize
+
+
+def _dtype(opened: OpenedTask) -> np.dtype[Any]:
+    return np.dtype(np.uint8 if len(opened.shape) == 3 else np.float32)
 
 
 def _begin(
@@ -114,7 +126,7 @@ def _begin(
         KIND,
         dict(_arrays(opened, len(seeds), sizes)),
         coords={"seed": (("seed",), np.array(seeds, dtype=np.int64))},
-        mask=Array(("part",), (len(_parts(seeds, sizes)),), np.dtype(bool)),
+        mask=Array(("part",), (len(_parts(opened, seeds, sizes)),), np.dtype(bool)),
         attrs={},
     )
 
@@ -128,7 +140,7 @@ def _arrays(opened: OpenedTask, seeds: int, sizes: dict[str, int]) -> Iterator[t
             Array(
                 (*dims, *axes(opened.shape)),
                 (seeds, count, *opened.shape),
-                np.uint8 if image else np.float32,
+                _dtype(opened),
                 chunks=(1, chunk, *opened.shape),
                 attrs={"long_name": "pixel intensity" if image else "features", "units": "1"},
                 compress=True,
@@ -155,14 +167,13 @@ def _fill(
     sizes: dict[str, int],
 ) -> None:
     """Write the parts that are not done yet."""
-    done, parts = store.mask, _parts(seeds, sizes)
+    done, parts = store.mask, _parts(opened, seeds, sizes)
     todo = [number for number in range(len(parts)) if not done[number]]
     for number in progress(todo, len(todo), "blocks of samples"):
-        position, split, start = parts[number]
-        stop = min(start + CHUNK, sizes[split])
-        samples, targets = opened.draw(split, seeds[position], start, stop)
-        store.write(f"{split}_sample", (position, slice(start, stop)), samples)
-        store.write(f"{split}_target", (position, slice(start, stop)), targets)
+        position, split, span = parts[number]
+        samples, targets = opened.draw(split, seeds[position], span.start, span.stop)
+        store.write(f"{split}_sample", (position, span), samples)
+        store.write(f"{split}_target", (position, span), targets)
         store.done(number)
         place.heartbeat()
 

@@ -56,7 +56,7 @@ def draw(
     for part, grid in zip(parts, grids, strict=True):
         row = drawing.blank_rest(grid, 3)
         drawn += _draw_diagonal(row[0], part)
-        drawn += kernels_along.draw_over_m(row[1], part, float(fits.attrs["confidence"]))
+        drawn += kernels_along.draw_over_m(row[1], part, fits)
         drawn += _draw_fixed(row[2], part, style.palette, initial)
         groups += drawing.share_errors(row, [part] * 3)
         lettered += row
@@ -98,7 +98,7 @@ def diagonal(
 def _draw_fixed(axes: Axes, part: Part, palette: str, initial: Mapping[int, Look]) -> list[Drawn]:
     """K_0 and K^F_m of fixed m (K_m where no fresh ones are) over n, beside the network."""
     after = part.of("after", fit="fresh") or part.of("after", fit="own")
-    chosen = drawing.spread([each for each in after if each.n.size > 1], FEW)
+    chosen = drawing.some_of(after, FEW)
     looks = looks_of_series(palette, len(chosen))
     drawn = [
         *(Drawn(each, NETWORK, "network") for each in part.networks),

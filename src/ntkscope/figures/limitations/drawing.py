@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
-from ntkscope.figures.limitations.reading import Curve, Part, error_of
+from ntkscope.figures.limitations.reading import Curve, Part
 from ntkscope.figures.limitations.room import write_values
 from ntkscope.figures.panels import Look, PanelGrid
 from ntkscope.figures.style import MM, TWIN
@@ -46,7 +46,7 @@ def new_page(style: FigureStyle, shapes: Sequence[tuple[int, int]]) -> tuple[Fig
     """A figure of stacked blocks of panels (rows, columns), as high as these need."""
     rows = sum(rows for rows, _ in shapes)
     widest = max(columns for _, columns in shapes)
-    high = max(PANEL[1], min(0.8 * style.width_mm / widest, 52.0))
+    high = max(PANEL[1] + 3, min(0.8 * style.width_mm / widest, 52.0))
     return panels.new_blocks(style, shapes, (rows * high + 8) / style.width_mm, [])
 
 
@@ -91,13 +91,7 @@ def draw_points(
 def draw_curve(axes: Axes, curve: Curve, look: Look) -> None:
     """A curve over its samples; a cross and `1/5` above points with diverged networks."""
     draw_points(axes, curve.n, curve.error, look, curve.used)
-    mark_diverged(axes, curve.n, diverged(curve), error_of(curve.rows).shape[1])
-
-
-def diverged(curve: Curve) -> FloatArray:
-    """How many networks diverged at each number of samples, (row,)."""
-    found = curve.rows["diverged"].transpose("row", "seed").values
-    return np.asarray((found > 0).sum(axis=1), np.float64)
+    mark_diverged(axes, curve.n, curve.lost, curve.rows.sizes["seed"])
 
 
 def mark_diverged(axes: Axes, x: FloatArray, counts: FloatArray, seeds: int) -> None:
@@ -143,13 +137,12 @@ def short(value: float) -> str:
     return f"{value:g}" if value < 1000 else f"{value / 1000:g}k"
 
 
-def error_axis(axes: Axes, part: Part, low: float | None = None) -> None:
+def error_axis(axes: Axes, part: Part) -> None:
     """A logarithmic y axis for the means in the panel, and chance where it is near.
 
     Args:
         axes: the panel, with its curves drawn.
         part: whose errors they are.
-        low: least value to be seen; none: as the curves ask.
     """
     axes.set_ylabel(SQUARED if part.squared else ERROR)
     seen = _values(axes)
@@ -158,11 +151,20 @@ def error_axis(axes: Axes, part: Part, low: float | None = None) -> None:
         panels.say_empty(axes, "no finite errors")
         return
     axes.set_yscale("log")
-    bottom, top = (low or seen.min()) / 1.25, seen.max() * 1.25
+    bottom, top = seen.min() / 1.25, seen.max() * 1.25
+    if any(line.get_marker() == "x" for line in axes.lines):
+        top *= (top / bottom) ** 0.17  # room for the marks of what diverged
     axes.set_ylim(bottom, top)
     _ticks(axes, bottom, top)
     if not part.squared and top > CHANCE > bottom:
         axes.axhline(CHANCE, color=TWIN, linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=0.5)
+
+
+def say_nothing(axes: Axes, why: str) -> None:
+    """Why there is nothing in a panel, which has no ticks then."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    panels.say_empty(axes, why)
 
 
 def _values(axes: Axes) -> FloatArray:
@@ -214,7 +216,7 @@ def said(middle: float, low: float, high: float) -> str:
     if not np.isfinite(middle):
         return "no fit"
     half = f" ± {(high - low) / 2:.2f}" if np.isfinite(low + high) else ""
-    return f"{middle:.2f}{half}".replace("-", "−")
+    return f"{round(middle, 2) + 0.0:.2f}{half}".replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -252,16 +254,18 @@ def title_panel(axes: Axes, name: str, below: str = "") -> None:
     axes.set_title("\n".join(lines), fontsize=size)
 
 
-def cut(name: str, letters: int) -> str:
-    """A name in two lines of so many letters at most."""
+def cut(name: str, letters: int, most: int = 2) -> str:
+    """A name in a few lines of so many letters, or the beginning of it."""
     lines = wrap(name, letters)
-    if len(lines) > 2:
-        lines = [lines[0], lines[1][: letters - 1] + "…"]
+    if len(lines) > most:
+        lines = [*lines[: most - 1], lines[most - 1][: letters - 1] + "…"]
     return "\n".join(lines)
 
 
 def legend(figure: Figure, style: FigureStyle, handles: Sequence[Artist]) -> None:
     """A legend over the figure in as many rows as the page's width asks for."""
+    if not handles:
+        return
     letter_mm = 0.6 * (style.font_size - 1) * POINT
     needed = [len(_plain(str(each.get_label()))) * letter_mm + 8 for each in handles]
     rows = max(1, int(np.ceil(sum(needed) / (0.95 * style.width_mm))))
@@ -308,10 +312,12 @@ def letter(drawn: Sequence[Axes]) -> None:
     panels.letter(np.asarray(drawn, object))
 
 
-def spread(found: Sequence[Any], few: int) -> list[Any]:
-    """At most so many of a sequence, the first, the last and some between."""
+def some_of(curves: Sequence[Curve], few: int) -> list[Curve]:
+    """At most so many of the curves with the most samples: the first, the last, some between."""
+    most = max((each.n.size for each in curves), default=0)
+    found = [each for each in curves if each.n.size == most > 1]
     if len(found) <= few:
-        return list(found)
+        return found
     return [found[round(place)] for place in np.linspace(0, len(found) - 1, few)]
 
 
@@ -349,6 +355,6 @@ def share_errors(shown: Sequence[Axes], parts: Sequence[Part]) -> list[list[Axes
 def heading(part: Part, roles: Mapping[str, str]) -> tuple[str, str]:
     """A part's name and what its role says; that alone where the name is but the key's."""
     role = roles.get(part.role, "")
-    if role and part.name == part.key.replace("_", " "):
+    if role and part.name == part.keys[0].replace("_", " "):
         return role, ""
     return part.name, "" if role == part.name else role

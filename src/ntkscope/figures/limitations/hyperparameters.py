@@ -91,7 +91,7 @@ def _draw_exponents(axes: Axes, parts: Sequence[Part], initial: Mapping[int, Loo
 
 def names_of(parts: Sequence[Part]) -> list[str]:
     """Of the rows of the forests."""
-    return [drawing.heading(part, ROLES)[0] for part in parts]
+    return [ROLES.get(part.role, part.name) for part in parts]
 
 
 def words(fits: xr.Dataset) -> dict[str, str]:

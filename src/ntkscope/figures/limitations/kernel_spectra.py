@@ -29,13 +29,12 @@ from ntkscope.figures.limitations.looks import (
     initial_looks,
     looks_of_series,
 )
-from ntkscope.figures.limitations.reading import Curve, Part, parts_of
+from ntkscope.figures.limitations.reading import Curve, Part, parts_of, together
 from ntkscope.figures.limitations.room import make_room, write_values
 from ntkscope.figures.limitations.scaling import curves_at_start
 from ntkscope.figures.panels import Look
 from ntkscope.figures.style import TWIN
-from ntkscope.statistics.paired import FloatArray, Interval, t_interval
-from ntkscope.statistics.power_law import fit_power_law
+from ntkscope.statistics.paired import FloatArray, t_interval
 
 ANALYSIS = {"of": "curves"}
 
@@ -57,7 +56,7 @@ def draw(
         style: sizes and palette.
         labels: part → name as printed.
     """
-    parts = parts_of(curves, fits, labels)
+    parts = together(parts_of(curves, fits, labels))
     confidence = float(fits.attrs["confidence"])
     initial = initial_looks(parts)
     blocks = [_panels(part, curves, initial, style.palette, confidence) for part in parts]
@@ -88,12 +87,12 @@ def _panels(
     levels = _levels(part, initial)
     along = [Along(after, "trained_on", "m", FRESH, "$K_m$")] if after else []
     along += [Along(during, "step", "step t", OVER_STEPS, "$K^t$")] if during else []
-    layers = curves.isel(layer_row=curves["layer_part"].values == part.key)
+    layers = curves.isel(layer_row=np.isin(curves["layer_part"].values, part.keys))
     rows: list[list[Panel]] = [
         [partial(_draw_quantity, each, quantity, levels, confidence) for each in along]
         for quantity in QUANTITIES
     ]
-    rows[0].append(partial(_draw_predicted, part, along, initial, confidence))
+    rows[0].append(partial(_draw_predicted, part, along, initial))
     if layers.sizes["layer_row"]:
         rows[1].append(partial(_draw_layers, part, layers, palette, confidence))
     return [*rows[0], *rows[1]]
@@ -147,19 +146,22 @@ def of_most(curve: Curve, name: str) -> FloatArray:
 
 
 def _draw_predicted(
-    part: Part, along: Sequence[Along], initial: Mapping[int, Look], confidence: float, axes: Axes
+    part: Part, along: Sequence[Along], initial: Mapping[int, Look], axes: Axes
 ) -> list[Drawn]:
     """Measured exponents of the squared error against those that the spectra predict."""
     start = [each for each in curves_at_start(part, initial) if each.look is not NETWORK]
     for each in [*start, *(drawn for one in along for drawn in _shaded(one))]:
-        _draw_cross(axes, each, confidence)
+        _draw_cross(axes, each)
+    axes.set_xlabel("predicted exponent\n(source and capacity)")
+    axes.set_ylabel("measured exponent\nof the squared error")
+    if not axes.lines:
+        drawing.say_nothing(axes, "no fits")
+        return start
     limits = np.asarray([axes.get_xlim(), axes.get_ylim()])
     ends = [min(limits[:, 0].min(), 0), limits[:, 1].max()]
     axes.plot(ends, ends, color=TWIN, linewidth=0.6, zorder=0)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
-    axes.set_xlabel("predicted exponent\n(source and capacity)")
-    axes.set_ylabel("measured exponent\nof the squared error")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4))
     return start
@@ -174,31 +176,16 @@ def _shaded(along: Along) -> list[Drawn]:
     ]
 
 
-def _draw_cross(axes: Axes, drawn: Drawn, confidence: float) -> None:
-    predicted = t_interval(of_most(drawn.curve, "predicted_exponent"), confidence)
-    measured = squared_exponent(drawn.curve, confidence)
-    if not np.isfinite(predicted.estimate + measured.estimate):
+def _draw_cross(axes: Axes, drawn: Drawn) -> None:
+    x, y = (drawn.curve.ends(name) for name in ("predicted_exponent", "squared_exponent"))
+    if not np.isfinite(x[0] + y[0]):
         return
     arms = [
-        [[np.nan_to_num(float(e.estimate - e.low))], [np.nan_to_num(float(e.high - e.estimate))]]
-        for e in (predicted, measured)
+        [[np.nan_to_num(middle - low)], [np.nan_to_num(high - middle)]]
+        for middle, low, high in (x, y)
     ]
-    axes.errorbar(
-        [float(predicted.estimate)],
-        [float(measured.estimate)],
-        xerr=arms[0],
-        yerr=arms[1],
-        markersize=3,
-        elinewidth=0.5,
-        **drawn.look.drawing | {"linestyle": "none"},
-    )
-
-
-def squared_exponent(curve: Curve, confidence: float) -> Interval:
-    """Exponent of the squared error over the points that the fits use; positive: it falls."""
-    errors = curve.rows["squared_error"].transpose("row", "seed").values[curve.used]
-    falls = 1 / np.where(errors > 0, errors, np.nan)
-    return fit_power_law(curve.n[curve.used], falls.T, confidence).exponent
+    how = drawn.look.drawing | {"linestyle": "none", "markersize": 3, "elinewidth": 0.5}
+    axes.errorbar([x[0]], [y[0]], xerr=arms[0], yerr=arms[1], **how)
 
 
 def _draw_layers(

@@ -6,34 +6,32 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 
-from ntkscope.figures import panels
 from ntkscope.figures.limitations import drawing
 from ntkscope.figures.limitations.drawing import Drawn
 from ntkscope.figures.limitations.looks import FRESH, NETWORK, OWN, initial_name
 from ntkscope.figures.limitations.reading import Part, at_samples, common_samples
 from ntkscope.figures.limitations.room import write_values
-from ntkscope.figures.limitations.series import Series, along, law_of, over_m
+from ntkscope.figures.limitations.series import Series, along, over_m
 from ntkscope.figures.panels import Look
 
 OVER_STEPS = replace(FRESH, marker="P", line="-")
 OVER_STEPS_OWN = replace(OWN, line=(0, (4, 1, 1, 1)))
 
 
-def draw_over_m(axes: Axes, part: Part, confidence: float) -> list[Drawn]:
+def draw_over_m(axes: Axes, part: Part, fits: xr.Dataset) -> list[Drawn]:
     """K^F_m at a fixed number of fresh samples over m, with the exponent in m."""
-    series = over_m(part)
+    series, exponent = over_m(part, fits)
     drawing.title_panel(axes, "after training on m samples")
     if series is None:
-        return _nothing(axes, "no after-kernels")
-    drawing.draw_points(axes, series.x, series.error, FRESH, series.used)
+        drawing.say_nothing(axes, "no after-kernels")
+        return []
+    drawing.draw_points(axes, series.x, series.error, FRESH)
     drawing.samples_axis(axes, list(series.x), "m")
     drawing.error_axis(axes, part)
-    law = law_of(series, confidence).exponent
-    text = drawing.said(*(float(end) for end in law[:3]))
-    if np.isfinite(law.estimate):
-        write_values(axes, [FRESH], [text], "exponent in m")
+    write_values(axes, [FRESH], [drawing.said(*exponent)], "exponent in m")
     name = f"$K^F_m$ at {series.n}"
     return [Drawn(part.of("after", fit="fresh")[0], FRESH, name)]
 
@@ -46,10 +44,11 @@ def draw_over_steps(axes: Axes, part: Part, initial: Mapping[int, Look]) -> list
         part: whose kernels.
         initial: width of an initial kernel → its look.
     """
-    drawing.title_panel(axes, "during training")
     fresh, own, network = during(part)
     if fresh is None and own is None:
-        return _nothing(axes, "no kernels during training")
+        drawing.title_panel(axes, "during training")
+        drawing.say_nothing(axes, "no kernels during training")
+        return []
     drawn, steps = [], set[float]()
     for series, look, name, kind in (
         (network, NETWORK, "network", "network"),
@@ -61,6 +60,7 @@ def draw_over_steps(axes: Axes, part: Part, initial: Mapping[int, Look]) -> list
             drawn.append(Drawn(part.of(kind)[0], look, name))
             steps |= set(series.x)
     n = (fresh or own).n  # type: ignore[union-attr]
+    drawing.title_panel(axes, f"during training, n = {n}")
     drawing.samples_axis(axes, list(steps), "step t")
     for each in initial_of(part, initial):
         drawing.draw_level(axes, at_samples(each.curve, n), each.look)
@@ -74,7 +74,7 @@ def during(part: Part) -> tuple[Series | None, Series | None, Series | None]:
     kernels = [part.of("during", fit=fit) for fit in ("fresh", "own")]
     numbers = common_samples([each for curves in kernels for each in curves])
     n = numbers[-1] if numbers else 0
-    networks = [each for each in part.of("network") if each.at["step"] >= 0]
+    networks = [c for c in part.of("network") if c.at["step"] >= 0 and c.n.size]
     trained = max((int(each.n[-1]) for each in networks), default=0)
     fresh, own = (along(curves, "step", n) for curves in kernels)
     return fresh, own, along(networks, "step", trained)
@@ -88,10 +88,3 @@ def initial_of(part: Part, initial: Mapping[int, Look]) -> list[Drawn]:
         Drawn(each, initial[each.at["width"]], initial_name(each.at["width"], initial))
         for each in found[:1]
     ]
-
-
-def _nothing(axes: Axes, why: str) -> list[Drawn]:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    panels.say_empty(axes, why)
-    return []

@@ -14,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from ntkscope.figures import panels
 from ntkscope.figures.limitations import drawing
 from ntkscope.figures.limitations.looks import INFINITE
-from ntkscope.figures.limitations.reading import ABOUT, Part
+from ntkscope.figures.limitations.reading import Part
 from ntkscope.figures.panels import Look
 from ntkscope.figures.style import TWIN
+from ntkscope.fits.limitations.curve import ABOUT
 
 KERNELS = ("infinite", "initial")
 ENDS = ("difference_estimate", "difference_low", "difference_high", "resolution")
@@ -83,7 +84,7 @@ def draw_differences(
         initial: width of an initial kernel → its look.
     """
     for place, part in enumerate(parts):
-        found = network_less_kernel(fits, part.key)
+        found = network_less_kernel(fits, part.keys[0])
         for number, pair in enumerate(found):
             aside = 0.22 * (number - (len(found) - 1) / 2)
             width = int(pair.second["width"])
@@ -116,11 +117,16 @@ def draw_row(axes: Axes, place: float, ends: tuple[float, float, float], look: L
 def finish_forest(axes: Axes, names: Sequence[str], label: str) -> None:
     """Names of the rows, first on top, and the label below."""
     letters = 28 if drawing.width_of(axes) > 70 else 16
-    axes.set_yticks(range(len(names)), [drawing.cut(name, letters) for name in names])
+    lines = 1 if len(names) > 5 else 2
+    axes.set_yticks(range(len(names)), [drawing.cut(name, letters, lines) for name in names])
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_xlabel(label)
+    if not axes.lines:
+        axes.set_xticks([])
+        panels.say_empty(axes, "no fits")
+        return
+    axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def in_words(fits: xr.Dataset) -> str:

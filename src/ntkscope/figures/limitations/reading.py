@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ntkscope.statistics.paired import FloatArray, Interval
-
-ABOUT = (
-    *("part", "role", "task", "title", "curve", "network", "width", "parametrisation", "rate"),
-    *("trained_on", "step", "fit"),
-)
-"""The coordinates of a row that tell its curve: all but n."""
+from ntkscope.fits.limitations.curve import ABOUT
+from ntkscope.statistics.paired import FloatArray, Interval, t_interval
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,11 @@ class Curve:
     error: Interval
     used: np.ndarray[Any, np.dtype[np.bool_]]
     fit: xr.Dataset | None
+
+    @property
+    def lost(self) -> FloatArray:
+        """How many seeds have no error because their network diverged: (row,)."""
+        return np.asarray(_lost(self.rows).sum(axis=1), np.float64)
 
     @property
     def n(self) -> FloatArray:
@@ -57,13 +57,14 @@ class Part:
     """What of an experiment stands in a panel of its own.
 
     Attributes:
-        key: its name in the configuration; role: what it is to the analysis, empty: nothing.
+        keys: its name in the configuration, or those of parts that are drawn together.
+        role: what it is to the analysis, empty: nothing.
         name: as printed; title: of its task.
         squared: whether its errors are normalised squared ones, not 0–1.
         curves: all of it.
     """
 
-    key: str
+    keys: tuple[str, ...]
     role: str
     name: str
     title: str
@@ -100,10 +101,33 @@ def parts_of(curves: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) ->
 
 def _part(key: str, drawn: Sequence[Curve], curves: xr.Dataset, labels: Mapping[str, str]) -> Part:
     at = drawn[0].at
-    written = str(drawn[0].rows["label"].values[0])
+    written = str(curves["label"].values[curves["part"].values == key][0])
     name = labels.get(key) or written or key.replace("_", " ")
     squared = currency(curves, key) == "squared"
-    return Part(key, str(at["role"]), name, str(at["title"]), squared, tuple(drawn))
+    return Part((key,), str(at["role"]), name, str(at["title"]), squared, tuple(drawn))
+
+
+def together(parts: Sequence[Part]) -> list[Part]:
+    """Parts of the same task and kind of network as one, called by the task.
+
+    Of a curve that several have, the one with the most samples is kept.
+    """
+    groups: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        kind = str(part.curves[0].at["network"])
+        groups.setdefault((part.title, kind), []).append(part)
+    return [_together(each) if len(each) > 1 else each[0] for each in groups.values()]
+
+
+def _together(parts: Sequence[Part]) -> Part:
+    kept: dict[tuple[Any, ...], Curve] = {}
+    for curve in (each for part in parts for each in part.curves):
+        same = tuple(value for name, value in curve.at.items() if name not in ("part", "role"))
+        if same not in kept or curve.n.size > kept[same].n.size:
+            kept[same] = curve
+    title = parts[0].title
+    keys = tuple(key for part in parts for key in part.keys)
+    return replace(parts[0], keys=keys, role="", name=title, curves=tuple(kept.values()))
 
 
 def curves_of(curves: xr.Dataset, fits: xr.Dataset) -> list[Curve]:
@@ -125,18 +149,22 @@ def _about(data: xr.Dataset) -> list[tuple[Any, ...]]:
 
 def _curve(about: tuple[Any, ...], rows: xr.Dataset, fits: xr.Dataset, place: int | None) -> Curve:
     rows = rows.drop_dims("layer_row").transpose("row", "seed").sortby("n")
+    rows = rows.isel(row=np.isfinite(error_of(rows)).any(axis=1) | (_lost(rows).sum(axis=1) > 0))
     at = dict(zip(ABOUT, about, strict=True))
+    error = t_interval(error_of(rows), float(fits.attrs["confidence"]))
     if place is None:
-        blank = np.full(rows.sizes["row"], np.nan)
-        return Curve(at, rows, Interval(blank, blank, blank, blank.astype(int)), blank == 0, None)
+        return Curve(at, rows, error, np.zeros(rows.sizes["row"], bool), None)
     points = fits.isel(point=fits["point_curve"].values == place)
-    by_n = {int(n): number for number, n in enumerate(points["point_n"].values)}
-    order = [by_n[int(n)] for n in rows["n"].values]
-    mean, low, high = (points[f"mean{end}"].values[order] for end in ("", "_low", "_high"))
-    counts = np.isfinite(error_of(rows)).sum(axis=1)
-    used = points["used"].values[order].astype(bool)
-    fit = fits.isel(curve_row=place)
-    return Curve(at, rows, Interval(mean, low, high, counts), used, fit)
+    used = set(points["point_n"].values[points["used"].values].tolist())
+    there = np.asarray([int(n) in used for n in rows["n"].values], bool)
+    return Curve(at, rows, error, there, fits.isel(curve_row=place))
+
+
+def _lost(rows: xr.Dataset) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which seeds have no error because their network diverged: (row, seed)."""
+    said = rows["reason"].transpose("row", "seed").values.tolist()
+    found = np.asarray([["diverged" in why for why in row] for row in said], bool)
+    return found.reshape(rows.sizes["row"], rows.sizes["seed"])
 
 
 def error_of(rows: xr.Dataset) -> FloatArray:

@@ -21,7 +21,7 @@ PAD = 0.05
 def write_values(
     axes: Axes, looks: Sequence[Look], texts: Sequence[str], title: str, columns: int = 1
 ) -> None:
-    """Numbers in the colours and markers of their curves, in the panel's lower left corner.
+    """Numbers beside the markers of their curves, in the panel's lower left corner.
 
     Args:
         axes: the panel.
@@ -31,14 +31,14 @@ def write_values(
     """
     size = plt.rcParams["xtick.labelsize"] - 0.5
     handles = [
-        Line2D([], [], **look.drawing | {"linestyle": "none"}, markersize=2.6, label=text)
+        Line2D([], [], **look.drawing | {"linestyle": "none"}, markersize=3, label=text)
         for look, text in zip(looks, texts, strict=True)
     ]
     if not handles:
         return
     legend = axes.legend(
         handles=handles,
-        labelcolor=[look.colour for look in looks],
+        labelcolor="0.15",  # pale colours are no good for letters
         fontsize=size,
         title=title,
         title_fontsize=size,

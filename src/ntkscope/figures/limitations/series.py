@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
-from ntkscope.figures.limitations.reading import Curve, Part, at_samples, common_samples, seeds_at
-from ntkscope.statistics.paired import FloatArray, Interval, t_interval
-from ntkscope.statistics.power_law import PowerLaw, fit_power_law
+from ntkscope.figures.limitations.reading import Curve, Part, at_samples
+from ntkscope.statistics.paired import FloatArray
 
-FIXED = 500
-"""Samples of the regressions whose error is drawn over m (Vyas et al. 2022, Fig. 1 B)."""
+Ends = tuple[FloatArray, FloatArray, FloatArray]
+"""Estimates and both ends of their intervals, (point,)."""
 
 
 @dataclass(frozen=True)
@@ -20,64 +20,57 @@ class Series:
     """Errors at one number of samples along an axis.
 
     Attributes:
-        x: (point,), m or t.
-        error: means with intervals, (point,); seeds: (point, seed).
+        x: (point,), width, m or t.
+        error: means with intervals.
         n: samples.
-        used: (point,) bool, whether the point may stand in a fit over x.
     """
 
     x: FloatArray
-    error: tuple[FloatArray, FloatArray, FloatArray]
-    seeds: FloatArray
+    error: Ends
     n: int
-    used: np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 def along(curves: Sequence[Curve], axis: str, n: int) -> Series | None:
-    """Errors at n of curves that differ along an axis, `trained_on` or `step`; None without any."""
+    """Errors at n of curves that differ along an axis, such as `step`; None without any."""
     curves = [each for each in curves if n in each.n]
     if not curves:
         return None
     x = np.asarray([each.at[axis] for each in curves], np.float64)
     ends = np.asarray([at_samples(each, n) for each in curves]).T
-    used = np.isfinite(ends[0])
-    return Series(
-        x, (ends[0], ends[1], ends[2]), np.asarray([seeds_at(c, n) for c in curves]), n, used
-    )
+    return Series(x, (ends[0], ends[1], ends[2]), n)
 
 
-def nearest_common(curves: Sequence[Curve], wanted: int) -> int:
-    """The number of samples that most curves have, and of these the nearest to one wanted."""
-    numbers = common_samples(curves) or sorted({int(n) for each in curves for n in each.n})
-    return min(numbers, key=lambda n: abs(np.log(n / wanted)), default=0)
+def changes(fits: xr.Dataset, kind: str, part: Part, curve: str, fit: str) -> xr.Dataset:
+    """The changes of a kind (`fits.limitations.changes`) of a part's curves, along `change`.
+
+    Of parts that are drawn together, those of the one that has most.
+
+    Args:
+        fits: kind `curve_fits`.
+        kind: such as `step`.
+        part: whose curves.
+        curve, fit: of the curves.
+    """
+    wanted = {"kind": kind, "curve": curve, "fit": fit}
+    there = [fits[f"change_{name}"].values == value for name, value in wanted.items()]
+    found = fits.isel(change=np.logical_and.reduce(there))
+    parts = [found.isel(change=found["change_part"].values == key) for key in part.keys]
+    return max(parts, key=lambda some: int(some.sizes["change"]))
 
 
-def over_m(part: Part) -> Series | None:
-    """K^F_m at `FIXED` fresh samples over m; points that no fit has are told by `used`."""
+def over_m(part: Part, fits: xr.Dataset) -> tuple[Series | None, tuple[float, float, float]]:
+    """K^F_m over m at few fresh samples, and its exponent in m with its interval; NaN without."""
     curves = part.of("after", fit="fresh")
-    found = along(curves, "trained_on", nearest_common(curves, FIXED)) if curves else None
-    if found is None:
-        return None
-    low, high, most = range_of(part)
-    used = (found.x >= low) & (found.x <= high) & ~(found.error[0] > most)
-    return Series(found.x, found.error, found.seeds, found.n, found.used & used)
+    slope = changes(fits, "trained_on slope", part, "after", "fresh")
+    if not slope.sizes["change"]:
+        least = min((int(n) for each in curves for n in each.n), default=0)
+        return along(curves, "trained_on", least), (np.nan, np.nan, np.nan)
+    found = along(curves, "trained_on", int(slope["change_samples"].values[0]))
+    middle, low, high = (float(end[0]) for end in ends_of(slope))
+    return found, (middle, low, high)
 
 
-def range_of(part: Part) -> tuple[float, float, float]:
-    """Least and most n of the fits of a part, and the largest error that they use."""
-    fitted = [c.fit for c in part.curves if c.fit is not None and int(c.fit["n_points"]) > 0]
-    if not fitted:
-        return 0.0, np.inf, np.inf
-    ends = [[int(each[end]) for each in fitted] for end in ("n_min", "n_max")]
-    return float(min(ends[0])), float(max(ends[1])), 0.4
-
-
-def law_of(series: Series, confidence: float) -> PowerLaw:
-    """Exponent over x of the points that are used; positive: the error falls."""
-    x, y = series.x[series.used], series.seeds[series.used].T
-    return fit_power_law(x, 1 / np.where(y > 0, y, np.nan), confidence)
-
-
-def steps_between(series: Series, confidence: float) -> Interval:
-    """Paired gain, error before less error after, from each point to the next: (point − 1,)."""
-    return t_interval(series.seeds[:-1] - series.seeds[1:], confidence)
+def ends_of(some: xr.Dataset) -> Ends:
+    """Estimates and ends of changes."""
+    low, high = (np.asarray(some[f"change_{end}"].values, np.float64) for end in ("low", "high"))
+    return np.asarray(some["change_estimate"].values, np.float64), low, high

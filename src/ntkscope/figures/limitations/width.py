@@ -83,7 +83,7 @@ def draw_part(axes: Axes, part: Part) -> list[Drawn]:
 def _mark(axes: Axes, part: Part, kind: str, n: int) -> None:
     """Diverged networks, counted above their width."""
     for curve in part.of(kind, step=-1):
-        lost = drawing.diverged(curve)[curve.n == n]
+        lost = curve.lost[curve.n == n]
         seeds = curve.rows.sizes["seed"]
         drawing.mark_diverged(axes, np.full(len(lost), float(curve.at["width"])), lost, seeds)
 

@@ -134,7 +134,9 @@ def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
     figure = evidence.figure(claim.analysis)
     if not family:
         nan = float("nan")
-        why = f"no {claim.analysis} in this configuration" if not experiment else _NO_DATA
+        why = (
+            f"no {claim.analysis or 'stream'} in this configuration" if not experiment else _NO_DATA
+        )
         return Finding(*about, nan, nan, nan, confidence, 0, UNTESTED, why, figure)
     intervals = [_interval(member, 1 - (1 - confidence) / len(family)) for member in family]
     judged = [(claim.claimed.verdict(float(i.low), float(i.high)), i) for i in intervals]

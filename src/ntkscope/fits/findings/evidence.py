@@ -15,17 +15,26 @@ from ntkscope.fits.effects import QUANTITIES
 from ntkscope.fits.results import Result, of_seeds, results_of
 from ntkscope.statistics.paired import FloatArray, Interval
 
+CURVE_FITS = "curve_fits"
+"""The kind of a table of learning curves' fits, beside `fits`, that of streams."""
+
 
 class Evidence:
     """Fits by experiment. Of two experiments of one analysis, claims are judged by the first.
 
+    Attributes:
+        fits: of streams of tasks, name of the experiment → table.
+        curve_fits: of learning curves.
+
     Args:
-        fits: name of the experiment → table of kind `fits`.
+        fits: name of the experiment → table of kind `fits` or `curve_fits`.
         figures: folder of the figures.
     """
 
     def __init__(self, fits: Mapping[str, xr.Dataset], figures: str) -> None:
-        self.fits = dict(fits)
+        curves = {name for name, each in fits.items() if each.attrs.get("kind") == CURVE_FITS}
+        self.fits = {name: each for name, each in fits.items() if name not in curves}
+        self.curve_fits = {name: fits[name] for name in fits if name in curves}
         self._figures = figures
         self._first = {
             str(each.attrs["analysis"]): name for name, each in reversed(list(fits.items()))
@@ -33,7 +42,7 @@ class Evidence:
         self._tables: dict[tuple[str, str | None], pd.DataFrame] = {}
 
     def experiment(self, analysis: str) -> str:
-        """Name of the analysis' experiment, or nothing; with no analysis, all of them."""
+        """Name of the analysis' experiment, or nothing; with no analysis, all of streams."""
         return self._first.get(analysis, "") if analysis else ", ".join(self.fits)
 
     def figure(self, analysis: str) -> str:
@@ -43,7 +52,12 @@ class Evidence:
 
     def confidence(self, analysis: str) -> float:
         """Confidence of an analysis' intervals."""
-        return float(self.fits[self._first[analysis]].attrs["confidence"])
+        name = self._first[analysis]
+        return float({**self.fits, **self.curve_fits}[name].attrs["confidence"])
+
+    def curves(self, analysis: str) -> xr.Dataset | None:
+        """Fits of the analysis' learning curves; None where there is no such experiment."""
+        return self.curve_fits.get(self._first.get(analysis, ""))
 
     def cells(self, analysis: str, arm: str | None = None, **where: Any) -> pd.DataFrame:
         """Rows of the analysis' `cell_table`; none where there is no such experiment.

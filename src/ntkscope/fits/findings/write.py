@@ -11,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from ntkscope.fits.findings.claim import SUPPORTED, Finding, judge
-from ntkscope.fits.findings.evidence import Evidence
+from ntkscope.fits.findings.evidence import CURVE_FITS, Evidence
 from ntkscope.fits.findings.registry import claims
 from ntkscope.stores import atomic, read_netcdf
 
@@ -51,7 +51,7 @@ def write_findings(
     """Judge every claim and write the verdicts.
 
     Args:
-        fits: name of each experiment → its table of kind `fits`.
+        fits: name of each experiment → its table of kind `fits` or `curve_fits`.
         csv, markdown, tex: the files.
         figures: folder of the figures, relative to the folder that results are relative to.
         confidence: of a claim's interval, such as 0.95.
@@ -60,7 +60,7 @@ def write_findings(
     Raises:
         StoreError: a table of fits is missing, damaged or of another kind.
     """
-    read = {name: read_netcdf(path, "fits") for name, path in fits.items()}
+    read = {name: read_netcdf(path, "fits", CURVE_FITS) for name, path in fits.items()}
     found = find(read, figures, confidence)
     for path, text in (
         (csv, _csv(found)),

@@ -7,8 +7,8 @@ that is 10% smaller. `Change.kind` says which:
 * `step`: K^t (or the network, during training) from one step to the next.
 * `equal`: K_n(n) or K^F_n(n) over the network at the same n.
 * `width`: from one width to the next; `width slope`: slope of log error per doubling of width.
-* `best width`: from the smallest width (`from`) to the best, and from the best to the largest (`to`);
-  the best is −1, and chosen for each seed by the others.
+* `best width`: from the smallest width (`from`) to the best, and from the best to the largest
+  (`to`); the best is −1, and chosen for each seed by the others.
 * `limit`: K_0 or the network at a width over K_∞ (`to` is 0).
 * `layer`: error of one layer's kernel, from the smallest m to the largest.
 """
@@ -54,6 +54,16 @@ class Change:
     layer: str = ""
 
 
+def in_words(kind: str, first: float, last: float) -> str:
+    """What a change is from and to, such as `m 500 → 1000`, `width 64 → ∞`, `n 500`."""
+    if kind == "equal":
+        return f"n {first:g}"
+    axis = {"trained_on": "m", "layer": "m", "step": "t"}.get(kind.split(maxsplit=1)[0], "width")
+    names = {UNKNOWN: "best"} | ({0: "∞"} if kind == "limit" else {})
+    ends = [names.get(int(end), f"{end:g}") for end in (first, last)]
+    return f"{axis} {ends[0]} → {ends[1]}"
+
+
 def changes_of(curves: Sequence[Curve], data: xr.Dataset) -> list[Change]:
     """All changes within the parts of an experiment.
 
@@ -62,8 +72,8 @@ def changes_of(curves: Sequence[Curve], data: xr.Dataset) -> list[Change]:
         data: the table of kind `learning_curves` that they are of.
     """
     found: list[Change] = []
-    for _, some in itertools.groupby(sorted(curves, key=_part), key=_part):
-        part = list(some)
+    for name in dict.fromkeys(each.part for each in curves):
+        part = [each for each in curves if each.part == name]
         for fit in ("fresh", "own"):
             found += _along(_pick(part, "after", fit), "trained_on")
             found += _along(_pick(part, "during", fit), "step")
@@ -74,10 +84,6 @@ def changes_of(curves: Sequence[Curve], data: xr.Dataset) -> list[Change]:
             swept = [each for each in _pick(part, kind, fit) if each.about["step"] < 0]
             found += _widths(swept, _pick(part, "infinite", "own"))
     return found + list(_layers(data))
-
-
-def _part(curve: Curve) -> str:
-    return curve.part
 
 
 def _pick(curves: Sequence[Curve], kind: str, fit: str) -> list[Curve]:

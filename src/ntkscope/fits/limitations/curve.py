@@ -132,7 +132,7 @@ def _why(curve: Curve, place: int, least: int, most: int, ceiling: float) -> str
         return curve.reasons[place] or "no error"
     mean = float(there.mean())
     if mean > ceiling:
-        return f"{mean:.3g} is above {ceiling:g}"
+        return f"{mean:.4g} is above {ceiling:g}"
     if curve.currency == "zero_one" and mean * curve.test < FEWEST_ERRORS:
         return f"at the floor: fewer than {FEWEST_ERRORS} errors in {curve.test} test samples"
     return "at the floor: no error" if (there <= 0).any() else ""

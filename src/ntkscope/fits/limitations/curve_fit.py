@@ -14,6 +14,7 @@ from ntkscope.statistics.paired import FloatArray, Interval, t_interval
 from ntkscope.statistics.power_law import PowerLaw, fit_power_law
 
 CURVED = "curved: not a pure power law over this range"
+FLOOR = "above a floor: the exponent with offset is the one to quote"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class CurveFit:
         squared: exponent of the squared error on the same points.
         predicted: by the kernel's spectrum, of the squared error; NaN for a network.
         excess: squared − predicted, paired by seed.
+        excesses: (seed,), of each.
         reason: why there is no exponent, or empty.
         flags: what a reader must know.
     """
@@ -43,6 +45,7 @@ class CurveFit:
     squared: Interval
     predicted: Interval
     excess: Interval
+    excesses: FloatArray
     reason: str
     flags: tuple[str, ...]
 
@@ -77,18 +80,20 @@ def fit_curve(
     law = fit_power_law(x, curve.error[:, used], confidence)
     squares = -fit_power_law(x, curve.squared[:, used], confidence).per_seed
     foretold = _only_value(curve.values["predicted_exponent"])
+    offset = fit_offset_law(x, curve.error[:, used], confidence)
     return CurveFit(
         curve=curve,
         why=tuple(why),
         slopes=-law.per_seed,
         exponent=_negative(law.exponent),
         curvature=law.curvature,
-        offset=fit_offset_law(x, curve.error[:, used], confidence),
+        offset=offset,
         squared=t_interval(squares, confidence),
         predicted=t_interval(foretold, confidence),
         excess=t_interval(squares - foretold, confidence),
+        excesses=squares - foretold,
         reason=law.reason,
-        flags=(*_flags(curve, used), *_law_flags(law)),
+        flags=(*_flags(curve, used), *_law_flags(law), *([FLOOR] if offset.identified else [])),
     )
 
 

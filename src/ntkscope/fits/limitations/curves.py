@@ -119,7 +119,7 @@ def fit(
         **_of_pairs(pairs_of(fits, confidence), len(seeds)),
         **_of_changes(changes_of(curves, data), len(seeds), confidence),
     }
-    about = {
+    about: dict[str, Any] = {
         name: ("curve_row", np.asarray([each.curve.about[name] for each in fits], KEYS[name][0]))
         for name in ABOUT
     }
@@ -178,6 +178,10 @@ def _of_curves(fits: Sequence[CurveFit]) -> Columns:
     columns["offset_per_seed"] = (
         ("curve_row", "seed"),
         np.stack([each.offset.per_seed for each in fits]),
+    )
+    columns["excess_per_seed"] = (
+        ("curve_row", "seed"),
+        np.stack([each.excesses for each in fits]),
     )
     return columns
 

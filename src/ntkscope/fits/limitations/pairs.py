@@ -45,8 +45,9 @@ def verdict(found: Interval) -> str:
 def pairs_of(fits: Sequence[CurveFit], confidence: float) -> list[Pair]:
     """The differences that are of interest, in the order of the curves.
 
-    The network less each kernel of its part, K_∞ less each K_0, each network less the one of the
-    part of role `base`, and the network of each part less that of role `plain` (other task: Welch).
+    The network less each kernel of its part, the widest network less each other, K_∞ less each
+    K_0, each network less the one of the part of role `base`, and the network of each part less
+    that of role `plain` (other task: Welch).
     """
     return [_pair(fits, first, second, confidence) for first, second in _asked(fits)]
 
@@ -65,9 +66,12 @@ def _is_asked(one: Curve, other: Curve, curves: Sequence[Curve]) -> bool:
     if one.kind != "network":
         return False
     if other.kind == "network":
+        if one.part == other.part:
+            widths = _widths(one, curves)
+            return bool(one.about["width"] == max(widths) > other.about["width"])
         base = other.about["role"] == "base" and other.about["task"] == one.about["task"]
         plain = other.about["role"] == "plain" and other.about["task"] != one.about["task"]
-        return (base or plain) and one.part != other.part
+        return bool(base or plain)
     return _has_kernel(one, other, curves) and _same_width(one, other, curves)
 
 
@@ -87,13 +91,15 @@ def _task(curve: Curve) -> tuple[object, object]:
 
 def _same_width(network: Curve, kernel: Curve, curves: Sequence[Curve]) -> bool:
     """Whether a kernel is infinite or of the network's width; any, where that is but one."""
-    widths = {
-        each.about["width"]
-        for each in curves
-        if each.kind == "network" and each.part == network.part
-    }
+    widths = _widths(network, curves)
     same = kernel.about["width"] in (0, network.about["width"])
     return same or len(widths) == 1
+
+
+def _widths(network: Curve, curves: Sequence[Curve]) -> set[int]:
+    """Of the networks of a network's part."""
+    part = [each for each in curves if each.kind == "network" and each.part == network.part]
+    return {int(each.about["width"]) for each in part}
 
 
 def _pair(fits: Sequence[CurveFit], first: int, second: int, confidence: float) -> Pair:

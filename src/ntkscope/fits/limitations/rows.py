@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ntkscope.fits.limitations.changes import in_words
 from ntkscope.fits.limitations.curve import ABOUT
 
 COLUMNS = [
@@ -77,11 +78,9 @@ def _exponents(fits: xr.Dataset) -> pd.DataFrame:
         "exponent of squared error, measured - predicted",
         [f"predicted {p:.3g}" for p in fits["predicted_exponent"].values],
     )
-    parts = [
-        exponents,
-        *(part[np.isfinite(part["estimate"])] for part in (curvature, offset, excess)),
-    ]
-    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+    beside = [part[np.isfinite(part["estimate"])] for part in (curvature, offset, excess)]
+    whole: pd.DataFrame = pd.concat([exponents, *beside])
+    return whole.sort_index(kind="stable").reset_index(drop=True)
 
 
 def _with(
@@ -138,17 +137,14 @@ def _pairs(fits: xr.Dataset) -> pd.DataFrame:
 
 def _changes(fits: xr.Dataset) -> pd.DataFrame:
     kinds = [str(kind) for kind in fits["change_kind"].values]
-    ends = [
-        f"{first:g} → {last:g}"
-        for first, last in zip(fits["change_from"].values, fits["change_to"].values, strict=True)
-    ]
+    ends = zip(kinds, fits["change_from"].values, fits["change_to"].values, strict=True)
     return pd.DataFrame(
         {
             "statistic": ["slope" if "slope" in kind else "log ratio" for kind in kinds],
             "part": fits["change_part"].values,
             "curve": fits["change_curve"].values,
             "fit": fits["change_fit"].values,
-            "against": [f"{kind}: {end}" for kind, end in zip(kinds, ends, strict=True)],
+            "against": [f"{kind}: {in_words(kind, *along)}" for kind, *along in ends],
             "estimate": fits["change_estimate"].values,
             "low": fits["change_low"].values,
             "high": fits["change_high"].values,

@@ -6,7 +6,6 @@ Imports `ntk.kinds`, `runtime` and `models`; the tiled and matrix-free kernels s
 from ntkscope.ntk.empirical.api import empirical_ntk, plan_ntk
 from ntkscope.ntk.empirical.gradients.factors import FactoredGradients
 from ntkscope.ntk.empirical.gradients.registry import register_layer
-from ntkscope.ntk.empirical.stacked import stacked_ntk
 from ntkscope.ntk.empirical.tuning import Tuning
 
 __all__ = [
@@ -15,5 +14,4 @@ __all__ = [
     "empirical_ntk",
     "plan_ntk",
     "register_layer",
-    "stacked_ntk",
 ]

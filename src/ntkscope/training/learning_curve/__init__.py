@@ -1,7 +1,8 @@
 """Training the networks of a learning curve: one for each seed and number of training samples.
 
 Networks with equal batches train as one stack, and leave it when they have stopped. What a network
-learns depends on its seed and its n alone: its company shows in the last bits of its numbers only.
+learns depends on its seed and its n alone: on a CPU with MKL it has the same bits in any company,
+elsewhere the same numbers to rounding.
 """
 
 from ntkscope.training.learning_curve.train import train_networks

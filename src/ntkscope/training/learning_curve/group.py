@@ -12,7 +12,7 @@ from ntkscope.training.learning_curve.batches import Batches
 from ntkscope.training.learning_curve.early_stopping import is_kept, is_over
 from ntkscope.training.learning_curve.evaluation import Evaluation
 from ntkscope.training.learning_curve.live import LiveNetworks
-from ntkscope.training.learning_curve.members import Member
+from ntkscope.training.learning_curve.members import Member, Together
 from ntkscope.training.learning_curve.record import write_best, write_snapshot
 from ntkscope.training.learning_curve.samples import CurveSamples
 from ntkscope.training.learning_curve.state import CurveState
@@ -27,7 +27,7 @@ class Group:
 
     Args:
         members: of the whole curve.
-        numbers: those of the group.
+        together: those of the group.
         training: where it is; changed as it goes.
         samples, evaluation: of the whole curve.
         store: where networks are written as they end.
@@ -36,16 +36,16 @@ class Group:
     def __init__(
         self,
         members: Sequence[Member],
-        numbers: Sequence[int],
+        together: Together,
         training: CurveState,
         samples: CurveSamples,
         evaluation: Evaluation,
         store: ZarrStore,
     ) -> None:
-        self.members, self.numbers, self.training = members, numbers, training
+        self.members, self.together, self.training = members, together, training
         self.samples, self.evaluation, self.store = samples, evaluation, store
         self.learning = evaluation.learning
-        mine = [members[number] for number in numbers]
+        mine = [members[number] for number in together.numbers]
         self._pauses = {step for m in mine for step in (*m.looks, *m.snapshots)}
 
     def begin(self, initial: Named) -> None:
@@ -55,10 +55,12 @@ class Group:
             initial: parameters of every seed, name → [S, …].
         """
         if self.training.live is None:
-            self.training.numbers, self.training.step = tuple(self.numbers), 0
-            rows = [self.members[number].place[0] for number in self.numbers]
+            self.training.numbers, self.training.step = self.together.numbers, 0
+            rows = [self.members[number].place[0] for number in self.together.numbers]
             present = {f"present/{name}": tensor[rows] for name, tensor in initial.items()}
-            self.training.live = LiveNetworks(self.evaluation.layers, self.learning, present)
+            self.training.live = LiveNetworks(
+                self.evaluation.layers, self.learning, present, self.together.in_company
+            )
             self._pause()
         if self.training.numbers:
             self._batches = Batches(self._members(), self.samples)

@@ -34,6 +34,19 @@ class Member:
     snapshots: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Together:
+    """Networks that train as one stack.
+
+    Attributes:
+        numbers: of the members.
+        in_company: whether such networks train in company, even if this is one alone.
+    """
+
+    numbers: tuple[int, ...]
+    in_company: bool
+
+
 def members_of(spec: NetworksSpec) -> list[Member]:
     """Every network of a spec, those of a seed together."""
     learning = spec.learning
@@ -59,10 +72,15 @@ def look_steps(budget: int, count: int) -> tuple[int, ...]:
     return tuple(steps.tolist())
 
 
+# Measured on one core, batch 32, MLP of 3 layers of 64 units on 128 features: 30 networks as one
+# stack 1.7 ms a step, 5 networks 0.52, one 0.35. At width 512, 5 networks: 14.7, one by one 18.4.
+# Myrtle-5 of 16 channels on 8×8×2: 25 networks 23, one by one 46.
+
+
 def groups_of(
     members: list[Member], definition: Definition, shape: tuple[int, ...]
-) -> list[list[int]]:
-    """Numbers of the members that train as one stack: those of equal batches, where it pays.
+) -> list[Together]:
+    """The members that train as one stack: those of equal batches, where it pays.
 
     Args:
         members: all.
@@ -72,7 +90,8 @@ def groups_of(
     groups = []
     for batch in sorted({member.batch for member in members}):
         same = [number for number, member in enumerate(members) if member.batch == batch]
+        in_company = len(stack_sizes(definition, shape, batch, 2)) == 1
         for size in stack_sizes(definition, shape, batch, len(same)):
-            groups.append(same[:size])
+            groups.append(Together(tuple(same[:size]), in_company))
             same = same[size:]
     return groups

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
@@ -33,12 +34,17 @@ class CurveState:
     numbers: tuple[int, ...] = ()
     live: LiveNetworks | None = None
 
+    def next_group(self) -> None:
+        """Its networks have all ended."""
+        self.group, self.step, self.live = self.group + 1, 0, None
+
     def to_bytes(self) -> bytes:
         """A checkpoint."""
         live = {} if self.live is None else self.live.tensors()
         tensors = {f"live/{name}": t.contiguous().cpu() for name, t in live.items()}
         tensors |= {f"log/{name}": t for name, t in self.log.tensors().items()}
-        about = {"group": self.group, "step": self.step, "numbers": self.numbers}
+        about: dict[str, Any] = {"group": self.group, "step": self.step, "numbers": self.numbers}
+        about["in_company"] = self.live is not None and self.live.in_company
         return save(tensors, metadata={"about": json.dumps(about)})
 
 
@@ -56,5 +62,5 @@ def state_from_bytes(
     live = None
     if groups["live"]:
         tensors = {name: t.to(device, copy=True) for name, t in groups["live"].items()}
-        live = LiveNetworks(layers, spec.learning, tensors)
+        live = LiveNetworks(layers, spec.learning, tensors, about["in_company"])
     return CurveState(log, about["group"], about["step"], tuple(about["numbers"]), live)

@@ -71,18 +71,17 @@ def train_networks(
         members = members_of(networks)
         groups = groups_of(members, definition, samples.task.shape)
         initial = _initial(networks, definition.layers, chosen)
-        record = provenance(
-            networks=spec, device=str(chosen), threads=threads, stacks=[len(g) for g in groups]
-        )
+        stacks = [len(together.numbers) for together in groups]
+        record = provenance(networks=spec, device=str(chosen), threads=threads, stacks=stacks)
         attrs = {"networks": networks.id, "error": samples.task.error, "provenance": record}
         training, store = _start(networks, definition.layers, initial, chosen, place, attrs)
         evaluation = Evaluation(definition.layers, networks.learning, samples)
         while training.group < len(groups):
-            numbers = groups[training.group]
-            group = Group(members, numbers, training, samples, evaluation, store)
+            together = groups[training.group]
+            group = Group(members, together, training, samples, evaluation, store)
             group.begin(initial)
             _train(group, place, checkpoint_seconds)
-            training.group, training.step, training.live = training.group + 1, 0, None
+            training.next_group()
         write_log(store, training.log, members)
         store.describe(provenance={**record, "wall_seconds": time.monotonic() - began})
         place.finish(output)

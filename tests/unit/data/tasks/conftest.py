@@ -5,14 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ntkscope.config.curve_specs import SampleCounts, ScalarTaskSpec
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
-from ntkscope.data import LoadedTask, load_task, prepare_data, prepare_task
+from ntkscope.data import LoadedTask, OpenSamples, load_task, prepare_data, prepare_task
 
 Make = Callable[..., LoadedTask]
+
+
+def in_memory(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray,
+    classes: int,
+) -> OpenSamples:  # fmt: skip
+    """Images [n, y, x, channel] as of a prepared data set, of mean 0 and std 1."""
+    images, ones = {"train": train, "test": test}, np.ones(train.shape[-1])
+    return OpenSamples(
+        labels={"train": train_labels, "test": test_labels},
+        read=lambda split, index: images[split][index],
+        shape=train.shape[1:],
+        white=255,
+        mean=0 * ones,
+        std=ones,
+        classes=tuple(map(str, range(classes))),
+    )
 
 
 @pytest.fixture(scope="session")

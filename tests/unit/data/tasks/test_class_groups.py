@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +13,24 @@ from ntkscope.config.datasets import DATASETS
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
 from ntkscope.config.tasks import TASKS
-from ntkscope.data import LoadedSamples, load_samples, prepare_data
+from ntkscope.data import OpenSamples, load_samples, prepare_data
 from ntkscope.data.tasks.base import OpenedTask
 from ntkscope.data.tasks.class_groups import open_groups
 from ntkscope.errors import DataError
 
-from .conftest import Make
+from .conftest import Make, in_memory
 
 DIGITS = DatasetSpec(name="digits")
 
 
 @pytest.fixture(scope="module")
-def numbered() -> LoadedSamples:
+def numbered() -> OpenSamples:
     """1,200 training and 100 test images that hold their own number, of classes 0 to 3."""
 
     def images(n: int) -> np.ndarray:
         return np.arange(n, dtype=">u2").view(np.uint8).reshape(n, 1, 2, 1)
 
-    ones, names = np.ones(1), tuple("abcd")
-    train, test = np.arange(1200) % 4, np.arange(100) % 4
-    return LoadedSamples(images(1200), train, images(100), test, 255, 0 * ones, ones, names)
+    return in_memory(images(1200), np.arange(1200) % 4, images(100), np.arange(100) % 4, 4)
 
 
 def numbers(samples: np.ndarray) -> np.ndarray:
@@ -39,7 +38,7 @@ def numbers(samples: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def task(numbered: LoadedSamples) -> OpenedTask:
+def task(numbered: OpenSamples) -> OpenedTask:
     return open_groups(numbered, (0, 1), (3,), "two_groups")
 
 
@@ -69,7 +68,7 @@ def test_a_span_is_that_of_all_and_each_seed_has_its_own_order(task: OpenedTask)
     assert numbers(task.draw("train", 0, 0, 4)[0]).tolist() == [971, 968, 648, 271]
 
 
-def test_all_other_classes_are_negative_unless_they_are_named(numbered: LoadedSamples) -> None:
+def test_all_other_classes_are_negative_unless_they_are_named(numbered: OpenSamples) -> None:
     samples, targets = open_groups(numbered, (2,), None, "two_groups").draw("train", 0, 0, 900)
     np.testing.assert_array_equal(targets, np.where(numbers(samples) % 4 == 2, 1, -1))
 
@@ -85,20 +84,19 @@ def test_all_other_classes_are_negative_unless_they_are_named(numbered: LoadedSa
     ],
 )
 def test_wrong_classes_are_refused(
-    numbered: LoadedSamples, positive: tuple[int, ...], negative: tuple[int, ...], what: str
+    numbered: OpenSamples, positive: tuple[int, ...], negative: tuple[int, ...], what: str
 ) -> None:
     with pytest.raises(DataError, match=what) as caught:
         open_groups(numbered, positive, negative, "two_groups")
     assert caught.value.remedy
 
 
-def test_a_group_without_an_image_and_tokens_are_refused(numbered: LoadedSamples) -> None:
-    fields = vars(numbered)
-    one = {**fields, "test_labels": np.zeros(100, dtype=int)}
+def test_a_group_without_an_image_and_tokens_are_refused(numbered: OpenSamples) -> None:
+    one = {**numbered.labels, "test": np.zeros(100, dtype=int)}
     with pytest.raises(DataError, match="test split has no image of a negative class"):
-        open_groups(LoadedSamples(**one), (0,), (1,), "two_groups")
+        open_groups(dataclasses.replace(numbered, labels=one), (0,), (1,), "two_groups")
     with pytest.raises(DataError, match="tokens"):
-        open_groups(LoadedSamples(**{**fields, "mean": None}), (0,), (1,), "two_groups")
+        open_groups(dataclasses.replace(numbered, mean=None), (0,), (1,), "two_groups")
 
 
 # Prepared
@@ -167,9 +165,8 @@ def test_named_groups(name: str, positive: set[int]) -> None:
     source = TASKS[name]
     assert source.dataset in DATASETS
     images = np.arange(240, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    labels, one = np.arange(240) % 10, np.ones(1)
-    classes = tuple("0123456789")
-    samples = LoadedSamples(images, labels, images, labels, 255, 0 * one, one, classes)
+    labels = np.arange(240) % 10
+    samples = in_memory(images, labels, images, labels, 10)
     opened = source.open(ScalarTaskSpec(name=name, seeds=(0,)), samples)
     drawn, targets = opened.draw("train", 0, 0, 200)
     expected = [1 if each % 10 in positive else -1 for each in drawn.ravel().tolist()]

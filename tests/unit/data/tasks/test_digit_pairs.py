@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from ntkscope.config.curve_specs import ScalarTaskSpec
 from ntkscope.config.tasks import SPLITS, TASKS
-from ntkscope.data import load_samples
+from ntkscope.data import open_samples
 from ntkscope.data.tasks.base import OpenedTask, generator
 from ntkscope.data.tasks.deform import deform, quantised
 from ntkscope.data.tasks.digit_pairs import base_images
@@ -24,7 +25,7 @@ DIGITS = ["digit_pairs", "digit_pairs_channels", "digits_parity", "digits_halves
 
 
 def opened(name: str, path: Path) -> OpenedTask:
-    task: OpenedTask = TASKS[name].open(ScalarTaskSpec(name=name, seeds=(0,)), load_samples(path))
+    task: OpenedTask = TASKS[name].open(ScalarTaskSpec(name=name, seeds=(0,)), open_samples(path))
     return task
 
 
@@ -43,7 +44,7 @@ def test_samples_are_the_same_on_every_platform(name: str, digest: str, digits_p
 
 
 def test_base_images_are_all_digits_and_no_two_splits_share_one(digits_path: Path) -> None:
-    base = base_images(load_samples(digits_path))
+    base = base_images(open_samples(digits_path))
     sizes = {split: len(labels) for split, (_, labels) in base.items()}
     assert sizes == {"train": 1000, "fresh": 1000, "validation": 200, "test": 597}
     together = np.concatenate([base[split][0] for split in ("train", "validation", "test")])
@@ -53,7 +54,7 @@ def test_base_images_are_all_digits_and_no_two_splits_share_one(digits_path: Pat
 
 
 def test_a_pair_is_two_deformed_digits_and_the_parity_of_their_sum(digits_path: Path) -> None:
-    images, labels = base_images(load_samples(digits_path))["test"]
+    images, labels = base_images(open_samples(digits_path))["test"]
     images, labels = images[labels < 4], labels[labels < 4]
     rng = generator("digit_pairs", 3, "test", 1)
     i, j = rng.integers(0, len(labels), 500), rng.integers(0, len(labels), 500)
@@ -76,7 +77,7 @@ def test_channels_are_the_same_pairs(digits_path: Path) -> None:
 def test_a_digit_is_deformed_and_named_by_its_class(
     name: str, positive: tuple[int, ...], digits_path: Path
 ) -> None:
-    images, labels = base_images(load_samples(digits_path))["fresh"]
+    images, labels = base_images(open_samples(digits_path))["fresh"]
     rng = generator("digits", 0, "fresh")
     bits, group = rng.integers(0, 2, 500), np.isin(labels, positive)
     low, high = (rng.choice(np.flatnonzero(group == side), 500) for side in (False, True))
@@ -110,10 +111,9 @@ def test_any_span_is_that_of_all_and_splits_and_seeds_differ(name: str, digits_p
 
 
 def test_some_of_the_digits_are_not_enough(digits_path: Path) -> None:
-    images = load_samples(digits_path)
-    fewer = images.__class__(**{**vars(images), "test": images.test[1:], "test_labels": (
-        images.test_labels[1:]
-    )})  # fmt: skip
+    images = open_samples(digits_path)
+    labels = {**images.labels, "test": images.labels["test"][1:]}
+    fewer = dataclasses.replace(images, labels=labels)
     with pytest.raises(DataError, match="1796 digits, not all 1797"):
         base_images(fewer)
 

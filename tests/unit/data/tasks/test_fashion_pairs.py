@@ -9,45 +9,42 @@ import pytest
 
 from ntkscope.config.curve_specs import ScalarTaskSpec
 from ntkscope.config.tasks import TASKS
-from ntkscope.data import LoadedSamples
+from ntkscope.data import OpenSamples
 from ntkscope.data.tasks.base import OpenedTask, generator
 from ntkscope.data.tasks.deform import deform, quantised
 from ntkscope.errors import DataError
+
+from .conftest import in_memory
 
 SPEC = ScalarTaskSpec(name="fashion_pairs", seeds=(0,))
 CLASSES = (1, 2, 7, 8)
 
 
-def fashion(train: int = 60_000, test: int = 10_000) -> LoadedSamples:
+def fashion(train: int = 60_000, test: int = 10_000) -> OpenSamples:
     """Random images in Fashion-MNIST's format."""
     images = np.random.default_rng(0).integers(0, 256, (70_000, 28, 28, 1), dtype=np.uint8)
-    labels, one = np.arange(70_000) % 10, np.ones(1)
-    names = tuple("0123456789")
-    split = images[:train], labels[:train], images[60_000:][:test], labels[60_000:][:test]
-    return LoadedSamples(*split, 255, one, one, names)
+    labels = np.arange(70_000) % 10
+    rest = slice(60_000, 60_000 + test)
+    return in_memory(images[:train], labels[:train], images[rest], labels[rest], 10)
 
 
 @pytest.fixture(scope="module")
-def images() -> LoadedSamples:
+def images() -> OpenSamples:
     return fashion()
 
 
 @pytest.fixture(scope="module")
-def task(images: LoadedSamples) -> OpenedTask:
+def task(images: OpenSamples) -> OpenedTask:
     opened: OpenedTask = TASKS["fashion_pairs"].open(SPEC, images)
     return opened
 
 
 @pytest.mark.parametrize("split", ["train", "fresh", "validation", "test"])
-def test_a_pair_is_two_deformed_clothes(
-    split: str, task: OpenedTask, images: LoadedSamples
-) -> None:
+def test_a_pair_is_two_deformed_clothes(split: str, task: OpenedTask, images: OpenSamples) -> None:
     span = {"validation": slice(50_000, None), "test": slice(None)}.get(split, slice(50_000))
-    pixels, labels = (
-        (images.test, images.test_labels)
-        if split == "test"
-        else (images.train[span], images.train_labels[span])
-    )
+    side = "test" if split == "test" else "train"
+    labels = images.labels[side]
+    pixels, labels = images.read(side, np.arange(labels.size))[span], labels[span]
     keep = np.isin(labels, CLASSES)
     halved = pixels[keep, ..., 0].reshape(-1, 14, 2, 14, 2).mean((2, 4)) / 255
     rng = generator("fashion_pairs", 2, split)

@@ -45,8 +45,8 @@ def test_the_kernel_is_that_of_the_infinite_network() -> None:
         torch.nn.Linear(4, 1), torch.nn.ReLU(), torch.nn.Linear(1, 1), torch.nn.ReLU(),
         torch.nn.Linear(1, 1),
     )  # fmt: skip
-    stds = {"W_std": [2**0.5, 2**0.5, 1.0], "b_std": 0.1}
-    kernel = infinite_ntk(network, torch.from_numpy(x.astype(float)), **stds).numpy()
+    inputs = torch.from_numpy(x.astype(float))
+    kernel = infinite_ntk(network, inputs, W_std=[2**0.5, 2**0.5, 1.0], b_std=0.1).numpy()
     np.testing.assert_allclose(covariance(x), kernel / kernel.diagonal().mean(), rtol=1e-10)
     np.testing.assert_allclose(covariance(x).diagonal(), 1, rtol=1e-6)
 

@@ -13,7 +13,8 @@ import torch
 
 from ntkscope.config.curve_specs import SampleCounts, ScalarTaskSpec
 from ntkscope.config.tasks import TASKS
-from ntkscope.data import load_samples, load_task, prepare_task
+from ntkscope.data import load_task, open_samples, prepare_task
+from ntkscope.data.tasks import write as task_writer
 from ntkscope.errors import DataError, StoreError
 from ntkscope.stores import ZarrStore, read_store
 
@@ -43,7 +44,7 @@ def test_what_is_read_is_what_is_drawn(parity: Path, digits_path: Path) -> None:
     task = load_task(parity)
     assert (task.seeds, task.shape, task.error) == ((4, 0), (8, 8, 1), "zero_one")
     assert task.counts == COUNTS.model_dump()
-    source = TASKS["digits_parity"].open(SPEC, load_samples(digits_path))
+    source = TASKS["digits_parity"].open(SPEC, open_samples(digits_path))
     samples, targets = source.draw("test", 0, 0, 2001)
     np.testing.assert_array_equal(task.store.read("test_sample", 1), samples)
     torch.testing.assert_close(task.targets("test", 1), torch.from_numpy(targets))
@@ -88,6 +89,7 @@ def test_a_killed_job_goes_on_and_makes_the_same(
         written[0] += 1
         write(self, name, index, values)
 
+    monkeypatch.setattr(task_writer, "_BYTES", 1)  # one chunk after the other
     monkeypatch.setattr(ZarrStore, "write", failing)
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path, digits_path)

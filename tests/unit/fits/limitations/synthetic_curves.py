@@ -197,9 +197,9 @@ def _after_own(error: float) -> list[float]:
 
 def _during_part(make: _Maker, part: Mapping[str, Any]) -> None:
     for step, error in zip(_STEPS, _DURING, strict=True):
-        for fit, factor in (("fresh", 1.0), ("own", 1.05)):
+        for samples, factor in (("fresh", 1.0), ("own", 1.05)):
             means = [error * factor * (n / 1000) ** -0.1 for n in SIZES[1:]]
-            key = {"rate": 0.02, "trained_on": 4000, "step": step, "fit": fit}
+            key = {"rate": 0.02, "trained_on": 4000, "step": step, "fit": samples}
             make.curve(part, "during", SIZES[1:], means, **key)
     for step, error in zip(_STEPS, _TRAINING, strict=True):
         key = {"rate": 0.02, "step": step, "fit": ""}

@@ -140,18 +140,39 @@ def test_to_convergence_it_ends_when_the_training_loss_is_small(tmp_path, task_p
     assert (found["train_loss"][ended] < 0.2).all()
 
 
-@pytest.mark.parametrize("precision", ["float64", "float32"])
-def test_a_network_is_the_same_in_any_company(tmp_path, task_path, precision):
-    spec = make_networks(precision=precision)
-    together = contents(train(spec, task_path, tmp_path / "all"))
-    alone = contents(
-        train(make_networks((1,), (20,), precision=precision), task_path, tmp_path / "one")
-    )
-    tolerance = {"rtol": 1e-12, "atol": 1e-13} if precision == "float64" else {"rtol": 1e-4}
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="the bits are those of MKL")
+@pytest.mark.parametrize("batch_size", [8, None])
+def test_a_network_has_the_same_bits_in_any_company(tmp_path, task_path, batch_size):
+    settings = {"precision": "float32", "batch_size": batch_size, "epochs": 5}
+    together = contents(train(make_networks(**settings), task_path, tmp_path / "all"))
+    for seeds, sizes in (((1,), (20,)), ((0, 1), (12, 20))):
+        spec = make_networks(seeds, sizes, **settings)
+        fewer = contents(train(spec, task_path, tmp_path / "few"))
+        place = seeds.index(1), sizes.index(20)
+        for name, values in fewer.items():
+            if values.ndim > 1 and not name.startswith("initial/"):
+                assert values[place].tobytes() == together[name][1, 1].tobytes(), name
+
+
+def test_a_network_is_the_same_in_any_company(tmp_path, task_path):
+    together = contents(train(make_networks(), task_path, tmp_path / "all"))
+    alone = contents(train(make_networks((1,), (20,)), task_path, tmp_path / "one"))
     for name in ("best_step", "error", "log_step", "log_validation_error", "validation_error"):
         np.testing.assert_array_equal(together[name][1, 1], alone[name][0, 0])
     for name, value in numbers(alone, "best", 0, 0).items():
-        np.testing.assert_allclose(together[f"best/{name}"][1, 1], value, **tolerance)
+        kept = together[f"best/{name}"][1, 1]
+        np.testing.assert_allclose(kept, value, rtol=1e-12, atol=1e-13)
+
+
+def test_images_that_stay_uint8_give_the_same_bits(tmp_path, monkeypatch):
+    path = write_task(tmp_path / "images.zarr", shape=(4, 4, 2))
+    spec = make_networks((0, 1), (12,), steps_at_least=10, epochs=1)
+    once = contents(train(spec, path, tmp_path / "once"))
+    table = "ntkscope.training.learning_curve.input_table"
+    monkeypatch.setattr(f"{table}.NORMALISED_BYTES", 0)
+    as_used = contents(train(spec, path, tmp_path / "used"))
+    for name, values in once.items():
+        assert values.tobytes() == as_used[name].tobytes(), name
 
 
 def test_convolutions_one_by_one_are_those_of_a_stack(tmp_path, monkeypatch):

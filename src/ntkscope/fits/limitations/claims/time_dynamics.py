@@ -1,0 +1,96 @@
+"""Claims of Figures 1C and 5: the kernel during training."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ntkscope.fits.findings.claim import Claim, less_than, more_than
+from ntkscope.fits.findings.evidence import Evidence
+from ntkscope.fits.limitations.claims.asked import PAPER, changes, pairs
+from ntkscope.fits.results import Result, of_seeds
+from ntkscope.statistics.paired import FloatArray
+
+_ANALYSIS = "time_dynamics"
+_SHARE = 0.5
+
+
+def _per_octave(ratio: FloatArray, first: float, last: float) -> FloatArray:
+    return ratio / math.log2(last / first)
+
+
+def _steps(evidence: Evidence) -> list[Result]:
+    wanted = {"curve": "during", "fit": "fresh"}
+    return changes(evidence, _ANALYSIS, "step", _per_octave, **wanted)
+
+
+def _slowing(evidence: Evidence) -> list[Result]:
+    """Rate over the later half of the octaves of training − half the rate over the earlier."""
+    fits = evidence.curves(_ANALYSIS)
+    if fits is None:
+        return []
+    wanted = (fits["change_kind"] == "step") & (fits["change_curve"] == "during")
+    steps = fits.isel(change=np.flatnonzero(wanted & (fits["change_fit"] == "fresh")))
+    found = []
+    for part in dict.fromkeys(steps["change_part"].values.tolist()):
+        own = steps.isel(change=np.flatnonzero(steps["change_part"] == part))
+        ends = np.log2(np.stack([own["change_from"].values, own["change_to"].values], axis=1))
+        ratios = np.asarray(own["change_per_seed"].values, np.float64)
+        middle = (ends[0, 0] + ends[-1, 1]) / 2
+        late = ends.mean(axis=1) > middle
+        if not late.any() or late.all():
+            continue
+        octaves = ends[:, 1] - ends[:, 0]
+        early_rate = ratios[~late].sum(axis=0) / octaves[~late].sum()
+        late_rate = ratios[late].sum(axis=0) / octaves[late].sum()
+        found.append(
+            of_seeds(
+                late_rate - _SHARE * early_rate,
+                evidence.confidence(_ANALYSIS),
+                statistic="rate",
+                quantity="error",
+                against="later half of the octaves",
+                units="log ratio per octave",
+                at={"part": part},
+                boundary=-1,
+                note=f"{early_rate.mean():.3g} per octave up to step {2 ** ends[~late][-1, 1]:.0f},"
+                f" {late_rate.mean():.3g} after",
+            )
+        )
+    return found
+
+
+CLAIMS = [
+    Claim(
+        "kernel_improves_throughout",
+        "The empirical NTK continues to improve throughout training",
+        f"{PAPER}, Figures 1C and 5A",
+        _ANALYSIS,
+        "log ratio of the errors of K^t on fresh samples, per octave of t, at every step and the "
+        "one before",
+        less_than(0.0),
+        _steps,
+    ),
+    Claim(
+        "kernel_does_not_slow",
+        "The improvement of the empirical NTK does not slow down after an initial part of training",
+        f"{PAPER}, Figure 5A",
+        _ANALYSIS,
+        "log change of error per octave over the later half of the octaves − half of that over "
+        "the earlier half",
+        less_than(0.0, "< 0: at least half as fast later as earlier"),
+        _slowing,
+    ),
+    Claim(
+        "network_beats_kernels_during",
+        "The network's error falls faster with n than that of its kernel at any time of training",
+        f"{PAPER}, Figure 5B",
+        _ANALYSIS,
+        "exponent of the network − that of K^t at every t, fitted on fresh samples",
+        more_than(0.0),
+        lambda evidence: pairs(
+            evidence, _ANALYSIS, {"curve": "network"}, {"curve": "during", "fit": "fresh"}
+        ),
+    ),
+]

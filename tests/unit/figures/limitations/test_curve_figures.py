@@ -1,0 +1,197 @@
+"""Figures of learning curves: drawn from every table that can come, and what a reader sees."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from docutils.core import publish_parts
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from ntkscope.config.analyses import ANALYSES, OF_CURVES, OF_STREAMS
+from ntkscope.config.sections import FigureStyle
+from ntkscope.errors import StoreError
+from ntkscope.figures import draw_figure
+from ntkscope.figures.curve_captions import fill_curve_caption
+from ntkscope.figures.draw import figure_of
+from ntkscope.figures.style import themed
+from ntkscope.stores import write_netcdf
+from tests.unit.figures.limitations.cases import CASES, LONG, tables
+
+REPORT = Path(__file__).parents[4] / "workflow/report"
+STYLE = FigureStyle(dpi=72)
+KINDS = ("pdf", "png", "rst")
+FEW = ("whole", "nothing")
+"""Cases that are looked at each time; others where there is time."""
+RARE = tuple(case for case in CASES if case not in FEW)
+
+
+@pytest.fixture(autouse=True)
+def looks() -> Iterator[None]:
+    with themed(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@cache
+def drawn(analysis: str, case: str = "whole", style: FigureStyle = STYLE) -> Figure:
+    """A figure, laid out; drawn once for all tests."""
+    figure: Figure = figure_of(analysis).draw(*tables(analysis, case), style, {})
+    figure.draw_without_rendering()
+    return figure
+
+
+def caption(analysis: str, case: str = "whole") -> str:
+    both = tables(analysis, case)
+    module = figure_of(analysis)
+    more = module.words(both[1]) if hasattr(module, "words") else {}
+    return fill_curve_caption(REPORT / f"{analysis}.rst", *both, {}, more)
+
+
+def written(figure: Figure) -> list[str]:
+    """The exponents that are written in the panels, in the order of their curves."""
+    legends = [axes.get_legend() for axes in figure.axes]
+    return [text.get_text() for each in legends if each for text in each.get_texts()]
+
+
+def test_analyses_of_curves_are_not_offered_to_streams() -> None:
+    assert set(OF_CURVES) == {
+        *("after_kernel", "hyperparameters", "kernel_spectra", "scaling"),
+        *("time_dynamics", "width"),
+    }
+    assert not set(OF_CURVES) & set(OF_STREAMS)
+    assert all(ANALYSES[name].paper == "limitations" for name in OF_CURVES)
+
+
+@pytest.mark.parametrize("analysis", OF_CURVES)
+@pytest.mark.parametrize("case", RARE)
+@pytest.mark.slow
+def test_every_table_that_can_come_is_drawn(analysis: str, case: str) -> None:
+    assert drawn(analysis, case).axes
+
+
+@pytest.mark.parametrize("analysis", OF_CURVES)
+def test_without_a_finite_number_a_figure_says_so(analysis: str) -> None:
+    said = [text.get_text() for axes in drawn(analysis, "nothing").axes for text in axes.texts]
+    assert {"no finite errors", "no fits"} & {*said}
+
+
+@pytest.mark.parametrize("analysis", OF_CURVES)
+def test_a_legend_names_every_curve_once(analysis: str) -> None:
+    figure = drawn(analysis)
+    names = [text.get_text() for each in figure.legends for text in each.get_texts()]
+    counts = Counter(name for name in names if name)
+    assert set(counts.values()) == {1}
+    labels = [axes.get_legend() for axes in figure.axes]
+    titles = {each.get_title().get_text() for each in labels if each}
+    assert titles <= {"exponent α", "exponent in m", "layer"}
+
+
+@pytest.mark.parametrize("case", [*FEW, *(pytest.param(c, marks=pytest.mark.slow) for c in RARE)])
+@pytest.mark.parametrize("analysis", OF_CURVES)
+def test_a_caption_is_whole_and_valid(analysis: str, case: str) -> None:
+    said = caption(analysis, case)
+    assert not re.search(r"\$|\bnan\b|\{|\}", said)
+    publish_parts(said, settings_overrides={"halt_level": 2})
+
+
+@pytest.mark.parametrize("analysis", OF_CURVES)
+def test_a_caption_says_convention_ridge_seeds_samples_and_range(analysis: str) -> None:
+    said = caption(analysis)
+    for words in ("trace NTKs of the one output", "leave-one-out", "5", "4000 test samples"):
+        assert words in said.replace("\n", " ")
+    assert ("500 to 4000" in said) == (analysis != "width")
+
+
+def test_a_scaling_figure_writes_the_fitted_exponents() -> None:
+    figure, (_, fits) = drawn("scaling"), tables("scaling")
+    plain = fits.isel(curve_row=(fits["part"] == "parity") & (fits["curve"] == "infinite"))
+    ends = [float(plain[f"exponent{end}"][0]) for end in ("", "_low", "_high")]
+    assert f"{ends[0]:.2f} ± {(ends[2] - ends[1]) / 2:.2f}" in written(figure)[5]
+
+
+def test_points_outside_the_fit_are_open() -> None:
+    figure = drawn("scaling")
+    network = [each for each in figure.axes[0].lines if each.get_marker() == "o"]
+    fillings = {each.get_markerfacecolor() for each in network}
+    assert "white" in fillings and len(fillings) == 2
+    opened = [line for line in network if line.get_markerfacecolor() == "white"]
+    assert [x for line in opened for x in line.get_xdata()] == [250, 8000]
+
+
+def test_diverged_networks_are_counted_over_their_samples() -> None:
+    figure = drawn("scaling", "diverged")
+    counts = [text.get_text() for text in figure.axes[0].texts]
+    assert counts == ["1/5", "1/5", "1/5", "1/5", "5/5", "5/5"]
+
+
+def test_a_curve_at_chance_has_no_exponent() -> None:
+    assert set(written(drawn("hyperparameters", "at chance"))) == {"no fit"}
+
+
+def test_one_seed_has_no_interval() -> None:
+    assert "±" not in "".join(written(drawn("scaling", "one seed")))
+
+
+def test_an_offset_that_is_identified_and_disagrees_replaces_the_exponent() -> None:
+    curves, fits = tables("scaling")
+    there = xr.zeros_like(fits["exponent"])
+    told = {"offset_exponent": 0.9, "offset_exponent_low": 0.8, "offset_exponent_high": 1.0}
+    for identified in (False, True):
+        told |= {"offset_identified": identified}
+        found = fits.assign({name: there + value for name, value in told.items()})
+        texts = written(figure_of("scaling").draw(curves, found, STYLE, {}))
+        assert ("0.90 ± 0.10 †" in texts) == identified
+
+
+@pytest.mark.parametrize("analysis", ["scaling", "width"])
+def test_panels_fit_one_column(analysis: str) -> None:
+    style = FigureStyle(width_mm=85, dpi=72)
+    with themed(style):
+        figure = drawn(analysis, style=style)
+        box, width = figure.get_tightbbox(), figure.get_figwidth()
+    assert -0.02 * width < box.x0 and box.x1 < 1.02 * width
+
+
+def test_long_names_stay_apart() -> None:
+    figure = drawn("scaling", "long names")
+    boxes = [axes.title.get_window_extent() for axes in figure.axes[:4]]
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    assert LONG[:10] in figure.axes[0].get_title()
+
+
+def test_values_are_written_clear_of_the_curves() -> None:
+    figure = drawn("after_kernel")
+    axes = figure.axes[2]
+    top = axes.transAxes.inverted().transform(axes.get_legend().get_window_extent().max)[1]
+    lines = [line for line in axes.lines if line.get_transform() == axes.transData]
+    lowest = min(np.nanmin(line.get_ydata()) for line in lines if len(line.get_ydata()))
+    assert axes.transAxes.inverted().transform(axes.transData.transform([500, lowest]))[1] > top
+
+
+def test_files_are_the_same_when_drawn_again(tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.nc" for name in ("curves", "fits")]
+    for data, file, kind in zip(
+        tables("width"), files, ("learning_curves", "curve_fits"), strict=True
+    ):
+        write_netcdf(data.drop_attrs().assign_attrs(data.attrs), file, kind, {})
+    how = {"template": REPORT / "width.rst", "style": STYLE, "labels": {"ntk": "Lazy"}}
+    made = []
+    for number in "12":
+        to = {kind: tmp_path / f"{number}.{kind}" for kind in ("pdf", "png")}
+        draw_figure("width", *files, caption=tmp_path / f"{number}.rst", **to, **how)
+        made.append([(tmp_path / f"{number}.{kind}").read_bytes() for kind in KINDS])
+    assert made[0] == made[1]
+    assert b"Lazy: digit pairs (mlp, width 8 to 512)" in made[0][2]
+    plt.close("all")
+    with pytest.raises(StoreError, match="not of 'learning_curves'"):
+        draw_figure("width", *files[::-1], caption=tmp_path / "3.rst", **to, **how)
