@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ntkscope.config.datasets import PUBLISHED, facts_of
+from ntkscope.config.datasets import PUBLISHED, facts_of, own_and_absent
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.diagnostics.origins import Key
@@ -42,6 +42,20 @@ def _names(config: Config) -> Iterator[Mistake]:
                 f"there is an experiment {name!r} already, whose figure has this name",
                 remedy="give one of the two another name",
             )
+    for section, names in (
+        ("experiments", config.experiments),
+        ("learning_curves", config.learning_curves),
+    ):
+        for name in names:
+            if name.removesuffix("_mechanism") in config.experiments and name.endswith(
+                "_mechanism"
+            ):
+                yield Mistake(
+                    (section, name),
+                    f"{name!r} is also the name of the second figure of the experiment "
+                    f"{name.removesuffix('_mechanism')!r}",
+                    remedy="give one of the two another name",
+                )
     for name, curves in config.learning_curves.items():
         others = [n for n, each in config.learning_curves.items() if n != name and not each.like]
         if curves.like is not None and curves.like not in others:
@@ -53,11 +67,12 @@ def _names(config: Config) -> Iterator[Mistake]:
 
 
 def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
-    """Every dataset section, with its key."""
+    """Every dataset section, with its key, but those that are to be left out."""
     yield ("dataset",), config.dataset
     for name, experiment in config.experiments.items():
         for key, variant in experiment.variants.items():
-            if "dataset" in variant.model_fields_set:
+            left_out = experiment.absent == "leave_out" and own_and_absent(variant.dataset)
+            if "dataset" in variant.model_fields_set and not left_out:
                 yield ("experiments", name, "variants", key, "dataset"), variant.dataset
     for name, curves in config.learning_curves.items():
         parts: dict[Key, CurvePart] = {(): curves}

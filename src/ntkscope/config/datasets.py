@@ -97,6 +97,12 @@ def source_of(dataset: Dataset) -> Source:
     return _sources()[dataset.name if dataset.kind == PUBLISHED else dataset.kind]
 
 
+def own_and_absent(dataset: Dataset) -> bool:
+    """Whether it is of files of the user's own that are not here: then nothing is known of it."""
+    given = dataset.kind != PUBLISHED and dataset.path is not None
+    return given and not source_of(dataset).is_there(dataset)
+
+
 def title_of(dataset: Dataset) -> str:
     """A data set's name in figures; of files of the user's own the name they are known by."""
     source = source_of(dataset)

@@ -12,10 +12,12 @@ from pydantic import ValidationError
 
 from ntkscope.config.cross_checks import mistakes_across
 from ntkscope.config.curves import expand_curves
+from ntkscope.config.datasets import own_and_absent
 from ntkscope.config.diagnostics.mistakes import Mistake, mistakes_of
 from ntkscope.config.diagnostics.origins import COMMAND_LINE, Key, Origins, read_document
 from ntkscope.config.expand import expand
 from ntkscope.config.sections import Config
+from ntkscope.config.variants import without_absent
 from ntkscope.errors import ConfigError
 
 _DEFAULT_FILE, _DEFAULT_PRESET = ("config", "config.yaml"), Config.model_fields["preset"].default
@@ -95,6 +97,7 @@ def _typed(value: Any) -> Any:
 
 def _impossible(config: Config) -> Iterator[Mistake]:
     """The first run of each experiment that cannot be trained."""
+    config, _ = without_absent(config, lambda dataset: not own_and_absent(dataset))
     expansions: list[Callable[[], object]] = [
         *(partial(expand, config, name) for name in config.experiments),
         *(partial(expand_curves, config, name) for name in config.learning_curves),

@@ -14,6 +14,7 @@ from ntkscope.config.datasets import facts_of, source_of
 from ntkscope.config.sections import Dataset
 from ntkscope.config.specs import DatasetSpec
 from ntkscope.data.sources import Samples, open_source
+from ntkscope.data.sources.base import check_classes
 from ntkscope.data.subset import balanced_subset
 from ntkscope.errors import DataError
 from ntkscope.runtime.logs import progress
@@ -72,6 +73,7 @@ def prepare_data(
     started = time.monotonic()
     _same_content(dataset, spec)
     source = open_source(dataset)
+    check_classes(source, facts_of(dataset))
     kept = (_kept(source, 0, spec.train_samples), _kept(source, 1, spec.test_samples))
     with JobDirectory(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
         store = _begin(place, source, kept)

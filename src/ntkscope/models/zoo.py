@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from ntkscope.config.specs import ModelSpec
+from ntkscope.config.user_code import function_digest
+from ntkscope.errors import ModelError
 from ntkscope.models.architecture import (
     Activation,
     Architecture,
@@ -34,11 +36,25 @@ def define(
         shape: of a sample as it is stored: (y, x, channel) of images.
         outputs: number of logits.
         tokens: samples are whole numbers, for an embedding.
+
+    Raises:
+        ModelError: the user's function is no longer the one that the spec was made with.
     """
     if spec.function is not None:
+        _check_sources(spec.function, spec.source_digest)
         inputs = (shape[-1], *shape[:-1])  # as `data.inputs` has them
         return Definition(UserModule(spec.function, spec.arguments, inputs, outputs, tokens))
     return of_layers(architecture(spec, shape, outputs))
+
+
+def _check_sources(function: str, digest: str | None) -> None:
+    """A job may begin long after the configuration was read."""
+    if digest is not None and function_digest(function, "model.function") != digest:
+        raise ModelError(
+            "the sources behind this function have changed since the configuration was read",
+            where=function,
+            remedy="run snakemake again: it makes the runs of the function as it is now",
+        )
 
 
 def architecture(spec: ModelSpec, shape: tuple[int, ...], outputs: int) -> Architecture:

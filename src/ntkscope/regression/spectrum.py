@@ -14,16 +14,16 @@ from ntkscope.regression.error_currency import FloatArray
 def target_spectrum(kernel: Any, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues of K / mean diagonal / N [N], descending, and target power (u_iᵀy)² / |y|² [N].
 
-    Eigenvalues that are 0 may be negative by rounding; the power sums to 1.
+    Eigenvalues that are negative by rounding are 0; the power sums to 1.
 
     Args:
         kernel: [N, N], finite and symmetric.
         targets: y [N].
     """
     K = np.array(to_numpy(kernel), np.float64)
-    values, vectors = eigh(K / (np.trace(K)), overwrite_a=True, check_finite=True, driver="evd")
+    values, vectors = eigh(K / np.trace(K), overwrite_a=True, check_finite=True, driver="evd")
     power = (vectors.T @ targets) ** 2 / (targets @ targets)
-    return values[::-1], power[::-1]
+    return np.clip(values[::-1], 0, None), power[::-1]
 
 
 def target_alignment(kernel: Any, targets: FloatArray) -> float:

@@ -2,9 +2,9 @@
 
 With r = x / x_last and f = c / y(x_last), the floor's share of the last value, the law is
 y ∝ (1 − f) r^-α + f: both are of order 1, and log a is eliminated. α and f are sought on a grid
-that fills their bounds, then on ever finer ones around its best point: no start is better than
-another. Few points hardly tell the two apart, so that α is *identified*, and to be quoted, only
-where
+that fills their bounds, then by Levenberg and Marquardt's method from its best point, and f = 0 by
+itself: no start is better than another. Few points hardly tell the two apart, so that α is
+*identified*, and to be quoted, only where
 
 1. no seed's α lies at a bound (0, `STEEPEST`), nor its f at the upper one (`MOST`);
 2. the t interval of α over seeds is no wider than ± `WIDEST`;
@@ -23,6 +23,7 @@ import numpy as np
 
 from ntkscope.statistics.concavity import curvature_by_seed
 from ntkscope.statistics.paired import FloatArray, Interval, t_interval
+from ntkscope.statistics.trend import slope_by_seed
 
 STEEPEST = 3.0
 MOST = 0.98
@@ -32,7 +33,7 @@ MIN_POINTS = 4
 _ALPHAS = np.linspace(0.0, STEEPEST, 121)
 _SHARES = np.linspace(0.0, MOST, 50)
 _BLOCK = 1000
-_ZOOMS = 14
+_STEPS = 60
 
 
 class OffsetLaw(NamedTuple):
@@ -104,10 +105,7 @@ def offset_by_seed(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray
     alpha, share = np.concatenate(
         [_on_grid(log_r, rows[at : at + _BLOCK]) for at in range(0, len(rows), _BLOCK)], axis=1
     )
-    steps = np.asarray([_ALPHAS[1], _SHARES[1]])
-    for _ in range(_ZOOMS):
-        alpha, share = _nearby(log_r, rows, alpha, share, steps)
-        steps = steps / 2
+    alpha, share = _without_offset(log_r, rows, *_refined(log_r, rows, alpha, share))
     level = np.exp((rows - _log_shape(log_r, alpha, share)).mean(axis=-1))
     outer = y.shape[:-1]
     return alpha.reshape(outer), share.reshape(outer), (share * level).reshape(outer)
@@ -129,19 +127,55 @@ def _losses(log_r: FloatArray, log_y: FloatArray) -> FloatArray:
     return np.asarray(left).reshape(len(log_y), len(_ALPHAS), len(_SHARES))
 
 
-def _nearby(
-    log_r: FloatArray, log_y: FloatArray, alpha: FloatArray, share: FloatArray, steps: FloatArray
+def _refined(
+    log_r: FloatArray, log_y: FloatArray, alpha: FloatArray, share: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """The best of the points within 2 half steps of each row's α and f, within the bounds."""
-    moves = np.stack(np.meshgrid(*[np.arange(-2, 3) / 2] * 2, indexing="ij")).reshape(2, 1, -1)
-    alphas = np.clip(alpha[:, None] + steps[0] * moves[0], 0.0, STEEPEST)
-    shares = np.clip(share[:, None] + steps[1] * moves[1], 0.0, MOST)
-    left = log_y[:, None, :] - _log_shape(log_r, alphas, shares)
-    best = left.var(axis=-1).argmin(axis=1)[:, None]
-    return (
-        np.take_along_axis(alphas, best, axis=1)[:, 0],
-        np.take_along_axis(shares, best, axis=1)[:, 0],
-    )
+    """The least squares near each row's α and f, within their bounds (Marquardt 1963)."""
+    damping = np.full(len(log_y), 1e-3)
+    loss = _loss(log_r, log_y, alpha, share)
+    for _ in range(_STEPS):
+        step = _step(log_r, log_y, alpha, share, damping)
+        moved = np.clip(alpha + step[0], 0.0, STEEPEST), np.clip(share + step[1], 0.0, MOST)
+        new = _loss(log_r, log_y, *moved)
+        better = new < loss
+        alpha, share = (np.where(better, *both) for both in zip(moved, (alpha, share), strict=True))
+        loss = np.where(better, new, loss)
+        damping = np.clip(np.where(better, damping / 4, damping * 4), 1e-12, 1e6)
+    return alpha, share
+
+
+def _step(
+    log_r: FloatArray,
+    log_y: FloatArray,
+    alpha: FloatArray,
+    share: FloatArray,
+    damping: FloatArray,
+) -> FloatArray:
+    """(2, row): a damped step of Gauss and Newton in α and f."""
+    power = np.exp(-alpha[:, None] * log_r)
+    shape = (1 - share[:, None]) * power + share[:, None]
+    slopes = np.stack([-(1 - share[:, None]) * power * log_r / shape, (1 - power) / shape])
+    slopes = slopes - slopes.mean(axis=-1, keepdims=True)
+    left = log_y - np.log(shape)
+    product = np.einsum("irp,jrp->rij", slopes, slopes)
+    diagonal = np.einsum("rii->ri", product)
+    product = product + damping[:, None, None] * (diagonal[:, :, None] + 1e-12) * np.eye(2)
+    wanted = np.einsum("irp,rp->ri", slopes, left)
+    return np.asarray(np.linalg.solve(product, wanted[..., None])[..., 0].T)
+
+
+def _without_offset(
+    log_r: FloatArray, log_y: FloatArray, alpha: FloatArray, share: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The pure power law where it leaves no more than α and f do."""
+    pure = np.clip(-slope_by_seed(log_r, log_y), 0.0, STEEPEST)
+    none = np.zeros_like(pure)
+    better = _loss(log_r, log_y, pure, none) <= _loss(log_r, log_y, alpha, share)
+    return np.where(better, pure, alpha), np.where(better, 0.0, share)
+
+
+def _loss(log_r: FloatArray, log_y: FloatArray, alpha: FloatArray, share: FloatArray) -> FloatArray:
+    return np.asarray((log_y - _log_shape(log_r, alpha, share)).var(axis=-1))
 
 
 def _log_shape(log_r: FloatArray, alpha: FloatArray, share: FloatArray) -> FloatArray:

@@ -65,6 +65,29 @@ def test_a_variant_whose_data_are_absent_is_left_out_if_it_may_be(values: dict[s
     assert nothing.experiments == {}
 
 
+def test_a_variant_whose_own_files_are_absent_is_left_out_if_it_may_be(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    mine = {"kind": "npz", "path": str(tmp_path / "absent.npz")}
+    parts = {"digits": {}, "mine": {"dataset": mine}}
+    config, left_out = without_absent(
+        load_config(with_variants(values, parts, absent="leave_out")), is_there
+    )
+    assert left_out == ["parts.mine (absent)"]
+    assert [cell.axes["variant"] for cell in expand(config, "parts")] == ["digits"]
+    with pytest.raises(ConfigError, match="absent.npz"):
+        load_config(with_variants(values, parts))
+
+
+def test_no_experiment_has_the_name_of_anothers_second_figure(values: dict[str, Any]) -> None:
+    one = values["experiments"]["reactivation"]
+    values["experiments"] = {"a": one, "a_mechanism": one}
+    with pytest.raises(ConfigError, match="the second figure of the experiment 'a'"):
+        load_config(values)
+    values["experiments"] = {"b": one, "a_mechanism": one}
+    assert load_config(values)
+
+
 @pytest.mark.parametrize(
     ("parts", "says"),
     [

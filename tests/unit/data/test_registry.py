@@ -15,9 +15,11 @@ import yaml
 import ntkscope
 from ntkscope.config import datasets, datasets_of, load_config, runs_of
 from ntkscope.config.diagnostics.allowed import schema, words
+from ntkscope.config.sections import Dataset
+from ntkscope.config.specs import DatasetSpec
 from ntkscope.data import load_samples, prepare_data, sources
 from ntkscope.data.sources import is_there
-from ntkscope.errors import ConfigError
+from ntkscope.errors import ConfigError, DataError
 from ntkscope.identity import sources_digest
 
 ROOT = Path(__file__).parents[3]
@@ -54,15 +56,44 @@ def forget() -> None:
 
 
 @pytest.fixture
-def stripes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A file more in the folder of sources."""
-    (tmp_path / "stripes.py").write_text(STRIPES, encoding="utf-8")
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file more in the folder of sources, to be written."""
     monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path)])
     importlib.invalidate_caches()
     forget()
-    yield
+    yield tmp_path / "stripes.py"
     sys.modules.pop("ntkscope.data.sources.stripes", None)
     forget()
+
+
+@pytest.fixture
+def stripes(source: Path) -> None:
+    """The file of the stripes."""
+    source.write_text(STRIPES, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (STRIPES.replace("DATASET =", "DATA ="), "stripes.py defines no DATASET"),
+        (STRIPES.replace("DATASET = Source(", "DATASET = dict("), "stripes.py defines no DATASET"),
+        (STRIPES.replace('    licence="CC0",\n', ""), "stripes.py cannot be made.*'licence'"),
+        (STRIPES.replace("licence=", "license="), "stripes.py cannot be made.*'license'"),
+        (STRIPES.replace("classes=2, ", ""), "stripes.py cannot be made.*'classes'"),
+    ],
+)
+def test_a_file_that_is_no_data_set_is_told(source: Path, wrong: str, says: str) -> None:
+    source.write_text(wrong, encoding="utf-8")
+    with pytest.raises(ConfigError, match=says):
+        sources.discover()
+
+
+def test_samples_are_held_against_the_facts(source: Path, tmp_path: Path) -> None:
+    source.write_text(STRIPES.replace("train_per_class=20", "train_per_class=21"), "utf-8")
+    dataset, spec = Dataset.model_validate({"name": "stripes"}), DatasetSpec(name="stripes")
+    with pytest.raises(DataError, match="a class has 20 training samples, not 21") as caught:
+        prepare_data(dataset, spec, tmp_path / "out.zarr", tmp_path / "state", {})
+    assert "if this source is your own" in str(caught.value)
 
 
 def test_a_new_file_is_a_data_set(stripes: None, tmp_path: Path) -> None:

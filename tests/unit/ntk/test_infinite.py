@@ -20,6 +20,7 @@ from ntkscope.ntk.infinite.layouts.band import BandLayout, reach
 from ntkscope.ntk.infinite.layouts.full import FullLayout
 from ntkscope.ntk.infinite.propagate import Options
 from ntkscope.ntk.infinite.samples import samples
+from ntkscope.ntk.infinite.tiles import tiles
 from tests.oracles import infinite as oracle
 
 STORED = json.loads(
@@ -160,6 +161,26 @@ def test_single_precision_of_nearly_equal_inputs(name, distance):
     x = torch.cat([x, x + distance * images(5, shape, 1, torch.float32)])
     bound = 3e-6 if name.startswith("mlp") else 1e-4
     assert error(infinite_ntk(layers, x), infinite_ntk(layers, x.double())) < bound
+
+
+@given(n1=st.integers(0, 40), n2=st.integers(0, 40), pairs=st.integers(1, 500))
+def test_tiles_cover_every_pair_once(n1, n2, pairs):
+    seen = torch.zeros(n1, n2)
+    for rows, columns in tiles(n1, n2, pairs, upper=False):
+        assert 0 < seen[rows, columns].numel() <= pairs
+        seen[rows, columns] += 1
+    assert (seen == 1).all()
+
+
+@given(n=st.integers(0, 60), pairs=st.integers(1, 500))
+def test_tiles_of_a_triangle_waste_little(n, pairs):
+    seen = torch.zeros(n, n)
+    for rows, columns in tiles(n, n, pairs, upper=True):
+        assert 0 < seen[rows, columns].numel() <= pairs
+        seen[rows, columns] += 1
+    assert (seen.triu() == torch.ones(n, n).triu()).all()
+    if pairs <= n:
+        assert seen.tril(-1).sum() <= 0.5 * pairs**0.5 * n
 
 
 def test_both_layouts_agree():

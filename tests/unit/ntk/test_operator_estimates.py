@@ -117,3 +117,11 @@ def test_what_does_not_converge_or_fit_is_refused():
         cka_with_labels(kernel, LABELS[:5])
     with pytest.raises(VectorError, match="1 classes"):
         cka_with_labels(kernel, 0 * LABELS)
+
+
+@pytest.mark.parametrize("estimator", [xtrace, frobenius_norm])
+def test_an_operator_too_small_to_be_estimated_is_told_so(estimator):
+    small = aslinearoperator(np.eye(6))
+    with pytest.raises(VectorError, match="too small") as caught:
+        estimator(small, products=6)
+    assert "by 6 products" in str(caught.value)

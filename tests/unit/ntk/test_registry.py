@@ -112,6 +112,10 @@ def test_a_wrong_formula_is_left_to_the_fallback(name):
     register_layer(made, factored=WRONG[name], **NAMES)
     model, x = model_of(made)
     assert strategies(model, x) == ["fallback", "factored", "fallback"]
+    said = str(plan_ntk(model, x)).splitlines()[-2:]
+    assert said == [
+        f"{n}: the registered formula is wrong by autograd, which is used" for n in "04"
+    ]
     assert_exact(model, x)
 
 

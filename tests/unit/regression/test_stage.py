@@ -1,6 +1,7 @@
 """The stage: each kernel's regressions in their place, whatever happens on the way."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from ntkscope.data.tasks import load_task
 from ntkscope.errors import NtkscopeError, StoreError
 from ntkscope.models import build_network, load_numbers
 from ntkscope.models.zoo import architecture
@@ -18,7 +20,9 @@ from ntkscope.ntk import empirical_ntk, infinite_ntk
 from ntkscope.ntk.regression import RidgeWarning
 from ntkscope.regression import regress_kernels
 from ntkscope.regression import unit as unit_module
+from ntkscope.regression.job import RegressionJob
 from ntkscope.regression.kernel_pair import KernelPair, is_usable
+from ntkscope.regression.memory_needs import check_memory, predicted_bytes
 from ntkscope.stores import ZarrStore, read_store
 from tests.unit.regression.conftest import (
     MODEL,
@@ -303,11 +307,16 @@ def test_edges_of_the_grid_are_flagged(task_path, tmp_path):
 
 
 def test_what_memory_does_not_hold_is_refused_before_work(task_path, tmp_path):
-    regression = spec(sizes=(8, 48))
-    with pytest.raises(NtkscopeError, match="which do for") as caught:
-        regressed(regression, task_path, tmp_path, memory=10**9)
-    assert "not built into this stage" in str(caught.value)
+    with pytest.raises(NtkscopeError, match="which do for 0"):
+        regressed(spec(), task_path, tmp_path, memory=5 * 10**8)
     assert not (tmp_path / "state").exists()
+    large = spec("infinite", sizes=(500, 40000), test=4000, precision="float32")
+    job = RegressionJob(large, load_task(task_path), None, torch.device("cpu"))
+    with pytest.raises(NtkscopeError, match="not built into this stage") as caught:
+        check_memory(job, 3 * 10**9)
+    most = int(re.search(r"which do for (\d+)", caught.value.what).group(1))
+    assert predicted_bytes(job, most) <= 3 * 10**9 < predicted_bytes(job, most + 1)
+    assert 10000 < most < 14000
 
 
 def test_stores_that_lack_what_is_asked_for_are_refused(task_path, networks_path, tmp_path):

@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 
 from ntkscope.config.specs import KernelSpec, ModelSpec
+from ntkscope.config.user_code import function_digest
 from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.errors import ModelError
@@ -106,6 +107,17 @@ def test_a_module_trains_and_its_kernels_are_those_of_the_definition(
     xr.testing.assert_allclose(read_store(output, "kernels"), found, rtol=1e-9, atol=1e-12)
     steps = groups[1]["norm.num_batches_tracked"]
     np.testing.assert_array_equal(steps.isel(seed=0), found["step"].values)
+
+
+def test_a_job_refuses_sources_that_have_changed_since(user_run):
+    digest = function_digest(user_run.model.function, "")
+    model = user_run.model.model_copy(update={"source_digest": digest})
+    define(model, (4, 4, 1), 4)
+    with open("own/nets.py", "a") as file:
+        file.write("MORE = 1\n")
+    with pytest.raises(ModelError, match="have changed since") as caught:
+        define(model, (4, 4, 1), 4)
+    assert "own.nets" in str(caught.value)
 
 
 def test_a_module_trains_as_by_a_plain_loop(user_run, images_path, tmp_path, monkeypatch):

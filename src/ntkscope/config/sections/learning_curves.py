@@ -178,7 +178,7 @@ class Kernels(Section):
         description="The grid, relative to the mean diagonal.",
     )
     leave_one_out_most: Positive = Field(
-        1000, description="With more samples the ridge chosen with the last n up to this is used."
+        2000, description="With more samples the ridge chosen with the last n up to this is used."
     )
     offset: Offset = Field(
         "ignore",

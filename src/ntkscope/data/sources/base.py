@@ -10,7 +10,10 @@ import numpy as np
 from ntkscope.config.datasets import DatasetFacts
 from ntkscope.errors import DataError
 
-_REMEDY = "get the files again from their official page"
+_REMEDY = (
+    "get the files again from where they are published; if this source is your own, make what it "
+    "opens and its `facts` agree"
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ def check(samples: Samples, facts: DatasetFacts) -> None:
     where = ", ".join(samples.files)
     if len(samples.classes) != facts.classes:
         raise DataError(
-            f"there are {len(samples.classes)} classes, not {facts.classes}", where=where
+            f"there are {len(samples.classes)} classes, not {facts.classes}",
+            where=where,
+            remedy=_REMEDY,
         )
     for name, split in (("train", samples.train), ("test", samples.test)):
         if split.labels.size == 0:
@@ -95,3 +100,18 @@ def check(samples: Samples, facts: DatasetFacts) -> None:
                 where=where,
                 remedy=_REMEDY,
             )
+
+
+def check_classes(samples: Samples, facts: DatasetFacts) -> None:
+    """Hold the training samples of each class against what configurations are checked with.
+
+    Raises:
+        DataError: a class has fewer.
+    """
+    fewest = int(np.bincount(samples.train.labels, minlength=facts.classes).min())
+    if fewest < (facts.train_per_class or 0):
+        raise DataError(
+            f"a class has {fewest} training samples, not {facts.train_per_class} or more",
+            where=", ".join(samples.files),
+            remedy=_REMEDY,
+        )

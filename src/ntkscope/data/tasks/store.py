@@ -75,11 +75,19 @@ class LoadedTask:
         Raises:
             StoreError: there are fewer samples, or the store is damaged.
         """
+        return self.as_inputs(self.stored(split, seed_position, n).to(device), dtype)
+
+    def stored(self, split: str, seed_position: int, n: int | None = None) -> Tensor:
+        """The same samples as they lie, uint8 [n, y, x, channel] or float32 [n, feature]."""
         import torch
 
-        dtype = dtype or torch.float32
-        raw = torch.from_numpy(self._read(f"{split}_sample", split, seed_position, n)).to(device)
-        values = raw.to(dtype) / self.white
+        return torch.from_numpy(self._read(f"{split}_sample", split, seed_position, n))
+
+    def as_inputs(self, stored: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Stored samples as a network sees them, on their device."""
+        import torch
+
+        values = stored.to(dtype or torch.float32) / self.white
         mean, std = (torch.from_numpy(each).to(values) for each in (self.mean, self.std))
         values = (values - mean) / std
         return values.movedim(-1, 1).contiguous() if len(self.shape) == 3 else values

@@ -29,6 +29,7 @@ class PlannedLayer:
         passes: of its share in the forward and backward pass.
         kept: memory of what is kept of each sample.
         rule: the formula that was registered for its class.
+        rejected: autograd contradicts that formula, and has taken its place.
     """
 
     name: str
@@ -41,6 +42,7 @@ class PlannedLayer:
     passes: Cost = field(default_factory=Cost)
     kept: BytesPerSample = field(default_factory=BytesPerSample)
     rule: LayerRule | None = None
+    rejected: bool = False
 
 
 @dataclass
@@ -145,6 +147,11 @@ class Plan:
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [_aligned(row, widths) for row in rows]
         inputs = f"{n} samples" if not m else f"{n} × {m} samples"
+        lines += [
+            f"{layer.name or '(model)'}: the registered formula is wrong by autograd, which is used"
+            for layer in self.layers
+            if layer.rejected
+        ]
         return "\n".join([f"{self.kind} NTK of {inputs}", *lines])
 
     def _row(

@@ -43,7 +43,10 @@ def choose_backpropagation(
     expected = _true_gradients(model, plan, probe, vector)
     plan.backpropagation = Recorded(model, plan.tuning)
     found = forward_backward(plan, probe, vector)
-    wrong = _contradicted(plan, found, len(probe), expected) | set(plan.fallback_parameters)
+    contradicted = _contradicted(plan, found, len(probe), expected)
+    for layer in plan.known:
+        layer.rejected = layer.rule is not None and bool(contradicted & set(layer.learns.values()))
+    wrong = contradicted | set(plan.fallback_parameters)
     while caught := [layer for layer in plan.known if wrong & set(layer.learns.values())]:
         for layer in caught:
             layer.strategy = "fallback"

@@ -19,14 +19,18 @@ def pairs_per_tile(entries: int, dtype: torch.dtype, device: torch.device) -> in
 def tiles(n1: int, n2: int, pairs: int, upper: bool) -> Iterator[tuple[slice, slice]]:
     """Rows and columns that cover [n1, n2], or its upper triangle, by at most `pairs` a tile.
 
-    Long rows: the arithmetic's inner loops run along them.
+    Long rows: the arithmetic's inner loops run along them. Each strip of a triangle begins at its
+    own diagonal, and is the higher the shorter it is.
     """
-    columns = _even(n2, min(pairs, max(_COLUMNS, math.isqrt(pairs))))
-    rows = _even(n1, max(1, min(pairs // columns, columns if upper else n1)))
-    for top in range(0, n1, rows):
-        first = top // columns * columns if upper else 0
+    longest, top = min(pairs, max(_COLUMNS, math.isqrt(pairs))), 0
+    while top < n1:
+        first = top if upper else 0
+        columns = _even(n2 - first, longest)
+        high = max(1, min(pairs // max(columns, 1), columns if upper else n1))
+        rows = high if upper else _even(n1, high)
         for left in range(first, n2, columns):
             yield slice(top, min(top + rows, n1)), slice(left, min(left + columns, n2))
+        top += rows
 
 
 def _even(n: int, size: int) -> int:

@@ -56,8 +56,14 @@ def check_budget(products: int, least: int, size: int) -> None:
     """At least `least` products and fewer than the operator has columns.
 
     Raises:
-        VectorError: otherwise.
+        VectorError: otherwise, or no number is both.
     """
+    if size <= least:
+        raise VectorError(
+            f"an operator of size {size} is too small to be estimated",
+            where="operator",
+            remedy=f"take the kernel itself, by {size} products: operator @ numpy.eye({size})",
+        )
     if not least <= products < size:
         raise VectorError(
             f"products = {products} for an operator of size {size}",

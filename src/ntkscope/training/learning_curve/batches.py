@@ -84,6 +84,4 @@ class Batches:
         return torch.from_numpy(shifted).to(self._samples.inputs.device)
 
     def _gather(self, index: Tensor) -> Samples:
-        flat = index.flatten()
-        inputs = self._samples.inputs.index_select(0, flat).unflatten(0, index.shape)
-        return inputs, self._samples.targets[index]
+        return self._samples.inputs.take(index), self._samples.targets[index]

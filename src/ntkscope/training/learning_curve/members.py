@@ -72,6 +72,11 @@ def look_steps(budget: int, count: int) -> tuple[int, ...]:
     return tuple(steps.tolist())
 
 
+# Measured on one core, batch 32, MLP of 3 layers of 64 units on 128 features: 30 networks as one
+# stack 1.7 ms a step, 5 networks 0.52, one 0.35. At width 512, 5 networks: 14.7, one by one 18.4.
+# Myrtle-5 of 16 channels on 8×8×2: 25 networks 23, one by one 46.
+
+
 def groups_of(
     members: list[Member], definition: Definition, shape: tuple[int, ...]
 ) -> list[Together]:

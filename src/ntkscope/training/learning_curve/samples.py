@@ -10,6 +10,7 @@ from torch import Tensor
 from ntkscope.config.curve_specs import NetworksSpec
 from ntkscope.data.tasks.store import LoadedTask, load_task
 from ntkscope.errors import ConfigError, StoreError
+from ntkscope.training.learning_curve.input_table import InputTable
 
 Samples = tuple[Tensor, Tensor]
 """Inputs [n, channel, y, x] or [n, feature], and targets [n]."""
@@ -26,7 +27,7 @@ class CurveSamples:
     Attributes:
         task: the opened store.
         most: training samples of each seed.
-        inputs: training inputs of all seeds, one after the other, [S · most, …].
+        inputs: training inputs of all seeds, one after the other: S · most.
         targets: [S · most].
         validation, test: of each seed.
         variances: of the test targets of each seed; squared errors are told relative to it.
@@ -42,26 +43,18 @@ class CurveSamples:
         self._options = (getattr(torch, spec.learning.precision), device)
         self.most = max(spec.sizes)
         places = [self.task.seeds.index(seed) for seed in spec.task.seeds]
-        self.inputs, self.targets = self._training(places)
+        self.inputs = InputTable(self.task, places, self.most, *self._options)
+        targets = [self.task.targets("train", place, self.most, *self._options) for place in places]
+        self.targets = torch.cat(targets)
         self.validation = [self._split("validation", place, spec.validation) for place in places]
         self.test = [self._split("test", place, spec.test) for place in places]
         self.variances = [float(y.double().var(unbiased=False)) for _, y in self.test]
 
     def training(self, seed_position: int, samples: int) -> Samples:
-        """The first training samples of a seed, as views."""
-        span = slice(seed_position * self.most, seed_position * self.most + samples)
-        return self.inputs[span], self.targets[span]
-
-    def _training(self, places: list[int]) -> Samples:
-        """Filled seed by seed, so that no second copy of all is ever in memory."""
-        inputs = targets = torch.empty(0)
-        for number, place in enumerate(places):
-            x, y = self._split("train", place, self.most)
-            if number == 0:
-                inputs = x.new_empty(len(places), *x.shape)
-                targets = y.new_empty(len(places), *y.shape)
-            inputs[number], targets[number] = x, y
-        return inputs.flatten(0, 1), targets.flatten()
+        """The first training samples of a seed."""
+        start = seed_position * self.most
+        stop = start + samples
+        return self.inputs.span(start, stop), self.targets[start:stop]
 
     def _split(self, split: str, place: int, count: int) -> Samples:
         inputs = self.task.inputs(split, place, count, *self._options)

@@ -143,7 +143,7 @@ def test_to_convergence_it_ends_when_the_training_loss_is_small(tmp_path, task_p
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="the bits are those of MKL")
 @pytest.mark.parametrize("batch_size", [8, None])
 def test_a_network_has_the_same_bits_in_any_company(tmp_path, task_path, batch_size):
-    settings = {"precision": "float32", "batch_size": batch_size, "steps_at_least": 120}
+    settings = {"precision": "float32", "batch_size": batch_size, "epochs": 5}
     together = contents(train(make_networks(**settings), task_path, tmp_path / "all"))
     for seeds, sizes in (((1,), (20,)), ((0, 1), (12, 20))):
         spec = make_networks(seeds, sizes, **settings)
@@ -162,6 +162,17 @@ def test_a_network_is_the_same_in_any_company(tmp_path, task_path):
     for name, value in numbers(alone, "best", 0, 0).items():
         kept = together[f"best/{name}"][1, 1]
         np.testing.assert_allclose(kept, value, rtol=1e-12, atol=1e-13)
+
+
+def test_images_that_stay_uint8_give_the_same_bits(tmp_path, monkeypatch):
+    path = write_task(tmp_path / "images.zarr", shape=(4, 4, 2))
+    spec = make_networks((0, 1), (12,), steps_at_least=10, epochs=1)
+    once = contents(train(spec, path, tmp_path / "once"))
+    table = "ntkscope.training.learning_curve.input_table"
+    monkeypatch.setattr(f"{table}.NORMALISED_BYTES", 0)
+    as_used = contents(train(spec, path, tmp_path / "used"))
+    for name, values in once.items():
+        assert values.tobytes() == as_used[name].tobytes(), name
 
 
 def test_convolutions_one_by_one_are_those_of_a_stack(tmp_path, monkeypatch):

@@ -19,8 +19,7 @@ class FullLayout:
     def pool(self, K: Tensor, size: int) -> Tensor:
         """The four pixel axes, one after the other; rows that fill no window are dropped."""
         for axis in range(4):
-            whole = K.shape[axis] // size * size
-            K = _sum_of_strided(K.narrow(axis, 0, whole), axis, size)
+            K = _sum_of_windows(K, axis, size)
         return K.mul_(size**-4)
 
     def pooled(self, size: int) -> FullLayout:
@@ -40,12 +39,15 @@ class FullLayout:
         return K.mean((0, 1, 2, 3), keepdim=True)
 
 
-def _sum_of_strided(K: Tensor, axis: int, size: int) -> Tensor:
-    """Sum over consecutive groups of `size` along an axis whose length is a multiple of it."""
-    start = [slice(None)] * axis
-    total = K[(*start, slice(0, None, size))].clone()
-    for offset in range(1, size):
-        total += K[(*start, slice(offset, None, size))]
+def _sum_of_windows(K: Tensor, axis: int, size: int) -> Tensor:
+    """Sum over consecutive groups of `size` along an axis; what fills no group is dropped."""
+    groups = K.shape[axis] // size
+    parts = K.narrow(axis, 0, groups * size).unflatten(axis, (groups, size))
+    if size == 1:
+        return parts.select(axis + 1, 0).clone()
+    total = parts.select(axis + 1, 0) + parts.select(axis + 1, 1)
+    for offset in range(2, size):
+        total += parts.select(axis + 1, offset)
     return total
 
 
@@ -60,4 +62,8 @@ def _diagonal_sum(K: Tensor, axis: int, size: int) -> Tensor:
 
 
 def _corner(K: Tensor, axis: int, start: int, length: int) -> Tensor:
-    return K.narrow(axis, start, length).narrow(axis + 1, start, length)
+    """K[start:, start:], `length` of each; one view, for its calls cost as much as small sums."""
+    strides, sizes = K.stride(), list(K.shape)
+    sizes[axis] = sizes[axis + 1] = length
+    offset = K.storage_offset() + start * (strides[axis] + strides[axis + 1])
+    return K.as_strided(sizes, strides, offset)

@@ -1,0 +1,130 @@
+"""Verdicts on the paper's claims, in a made-up world and without data; exponents as tables."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from ntkscope.fits.findings import Finding, find, write_findings
+from ntkscope.fits.findings.claim import OURS
+from ntkscope.fits.limitations.claims import CLAIMS
+from ntkscope.fits.limitations.claims.asked import PAPER
+from ntkscope.fits.limitations.exponents import write_exponents
+from ntkscope.stores import write_netcdf
+from tests.unit.fits.limitations.synthetic_curves import ANALYSES, curve_fits
+
+
+@pytest.fixture(scope="module")
+def world() -> dict[str, xr.Dataset]:
+    return {analysis: curve_fits(analysis) for analysis in ANALYSES}
+
+
+@pytest.fixture(scope="module")
+def found(world: dict[str, xr.Dataset]) -> dict[str, Finding]:
+    return {each.claim_id: each for each in find(world, "figures", 0.95)}
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("network_beats_initial_claim", "supported"),
+        ("network_beats_infinite_claim", "supported"),
+        ("network_beats_infinite_plain", "opposite"),
+        ("network_beats_infinite_positive", "supported"),
+        ("network_no_better_than_infinite_negative", "supported"),
+        ("infinite_beats_initial", "supported"),
+        ("finite_beats_infinite", "supported"),
+        ("initial_improves_with_width", "supported"),
+        ("initial_reaches_infinite", "opposite"),
+        ("width_best_between_scaled_rate", "supported"),
+        ("width_best_between_ntk", "not supported"),
+        ("gap_holds_low_rate", "supported"),
+        ("gap_holds_full_batch", "supported"),
+        ("after_kernel_improves", "supported"),
+        ("after_kernel_equals_network_fresh", "opposite"),
+        ("fixed_after_kernel_lags", "supported"),
+        ("kernel_improves_throughout", "not supported"),
+        ("kernel_does_not_slow", "supported"),
+        ("network_beats_kernels_during", "supported"),
+        ("spectrum_foretells_after", "opposite"),
+    ],
+)
+def test_verdicts_in_a_made_up_world(found: dict[str, Finding], claim: str, verdict: str) -> None:
+    assert found[claim].verdict == verdict, found[claim]
+
+
+def test_every_claim_is_judged_with_threshold_interval_and_seeds(
+    found: dict[str, Finding],
+) -> None:
+    for claim in CLAIMS:
+        finding = found[claim.id]
+        assert finding.verdict != "not tested" or claim.id == "widths_scale_alike", claim.id
+        assert finding.low <= finding.estimate <= finding.high
+        assert finding.n == 5
+        assert claim.claimed.words in finding.statistic
+        assert claim.source == OURS or PAPER in claim.source
+        assert finding.figure == f"figures/{claim.analysis}.pdf"
+    assert "resolution ±" in found["network_beats_infinite_claim"].note
+
+
+def test_claims_without_data_are_not_tested(world: dict[str, xr.Dataset]) -> None:
+    nothing = {each.claim_id: each for each in find({}, "figures", 0.95)}
+    assert {nothing[claim.id].verdict for claim in CLAIMS} == {"not tested"}
+    fits = world["scaling"]
+    alone = fits.isel(pair=[], change=[])
+    lost = {each.claim_id: each for each in find({"scaling": alone}, "figures", 0.95)}
+    assert lost["network_beats_infinite_claim"].note == "this configuration has no data for it"
+
+
+def test_a_role_is_asked_by_its_name(world: dict[str, xr.Dataset]) -> None:
+    fits = world["scaling"].copy(deep=True)
+    fits["role"] = ("curve_row", ["plain"] * fits.sizes["curve_row"])
+    lost = {each.claim_id: each for each in find({"scaling": fits}, "figures", 0.95)}
+    assert lost["network_beats_infinite_claim"].verdict == "not tested"
+
+
+@pytest.fixture(scope="module")
+def files(
+    world: dict[str, xr.Dataset], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("fits")
+    for name, fits in world.items():
+        write_netcdf(fits, folder / f"{name}.nc", "curve_fits", {})
+    return {name: folder / f"{name}.nc" for name in world}
+
+
+def test_both_papers_are_in_one_table(files: dict[str, Path], tmp_path: Path) -> None:
+    paths = [tmp_path / f"findings.{kind}" for kind in ("csv", "md", "tex")]
+    write_findings(files, *paths, figures="figures", confidence=0.95, record={})
+    text = paths[1].read_text()
+    assert f"## {PAPER}, Figure 1A" in text
+    assert "## arXiv 2507.16039" in text
+
+
+def test_exponents_are_written_for_machines_and_readers(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"exponents.{kind}" for kind in ("csv", "md", "tex")]
+    write_exponents(files, *paths)
+    with paths[0].open() as stream:
+        rows = list(csv.DictReader(stream))
+    first = rows[0]
+    assert (first["experiment"], first["statistic"]) == ("scaling", "exponent")
+    assert float(first["low"]) < float(first["estimate"]) < float(first["high"])
+    assert {row["experiment"] for row in rows} == set(ANALYSES)
+    markdown = paths[1].read_text()
+    assert "| pairs | K_∞ | 0.2" in markdown
+    assert "network, width 64 − K_∞" in markdown
+    tex = paths[2].read_text()
+    assert r"$K_{\infty}$" in tex
+    assert tex.count(r"\begin{longtable}") == tex.count(r"\end{longtable}") == 2
+    assert tex.isascii(), sorted({letter for letter in tex if not letter.isascii()})
+
+
+def test_without_learning_curves_there_are_empty_tables(tmp_path: Path) -> None:
+    paths = [tmp_path / f"exponents.{kind}" for kind in ("csv", "md", "tex")]
+    write_exponents({}, *paths)
+    assert paths[0].read_text().startswith("experiment,statistic")
