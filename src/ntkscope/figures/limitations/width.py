@@ -40,7 +40,7 @@ def draw(
         style: sizes and palette.
         labels: part → name as printed.
     """
-    parts = in_order(parts_of(curves, fits, labels))
+    parts = in_order(parts_of(curves, fits, labels, widest=False))
     figure, (grid,) = drawing.new_page(style, [drawing.shape_of(style, len(parts))])
     shown = drawing.blank_rest(grid, len(parts))
     drawn: list[Drawn] = []

@@ -23,7 +23,7 @@ from ntkscope.statistics.spectrum_exponents import (
 from ntkscope.stores import write_netcdf
 from ntkscope.stores.zarr_store import read_store
 
-_FACTS = ("criterion", "offset", "leave_one_out_most", "precision", "ensemble")
+_FACTS = ("criterion", "ridges", "offset", "leave_one_out_most", "precision", "ensemble")
 
 
 def collect_curves(
@@ -115,7 +115,17 @@ def _add_part(collected: _Collected, part: Mapping[str, Any]) -> None:
             collected.rows += _regression_rows(store, each["source"], own, collected)
             collected.layers += _layer_rows(store, each["source"], key["part"])
             said = {name: store.attrs[name] for name in _FACTS if name in store.attrs}
+            said |= _deviations(store)
             collected.facts.setdefault(key["part"], {})[each["source"]] = said
+
+
+def _deviations(store: xr.Dataset) -> dict[str, float]:
+    """W_std and b_std of the kernel, where its parametrisation has them: from its specification."""
+    record = store.attrs.get("provenance", {})
+    spec = record.get("regression", record) if isinstance(record, Mapping) else {}
+    model = spec.get("model") if isinstance(spec, Mapping) else None
+    names = ("weight_std", "bias_std")
+    return {name: model[name] for name in names if model and model.get(name) is not None}
 
 
 def _network_rows(
