@@ -1,6 +1,7 @@
 """A network of the user's own: a residual CNN with batch norm and dropout, from task to kernel."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
