@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections import Counter
@@ -112,6 +113,22 @@ def test_a_caption_says_convention_ridge_seeds_samples_and_range(analysis: str) 
     for words in ("trace NTKs of the one output", "leave-one-out", "5", "4000 test samples"):
         assert words in said.replace("\n", " ")
     assert ("500 to 4000" in said) == (analysis != "width")
+
+
+def test_a_caption_says_grid_criterion_and_deviations_of_the_kernels() -> None:
+    curves, fits = tables("width")
+    common = {"criterion": "zero_one", "ridges": [1e-6, 0.1, 100.0], "leave_one_out_most": 1000}
+    limit = common | {"weight_std": 2**0.5, "bias_std": 0.1}
+    facts = json.dumps({"ntk": {"infinite": limit, "initial": common | {"ensemble": 1}}})
+    both = curves.assign_attrs(facts=facts), fits
+    assert fill_curve_caption("$kernels|$ridge", *both, {}, {}) == (
+        "empirical kernels are trace NTKs of the one output, Θ = J Jᵀ, in the network's own "
+        "parametrisation; K_∞ is the infinite network's NTK in the NTK parametrisation with "
+        "W_std = 1.41, b_std = 0.1|leave-one-out by 0–1 error (ties: squared error) over 1e-06 to "
+        "100 (3 values) of the kernel's mean diagonal, from n = 1000 on the ridge chosen there; at "
+        f"the grid's lowest in 0 and at its highest in {(curves['ridge_edge'] > 0).sum().item()} "
+        f"of {np.isfinite(curves['ridge_edge']).sum().item()}"
+    )
 
 
 def test_a_scaling_figure_writes_the_fitted_exponents() -> None:
