@@ -1,6 +1,7 @@
 """A network of the user's own: a residual CNN with batch norm and dropout, from task to kernel."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_a_job_refuses_sources_that_have_changed_since(user_run):
     digest = function_digest(user_run.model.function, "")
     model = user_run.model.model_copy(update={"source_digest": digest})
     define(model, (4, 4, 1), 4)
-    with open("own/nets.py", "a") as file:
+    with Path("own/nets.py").open("a") as file:
         file.write("MORE = 1\n")
     with pytest.raises(ModelError, match="have changed since") as caught:
         define(model, (4, 4, 1), 4)

@@ -85,7 +85,7 @@ class _Collected:
         differing = [] if seeds == self.seeds else ["seeds"]
         if self.test.setdefault(part, test) != test:
             differing.append("test samples")
-        currency = store.attrs.get("error_currency")
+        currency = store.attrs.get("error_currency") or store.attrs.get("error")
         if currency and self.currency.setdefault(part, currency) != currency:
             differing.append("error")
         if differing:
@@ -139,13 +139,20 @@ def _network_rows(
         values = {name: at[name] for name in ("error", "squared_error", "train_error", "diverged")}
         values["best_is_last"] = np.where(at["diverged"] > 0, np.nan, last)
         yield _row({**common, "n": int(n), "step": -1}, values, collected)
-    n = int(store.attrs.get("during_samples") or store["size"].values[-1])
+    n = _during_samples(store)
     for place, step in enumerate(store["step"].values if "during_error" in store else []):
         values = {
             name: _column(store, f"during_{name}", snapshot=place)
             for name in ("error", "squared_error", "diverged")
         }
         yield _row({**common, "n": n, "step": int(step)}, values, collected)
+
+
+def _during_samples(store: xr.Dataset) -> int:
+    """Training samples of the networks whose parameters are kept during training."""
+    spec = store.attrs.get("provenance", {})
+    spec = spec.get("networks", {}) if isinstance(spec, dict) else {}
+    return int(spec.get("during_samples") or store["size"].values[-1])
 
 
 _NETWORK = (

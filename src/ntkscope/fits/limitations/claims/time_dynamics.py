@@ -33,8 +33,10 @@ def _slowing(evidence: Evidence) -> list[Result]:
     wanted = (fits["change_kind"] == "step") & (fits["change_curve"] == "during")
     steps = fits.isel(change=np.flatnonzero(wanted & (fits["change_fit"] == "fresh")))
     found = []
-    for part in dict.fromkeys(steps["change_part"].values.tolist()):
-        own = steps.isel(change=np.flatnonzero(steps["change_part"] == part))
+    names = list(zip(steps["change_part"].values, steps["change_width"].values, strict=True))
+    for part, width in dict.fromkeys(names):
+        same = (steps["change_part"] == part) & (steps["change_width"] == width)
+        own = steps.isel(change=np.flatnonzero(same))
         ends = np.log2(np.stack([own["change_from"].values, own["change_to"].values], axis=1))
         ratios = np.asarray(own["change_per_seed"].values, np.float64)
         middle = (ends[0, 0] + ends[-1, 1]) / 2
@@ -52,7 +54,7 @@ def _slowing(evidence: Evidence) -> list[Result]:
                 quantity="error",
                 against="later half of the octaves",
                 units="log ratio per octave",
-                at={"part": part},
+                at={"part": str(part), "width": int(width)},
                 boundary=-1,
                 note=f"{early_rate.mean():.3g} per octave up to step {2 ** ends[~late][-1, 1]:.0f},"
                 f" {late_rate.mean():.3g} after",
