@@ -160,6 +160,11 @@ def _regimes(config: Config) -> Iterator[Mistake]:
 
 
 def _experiments(config: Config) -> Iterator[Mistake]:
+    if config.experiments and not config.regimes:
+        yield Mistake(
+            ("regimes",), "it is empty, but experiments name some", allowed="at least one"
+        )
+        return
     for name, experiment in config.experiments.items():
         yield from _named(config, ("experiments", name), experiment.regimes)
         for key, variant in experiment.variants.items():
