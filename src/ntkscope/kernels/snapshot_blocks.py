@@ -78,6 +78,7 @@ class SnapshotBlocks:
             by_layer=True,
             memory=self._memory,
             plan=self._plan,
+            verify="off",  # the plan is verified; a diverged network's kernel is what it is
         )
         assert isinstance(found, dict)
         return torch.stack([found[name] for name in job.names])

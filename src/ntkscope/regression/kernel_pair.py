@@ -13,6 +13,8 @@ from ntkscope.models import Architecture
 from ntkscope.ntk import empirical_ntk, infinite_ntk
 from ntkscope.ntk.empirical.planner import make_plan
 
+# verify="off": how a network is differentiated is verified all the same (`planner`), and a diverged
+# one's kernel, which is not finite, is found by `is_usable`.
 _BLOCK = 500  # samples of a forward pass
 
 _TOGETHER = 1000  # samples, from which on more at once hardly are faster
@@ -56,8 +58,8 @@ def empirical_pair(
 
 def layer_pairs(member: nn.Module, x: Tensor, test: Tensor, memory: int) -> dict[str, KernelPair]:
     """Name of each layer with parameters → its own part of the kernel."""
-    whole = empirical_ntk(member, x, by_layer=True, memory=memory)
-    cross = empirical_ntk(member, test, x, by_layer=True, memory=memory)
+    whole = empirical_ntk(member, x, by_layer=True, memory=memory, verify="off")
+    cross = empirical_ntk(member, test, x, by_layer=True, memory=memory, verify="off")
     assert isinstance(whole, dict)
     assert isinstance(cross, dict)
     return {name: KernelPair(whole[name].cpu(), cross[name].cpu()) for name in whole}
@@ -83,7 +85,7 @@ def mean_outputs(members: Sequence[nn.Module], x: Tensor) -> np.ndarray:
 def _mean(members: Sequence[nn.Module], x: Tensor, x2: Tensor | None, memory: int) -> Tensor:
     total: Tensor | None = None
     for member in members:
-        found = empirical_ntk(member, x, x2, memory=memory)
+        found = empirical_ntk(member, x, x2, memory=memory, verify="off")
         assert isinstance(found, Tensor)
         total = found if total is None else total.add_(found)
     assert total is not None

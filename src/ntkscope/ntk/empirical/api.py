@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, replace
+
+import torch
 from torch import Tensor, nn
 
+from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.arguments import (
     check_choice,
     check_count,
@@ -14,16 +19,24 @@ from ntkscope.ntk.empirical.arguments import (
 from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import free_bytes, parse_bytes
 from ntkscope.ntk.empirical.engine import compute_kernels
+from ntkscope.ntk.empirical.entries import VERIFY, check_entries
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, is_same_model
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.no_samples import kernels_without_samples
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
+from ntkscope.ntk.empirical.precision import cast, cast_model, half_dtype, moved, rounded
+from ntkscope.ntk.empirical.state import own, preserve_state
+from ntkscope.ntk.empirical.structure import changed, structure
 from ntkscope.ntk.empirical.throughput import measured_throughput
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
-from ntkscope.ntk.empirical.validation import check_model, in_place_explained, preserve_state
+from ntkscope.ntk.empirical.validation import check_model, in_place_explained, refuse_overflow
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
+
+
+class PlanError(ModelError, ValueError):
+    """A plan of something else, or of a model that has changed since."""
 
 
 @in_any_form
@@ -38,6 +51,7 @@ def empirical_ntk(
     chunk: int | None = None,
     force: str | None = None,
     plan: Plan | None = None,
+    verify: str = "entries",
     output: Output = None,
     parameters: Chosen = None,
 ) -> Tensor | dict[str, Tensor]:
@@ -58,6 +72,10 @@ def empirical_ntk(
         force: for tests: a strategy for all layers that allow it (`strategies.STRATEGIES`).
         plan: of `plan_ntk`, for this model and kind and inputs of this shape; the parameters may
             have changed since. None: strategies by nominal throughput, the same on every machine.
+        verify: what of the finished kernel is compared with brute force, a sample and an output at
+            a time: some `entries` of samples that are far apart, `all` (slow), or nothing (`off`).
+            A plan is not asked again for the same inputs and parameters; where of 200 samples or
+            more only parameters have changed, it is asked as often as takes 2 % of the time.
         output: where [N, K] is in what the model returns: a key (`"logits"`), an attribute, a place
             in a tuple, or a function of it. None: it is what it returns.
         parameters: the kernel of some only: names of parameters or of modules, or a function of
@@ -66,20 +84,22 @@ def empirical_ntk(
     Returns:
         [N, N2]; [N, K, N2, K] (kind full) or [N, N2, K] (kind diagonal), of which the outputs are
         the outer axes in memory; by_layer: a dict of them that sum to the whole. In the model's
-        dtype, exactly symmetric where x2 is None. Of complex parameters it is the kernel of their
-        real and imaginary parts: Re⟨∂f, ∂f'⟩ of Hermitian products. Of parameters of several dtypes
-        it is in the widest. Models that no formula and no transform fits are differentiated one
-        sample at a time.
+        dtype, exactly symmetric where x2 is None. Of a model in half precision it is computed in
+        float32 of the same weights, and rounded once; of parameters of several dtypes it is in the
+        widest. Of complex parameters it is the kernel of their real and imaginary parts: the real
+        part of Hermitian products. Models that no formula and no transform fits are differentiated
+        one sample at a time. An inference mode or autocast around the call has no effect.
 
     Raises:
         ModelError: a model whose kernel is not defined (batch statistics, active dropout, outputs
             that are random or mix samples, an in-place operation on what a gradient needs, no
-            parameters, an output that is not [N, K]), or too little memory; the message says what
-            to do.
-        ValueError: an argument that is none of those allowed, or a plan of something else.
+            parameters, an output that is not [N, K]), a kernel that overflows or is not what brute
+            force gives, or too little memory; the message says what to do.
+        PlanError: a plan of something else, or of a model that has changed; a ValueError too.
+        ValueError: an argument that is none of those allowed.
     """
     x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
-    _check(model, x1, x2, kind, force)
+    _check(model, x1, x2, kind, force, verify)
     check_count("chunk", chunk)
     if memory is not None:
         memory = parse_bytes(memory)
@@ -88,11 +108,51 @@ def empirical_ntk(
     if not len(x1) or (x2 is not None and not len(x2)):
         empty = kernels_without_samples(model, x1, x2, kind)
         return empty if by_layer else next(iter(empty.values()))
+    half = half_dtype(model)
+    if half is not None:
+        wide = cast_model(model, torch.float32)
+        found = _kernels(
+            wide,
+            cast(x1, torch.float32),
+            cast(x2, torch.float32),
+            kind,
+            force,
+            None if plan is None else moved(plan, wide),
+            _How(by_layer, memory, chunk, verify),
+        )
+        found = {name: rounded(kernel, half) for name, kernel in found.items()}
+    else:
+        found = _kernels(model, x1, x2, kind, force, plan, _How(by_layer, memory, chunk, verify))
+    return found if by_layer else found[""]
+
+
+@dataclass(frozen=True)
+class _How:
+    """What does not change the kernel: options of `empirical_ntk`."""
+
+    by_layer: bool
+    memory: int | str | None
+    chunk: int | None
+    verify: str
+
+
+def _kernels(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None,
+    kind: str,
+    force: str | None,
+    plan: Plan | None,
+    how: _How,
+) -> dict[str, Tensor]:
+    """As of `compute_kernels`, planned, and verified as asked."""
+    start = time.perf_counter()
     may_change = plan is None or _backpropagation(plan).runs_model
     with preserve_state(model, may_change=may_change), in_place_explained(model):
+        x1, x2 = own(x1), None if x2 is None else own(x2)
         if plan is None:
             plan = make_plan(model, x1, x2, kind, force)
-        sparing = memory is None
+        memory = how.memory
         if memory is None:
             memory = _default(plan, len(x1) + (0 if x2 is None else len(x2)))
         found = compute_kernels(
@@ -100,12 +160,34 @@ def empirical_ntk(
             plan,
             x1,
             x2,
-            by_layer=by_layer,
+            by_layer=how.by_layer,
             memory=memory,
-            chunk=chunk,
-            sparing=sparing,
+            chunk=how.chunk,
+            sparing=how.memory is None,
         )
-    return found if by_layer else found[""]
+    if how.verify != "off":
+        plan.checked.earn(time.perf_counter() - start)
+        _verify(model, plan, found, x1, x2, how)
+    return found
+
+
+def _verify(
+    model: nn.Module,
+    plan: Plan,
+    found: dict[str, Tensor],
+    x1: Tensor,
+    x2: Tensor | None,
+    how: _How,
+) -> None:
+    every = how.verify == "all"
+    if not every and not plan.checked.is_due(model, x1, x2, (how,)):
+        return
+    start = time.perf_counter()
+    for kernel in found.values():
+        refuse_overflow(model, kernel, x1, x2)
+    with preserve_state(model):
+        check_entries(model, plan, found, x1, x2, every=every)
+    plan.checked.note(model, x1, x2, (how,), time.perf_counter() - start)
 
 
 @in_any_form
@@ -124,7 +206,8 @@ def plan_ntk(
 
     The layers' strategies are those that should be fastest by the throughput of this device, which
     is measured once per process (under 0.3 s). Arguments and errors are those of `empirical_ntk`,
-    beside `tuning` (`tuning.Tuning`); only the first two samples are looked at.
+    beside `tuning` (`tuning.Tuning`). Formulas are verified on a few samples drawn over x1; unless
+    all layers are known ones in a row, all samples' outputs are looked at, in several companies.
 
     Returns:
         A plan; as text a table of the layers with strategy, FLOPs of their Gram matrices, memory
@@ -132,13 +215,18 @@ def plan_ntk(
         further passes through the model, which are not counted.
     """
     x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
-    _check(model, x1, x2, kind, force)
+    _check(model, x1, x2, kind, force, "off")
     refuse_no_samples(x1, x2)
-    like = next(p for p in model.parameters() if p.requires_grad)
-    with preserve_state(model), in_place_explained(model):
-        return make_plan(
-            model, x1, x2, kind, force, measured_throughput(like.device, like.dtype), tuning
-        )
+    half = half_dtype(model)
+    of = model if half is None else cast_model(model, torch.float32)
+    if half is not None:
+        x1, x2 = cast(x1, torch.float32), cast(x2, torch.float32)
+    like = next(p for p in of.parameters() if p.requires_grad)
+    throughput = measured_throughput(like.device, like.dtype)
+    with preserve_state(of), in_place_explained(of):
+        x1, x2 = own(x1), None if x2 is None else own(x2)
+        plan = make_plan(of, x1, x2, kind, force, throughput, tuning)
+    return plan if of is model else replace(moved(plan, model), structure=structure(model))
 
 
 def _default(plan: Plan, samples: int) -> int | None:
@@ -155,16 +243,32 @@ def _backpropagation(plan: Plan) -> Backpropagation:
 
 def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
     if not is_same_model(plan.model, model) or plan.kind != kind:
-        raise ValueError(f"the plan is of another model, or of kind {plan.kind!r}")
-    if not plan.is_current() or not _backpropagation(plan).serves(model):
-        raise ValueError(
-            "the model's layers, shared parameters, registered formulas or hooks have changed "
-            "since the plan; plan it again"
+        raise PlanError(
+            f"the plan is of another model, or of kind {plan.kind!r}",
+            where=f"plan, kind = {kind!r}",
+            remedy="plan this one: plan_ntk(model, x1, x2, kind=kind)",
+        )
+    what = changed(plan.structure, structure(model)) or (
+        None if plan.is_current() else "registered formulas, or parameters that learn"
+    )
+    if what is not None:
+        raise PlanError(
+            f"the model has changed since the plan: {what}",
+            where="plan",
+            remedy="plan it again: plan_ntk(model, x1, x2)",
         )
 
 
-def _check(model: nn.Module, x1: Tensor, x2: Tensor | None, kind: str, force: str | None) -> None:
+def _check(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None,
+    kind: str,
+    force: str | None,
+    verify: str,
+) -> None:
     check_choice("kind", kind, EMPIRICAL_KINDS)
+    check_choice("verify", verify, VERIFY)
     if force is not None:
         check_choice("force", force, STRATEGIES)
     check_module(model)

@@ -17,7 +17,11 @@ from torch import Tensor, nn
 from ntkscope.ntk.empirical.gradients.fast_ops import FasterBackward
 from ntkscope.ntk.empirical.gradients.hooks import Call, backpropagate, record
 from ntkscope.ntk.empirical.sequential.backward import sequential_passes
-from ntkscope.ntk.empirical.sequential.recognise import known_layers, sequential_layers
+from ntkscope.ntk.empirical.sequential.recognise import (
+    known_layers,
+    sequential_layers,
+    starts_in_place,
+)
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 
 Gradients = tuple[Sequence[Call], Sequence[Tensor | None]]
@@ -55,6 +59,9 @@ class Backpropagation(Protocol):
     def serves(self, model: nn.Module) -> bool:
         """Whether it still is a way through the model, whose modules may have changed."""
 
+    def moved(self, model: nn.Module) -> Backpropagation:
+        """The same way through a copy of the model."""
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -70,12 +77,16 @@ class Recorded:
     ) -> Gradients:
         """As of `Backpropagation`."""
         with FasterBackward():
-            y, calls = record(self.model, x, modules)
+            y, calls = record(self.model, x.clone(), modules)
         return calls, backpropagate(y, calls, output_vectors, self.tuning.batched_elements)
 
     def serves(self, model: nn.Module) -> bool:
         """Any model does; what its plan knows of its layers is checked by its results only."""
         return True
+
+    def moved(self, model: nn.Module) -> Recorded:
+        """As of `Backpropagation`."""
+        return Recorded(model, self.tuning)
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,8 @@ class Sequential:
     ) -> Gradients:
         """As of `Backpropagation`; [n, 1, …] where one gradient has the trace of all."""
         wanted = {id(module) for module in modules}
+        if starts_in_place(self.layers):
+            x = x.clone()
         return sequential_passes(
             self.layers, x, output_vectors, wanted, collapse=trace, tuning=self.tuning
         )
@@ -106,3 +119,9 @@ class Sequential:
     def serves(self, model: nn.Module) -> bool:
         """Whether the model's layers and hooks are those it was made of."""
         return self.layers == known_layers(model)
+
+    def moved(self, model: nn.Module) -> Sequential:
+        """As of `Backpropagation`."""
+        layers = known_layers(model)
+        assert layers is not None
+        return Sequential(layers, self.tuning)

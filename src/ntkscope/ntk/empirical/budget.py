@@ -33,6 +33,10 @@ class BytesPerSample:
             self.fixed + other.fixed, self.per_output_vector + other.per_output_vector
         )
 
+    def divided(self, times: int) -> BytesPerSample:
+        """Of a dtype so many times as narrow."""
+        return BytesPerSample(self.fixed // times, self.per_output_vector // times)
+
     def total(self, output_vectors: int) -> int:
         """Bytes for so many output vectors."""
         return self.fixed + self.per_output_vector * output_vectors

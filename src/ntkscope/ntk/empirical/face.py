@@ -61,6 +61,12 @@ class Face(nn.Module):
         return _selected(y, self.__dict__["output"])
 
 
+def original(module: nn.Module) -> nn.Module:
+    """What a face is of; any other module itself."""
+    found: nn.Module = module.__dict__["inner"] if isinstance(module, Face) else module
+    return found
+
+
 def is_same_model(one: nn.Module, other: nn.Module) -> bool:
     """Whether both are one model, asked for the same output."""
     if isinstance(one, Face) and isinstance(other, Face):

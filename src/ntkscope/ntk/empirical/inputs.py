@@ -54,9 +54,22 @@ class Inputs:
         """An axis more, in each."""
         return self._each(lambda t: t.unsqueeze(axis))
 
-    def to(self, *where: Any, **how: Any) -> Inputs:
-        """Moved to a device; token numbers and masks keep their dtypes."""
-        return self._each(lambda t: t.to(*where, **how))
+    def to(self, where: torch.device | torch.dtype) -> Inputs:
+        """On a device, or in a dtype; numbers of tokens and masks keep theirs."""
+        to_dtype = isinstance(where, torch.dtype)
+        return self._each(lambda t: t if to_dtype and not t.is_floating_point() else t.to(where))
+
+    def is_floating_point(self) -> bool:
+        """Whether any of them is."""
+        return any(t.is_floating_point() for t in self.tensors.values())
+
+    def is_inference(self) -> bool:
+        """Whether any of them was made in inference mode."""
+        return any(t.is_inference() for t in self.tensors.values())
+
+    def isfinite(self) -> Tensor:
+        """Of each tensor."""
+        return torch.stack([t.isfinite().all() for t in self.tensors.values()])
 
     def clone(self) -> Inputs:
         """In memory of its own."""
@@ -94,7 +107,10 @@ class Inputs:
     def __torch_function__(
         cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """`torch.cat` of samples, which is all that the engine does with several inputs."""
+        """`torch.cat` and `torch.equal`: all that the engine does with several inputs at once."""
+        if function is torch.equal:
+            one, other = (each.tensors for each in args)
+            return all(torch.equal(one[name], other[name]) for name in one)
         if function is not torch.cat or len(args) != 1:
             return NotImplemented
         parts = args[0]

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from ntkscope.ntk.empirical.last_resort import kernel_dtype
 from ntkscope.ntk.empirical.outputs import called
 from ntkscope.ntk.empirical.plan import layers_that_learn
-from ntkscope.ntk.empirical.validation import count_outputs, preserve_state
+from ntkscope.ntk.empirical.state import preserve_state
+from ntkscope.ntk.empirical.validation import count_outputs
 
 
 def kernels_without_samples(

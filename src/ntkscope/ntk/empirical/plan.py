@@ -6,10 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
+from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import BytesPerSample
+from ntkscope.ntk.empirical.checked import Checked
 from ntkscope.ntk.empirical.costs import REFERENCE_THROUGHPUT, Cost, LayerShape, Throughput
 from ntkscope.ntk.empirical.gradients.registry import LayerRule, rule_of
+from ntkscope.ntk.empirical.rounding import Rounding
+from ntkscope.ntk.empirical.structure import Structure
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.kinds import OutputPairs
 
@@ -64,6 +68,11 @@ class Plan:
         backpropagation: the way to the output gradients (`planner`).
         tuning: what else decides about speed and memory.
         working: memory that a forward and backward pass takes for each sample, about.
+        rounding: what it can do to the model's numbers.
+        in_doubt: a difference was seen that may be rounding, and was not let through.
+        doubt: the refusal that such a difference would be, were it none.
+        checked: what finished kernels were compared with brute force (`entries`).
+        structure: of the model, which must not have changed.
     """
 
     model: nn.Module
@@ -78,6 +87,11 @@ class Plan:
     backpropagation: Backpropagation | None = None
     tuning: Tuning = TUNING
     working: BytesPerSample = field(default_factory=BytesPerSample)
+    rounding: Rounding = field(default_factory=lambda: Rounding(2.0**-52, 1e-10, arbiter=False))
+    in_doubt: bool = False
+    doubt: ModelError | None = None
+    checked: Checked = field(default_factory=Checked)
+    structure: Structure = field(default_factory=dict)
 
     def of_outputs(self, output_vectors: Tensor) -> Plan:
         """The same with some of the output vectors, or with all of them."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
+from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.budget import BytesPerSample
 from ntkscope.ntk.empirical.costs import (
     REFERENCE_THROUGHPUT,
@@ -15,10 +17,12 @@ from ntkscope.ntk.empirical.costs import (
     passes_cost,
     product_cost,
 )
+from ntkscope.ntk.empirical.evidence import Evidence, draw
 from ntkscope.ntk.empirical.gradients.factors import FactoredGradients
 from ntkscope.ntk.empirical.gradients.im2col import is_convolution, window_of
 from ntkscope.ntk.empirical.gradients.registry import is_known
 from ntkscope.ntk.empirical.gram.strategies import COSTS, cheapest
+from ntkscope.ntk.empirical.independence import DoubtError, check_independence
 from ntkscope.ntk.empirical.last_resort import (
     is_of_one_dtype,
     kernel_dtype,
@@ -31,6 +35,10 @@ from ntkscope.ntk.empirical.layer_gradients import (
     factored_gradients,
 )
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer, layers_that_learn
+from ntkscope.ntk.empirical.precision import cast, cast_model, moved
+from ntkscope.ntk.empirical.rounding import Rounding
+from ntkscope.ntk.empirical.sequential.recognise import known_layers
+from ntkscope.ntk.empirical.structure import structure
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.empirical.validation import count_outputs
 from ntkscope.ntk.empirical.verification import choose_backpropagation
@@ -50,7 +58,8 @@ def make_plan(
 
     Args:
         model: maps [N, …] to [N, K].
-        x1, x2: inputs, as of `engine.compute_kernels`; two of x1 are looked at.
+        x1, x2: inputs, as of `engine.compute_kernels`. The formulas are verified on some samples of
+            x1 (`evidence`), that samples are independent on all (`independence`).
         kind: one of `kinds.EMPIRICAL_KINDS`.
         force: a strategy to take wherever it is possible.
         throughput: by which the cheapest strategy is chosen. The reference one chooses the same on
@@ -60,8 +69,35 @@ def make_plan(
     Raises:
         ModelError: the kernel is not defined (`validation`).
     """
-    probe = probe_of(x1, x2)
-    outputs = count_outputs(model, probe)
+    plan = _planned(model, x1, x2, kind, force, throughput, tuning)
+    plan.structure = structure(model)
+    if not plan.in_doubt:
+        return plan
+    try:
+        wide = cast_model(model, torch.float64)
+        sides = cast(x1, torch.float64), cast(x2, torch.float64)
+        finer = _planned(wide, *sides, kind, force, throughput, tuning)
+    except Exception as error:
+        if plan.doubt is not None and not isinstance(error, ModelError):
+            raise plan.doubt from error
+        if isinstance(error, ModelError):
+            raise
+        return plan  # what is in doubt is left to autograd
+    return _in_bytes_of(moved(finer, model), plan)
+
+
+def _planned(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None,
+    kind: str,
+    force: str | None,
+    throughput: Throughput,
+    tuning: Tuning,
+) -> Plan:
+    """As of `make_plan`, in the model's dtype; `in_doubt` says that it is too coarse."""
+    source = x2 if x2 is not None and len(x1) < 2 <= len(x2) else x1
+    outputs = count_outputs(model, source)
     like = next(p for p in model.parameters() if p.requires_grad)
     plan = Plan(
         model,
@@ -72,22 +108,49 @@ def make_plan(
         pairs_of(kind),
         throughput,
         tuning=tuning,
+        rounding=Rounding.of(model),
     )
     for layer in plan.layers:
         if force == "fallback" or not is_known(layer.module):
             layer.strategy = "fallback"
+    proven = known_layers(model) is not None
+    evidence = draw(model, plan, source, few=proven)
+    if not proven:
+        _look_at_companies(model, plan, x1, x2, evidence)
+    n = len(evidence.x)
     if is_of_one_dtype(model):
         try:
-            calls, collapsed = choose_backpropagation(model, plan, probe)
-            _choose_all(plan, len(probe), calls, collapsed, force)
+            calls, collapsed = choose_backpropagation(model, plan, evidence)
+            _choose_all(plan, n, calls, collapsed, force)
         except Exception as error:
             if not may_fall_back(plan, error):
                 raise
         else:
             return plan
     plan = one_at_a_time(plan)
-    _choose_all(plan, len(probe), {}, set(), None)
+    _choose_all(plan, n, {}, set(), None)
     return plan
+
+
+def _look_at_companies(
+    model: nn.Module, plan: Plan, x1: Tensor, x2: Tensor | None, evidence: Evidence
+) -> None:
+    """Whether outputs depend on other samples; a difference that may be rounding is a doubt."""
+    try:
+        check_independence(model, x1, evidence, plan.rounding)
+        if x2 is not None:
+            check_independence(model, x2, None, plan.rounding)
+    except DoubtError as doubt:
+        plan.in_doubt, plan.doubt = True, doubt
+
+
+def _in_bytes_of(plan: Plan, like: Plan) -> Plan:
+    """A plan that was made in a wider dtype, with the memory that it takes in this one."""
+    times = 8 // like.output_vectors.element_size()
+    for layer in plan.layers:
+        layer.kept = layer.kept.divided(times)
+    working = plan.working.divided(times)
+    return replace(plan, working=working, rounding=like.rounding, structure=like.structure)
 
 
 def probe_of(x1: Tensor, x2: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Models whose kernel is not defined as they stand, and leaving a model as it was found."""
+"""Models whose kernel is not defined as they stand."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.outputs import called, refuse_output
+from ntkscope.ntk.empirical.state import random_states
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _DROPOUTS = (
@@ -51,19 +52,18 @@ def check_model(model: nn.Module) -> None:
 
 @torch.enable_grad()
 def count_outputs(model: nn.Module, x: Tensor) -> int:
-    """K, the number of outputs, having looked at the first samples.
+    """K, the number of outputs, having looked at the first sample.
 
     Raises:
-        ModelError: the model does not take such inputs, or its output is not [N, K] of real
-            numbers that depend on what learns, is random, or depends on the other samples.
+        ModelError: the model does not take such inputs, its output is not [N, K] of real numbers
+            that depend on what learns, or random numbers are drawn for it.
     """
-    y = called(model, x[:1])
+    before = random_states()
+    y = called(model, x[:1].clone())
     refuse_output(model, y)
-    together = called(model, x[:2]).detach()
-    alone = torch.cat([y, called(model, x[1:2])]).detach() if len(x) > 1 else y.detach()
-    if together.shape != alone.shape or differ(together, alone):
+    if any(not torch.equal(a, b) for a, b in zip(before, random_states(), strict=True)):
         raise ModelError(
-            "a sample's output is random, or depends on the other samples of its batch",
+            "the model's forward draws random numbers: its output is random",
             where=type(model).__name__,
             remedy="call model.eval() first; functional dropout needs training=self.training",
         )
@@ -91,40 +91,24 @@ def in_place_explained(model: nn.Module) -> Iterator[None]:
 
 
 def differ(found: Tensor, expected: Tensor) -> bool:
-    """Whether two tensors differ by more than rounding can do; NaNs are let through."""
-    return beyond_rounding((found - expected).abs().max(), expected.abs().max())
+    """Whether two tensors differ by more than rounding can do, or are not finite."""
+    error, scale = (found - expected).abs().max(), expected.abs().max()
+    return not bool(error <= 1000 * torch.finfo(expected.dtype).eps * scale)
 
 
-def beyond_rounding(error: Tensor, scale: Tensor) -> bool:
-    """Whether a difference is more than rounding at that scale can make."""
-    return bool(error > torch.finfo(scale.dtype).eps ** (1 / 3) * scale)
+def refuse_overflow(model: nn.Module, kernel: Tensor, x1: Tensor, x2: Tensor | None) -> None:
+    """An infinite element of a kernel of finite numbers; the largest are on the diagonal.
 
-
-@contextmanager
-def preserve_state(model: nn.Module, *, may_change: bool = True) -> Iterator[None]:
-    """Restore modes, buffers, gradients and torch's RNG, also after an exception.
-
-    may_change: False for a model of which nothing is called that could change any of them.
+    Raises:
+        ModelError: there is one.
     """
-    if not may_change:
-        yield
+    seen = kernel.diagonal() if x2 is None and kernel.ndim == 2 else kernel
+    if not bool(seen.isinf().any()):
         return
-    modes = {module: module.training for module in model.modules()}
-    buffers = {name: value.clone() for name, value in model.named_buffers()}
-    gradients = {name: p.grad for name, p in model.named_parameters()}
-    try:
-        with torch.random.fork_rng(devices=_random_devices()):
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        with torch.no_grad():
-            for name, value in model.named_buffers():
-                value.copy_(buffers[name])
-        for name, parameter in model.named_parameters():
-            parameter.grad = gradients[name]
-
-
-def _random_devices() -> list[int]:
-    """CUDA devices whose generators may have been used; asking an idle driver takes long."""
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    of = [*model.parameters(), *(x for x in (x1, x2) if x is not None)]
+    if all(bool(t.isfinite().all()) for t in of):
+        raise ModelError(
+            f"the kernel overflows in {kernel.dtype}",
+            where=type(model).__name__,
+            remedy="compute in float64: model.double(), with inputs in float64",
+        )

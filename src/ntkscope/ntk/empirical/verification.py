@@ -2,7 +2,8 @@
 
 A layer whose weight is also used elsewhere, whose batch axis is not the first, or that is called in
 some way of its own gives another gradient than autograd, and is left to the fallback: slower, and
-right. The fallback's mapping over samples is compared with autograd too.
+right. The fallback's mapping over samples is compared with autograd too. What is compared are
+the gradients of each of some samples (`evidence`), not sums of them.
 """
 
 from __future__ import annotations
@@ -12,41 +13,43 @@ from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.backpropagation import Recorded, Sequential
+from ntkscope.ntk.empirical.evidence import Evidence, largest
 from ntkscope.ntk.empirical.gradients.autograd import autograd_gradients
 from ntkscope.ntk.empirical.gradients.hooks import Call
 from ntkscope.ntk.empirical.gradients.registry import gradients_of_parameters, is_foreign
 from ntkscope.ntk.empirical.layer_gradients import CallGradients, forward_backward
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
-from ntkscope.ntk.empirical.validation import beyond_rounding, differ
-
-Named = dict[str, Tensor]  # parameter's name → gradient
-_WEIGHTS = (1.0, 3.0)  # of the probe's samples in one sum: two errors would have to cancel in it
+from ntkscope.ntk.empirical.rounding import same_rows
+from ntkscope.ntk.empirical.truth import Named
 
 
 def choose_backpropagation(
-    model: nn.Module, plan: Plan, probe: Tensor
+    model: nn.Module, plan: Plan, evidence: Evidence
 ) -> tuple[dict[str, CallGradients], set[str]]:
     """Give the plan the fastest way to its output gradients that autograd confirms.
 
     Layers that autograd contradicts go to the fallback, and all that share parameters with them.
+    `plan.in_doubt` says whether a difference was small enough to be rounding, and too large to be
+    let through.
 
     Args:
         model: of the plan.
-        plan: of which `backpropagation`, the layers' strategies, `tied` and `vmap_safe` are set.
-        probe: samples.
+        plan: of which `backpropagation`, the layers' strategies, `tied` and `vmap_safe`
+            are set.
+        evidence: samples with their gradients.
 
     Returns:
-        Layer's name → its calls and their output gradients [B, 1, …] on the probe, recorded;
+        Layer's name → its calls and their output gradients [B, 1, …] on the samples, recorded;
         and the names of layers of which one output vector stands for all.
     """
-    vector = _random_output_vector(plan)
-    expected = _true_gradients(model, plan, probe, vector)
+    x, vector = evidence.x, evidence.vector
     plan.backpropagation = Recorded(model, plan.tuning)
-    found = forward_backward(plan, probe, vector)
-    contradicted = _contradicted(plan, found, len(probe), expected)
+    sequential = Sequential.of(model, x, plan.tuning)
+    found = forward_backward(plan, x, vector)
+    wrong = _contradicted(plan, found, evidence, proven=sequential is not None)
     for layer in plan.known:
-        layer.rejected = layer.rule is not None and bool(contradicted & set(layer.learns.values()))
-    wrong = contradicted | set(plan.fallback_parameters)
+        layer.rejected = layer.rule is not None and bool(wrong & set(layer.learns.values()))
+    wrong |= set(plan.fallback_parameters)
     while caught := [layer for layer in plan.known if wrong & set(layer.learns.values())]:
         for layer in caught:
             layer.strategy = "fallback"
@@ -54,23 +57,29 @@ def choose_backpropagation(
     users = [name for layer in plan.known for name in layer.learns.values()]
     plan.tied = {name for name in users if users.count(name) > 1}
     if plan.fallback_parameters:
-        plan.vmap_safe = _may_be_mapped(model, plan, probe, vector, expected)
-    elif not plan.tied and (way := Sequential.of(model, probe, plan.tuning)) is not None:
-        recorded, plan.backpropagation = plan.backpropagation, way
-        collapsed = _collapsed(plan, probe)
-        if collapsed is not None and _agree(forward_backward(plan, probe, vector), found):
+        plan.vmap_safe = _may_be_mapped(model, plan, evidence)
+    elif not plan.tied and sequential is not None:
+        recorded, plan.backpropagation = plan.backpropagation, sequential
+        collapsed = _collapsed(plan, x)
+        if collapsed is not None and _agree(plan, forward_backward(plan, x, vector), found):
             return found, collapsed
         plan.backpropagation = recorded
     return found, set()
 
 
-def _agree(these: dict[str, CallGradients], those: dict[str, CallGradients]) -> bool:
+def _agree(plan: Plan, these: dict[str, CallGradients], those: dict[str, CallGradients]) -> bool:
     """Whether two ways give the same output gradients, to rounding."""
-    return not any(
-        differ(g, h)
+    return all(
+        _same(plan, g.expand_as(h) if g.shape[1:] == h.shape[1:] else g, h)
         for name in those
         for (_, g), (_, h) in zip(these[name], those[name], strict=True)
     )
+
+
+def _same(plan: Plan, found: Tensor, expected: Tensor) -> bool:
+    same, doubt = same_rows(found, expected, plan.rounding)
+    plan.in_doubt |= not same and doubt
+    return same
 
 
 def _collapsed(plan: Plan, probe: Tensor) -> set[str] | None:
@@ -89,75 +98,54 @@ def _collapsed(plan: Plan, probe: Tensor) -> set[str] | None:
             if one.shape[1] == 1:
                 found.add(name)
                 for axes in ((), (0, *range(3, g.ndim))):
-                    if differ((one * one.flip(axes)).sum(1), (g * g.flip(axes)).sum(1)):
+                    if not _same(plan, (one * one.flip(axes)).sum(1), (g * g.flip(axes)).sum(1)):
                         return None
     return found
 
 
-def _random_output_vector(plan: Plan) -> Tensor:
-    """[1, K], which depends on nothing but K."""
-    generator = torch.Generator().manual_seed(0)
-    size = plan.output_vectors.shape[1]
-    return torch.randn(1, size, generator=generator).to(plan.output_vectors)
-
-
-def _true_gradients(model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor) -> Named:
-    """Of ⟨v, f(x)⟩ by autograd, summed over the samples with their weights."""
-    named = dict(model.named_parameters())
-    names = [name for layer in plan.layers for name in layer.owns]
-    with torch.enable_grad():
-        y = model(probe)
-    if not y.requires_grad:
-        return {name: torch.zeros_like(named[name]) for name in names}
-    found = torch.autograd.grad(
-        y,
-        [named[n] for n in names],
-        torch.cat([weight * vector for weight in _WEIGHTS[: len(y)]]),
-        allow_unused=True,
-        materialize_grads=True,
-    )
-    dense = [g.to_dense() if g.layout != torch.strided else g for g in found]
-    return dict(zip(names, dense, strict=True))
-
-
-def _weighted(gradients: Tensor, n: int) -> Tensor:
-    """The sum over samples, of [n, …] or [1, …] where all have the same."""
-    if len(gradients) == 1:
-        return gradients[0] * sum(_WEIGHTS[:n])
-    found = gradients[0] * _WEIGHTS[0]
-    return found.add_(gradients[1], alpha=_WEIGHTS[1])
-
-
 def _contradicted(
-    plan: Plan, output_gradients: dict[str, CallGradients], n: int, expected: Named
+    plan: Plan, output_gradients: dict[str, CallGradients], evidence: Evidence, *, proven: bool
 ) -> set[str]:
-    """Parameters of layers whose gradients of any sample are not autograd's."""
+    """Parameters of layers whose gradients are not autograd's, for any sample, or unknown.
+
+    proven: the layers are known classes one after another: no gradient need be known.
+    """
+    n = len(evidence.x)
     found: Named = {}
     wrong: set[str] = set()
     for layer in plan.known:
-        for call, g in output_gradients[layer.name]:
-            each = _attempt(layer, call, g, expected, n)
+        calls = output_gradients[layer.name]
+        if any(len(call.inputs) % n for call, _ in calls):
+            wrong |= set(layer.learns.values())
+        for call, g in calls:
+            each = _attempt(layer, call, g, evidence)
             wrong |= set() if each else set(layer.learns.values())
             for name, gradient in each.items():
                 found[name] = found[name] + gradient if name in found else gradient
-    return wrong.union(*(_differing(layer, found, expected) for layer in plan.known))
+    if not (evidence.informative or proven):
+        return {name for layer in plan.known for name in layer.learns.values()}
+    return wrong.union(*(_differing(plan, layer, found, evidence, proven) for layer in plan.known))
 
 
-def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Named, n: int) -> Named:
-    """Weighted sums of each parameter's; empty where the formula does not fit, or mixes outputs.
+def _attempt(layer: PlannedLayer, call: Call, g: Tensor, evidence: Evidence) -> Named:
+    """Each parameter's [n, …]; empty where the formula does not fit, or mixes outputs.
 
     Raises:
         ModelError: a formula of the user's own fails in another way than by shapes that do not fit.
     """
+    n, like = len(evidence.x), evidence.gradients[0]
     try:
         each = gradients_of_parameters(call.module, call.inputs, g, n)
         if is_foreign(call.module):
             two = torch.cat([g, -2 * g], 1)
             again = gradients_of_parameters(call.module, call.inputs, two, n)
             for name, gradient in each.items():
-                if differ(again[name], torch.cat([gradient, -2 * gradient], 1)):
+                both = torch.cat([gradient, -2 * gradient], 1)
+                if again[name].shape != both.shape or not torch.allclose(
+                    again[name], both, rtol=1e-4, atol=1e-4 * float(both.abs().max())
+                ):
                     return {}
-        found = {layer.learns[attr]: _weighted(value[:, 0], n) for attr, value in each.items()}
+        found = {layer.learns[attr]: value for attr, value in each.items()}
     except (RuntimeError, ValueError, IndexError):
         return {}
     except Exception as error:
@@ -168,30 +156,49 @@ def _attempt(layer: PlannedLayer, call: Call, g: Tensor, like: Named, n: int) ->
             where=f"layer {layer.name or '(model)'}",
             remedy="mend it; `help(ntkscope.register_layer)` says what it is given and gives",
         ) from error
-    fits = all(len(value) in (1, n) for value in each.values())
-    return found if fits and all(g.shape == like[k].shape for k, g in found.items()) else {}
+    if any(len(value) not in (1, n) for value in found.values()):
+        return {}
+    if any(value.shape[2:] != like[name].shape for name, value in found.items() if name in like):
+        return {}
+    return {name: value[:, 0].expand(n, *value.shape[2:]) for name, value in found.items()}
 
 
-def _differing(layer: PlannedLayer, found: Named, expected: Named) -> set[str]:
-    """A layer's parameters together: the gradient of one may be nothing but rounding."""
+def _differing(
+    plan: Plan, layer: PlannedLayer, found: Named, evidence: Evidence, proven: bool
+) -> set[str]:
+    """A layer's parameters together: the gradient of one may be nothing but rounding.
+
+    Where all are zero nothing is known of the layer, and it counts as differing.
+    """
     names = set(layer.learns.values())
-    errors = [(found.get(name, 0) - expected[name]).abs().max() for name in names]
-    scales = [expected[name].abs().max() for name in names]
-    return names if beyond_rounding(max(errors), max(scales)) else set()
+    known = proven
+    for i, expected in enumerate(evidence.gradients):
+        error = largest([(found[n][i] if n in found else 0) - expected[n] for n in names])
+        scale = largest([expected[n] for n in names])
+        beside = largest(list(expected.values()))
+        if not bool(beside.isfinite()):
+            continue
+        known |= bool(scale > 0)
+        if not plan.rounding.allows(error, scale, beside):
+            plan.in_doubt |= plan.rounding.doubts(error, scale)
+            return names
+    return set() if known else names
 
 
-def _may_be_mapped(
-    model: nn.Module, plan: Plan, probe: Tensor, vector: Tensor, expected: Named
-) -> bool:
+def _may_be_mapped(model: nn.Module, plan: Plan, evidence: Evidence) -> bool:
     """Whether vmap has the gradients right; of embeddings it pads the first sample's only."""
     layers = [layer.module for layer in plan.layers if layer.strategy == "fallback"]
     if any(getattr(module, "padding_idx", None) is not None for module in layers):
         return False
+    names = plan.fallback_parameters
     try:
-        found = autograd_gradients(model, plan.fallback_parameters, probe.flip(0), vector)
+        x = evidence.x.flip(0)
+        found = autograd_gradients(model, names, x.clone(), evidence.vector)
     except (RuntimeError, ValueError):
         return False
-    return not any(
-        differ(_weighted(found[name][:, 0].flip(0), len(probe)), expected[name].flatten())
-        for name in plan.fallback_parameters
-    )
+    expected = torch.stack([_flat(g, names) for g in evidence.gradients])
+    return _same(plan, torch.cat([found[name][:, 0].flip(0) for name in names], 1), expected)
+
+
+def _flat(gradients: Named, names: list[str]) -> Tensor:
+    return torch.cat([gradients[name].flatten() for name in names])

@@ -39,7 +39,8 @@ from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, learning_on
 from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.last_resort import is_of_the_way
 from ntkscope.ntk.empirical.planner import make_plan
-from ntkscope.ntk.empirical.validation import check_model, in_place_explained, preserve_state
+from ntkscope.ntk.empirical.state import own, preserve_state
+from ntkscope.ntk.empirical.validation import check_model, in_place_explained
 from ntkscope.ntk.kinds import KINDS
 from ntkscope.ntk.operator.parts import (
     Part,
@@ -47,6 +48,7 @@ from ntkscope.ntk.operator.parts import (
     fast_parts,
     slow_parts,
 )
+from ntkscope.ntk.operator.state import State
 from ntkscope.ntk.operator.vectors import VectorError, as_columns
 
 _TOGETHER = 16  # samples whose kernel is made for the sake of its diagonal
@@ -113,6 +115,8 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         refuse_no_samples(x1, x2)
         columns = x1 if x2 is None else x2
         with preserve_state(model), in_place_explained(model), torch.no_grad():
+            columns = own(columns) if x2 is not None else own(x1)
+            x1, x2 = (columns, None) if x2 is None else (own(x1), columns)
             self._plan = make_plan(model, x1, x2, kind, "fallback" if force else None)
             self._like = self._plan.output_vectors.new_empty(0)
             dtype = _numpy_dtype(self._like)
@@ -121,7 +125,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             self._parts, self._vectors = self._made()
         self._output_vectors = len(self._plan.output_vectors)
         self.outputs = self._output_vectors if self._plan.full else 1
-        self._watch()
+        self._state = State.of(model, x1, columns)
         super().__init__(dtype, (len(x1) * self.outputs, len(columns) * self.outputs))
 
     def _made(self) -> tuple[list[Part], int]:
@@ -151,7 +155,6 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         with self._as_made(), torch.no_grad():
             self._refuse_changes()
             found = self._products(columns)
-        self._watch()
         self.products += columns.shape[1]
         if not bool(found.isfinite().all()):
             raise ModelError(
@@ -217,16 +220,12 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         with learning_only(model, self._learns), preserve_state(model), in_place_explained(model):
             yield
 
-    def _watch(self) -> None:
-        """Note the versions of all that the kernel is of; a forward of its own may renormalise."""
-        tensors = (*self.model.parameters(), self._asked.rows, self._asked.columns)
-        self._watched = [(t, t._version) for t in tensors]
-
     def _refuse_changes(self) -> None:
         check_model(self.model)
-        if any(t._version != version for t, version in self._watched):
+        what = self._state.change()
+        if what is not None:
             raise ModelError(
-                "parameters or inputs were changed since the operator was made",
+                f"{what} changed since the operator was made",
                 where=type(self.model).__name__,
                 remedy="make a new NTKOperator",
             )

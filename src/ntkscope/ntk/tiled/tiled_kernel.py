@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.ntk.empirical.engine import compute_kernels
+from ntkscope.ntk.empirical.entries import check_entries
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.tiled.device_to_host import Tensors, on_host
 from ntkscope.ntk.tiled.grid import Tile, TileGrid, largest_side, lay_out
@@ -29,6 +30,7 @@ class Tiled:
         plan: of this model and kind.
         memory: bytes in all: an eighth for a tile, a third for samples held and passes.
         grid: of tiles.
+        verify: what of a tile is compared with brute force: `entries.VERIFY`.
     """
 
     model: nn.Module
@@ -39,6 +41,7 @@ class Tiled:
     plan: Plan
     memory: int
     grid: TileGrid
+    verify: str = "off"
 
     def tiles(self, places: Iterable[Tile]) -> Iterator[tuple[Tile, Tensors]]:
         """Tiles on the model's device: `ntk` of `arrays.axes_of`, `layer_ntk` [layer, …]."""
@@ -58,6 +61,9 @@ class Tiled:
             by_layer=self.by_layer,
             memory=self.memory // 3,
         )
+        if self.verify != "off":
+            every = self.verify == "all"
+            check_entries(self.model, self.plan, found, self.x1[rows], right, every=every)
         if not self.by_layer:
             return {"ntk": found[""]}
         layers = torch.stack(list(found.values()))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import ModelError, StoreError
 from ntkscope.identity import sources_digest
 from ntkscope.ntk.empirical.arguments import (
     check_choice,
@@ -21,11 +21,14 @@ from ntkscope.ntk.empirical.arguments import (
     refuse_no_samples,
 )
 from ntkscope.ntk.empirical.budget import parse_bytes
+from ntkscope.ntk.empirical.entries import VERIFY
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form
 from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
-from ntkscope.ntk.empirical.validation import check_model, in_place_explained, preserve_state
+from ntkscope.ntk.empirical.precision import half_dtype
+from ntkscope.ntk.empirical.state import own, preserve_state
+from ntkscope.ntk.empirical.validation import check_model, in_place_explained
 from ntkscope.ntk.kinds import KINDS, normalisation
 from ntkscope.ntk.tiled.fingerprint import inputs_digest, model_digest
 from ntkscope.ntk.tiled.grid import TileGrid
@@ -52,6 +55,7 @@ def write_ntk(
     tile: int | None = None,
     part: tuple[int, int] = (0, 1),
     tf32: bool = False,
+    verify: str = "entries",
     output: Output = None,
     parameters: Chosen = None,
 ) -> bool:
@@ -75,6 +79,7 @@ def write_ntk(
             to a kill and spread over more parts; each makes its samples' gradients again.
         part: (i, n): the i-th of n equal parts of the tiles, i from 0.
         tf32: whether a GPU may round the factors of float32 products to 10 bits.
+        verify: as of `empirical_ntk`, of every tile; with tf32, nothing.
 
     Returns:
         Whether the store is complete now: all parts of it, not only this one.
@@ -86,6 +91,7 @@ def write_ntk(
     """
     x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
     check_choice("kind", kind, KINDS)
+    check_choice("verify", verify, VERIFY)
     check_part(part)
     check_count("tile", tile)
     check_module(model)
@@ -94,9 +100,16 @@ def write_ntk(
     path, budget = Path(path), parse_bytes(memory)
     budget -= min(budget // 2, _KEPT)
     check_model(model)
+    if half_dtype(model) is not None:
+        raise ModelError(
+            f"the model's parameters are {half_dtype(model)}",
+            where="model",
+            remedy="compute in float32 of the same weights: model.float(), with such inputs",
+        )
     device = next(p for p in model.parameters() if p.requires_grad).device
     x1, x2 = x1.to(device), None if x2 is None else x2.to(device)
     with preserve_state(model), in_place_explained(model), float32_products(tf32):
+        x1, x2 = own(x1), None if x2 is None else own(x2)
         plan = make_plan(model, x1, x2, kind)
         names = [layer.name for layer in plan.layers if layer.owns] if by_layer else []
         samples = len(x1), len(x1 if x2 is None else x2)
@@ -104,7 +117,7 @@ def write_ntk(
         settings = {"kind": kind, "by_layer": by_layer, "memory": budget, "tf32": tf32}
         of = _of(model, x1, x2) | settings | {"tile": grid.side}
         store = _begin(path, plan, grid, of, names)
-        tiled = Tiled(model, x1, x2, kind, by_layer, plan, budget, grid)
+        tiled = Tiled(model, x1, x2, kind, by_layer, plan, budget, grid, "off" if tf32 else verify)
         mine, done = list(grid.tiles())[part[0] :: part[1]], store.mask
         todo = [place for place in mine if not grid.is_done(place, done)]
         for _ in progress(write_tiles(tiled, store, todo), len(todo), f"tiles of {path.name}"):
@@ -118,7 +131,7 @@ def write_ntk(
 def _of(model: nn.Module, x1: Tensor, x2: Tensor | None) -> dict[str, Any]:
     """What the kernel is of: a store begun with anything else is refused."""
     return {
-        "model": model_digest(model),
+        "model": model_digest(model, x1, *(() if x2 is None else (x2,))),
         "x1": inputs_digest(x1),
         "x2": None if x2 is None else inputs_digest(x2),
         "device": x1.device.type,

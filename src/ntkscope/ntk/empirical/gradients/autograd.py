@@ -77,7 +77,7 @@ def with_tensors(model: nn.Module, instead: dict[str, Tensor], x: Tensor) -> Ten
             if p is not None:
                 name = f"{prefix}.{attr}" if prefix else attr
                 tensors[name] = instead.get(first[id(p)], p.detach())
-    y: Tensor = functional_call(model, tensors, (x,), tie_weights=False)
+    y: Tensor = functional_call(model, tensors, (x.clone(),), tie_weights=False)
     return y
 
 

@@ -39,7 +39,7 @@ def _of_one(
 ) -> list[Tensor]:
     """[R, P] of each parameter."""
     with torch.enable_grad():
-        y: Tensor = model(x)
+        y: Tensor = model(x.clone())
     if not y.requires_grad:
         return [
             dense_real(torch.zeros_like(p), output_vectors).expand(len(output_vectors), -1)

@@ -44,6 +44,7 @@ def sequential_layers(model: nn.Module, x: Tensor) -> list[nn.Module] | None:
     layers = known_layers(model)
     if layers is None:
         return None
+    x = x.clone()
     with torch.no_grad():
         for layer in layers:
             y = layer(x)
@@ -61,6 +62,14 @@ def known_layers(model: nn.Module) -> list[nn.Module] | None:
     if any(getattr(torch_module, f"_global{name}") for name in _HOOKS):
         return None
     return layers if type(layers[-1]) in LINEAR else None
+
+
+def starts_in_place(layers: list[nn.Module]) -> bool:
+    """Whether the first layer that computes anything writes into the network's inputs."""
+    for layer in layers:
+        if type(layer) is not nn.Flatten and type(layer) not in NOTHING:
+            return bool(getattr(layer, "inplace", False))
+    return False
 
 
 def is_altered(module: nn.Module) -> bool:

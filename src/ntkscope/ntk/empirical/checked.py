@@ -1,0 +1,72 @@
+"""When a finished kernel is compared with brute force again, and when it would be for nothing."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ntkscope.ntk.empirical.state import version
+
+SMALL = 200  # samples, below which every kernel is compared
+_SHARE = 0.02  # of the time of kernels of more samples, at most, after the first of some inputs
+
+
+@dataclass
+class Checked:
+    """What was compared by a plan.
+
+    Attributes:
+        inputs: of the last kernel that was.
+        settings: of the same, and the versions of its network's parameters and buffers.
+        seconds: that it took.
+        credit: seconds that may go into the next.
+    """
+
+    inputs: tuple[weakref.ref[Tensor] | None, ...] = ()
+    settings: tuple[object, ...] = ()
+    seconds: float = 0.0
+    credit: float = field(default=0.0)
+
+    def is_due(
+        self, model: nn.Module, x1: Tensor, x2: Tensor | None, how: tuple[object, ...]
+    ) -> bool:
+        """Whether a kernel has to be compared.
+
+        All are of inputs not met before, and of less than 200 samples, unless the very same kernel
+        was; after other changes (of parameters) as many as take 2 % of the time.
+        """
+        met = self.inputs and all(
+            (x is None) if ref is None else ref() is x
+            for ref, x in zip(self.inputs, (x1, x2), strict=True)
+        )
+        settings = _settings(model, x1, x2, how)
+        if met and settings == self.settings:
+            return False
+        same_inputs = met and settings[:3] == self.settings[:3]
+        return not same_inputs or len(x1) < SMALL or self.credit >= self.seconds
+
+    def note(
+        self,
+        model: nn.Module,
+        x1: Tensor,
+        x2: Tensor | None,
+        how: tuple[object, ...],
+        seconds: float,
+    ) -> None:
+        """A kernel was compared, in so many seconds."""
+        self.inputs = tuple(None if x is None else weakref.ref(x) for x in (x1, x2))
+        self.settings, self.seconds, self.credit = _settings(model, x1, x2, how), seconds, 0.0
+
+    def earn(self, seconds: float) -> None:
+        """A kernel was computed, in so many seconds."""
+        self.credit += _SHARE * seconds
+
+
+def _settings(
+    model: nn.Module, x1: Tensor, x2: Tensor | None, how: tuple[object, ...]
+) -> tuple[object, ...]:
+    versions = [(id(p), version(p)) for p in model.parameters()]
+    versions += [(id(b), version(b)) for b in model.buffers()]
+    return (version(x1), None if x2 is None else version(x2), how, versions)
