@@ -28,7 +28,7 @@ rule all:
     """Every figure of this configuration, its findings, and the tables of what has no figure."""
     default_target: True
     input:
-        rules.write_findings.output if DRAWN or DRAWN_CURVES else [],
+        findings_of(PAPERS),
         rules.write_exponents.output if CURVES else [],
         [file for name in (*DRAWN, *DRAWN_CURVES) for file in figures_of(name)],
         [f"<experiments>/{name}/table.csv" for name in (*TABLES, *CURVES)],

@@ -67,10 +67,28 @@ SOURCES = datasets_of(CONFIG) | {
     each.task.dataset.id: each.dataset for each in EVERY_CURVE if each.task.dataset
 }
 
+
+def only(experiments):
+    """The pattern of these experiments' names; one that fits nothing where there are none."""
+    return "|".join(experiments) or "(?!)"
+
+
+def paper_of(experiment):
+    """The paper whose analysis an experiment asks for."""
+    section = CONFIG.experiments.get(experiment) or CONFIG.learning_curves[experiment]
+    return ANALYSES[section.analysis].paper
+
+
 # Experiments with a figure; the others end in their tables.
 DRAWN = [name for name, each in CONFIG.experiments.items() if each.analysis != TABLE]
 TABLES = [name for name in CONFIG.experiments if name not in DRAWN]
 DRAWN_CURVES = [name for name, each in CONFIG.learning_curves.items() if each.analysis != TABLE]
+
+# The experiments of each paper.
+PAPERS = {
+    paper: [name for name in (*DRAWN, *DRAWN_CURVES) if paper_of(name) == paper]
+    for paper in dict.fromkeys(map(paper_of, (*DRAWN, *DRAWN_CURVES)))
+}
 
 # The default preset has the short paths; others never overwrite it. Runs are shared by all.
 PRESET = "" if CONFIG.preset == "digits" else f"{CONFIG.preset}/"
@@ -104,6 +122,7 @@ wildcard_constraints:
     networks=r"[^/]+-[0-9a-f]{12}",
     regression=r"[^/]+-[0-9a-f]{12}",
     experiment="|".join(CHECKED),
+    paper=only(PAPERS),
 
 
 def images_of(run):
@@ -163,11 +182,6 @@ def parts_of_experiment(wildcards):
     ]
 
 
-def only(experiments):
-    """The pattern of these experiments' names; one that fits nothing where there are none."""
-    return "|".join(experiments) or "(?!)"
-
-
 def cells_of_experiment(wildcards):
     """The sweep: axes of each cell, and the tables of its run and twin."""
     return [
@@ -179,6 +193,12 @@ def cells_of_experiment(wildcards):
         }
         for cell in CELLS[wildcards.experiment]
     ]
+
+
+def findings_of(papers):
+    """The verdicts on the claims of papers."""
+    kinds = ("csv", "md", "tex")
+    return [f"<results>/<preset>findings/{paper}.{kind}" for paper in papers for kind in kinds]
 
 
 def figures_of(experiment):

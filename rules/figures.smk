@@ -74,12 +74,13 @@ use rule draw as draw_curves with:
 rule reactivation_paper:
     """arXiv 2507.16039: every figure, as PDF and PNG, and a verdict on every claim."""
     input:
-        rules.write_findings.output,
+        findings_of(["reactivation"] if DRAWN else []),
         [file for name in DRAWN for file in figures_of(name)],
 
 
 rule limitations_paper:
     """arXiv 2206.10012: every figure, as PDF and PNG, all exponents, and a verdict on every claim."""
     input:
+        findings_of(["limitations"] if DRAWN_CURVES else []),
         rules.write_exponents.output,
         [file for name in DRAWN_CURVES for file in figures_of(name)],

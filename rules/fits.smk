@@ -93,32 +93,32 @@ rule write_exponents:
 
 
 rule write_findings:
-    """Judge every claim of the papers, and our own, by the fits of all experiments."""
+    """Judge every claim of a paper, and our own, by the fits of its experiments."""
     input:
-        fits=[f"<experiments>/{name}/fits.nc" for name in (*DRAWN, *DRAWN_CURVES)],
+        fits=lambda wildcards: [f"<experiments>/{name}/fits.nc" for name in PAPERS[wildcards.paper]],
     output:
         csv=report(
-            "<results>/<preset>findings.csv",
+            "<results>/<preset>findings/{paper}.csv",
             caption="../workflow/report/findings.rst",
             category="Findings",
-            labels={"table": "verdicts on the paper's claims"},
+            labels={"table": "verdicts on the claims of {paper}"},
         ),
-        markdown="<results>/<preset>findings.md",
-        tex="<results>/<preset>findings.tex",
+        markdown="<results>/<preset>findings/{paper}.md",
+        tex="<results>/<preset>findings/{paper}.tex",
     log:
-        "<logs>/write_findings/<preset>findings.log",
+        "<logs>/write_findings/<preset>{paper}.log",
     benchmark:
-        "<benchmarks>/write_findings/<preset>findings.tsv"
+        "<benchmarks>/write_findings/<preset>{paper}.tsv"
     conda:
         "../environment.yml"
     resources:
         mem_mb=grows(2000),
         runtime=grows(15),
     params:
-        experiments=[*DRAWN, *DRAWN_CURVES],
+        experiments=lambda wildcards: PAPERS[wildcards.paper],
         figures=lambda wildcards, output: str(Path(rules.draw.output.pdf).parent),
-        confidence=max(
-            (CHECKED[n]["fits"]["confidence"] for n in (*DRAWN, *DRAWN_CURVES)), default=0.95
+        confidence=lambda wildcards: max(
+            CHECKED[name]["fits"]["confidence"] for name in PAPERS[wildcards.paper]
         ),
         seeds=len(CONFIG.seeds),
         code=code_of("write_findings", "fits", "ntkscope.fits.findings"),

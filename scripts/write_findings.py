@@ -15,6 +15,7 @@ with job_log(snakemake.log[0]):
         Path(snakemake.output.csv),
         Path(snakemake.output.markdown),
         Path(snakemake.output.tex),
+        paper=snakemake.wildcards.paper,
         figures=snakemake.params.figures,
         confidence=snakemake.params.confidence,
         record=provenance(),

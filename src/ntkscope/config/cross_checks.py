@@ -9,6 +9,7 @@ from ntkscope.config.datasets import PUBLISHED, facts_of, own_and_absent
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.diagnostics.origins import Key
+from ntkscope.config.labels import label_mistakes
 from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import CurvePart
@@ -20,10 +21,12 @@ def mistakes_across(config: Config) -> list[Mistake]:
     datasets = [mistake for each in _datasets(config) for mistake in _dataset(*each)]
     return [
         *_names(config),
+        *_seeds(config),
         *datasets,
         *_regimes(config),
         *_experiments(config),
         *role_mistakes(config),
+        *label_mistakes(config),
     ]
 
 
@@ -63,6 +66,15 @@ def _names(config: Config) -> Iterator[Mistake]:
                 ("learning_curves", name, "like"),
                 f"there are no learning curves {curves.like!r} that are not like others themselves",
                 allowed=", ".join(others) or "null",
+            )
+
+
+def _seeds(config: Config) -> Iterator[Mistake]:
+    """Seeds that no store's coordinate holds: 64-bit integers."""
+    for place, seed in enumerate(config.seeds):
+        if seed >= 2**63:
+            yield Mistake(
+                ("seeds", place), f"{seed} is too large", allowed="a whole number ≥ 0, below 2**63"
             )
 
 
@@ -160,6 +172,11 @@ def _regimes(config: Config) -> Iterator[Mistake]:
 
 
 def _experiments(config: Config) -> Iterator[Mistake]:
+    if config.experiments and not config.regimes:
+        yield Mistake(
+            ("regimes",), "it is empty, but experiments name some", allowed="at least one"
+        )
+        return
     for name, experiment in config.experiments.items():
         yield from _named(config, ("experiments", name), experiment.regimes)
         for key, variant in experiment.variants.items():

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from ntkscope.config.sections.base import Precision, Section
+from ntkscope.config.sections.learning_curves import Network
 from ntkscope.config.sections.models import (
     MLP,
     Activation,
@@ -117,7 +118,7 @@ class ModelSpec(Spec):
     parametrisation: Parametrisation = default_of(Regime, "parametrisation")
     weight_std: float | None = None
     bias_std: float | None = None
-    initialisation: Initialisation = "pytorch"
+    initialisation: Initialisation = default_of(Network, "initialisation")
     function: str | None = None
     arguments: dict[str, bool | int | float | str] = {}
     source_digest: str | None = None

@@ -5,7 +5,7 @@ As `captions`. What each placeholder says:
 * `$parts`: each panel's part: task, network, samples.
 * `$seeds`, `$test`: how many seeds, and test samples of each; `$confidence`: such as `95%`.
 * `$n`: training samples of the networks; `$n_kernels`: samples of the regressions.
-* `$range`: the range of n of the fits; `$left_out`: which points are in no fit, and why.
+* `$range`: the range of n of the fits; `$left_out`: which points of it are in no fit, and why.
 * `$errors`: what the error is; `$kernels`: conventions of the kernels.
 * `$ridge`: how it was chosen, and how often at the grid's edge; `$flags`: what to beware of.
 * what the figure's module adds (its `words`).
@@ -14,7 +14,7 @@ As `captions`. What each placeholder says:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,11 @@ import numpy as np
 import xarray as xr
 
 from ntkscope.figures.captions import fill_template
+
+_KINDS = {"mlp": "MLP", "cnn": "CNN", "cnn5": "5-layer CNN"} | {
+    f"myrtle{depth}": f"Myrtle-{depth}" for depth in (5, 7, 10)
+}
+"""Kind of a network → its name as printed."""
 
 
 def fill_curve_caption(
@@ -56,7 +61,7 @@ def _common(curves: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) -> 
         "n": _numbers(curves["n"].values[networks]),
         "n_kernels": _numbers(curves["n"].values[~networks]),
         "range": range_in_words(fits),
-        "left_out": _by_curve(fits, "left_out", names) or "none",
+        "left_out": left_out_in_words(fits, names) or "none",
         "errors": errors_in_words(curves, names),
         "kernels": kernels_in_words(curves),
         "ridge": ridge_in_words(curves),
@@ -71,17 +76,19 @@ def _names(curves: xr.Dataset, labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def parts_in_words(curves: xr.Dataset, names: Mapping[str, str]) -> str:
-    """Each part's task and network, such as `pairs: digit pairs (mlp, width 64)`."""
-    said = []
+    """The parts of each task and network: `digit pairs (MLP, width 64): base, logistic loss`."""
+    found: dict[str, list[str]] = {}
     for part, name in names.items():
         own = curves["part"].values == part
         rows = curves.isel(row=own & (curves["curve"].values == "network"))
-        widths = sorted({int(w) for w in rows["width"].values})
-        kinds = ", ".join(dict.fromkeys(rows["network"].values.tolist()))
-        title = next(iter(rows["title"].values.tolist()), "")
-        wide = f", width {_numbers(widths)}" if widths else ""
-        said.append(f"{name}: {title} ({kinds or 'no network'}{wide})")
-    return "; ".join(said)
+        kinds = [_KINDS.get(kind, kind) for kind in dict.fromkeys(rows["network"].values.tolist())]
+        wide = f", width {_numbers(rows['width'].values)}" if kinds else ""
+        if curves.attrs.get("analysis") != "width" and len(set(rows["width"].values)) > 1:
+            wide += f", of which {rows['width'].values.max()} is drawn"
+        title = str(curves["title"].values[own][0])
+        network = f"{', '.join(kinds) or 'no network'}{wide}"
+        found.setdefault(f"{title} ({network})", []).append(name)
+    return "; ".join(f"{task}: {', '.join(parts)}" for task, parts in found.items())
 
 
 def range_in_words(fits: xr.Dataset) -> str:
@@ -106,8 +113,11 @@ def kernels_in_words(curves: xr.Dataset) -> str:
     said = []
     if kinds & {"initial", "after", "during"}:
         ensemble = _told(facts, "ensemble")
-        mean = f", mean over {ensemble} initialisations" if ensemble not in ("", "1") else ""
-        said.append(f"empirical kernels are trace NTKs of the one output, Θ = J Jᵀ (K_0{mean})")
+        mean = f", K_0 the mean of {ensemble} initialisations'" if ensemble not in ("", "1") else ""
+        said.append(
+            "empirical kernels are trace NTKs of the one output, Θ = J Jᵀ, in the network's own "
+            f"parametrisation{mean}"
+        )
     if "infinite" in kinds:
         stds = [_told(facts, name) for name in ("weight_std", "bias_std")]
         values = f" with W_std = {stds[0]}, b_std = {stds[1]}" if all(stds) else ""
@@ -145,31 +155,47 @@ def flags_in_words(curves: xr.Dataset) -> str:
     return "; ".join(said)
 
 
-def _by_curve(fits: xr.Dataset, name: str, names: Mapping[str, str]) -> str:
-    """What is said of curves, by part; the same words once."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for number, words in enumerate(fits[name].values.tolist()):
-        if words:
-            one = fits.isel(curve_row=number)
-            part = names.get(str(one["part"].item()), str(one["part"].item()))
-            found.setdefault((part, str(words)), []).append(_curve(one))
-    several = len({part for part, _ in found}) > 1
+def _first(names: Sequence[str], most: int = 8) -> str:
+    """The first few, and how many more the experiment's table.csv names."""
+    more = f" and {len(names) - most} more curves (table.csv)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def left_out_in_words(fits: xr.Dataset, names: Mapping[str, str]) -> str:
+    """Points of the range that are in no fit, by reason: `above 0.4: K_0 (width 64) at 500`."""
+    found: dict[str, dict[str, list[int]]] = {}
+    several = len(names) > 1
+    curves = [_curve(fits.isel(curve_row=row)) for row in range(fits.sizes["curve_row"])]
+    parts = [names.get(part, part) for part in fits["part"].values.tolist()]
+    for row, n, why in zip(
+        *(fits[name].values.tolist() for name in ("point_curve", "point_n", "point_reason")),
+        strict=True,
+    ):
+        if why and why != "outside the range":
+            name = f"{parts[row]}, {curves[row]}" if several else curves[row]
+            found.setdefault(_reason(why), {}).setdefault(name, []).append(n)
     return "; ".join(
-        f"{part + ', ' if several else ''}{', '.join(dict.fromkeys(curves))}: {words}"
-        for (part, words), curves in found.items()
+        f"{why}: {_first([f'{name} at {_numbers(n)}' for name, n in left.items()])}"
+        for why, left in found.items()
     )
+
+
+def _reason(why: str) -> str:
+    """A reason without the point's own number."""
+    _, above, most = why.partition("above ")
+    return f"above {most}, too near to chance" if above else why
 
 
 def _curve(one: xr.Dataset) -> str:
     kind = str(one["curve"].item())
     width, m, step = (int(one[name]) for name in ("width", "trained_on", "step"))
-    fresh = "^F" if str(one["fit"].item()) == "fresh" else ""
+    fresh, own = ("^F", "") if str(one["fit"].item()) == "fresh" else ("", ", own samples")
     return {
-        "network": "network" if step < 0 else f"network at t = {step}",
+        "network": "network",
         "infinite": "K_∞",
         "initial": f"K_0 (width {width})",
         "after": f"K{fresh}_{m}",
-        "during": f"K^{step}",
+        "during": f"K^{step}{own}",
     }[kind]
 
 

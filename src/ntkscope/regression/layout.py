@@ -55,6 +55,11 @@ def begin_store(job: RegressionJob, path: Path, record: dict[str, Any]) -> ZarrS
     )
 
 
+def of_items(store: ZarrStore) -> list[str]:
+    """Names of the arrays of which each work item writes a chunk, in a store of this kind."""
+    return [name for name in _MEANING if name in store.group]
+
+
 def _arrays(job: RegressionJob) -> dict[str, Array]:
     """One chunk a work item."""
     spec, curve = job.spec, ("fit", "n")

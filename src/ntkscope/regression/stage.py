@@ -16,7 +16,7 @@ import numpy as np
 
 from ntkscope.config.curve_specs import RegressionSpec
 from ntkscope.regression.job import RegressionJob, open_job
-from ntkscope.regression.layout import begin_store
+from ntkscope.regression.layout import begin_store, of_items
 from ntkscope.regression.memory_needs import check_memory
 from ntkscope.regression.unit import Unit
 from ntkscope.runtime.device import choose_device, repeatable
@@ -104,7 +104,10 @@ def _regressed(
             source = job.sources[item[1]]
             log.warning("seed %d, %s: no kernel, it diverged", job.spec.task.seeds[item[0]], source)
             found = {"undefined": np.ones((len(job.spec.fits), len(job.spec.sizes)), bool)}
-        for name, values in found.items():
-            store.write(name, item, values)
+        for name in of_items(store):
+            if name in found:
+                store.write(name, item, found[name])
+            else:
+                store.undefined(name, item)
         store.done(item)
         yield item

@@ -85,6 +85,12 @@ def jackknifed(
     return _from_z(r, float(stdtrit(n - 1, (1 + confidence) / 2)) * float(error), n)
 
 
+def pearson(x: FloatArray, y: FloatArray) -> float:
+    """Correlation of two rows (point,); NaN where a value is missing or a row does not vary."""
+    there = bool(np.isfinite(x).all() and np.isfinite(y).all())
+    return _pearson(x, y) if there else float("nan")
+
+
 _LARGEST = 1 - 1e-12
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MASK = "complete"
+WRITTEN = "chunks"
+"""The attribute of stores of which every chunk is on the disk, also of what is undefined."""
 REMAKE = "delete it and make it again: run its rule, or the call that wrote it"
 
 
@@ -90,7 +93,8 @@ class ZarrStore:
         """Open a complete store to read it without xarray.
 
         Raises:
-            StoreError: no store, another kind or format, or parts of it never written.
+            StoreError: no store, another kind or format, parts of it never written, or a chunk's
+                file is gone since.
         """
         store = cls(_open(path, kind, mode="r"), path)
         mask = store.mask
@@ -100,7 +104,30 @@ class ZarrStore:
                 where=path,
                 remedy="call what writes it again, and it goes on; or delete it and run its rule",
             )
+        store.refuse_lost_chunks()
         return store
+
+    def refuse_lost_chunks(self) -> None:
+        """Compare the chunks that are expected with those on the disk, of every array.
+
+        Zarr reads a chunk without a file as fill values: NaN, or zeros. Stores of versions that
+        left such chunks out on purpose are not looked at.
+
+        Raises:
+            StoreError: names the first file that is not there.
+        """
+        if self.group.attrs.get(WRITTEN) != "all":
+            return
+        with _foreign_files_ignored():
+            arrays = [array for _, array in self.group.members(max_depth=None)]
+        for array in arrays:
+            if isinstance(array, zarr.Array) and (lost := _lost_chunks(self.path, array)):
+                more = f", and {len(lost) - 1} more of this array" if len(lost) > 1 else ""
+                raise StoreError(
+                    f"a chunk of array {array.path!r} is lost: {lost[0]}{more}",
+                    where=self.path / lost[0],
+                    remedy=f"restore it from a copy of the store; without one, {REMAKE}",
+                )
 
     def write(self, name: str, index: Any, values: Any) -> None:
         """Write whole chunks of one array, those of fill values too.
@@ -108,7 +135,11 @@ class ZarrStore:
         Zarr would compare each chunk with the fill value, to leave it out if it is equal: that
         takes five times as long as all the rest of writing it.
         """
-        _array(self.group, name).with_config({"write_empty_chunks": True})[index] = values
+        _write(self.group, name, index, values)
+
+    def undefined(self, name: str, index: Any) -> None:
+        """Write that a part has no values: NaN, or 0 of integers. Its mask says why, not these."""
+        self.write(name, index, _array(self.group, name).fill_value)
 
     def add(self, name: str, array: Array, values: Any) -> None:
         """Create and write an array that was not there when the store was allocated."""
@@ -233,14 +264,15 @@ def _allocate(
         if data.dtype.kind == "U":
             data = data.astype(np.dtypes.StringDType())
         _create(root, name, Array(dims, data.shape, data.dtype))
-        _array(root, name)[...] = data
+        _write(root, name, ..., data)
     if not isinstance(mask, Array):
         sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.shape, strict=True)}
         mask = Array(mask, tuple(sizes[d] for d in mask), np.dtype(bool))
     _create(root, MASK, mask)
     for group in groups:
         root.require_group(group)
-    root.attrs.update({"kind": kind, "format": FORMAT, "coordinates": " ".join(coords), **attrs})
+    root.attrs.update({"kind": kind, "format": FORMAT, "coordinates": " ".join(coords)})
+    root.attrs.update({WRITTEN: "all", **attrs})
 
 
 def no_such(path: Path, what: str) -> StoreError:
@@ -281,6 +313,24 @@ def _create(root: zarr.Group, name: str, array: Array) -> None:
         attributes=array.attrs,
         compressors=[ZstdCodec(level=3), Crc32cCodec()] if array.compress else [Crc32cCodec()],
     )
+
+
+def _write(root: zarr.Group, name: str, index: Any, values: Any) -> None:
+    _array(root, name).with_config({"write_empty_chunks": True})[index] = values
+
+
+def _lost_chunks(store: Path, array: zarr.Array[Any]) -> list[Path]:
+    """Files of chunks, relative to the store, that are expected and not there, in order."""
+    if 0 in array.shape:
+        return []
+    folder = store / array.path
+    there = {file.relative_to(folder) for file in (folder / "c").rglob("*")}
+    counts = [-(-n // chunk) for n, chunk in zip(array.shape, array.chunks, strict=True)]
+    places = product(*(range(count) for count in counts))
+    expected = (Path("c", *(str(number) for number in place)) for place in places)
+    if not counts:
+        return [] if (folder / "c").is_file() else [Path(array.path, "c")]
+    return [Path(array.path) / file for file in expected if file not in there]
 
 
 def _array(root: zarr.Group, name: str) -> zarr.Array[Any]:

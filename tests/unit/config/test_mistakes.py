@@ -62,7 +62,7 @@ BROKEN = [
     Broken(
         "no kind",
         {".model.kind": REMOVED},
-        ("reactivation.model", "needs a kind", "mlp | cnn | myrtle5 | myrtle7 | myrtle10"),
+        ("reactivation.model", "needs a kind", "mlp | cnn | cnn5 | myrtle5 | myrtle7 | myrtle10"),
     ),
     Broken(
         "kind typo as a key",
@@ -76,11 +76,11 @@ BROKEN = [
             "model.kind",
             '"mpl"',
             "did you mean 'mlp'",
-            "mlp, cnn, myrtle5, myrtle7, myrtle10 or module",
+            "mlp, cnn, cnn5, myrtle5, myrtle7, myrtle10 or module",
         ),
     ),
     Broken("kind of another type", {".model.kind": 5}, ("model.kind", "5", "mlp, cnn")),
-    Broken("no section", {".model": REMOVED}, ("model", "is required", "mlp, cnn, myrtle5")),
+    Broken("no section", {".model": REMOVED}, ("model", "is required", "mlp, cnn, cnn5")),
     Broken("section is a word", {".model": "mlp"}, (".model", '"mlp"', "indented", "a kind: mlp")),
     Broken("section is a list", {".model": ["mlp"]}, (".model", '["mlp"]', "a kind: mlp")),
     Broken("empty section", {".training": None}, (".training", "nothing is written", "optimizer")),
@@ -108,6 +108,12 @@ BROKEN = [
     Broken("one seed", {"seeds": 5}, ("seeds", "5", "write [5]", "whole number ≥ 0")),
     Broken("equal seeds", {"seeds": [0, 1, 1]}, ("seeds", "[0, 1, 1]", "1 twice", "none twice")),
     Broken("negative seed", {"seeds": [0, -1]}, ("seeds[1]", "-1", "whole number ≥ 0")),
+    Broken("large seed", {"seeds": [0, 2**63]}, ("seeds[1]", "too large", "below 2**63")),
+    Broken(
+        "half a formula",
+        {"regimes.lazy.label": "cost $x_$"},
+        ("regimes.lazy.label", "cannot be typeset", "plain dollar sign"),
+    ),
     Broken(
         "1e-3",
         {"regimes.lazy.learning_rate": "1e-3"},
@@ -129,7 +135,11 @@ BROKEN = [
     ),
     Broken("equal regimes", {".regimes": ["ntk", "ntk"]}, ("regimes", '"ntk" twice', "none twice")),
     Broken("no regimes", {"regimes": {}}, ("regimes", "empty", "at least one")),
-    Broken("no experiments", {"experiments": {}}, ("experiments", "empty", "at least one")),
+    Broken(
+        "no experiments",
+        {"experiments": {}, "learning_curves": {}},
+        ("experiments", "there is no experiment", "learning_curves"),
+    ),
     Broken("experiments are null", {"experiments": None}, ("experiments", "nothing is written")),
     Broken(
         "experiment's name",

@@ -16,10 +16,12 @@ from ntkscope.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
 PRESETS = sorted(ROOT.glob("config/*.yaml"))
+OF_STREAMS = [file for file in PRESETS if file.stem not in ("cnn", "gpu")]
+"""Presets of both papers; the others add learning curves to the default's, or stand alone."""
 EXPERIMENT = ("experiments", "reactivation")
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("preset", OF_STREAMS, ids=lambda file: file.stem)
 def test_a_preset_is_the_same_alone_and_over_the_default(preset: Path, file: str) -> None:
     alone, merged = load_files(preset), load_files(file, preset)
     assert merged == alone
@@ -36,6 +38,11 @@ def test_a_preset_is_named_as_its_file(preset: Path) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+def test_a_preset_loads_over_the_default_too(preset: Path, file: str) -> None:
+    assert load_files(file, preset).preset == load_files(preset).preset
+
+
+@pytest.mark.parametrize("preset", OF_STREAMS, ids=lambda file: file.stem)
 def test_lazy_is_feature_at_width_128(preset: Path) -> None:
     cells = expand(load_files(preset), "reactivation")
     runs = {(cell.axes["regime"], cell.axes["width"]): cell.run.id for cell in cells}

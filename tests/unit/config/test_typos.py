@@ -41,6 +41,8 @@ def whole() -> dict[str, Any]:
     sections = ("model", "regimes", "stream", "training")
     parts = {"part": {"dataset": values["dataset"], **{key: base[key] for key in sections}}}
     values["experiments"]["parts"] = {**base, "analysis": "table", "variants": parts}
+    curves = {"analysis": "table", "parts": {"part": {}}}
+    values["learning_curves"] = {"curves": curves}
     written = Config.model_validate(values).model_dump()
     for regime in ("feature", "lazy", "rates"):
         del written["regimes"][regime]["weight_std"], written["regimes"][regime]["bias_std"]
@@ -51,7 +53,8 @@ def keys(values: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The paths of all keys that the schema fixes."""
     if not isinstance(values, dict):
         return []
-    named = path in (("regimes",), ("experiments",)) or path[-1:] == ("variants",)
+    named = path in (("regimes",), ("experiments",), ("learning_curves",))
+    named = named or path[-1:] in (("variants",), ("parts",))
     here = [] if named else [(*path, key) for key in values]
     return here + [inner for key in values for inner in keys(values[key], (*path, key))]
 

@@ -20,7 +20,7 @@ from ntkscope.stores import write_netcdf
 from tests.unit.fits.sweeps import OFFSETS, fitted, sweep
 
 NOISE = OFFSETS[::-1]
-CLAIMS = claims()
+CLAIMS = claims("reactivation")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def world() -> dict[str, xr.Dataset]:
 
 @pytest.fixture(scope="module")
 def verdicts(world: dict[str, xr.Dataset]) -> pd.DataFrame:
-    return pd.DataFrame(find(world, "figures", 0.95)).set_index("claim_id")
+    return pd.DataFrame(find(world, "reactivation", "figures", 0.95)).set_index("claim_id")
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,11 @@ def test_claims_go_by_roles_whatever_regimes_and_variants_are_called(
     regimes = reactivation().assign_coords(regime=["a", "b", "c"])
     parts = frequency().assign_coords(variant=["d", "e"])
     named = {"reactivation": regimes, "frequency": parts}
-    found = find({name: fitted(values, name) for name, values in named.items()}, "", 0.95)
+    found = find(
+        {name: fitted(values, name) for name, values in named.items()}, "reactivation", "", 0.95
+    )
     verdicts = {finding.claim_id: finding.verdict for finding in found}
-    expected = find({name: world[f"{name}_here"] for name in named}, "", 0.95)
+    expected = find({name: world[f"{name}_here"] for name in named}, "reactivation", "", 0.95)
     assert verdicts == {finding.claim_id: finding.verdict for finding in expected}
     assert verdicts["ntk_drop_vanishes"] == verdicts["larger_spike_in_feature"] == "supported"
 
@@ -213,7 +215,7 @@ def test_imagenet_is_known_by_its_data_set_whatever_its_variant_is_called() -> N
     values = sweep([{"variant": "mine"}], spike=lambda b, variant: 3 + OFFSETS)
     for dataset, verdict in (("imagenet100", "supported"), ("cifar10", "not tested")):
         fits = values.assign_coords(variant_dataset=("variant", [dataset]))
-        found = find({"datasets": fitted(fits, "datasets")}, "", 0.95)
+        found = find({"datasets": fitted(fits, "datasets")}, "reactivation", "", 0.95)
         assert {f.claim_id: f.verdict for f in found}["imagenet100_spike"] == verdict
 
 
@@ -232,7 +234,7 @@ def test_a_run_that_two_experiments_share_is_correlated_once(
 
 
 def test_without_any_experiment_nothing_is_tested() -> None:
-    found = find({}, "figures", 0.95)
+    found = find({}, "reactivation", "figures", 0.95)
     assert {f.verdict for f in found} == {"not tested"}
     assert len({f.claim_id for f in found}) == len(found) == len(CLAIMS)
 
@@ -255,7 +257,12 @@ def test_the_three_tables_are_written(
         paths[name] = tmp_path / f"{name}.nc"
         write_netcdf(fits, paths[name], "fits", {})
     files = [Path(f"results/small/findings.{kind}") for kind in ("csv", "md", "tex")]
-    how = {"figures": "figures/small", "confidence": 0.95, "record": {"commit": "abc"}}
+    how = {
+        "paper": "reactivation",
+        "figures": "figures/small",
+        "confidence": 0.95,
+        "record": {"commit": "abc"},
+    }
     write_findings(paths, *files, **how)
     table, markdown, tex = pd.read_csv(files[0]), files[1].read_text(), files[2].read_text()
     assert table["claim_id"].tolist() == [claim.id for claim in CLAIMS]

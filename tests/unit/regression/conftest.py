@@ -108,6 +108,7 @@ def write_networks(path, spec, numbers):
         arrays[name] = Array(
             ("seed", "size" if name == "diverged" else "snapshot"), (len(seeds), count), bool
         )
+        data[name] = np.zeros((len(seeds), count), bool)
     store = ZarrStore.allocate(
         path,
         "networks",

@@ -18,6 +18,16 @@ from ntkscope.config.sections.base import (
 )
 from ntkscope.config.sections.data import Dataset
 from ntkscope.config.sections.experiment import Config, Experiment, Variant
+from ntkscope.config.sections.learning_curves import (
+    CurveFits,
+    CurvePart,
+    CurveSamples,
+    Kernels,
+    Learning,
+    LearningCurves,
+    Network,
+    ScalarTask,
+)
 from ntkscope.config.sections.models import (
     CNN,
     CNN5,
@@ -43,6 +53,9 @@ __all__ = [
     "Activation",
     "ClassSplit",
     "Config",
+    "CurveFits",
+    "CurvePart",
+    "CurveSamples",
     "Dataset",
     "Distinct",
     "Experiment",
@@ -50,11 +63,15 @@ __all__ = [
     "Fits",
     "Frequency",
     "Kernel",
+    "Kernels",
+    "Learning",
+    "LearningCurves",
     "Model",
     "Module",
     "Myrtle",
     "Name",
     "Natural",
+    "Network",
     "Overlap",
     "Positive",
     "PositiveFloat",
@@ -62,6 +79,7 @@ __all__ = [
     "Regime",
     "Relabel",
     "Resources",
+    "ScalarTask",
     "Section",
     "Single",
     "Snapshots",

@@ -25,6 +25,9 @@ from ntkscope.statistics.paired import FloatArray, Interval
 PANEL = (42.0, 40.0)
 """Least width and height of a panel, in mm."""
 
+FAR = 1.5
+"""How far beyond the means, as a ratio, intervals are followed by an axis of errors."""
+
 CHANCE = 0.5
 POINT = 0.3528
 """Of type, in mm."""
@@ -133,8 +136,8 @@ def samples_axis(axes: Axes, values: Sequence[float], label: str) -> None:
 
 
 def short(value: float) -> str:
-    """A number of samples or steps: `500`, `2k`, `1.5k`."""
-    return f"{value:g}" if value < 1000 else f"{value / 1000:g}k"
+    """A number of samples, steps or units: `500`, `2k`, `1.5k`, `2048`."""
+    return f"{value / 1000:g}k" if value >= 1000 and value % 100 == 0 else f"{value:g}"
 
 
 def error_axis(axes: Axes, part: Part) -> None:
@@ -145,13 +148,13 @@ def error_axis(axes: Axes, part: Part) -> None:
         part: whose errors they are.
     """
     axes.set_ylabel(SQUARED if part.squared else ERROR)
-    seen = _values(axes)
+    seen, ends = _values(axes)
     if not seen.size:
-        axes.set_yticks([])
-        panels.say_empty(axes, "no finite errors")
+        say_nothing(axes, "no finite errors")
         return
     axes.set_yscale("log")
-    bottom, top = seen.min() / 1.25, seen.max() * 1.25
+    bottom = max(ends.min(), seen.min() / FAR) / 1.2
+    top = min(ends.max(), seen.max() * FAR) * 1.2
     if any(line.get_marker() == "x" for line in axes.lines):
         top *= (top / bottom) ** 0.17  # room for the marks of what diverged
     axes.set_ylim(bottom, top)
@@ -167,11 +170,17 @@ def say_nothing(axes: Axes, why: str) -> None:
     panels.say_empty(axes, why)
 
 
-def _values(axes: Axes) -> FloatArray:
-    """The positive means that are drawn."""
-    found = [np.asarray(line.get_ydata(), float) for line in axes.lines if _is_data(axes, line)]
-    values = np.concatenate(found) if found else np.empty(0)
-    return values[np.isfinite(values) & (values > 0)]
+def _values(axes: Axes) -> tuple[FloatArray, FloatArray]:
+    """The positive means that are drawn, and these with the positive ends of their intervals."""
+    lines = [line for line in axes.lines if _is_data(axes, line)]
+    means = [line for line in lines if line.get_marker() != "_"]
+    return _positive(means), _positive(lines)
+
+
+def _positive(lines: Sequence[Any]) -> FloatArray:
+    found = [np.asarray(line.get_ydata(), np.float64) for line in lines]
+    values = np.concatenate([np.zeros(0), *found])
+    return np.asarray(values[np.isfinite(values) & (values > 0)])
 
 
 def _is_data(axes: Axes, line: Any) -> bool:

@@ -86,17 +86,30 @@ class Part:
         return self.of("network", step=-1)
 
 
-def parts_of(curves: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) -> list[Part]:
+def parts_of(
+    curves: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str], widest: bool = True
+) -> list[Part]:
     """The parts of an experiment in the order of the table.
 
     Args:
         curves: kind `learning_curves`; fits: kind `curve_fits` of the same.
         labels: part → name as printed.
+        widest: whether of several widths that were trained only the largest is wanted.
     """
     found: dict[str, list[Curve]] = {}
     for curve in curves_of(curves, fits):
         found.setdefault(str(curve.at["part"]), []).append(curve)
-    return [_part(key, drawn, curves, labels) for key, drawn in found.items()]
+    return [
+        _part(key, _widest(drawn) if widest else drawn, curves, labels)
+        for key, drawn in found.items()
+    ]
+
+
+def _widest(curves: Sequence[Curve]) -> list[Curve]:
+    """Without networks, and kernels of networks, of less than the largest width."""
+    trained = {"network", "after", "during"}
+    width = max((each.at["width"] for each in curves if each.at["curve"] in trained), default=0)
+    return [c for c in curves if c.at["curve"] not in trained or c.at["width"] == width]
 
 
 def _part(key: str, drawn: Sequence[Curve], curves: xr.Dataset, labels: Mapping[str, str]) -> Part:

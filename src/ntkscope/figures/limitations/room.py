@@ -103,7 +103,7 @@ def _lowest(path: FloatArray, right: float) -> float:
     """The lowest place of a path left of a place."""
     if not len(path):
         return 1.0
-    x, y = path.T
+    x, y = path[:, 0], np.maximum(path[:, 1], 0.0)  # what goes below the panel does so anyway
     inside = y[x <= right]
     crossing = x.min() < right < x.max() and bool((np.diff(x) > 0).all())
     return float(min([*inside, *([np.interp(right, x, y)] if crossing else [])], default=1.0))

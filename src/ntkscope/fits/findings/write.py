@@ -44,15 +44,17 @@ def write_findings(
     markdown: Path,
     tex: Path,
     *,
+    paper: str,
     figures: str,
     confidence: float,
     record: dict[str, Any],
 ) -> None:
-    """Judge every claim and write the verdicts.
+    """Judge every claim of a paper and write the verdicts.
 
     Args:
         fits: name of each experiment → its table of kind `fits` or `curve_fits`.
         csv, markdown, tex: the files.
+        paper: whose claims.
         figures: folder of the figures, relative to the folder that results are relative to.
         confidence: of a claim's interval, such as 0.95.
         record: provenance, said below the Markdown table.
@@ -61,7 +63,7 @@ def write_findings(
         StoreError: a table of fits is missing, damaged or of another kind.
     """
     read = {name: read_netcdf(path, "fits", CURVE_FITS) for name, path in fits.items()}
-    found = find(read, figures, confidence)
+    found = find(read, paper, figures, confidence)
     for path, text in (
         (csv, _csv(found)),
         (markdown, as_markdown(found, markdown.parent, record)),
@@ -71,16 +73,19 @@ def write_findings(
             partial.write_text(text, encoding="utf-8")
 
 
-def find(fits: Mapping[str, xr.Dataset], figures: str, confidence: float) -> list[Finding]:
-    """The verdict on every claim.
+def find(
+    fits: Mapping[str, xr.Dataset], paper: str, figures: str, confidence: float
+) -> list[Finding]:
+    """The verdict on every claim of a paper.
 
     Args:
         fits: name of each experiment → its fits.
+        paper: whose claims.
         figures: folder of the figures.
         confidence: of a claim's interval.
     """
     evidence = Evidence(fits, figures)
-    return [judge(claim, evidence, confidence) for claim in claims()]
+    return [judge(claim, evidence, confidence) for claim in claims(paper)]
 
 
 def _csv(found: Sequence[Finding]) -> str:

@@ -10,6 +10,8 @@ that is 10% smaller. `Change.kind` says which:
 * `best width`: from the smallest width (`from`) to the best, and from the best to the largest
   (`to`); the best is −1, and chosen for each seed by the others.
 * `limit`: K_0 or the network at a width over K_∞ (`to` is 0).
+* `alignment`, `effective_dimension`, `predicted_exponent`: correlation of log error with this of
+  K^F_m over m, or of K^t on fresh samples over t, within each seed.
 * `layer`: error of one layer's kernel, from the smallest m to the largest.
 """
 
@@ -23,11 +25,14 @@ import numpy as np
 import xarray as xr
 
 from ntkscope.fits.limitations.curve import Curve
+from ntkscope.statistics.correlation import pearson
 from ntkscope.statistics.paired import FloatArray
 from ntkscope.statistics.trend import slope_by_seed
 from ntkscope.statistics.two_samples import best_by_others
 
 UNKNOWN = -1
+LEAST_KERNELS = 4
+"""With fewer, a correlation over m or t says nothing."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Change:
         first, last: from which m, step or width to which.
         per_seed: (seed,), log ratio or slope; NaN where an error is missing or 0.
         layer: where it is of a layer's kernel alone.
+        width: of the network, where it is of one width.
     """
 
     kind: str
@@ -52,13 +58,18 @@ class Change:
     last: float
     per_seed: FloatArray
     layer: str = ""
+    width: int = 0
+
+
+SPECTRAL = ("alignment", "effective_dimension", "predicted_exponent")
+_AXES = {"trained_on": "m", "layer": "m", "step": "t", **dict.fromkeys(SPECTRAL, "m or t")}
 
 
 def in_words(kind: str, first: float, last: float) -> str:
     """What a change is from and to, such as `m 500 → 1000`, `width 64 → ∞`, `n 500`."""
     if kind == "equal":
         return f"n {first:g}"
-    axis = {"trained_on": "m", "layer": "m", "step": "t"}.get(kind.split(maxsplit=1)[0], "width")
+    axis = _AXES.get(kind.split(maxsplit=1)[0], "width")
     names = {UNKNOWN: "best"} | ({0: "∞"} if kind == "limit" else {})
     ends = [names.get(int(end), f"{end:g}") for end in (first, last)]
     return f"{axis} {ends[0]} → {ends[1]}"
@@ -74,16 +85,24 @@ def changes_of(curves: Sequence[Curve], data: xr.Dataset) -> list[Change]:
     found: list[Change] = []
     for name in dict.fromkeys(each.part for each in curves):
         part = [each for each in curves if each.part == name]
-        for fit in ("fresh", "own"):
-            found += _along(_pick(part, "after", fit), "trained_on")
-            found += _along(_pick(part, "during", fit), "step")
-            found += _equal(part, fit)
-        during = [each for each in _pick(part, "network", "") if each.about["step"] >= 0]
-        found += _along(during, "step")
+        for width in dict.fromkeys(each.about["width"] for each in part):
+            found += _of_width([each for each in part if each.about["width"] == width])
         for kind, fit in (("network", ""), ("initial", "own")):
             swept = [each for each in _pick(part, kind, fit) if each.about["step"] < 0]
             found += _widths(swept, _pick(part, "infinite", "own"))
     return found + list(_layers(data))
+
+
+def _of_width(curves: Sequence[Curve]) -> Iterator[Change]:
+    """Along m and along training, of one network and its kernels."""
+    for fit in ("fresh", "own"):
+        yield from _along(_pick(curves, "after", fit), "trained_on")
+        yield from _along(_pick(curves, "during", fit), "step")
+        yield from _equal(curves, fit)
+    yield from _foretold(_pick(curves, "after", "fresh"), "trained_on")
+    yield from _foretold(_pick(curves, "during", "fresh"), "step")
+    during = [each for each in _pick(curves, "network", "") if each.about["step"] >= 0]
+    yield from _along(during, "step")
 
 
 def _pick(curves: Sequence[Curve], kind: str, fit: str) -> list[Curve]:
@@ -101,28 +120,52 @@ def _along(curves: Sequence[Curve], axis: str) -> Iterator[Change]:
         yield _change(f"{axis} slope", curves[0], n, min(line), max(line), slope)
 
 
+def _foretold(curves: Sequence[Curve], axis: str) -> Iterator[Change]:
+    """How errors along an axis go with what the kernels' spectra say."""
+    n = _common_n(curves, smallest=axis == "trained_on")
+    line = _line(curves, axis, n)
+    if len(line) < LEAST_KERNELS:
+        return
+    stacked = np.stack(list(line.values()), axis=-1)
+    errors = np.log(np.where(np.nan_to_num(stacked) > 0, stacked, np.nan))
+    for name in SPECTRAL:
+        said = np.stack([_by_key(curves, axis)[key].once(name) for key in line], axis=-1)
+        found = [pearson(*each) for each in zip(said, errors, strict=True)]
+        yield _change(name, curves[0], n, min(line), max(line), np.asarray(found))
+
+
+def _by_key(curves: Sequence[Curve], axis: str) -> dict[float, Curve]:
+    return {float(each.about[axis]): each for each in curves}
+
+
 def _common_n(curves: Sequence[Curve], smallest: bool) -> int:
-    """The n at which most curves have an error; of several, the smallest or the largest."""
+    """The n at which most curves have an error; of several, the largest, or 500 or the smallest.
+
+    500 is the paper's (Figure 4B).
+    """
     counts: dict[int, int] = {}
     for curve in curves:
         for n in curve.n[np.isfinite(curve.error).any(axis=0)]:
             counts[int(n)] = counts.get(int(n), 0) + 1
     sign = -1 if smallest else 1
-    return max(counts, key=lambda n: (counts[n], sign * n), default=0)
+    return max(counts, key=lambda n: (counts[n], smallest and n == 500, sign * n), default=0)
 
 
 def _line(curves: Sequence[Curve], axis: str, n: int) -> dict[float, FloatArray]:
     """Value of the axis → errors (seed,) at n, ascending."""
     found = {float(each.about[axis]): each.at(n) for each in curves}
-    return {key: error for key, error in sorted(found.items()) if error is not None}
+    return {
+        key: error
+        for key, error in sorted(found.items())
+        if error is not None and np.isfinite(error).any()
+    }
 
 
 def _equal(part: Sequence[Curve], fit: str) -> Iterator[Change]:
     networks = [each for each in _pick(part, "network", "") if each.about["step"] < 0]
     for after in _pick(part, "after", fit):
         m = int(after.about["trained_on"])
-        same = [each for each in networks if each.about["width"] == after.about["width"]]
-        errors = after.at(m), same[0].at(m) if same else None
+        errors = after.at(m), networks[0].at(m) if networks else None
         if errors[0] is not None and errors[1] is not None:
             yield _change("equal", after, m, m, m, _log_ratio(errors[0], errors[1]))
 
@@ -163,7 +206,7 @@ def _layers(data: xr.Dataset) -> Iterator[Change]:
     errors = data["layer_error"].transpose("layer_row", "seed").values
     lines: dict[tuple[str, str, str], dict[tuple[int, int], FloatArray]] = {}
     for (part, curve, layer, m, n), error in zip(zip(*columns, strict=True), errors, strict=True):
-        lines.setdefault((part, curve, layer), {})[m, n] = error
+        lines.setdefault((part, curve, layer), {}).setdefault((m, n), error)
     for (part, curve, layer), line in lines.items():
         (least, _), (most, n) = min(line), max(line)
         if curve == "after" and least < most:
@@ -175,7 +218,8 @@ def _change(
     kind: str, curve: Curve, n: int, first: float, last: float, per_seed: FloatArray
 ) -> Change:
     fit = str(curve.about["fit"])
-    return Change(kind, curve.part, curve.kind, fit, n, first, last, per_seed)
+    width = 0 if "width" in kind or kind == "limit" else int(curve.about["width"])
+    return Change(kind, curve.part, curve.kind, fit, n, first, last, per_seed, width=width)
 
 
 def _log_ratio(one: FloatArray, other: FloatArray) -> FloatArray:

@@ -23,7 +23,7 @@ from ntkscope.statistics.spectrum_exponents import (
 from ntkscope.stores import write_netcdf
 from ntkscope.stores.zarr_store import read_store
 
-_FACTS = ("criterion", "offset", "leave_one_out_most", "precision", "ensemble")
+_FACTS = ("criterion", "ridges", "offset", "leave_one_out_most", "precision", "ensemble")
 
 
 def collect_curves(
@@ -85,7 +85,7 @@ class _Collected:
         differing = [] if seeds == self.seeds else ["seeds"]
         if self.test.setdefault(part, test) != test:
             differing.append("test samples")
-        currency = store.attrs.get("error_currency")
+        currency = store.attrs.get("error_currency") or store.attrs.get("error")
         if currency and self.currency.setdefault(part, currency) != currency:
             differing.append("error")
         if differing:
@@ -115,7 +115,17 @@ def _add_part(collected: _Collected, part: Mapping[str, Any]) -> None:
             collected.rows += _regression_rows(store, each["source"], own, collected)
             collected.layers += _layer_rows(store, each["source"], key["part"])
             said = {name: store.attrs[name] for name in _FACTS if name in store.attrs}
+            said |= _deviations(store)
             collected.facts.setdefault(key["part"], {})[each["source"]] = said
+
+
+def _deviations(store: xr.Dataset) -> dict[str, float]:
+    """W_std and b_std of the kernel, where its parametrisation has them: from its specification."""
+    record = store.attrs.get("provenance", {})
+    spec = record.get("regression", record) if isinstance(record, Mapping) else {}
+    model = spec.get("model") if isinstance(spec, Mapping) else None
+    names = ("weight_std", "bias_std")
+    return {name: model[name] for name in names if model and model.get(name) is not None}
 
 
 def _network_rows(
@@ -129,13 +139,20 @@ def _network_rows(
         values = {name: at[name] for name in ("error", "squared_error", "train_error", "diverged")}
         values["best_is_last"] = np.where(at["diverged"] > 0, np.nan, last)
         yield _row({**common, "n": int(n), "step": -1}, values, collected)
-    n = int(store.attrs.get("during_samples") or store["size"].values[-1])
+    n = _during_samples(store)
     for place, step in enumerate(store["step"].values if "during_error" in store else []):
         values = {
             name: _column(store, f"during_{name}", snapshot=place)
             for name in ("error", "squared_error", "diverged")
         }
         yield _row({**common, "n": n, "step": int(step)}, values, collected)
+
+
+def _during_samples(store: xr.Dataset) -> int:
+    """Training samples of the networks whose parameters are kept during training."""
+    spec = store.attrs.get("provenance", {})
+    spec = spec.get("networks", {}) if isinstance(spec, dict) else {}
+    return int(spec.get("during_samples") or store["size"].values[-1])
 
 
 _NETWORK = (

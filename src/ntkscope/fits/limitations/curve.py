@@ -68,6 +68,13 @@ class Curve:
         place = np.flatnonzero(self.n == n)
         return self.error[:, place[0]] if len(place) else None
 
+    def once(self, name: str) -> FloatArray:
+        """The one finite value of each seed of a variable that few points have: (seed,)."""
+        values = self.values[name]
+        there = np.isfinite(values)
+        total = np.where(there, values, 0.0).sum(axis=1)
+        return np.where(there.any(axis=1), total, np.nan)
+
 
 def curves_of(data: xr.Dataset) -> list[Curve]:
     """All curves of a table of kind `learning_curves`, in its order."""
@@ -89,7 +96,13 @@ def curves_of(data: xr.Dataset) -> list[Curve]:
     ]
 
 
-_OTHERS = ("ridge_edge", "best_is_last", "train_error", "diverged", "predicted_exponent")
+_OTHERS = (
+    "ridge_edge",
+    "best_is_last",
+    "alignment",
+    "effective_dimension",
+    "predicted_exponent",
+)
 
 
 def _curve(about: Mapping[str, Any], rows: xr.Dataset, currency: str, test: int) -> Curve:

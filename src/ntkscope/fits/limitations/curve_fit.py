@@ -79,7 +79,7 @@ def fit_curve(
     x = curve.n[used].astype(float)
     law = fit_power_law(x, curve.error[:, used], confidence)
     squares = -fit_power_law(x, curve.squared[:, used], confidence).per_seed
-    foretold = _only_value(curve.values["predicted_exponent"])
+    foretold = curve.once("predicted_exponent")
     offset = fit_offset_law(x, curve.error[:, used], confidence)
     return CurveFit(
         curve=curve,
@@ -106,13 +106,6 @@ def slopes_on(curve: Curve, n: Sequence[int]) -> FloatArray:
 
 def _negative(interval: Interval) -> Interval:
     return Interval(-interval.estimate, -interval.high, -interval.low, interval.n)
-
-
-def _only_value(values: FloatArray) -> FloatArray:
-    """The one finite value of each row, (seed, point) → (seed,); NaN where there is none."""
-    there = np.isfinite(values)
-    total = np.where(there, values, 0.0).sum(axis=1)
-    return np.where(there.any(axis=1), total, np.nan)
 
 
 def _flags(curve: Curve, used: NDArray[np.bool_]) -> list[str]:

@@ -234,6 +234,7 @@ def _of_changes(changes: Sequence[Change], seeds: int, confidence: float) -> Col
             f"change_{name}": ("change", np.asarray([getattr(c, name) for c in changes], str))
             for name in texts
         },
+        "change_width": ("change", np.asarray([c.width for c in changes], np.int64)),
         "change_samples": ("change", np.asarray([c.n for c in changes], np.int64)),
         "change_from": ("change", np.asarray([c.first for c in changes], float)),
         "change_to": ("change", np.asarray([c.last for c in changes], float)),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ntkscope.fits.limitations.changes import in_words
+from ntkscope.fits.limitations.changes import SPECTRAL, in_words
 from ntkscope.fits.limitations.curve import ABOUT
 
 COLUMNS = [
@@ -140,10 +140,11 @@ def _changes(fits: xr.Dataset) -> pd.DataFrame:
     ends = zip(kinds, fits["change_from"].values, fits["change_to"].values, strict=True)
     return pd.DataFrame(
         {
-            "statistic": ["slope" if "slope" in kind else "log ratio" for kind in kinds],
+            "statistic": [_statistic(kind) for kind in kinds],
             "part": fits["change_part"].values,
             "curve": fits["change_curve"].values,
             "fit": fits["change_fit"].values,
+            "width": fits["change_width"].where(fits["change_width"] > 0).to_series().to_numpy(),
             "against": [f"{kind}: {in_words(kind, *along)}" for kind, *along in ends],
             "estimate": fits["change_estimate"].values,
             "low": fits["change_low"].values,
@@ -156,3 +157,9 @@ def _changes(fits: xr.Dataset) -> pd.DataFrame:
             "note": fits["change_layer"].values,
         }
     )
+
+
+def _statistic(kind: str) -> str:
+    if kind in SPECTRAL:
+        return "correlation with log error"
+    return "slope" if "slope" in kind else "log ratio"

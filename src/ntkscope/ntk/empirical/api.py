@@ -9,11 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.arguments import (
+    check_choice,
+    check_count,
+    check_module,
+    check_samples,
+    refuse_no_samples,
+)
 from ntkscope.ntk.empirical.backpropagation import Backpropagation
-from ntkscope.ntk.empirical.budget import free_bytes
+from ntkscope.ntk.empirical.budget import free_bytes, parse_bytes
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.entries import VERIFY, check_entries
+from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, is_same_model
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
+from ntkscope.ntk.empirical.inputs import Samples, as_one
+from ntkscope.ntk.empirical.no_samples import kernels_without_samples
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.precision import cast, cast_model, half_dtype, moved, rounded
@@ -29,10 +39,11 @@ class PlanError(ModelError, ValueError):
     """A plan of something else, or of a model that has changed since."""
 
 
+@in_any_form
 def empirical_ntk(
     model: nn.Module,
-    x1: Tensor,
-    x2: Tensor | None = None,
+    x1: Samples,
+    x2: Samples | None = None,
     *,
     kind: str = "trace",
     by_layer: bool = False,
@@ -41,12 +52,15 @@ def empirical_ntk(
     force: str | None = None,
     plan: Plan | None = None,
     verify: str = "entries",
+    output: Output = None,
+    parameters: Chosen = None,
 ) -> Tensor | dict[str, Tensor]:
     """Exact empirical NTK of a torch module (Jacot et al. 2018, section 4).
 
     Args:
         model: maps [N, …] to [N, K], each sample by itself; left as it was found.
-        x1: inputs [N, …]; x2: [N2, …], or None for x1.
+        x1: inputs [N, …], or a tuple or mapping of such tensors, which the model is called with;
+            x2: [N2, …] of the same form, or None for x1. N may be 0.
         kind: `trace` (mean over outputs, as neural-tangents has it), `full`, `pseudo` or `diagonal`
             (every output with itself); see `kinds.EMPIRICAL_KINDS`.
         by_layer: a kernel for each module that has parameters of its own; a shared parameter
@@ -62,13 +76,19 @@ def empirical_ntk(
             a time: some `entries` of samples that are far apart, `all` (slow), or nothing (`off`).
             A plan is not asked again for the same inputs and parameters; where of 200 samples or
             more only parameters have changed, it is asked as often as takes 2 % of the time.
+        output: where [N, K] is in what the model returns: a key (`"logits"`), an attribute, a place
+            in a tuple, or a function of it. None: it is what it returns.
+        parameters: the kernel of some only: names of parameters or of modules, or a function of
+            (name, parameter); None: of all that learn.
 
     Returns:
         [N, N2]; [N, K, N2, K] (kind full) or [N, N2, K] (kind diagonal), of which the outputs are
         the outer axes in memory; by_layer: a dict of them that sum to the whole. In the model's
         dtype, exactly symmetric where x2 is None. Of a model in half precision it is computed in
-        float32 of the same weights, and rounded once. An inference mode or autocast around the
-        call has no effect.
+        float32 of the same weights, and rounded once; of parameters of several dtypes it is in the
+        widest. Of complex parameters it is the kernel of their real and imaginary parts: the real
+        part of Hermitian products. Models that no formula and no transform fits are differentiated
+        one sample at a time. An inference mode or autocast around the call has no effect.
 
     Raises:
         ModelError: a model whose kernel is not defined (batch statistics, active dropout, outputs
@@ -78,10 +98,16 @@ def empirical_ntk(
         PlanError: a plan of something else, or of a model that has changed; a ValueError too.
         ValueError: an argument that is none of those allowed.
     """
-    _check(kind, force, verify)
-    check_model(model)
+    x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
+    _check(model, x1, x2, kind, force, verify)
+    check_count("chunk", chunk)
+    if memory is not None:
+        memory = parse_bytes(memory)
     if plan is not None:
         _check_plan(plan, model, kind)
+    if not len(x1) or (x2 is not None and not len(x2)):
+        empty = kernels_without_samples(model, x1, x2, kind)
+        return empty if by_layer else next(iter(empty.values()))
     half = half_dtype(model)
     if half is not None:
         wide = cast_model(model, torch.float32)
@@ -164,14 +190,17 @@ def _verify(
     plan.checked.note(model, x1, x2, (how,), time.perf_counter() - start)
 
 
+@in_any_form
 def plan_ntk(
     model: nn.Module,
-    x1: Tensor,
-    x2: Tensor | None = None,
+    x1: Samples,
+    x2: Samples | None = None,
     *,
     kind: str = "trace",
     force: str | None = None,
     tuning: Tuning = TUNING,
+    output: Output = None,
+    parameters: Chosen = None,
 ) -> Plan:
     """How `empirical_ntk` would go about it: print it, or hand it to `empirical_ntk`.
 
@@ -185,8 +214,9 @@ def plan_ntk(
         of what is kept of all samples, and expected seconds. A layer left to the fallback takes
         further passes through the model, which are not counted.
     """
-    _check(kind, force, "off")
-    check_model(model)
+    x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
+    _check(model, x1, x2, kind, force, "off")
+    refuse_no_samples(x1, x2)
     half = half_dtype(model)
     of = model if half is None else cast_model(model, torch.float32)
     if half is not None:
@@ -212,7 +242,7 @@ def _backpropagation(plan: Plan) -> Backpropagation:
 
 
 def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
-    if plan.model is not model or plan.kind != kind:
+    if not is_same_model(plan.model, model) or plan.kind != kind:
         raise PlanError(
             f"the plan is of another model, or of kind {plan.kind!r}",
             where=f"plan, kind = {kind!r}",
@@ -229,11 +259,18 @@ def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
         )
 
 
-def _check(kind: str, force: str | None, verify: str) -> None:
-    for name, value, allowed in (
-        ("kind", kind, tuple(EMPIRICAL_KINDS)),
-        ("verify", verify, VERIFY),
-        ("force", force, STRATEGIES),
-    ):
-        if value is not None and value not in allowed:
-            raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
+def _check(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None,
+    kind: str,
+    force: str | None,
+    verify: str,
+) -> None:
+    check_choice("kind", kind, EMPIRICAL_KINDS)
+    check_choice("verify", verify, VERIFY)
+    if force is not None:
+        check_choice("force", force, STRATEGIES)
+    check_module(model)
+    check_samples(x1, x2)
+    check_model(model)

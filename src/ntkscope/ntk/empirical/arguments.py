@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.inputs import Inputs
 
 
 def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
@@ -31,9 +32,23 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
     """
     if value is None:
         return
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
+    if not _is_whole(value) or value < least:
         raise ValueError(f"{name} = {value!r}; give a whole number, at least {least}, or leave it")
+
+
+def check_part(part: Any) -> None:
+    """Refuse what is no (i, n), the i-th of n parts.
+
+    Raises:
+        ValueError: says what is given.
+    """
+    pair = isinstance(part, tuple | list) and len(part) == 2
+    if not pair or not all(_is_whole(k) for k in part) or not 0 <= part[0] < part[1]:
+        raise ValueError(f"part = {part!r}; give (i, n), whole numbers with 0 ≤ i < n")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def check_module(model: Any) -> None:
@@ -74,17 +89,24 @@ def check_samples(x1: Any, x2: Any = None) -> None:
             _check_tensor(name, x)
     if x2 is None:
         return
+    if isinstance(x1, Inputs) != isinstance(x2, Inputs):
+        remedy = "give both in one form"
+        raise ModelError("the inputs x1 and x2 differ in form", where="x1, x2", remedy=remedy)
     for what in ("dtype", "device", "ndim"):
         one, other = getattr(x1, what), getattr(x2, what)
         if one != other:
             raise ModelError(
-                f"x1 has {what} {one}, x2 has {what} {other}",
+                f"the inputs x1 have {what} {one}, x2 {other}",
                 where="x1, x2",
                 remedy="give both in one form: x2.to(x1), or of as many axes",
             )
 
 
 def _check_tensor(name: str, x: Any) -> None:
+    if isinstance(x, Inputs):
+        for key, tensor in x.tensors.items():
+            _check_tensor(f"{name}[{key!r}]", tensor)
+        return
     if isinstance(x, Tensor):
         problem, remedy = "", ""
         if x.ndim == 0:
@@ -101,3 +123,14 @@ def _check_tensor(name: str, x: Any) -> None:
     if isinstance(x, np.ndarray):
         remedy = f"give torch.from_numpy({name}), in the model's dtype"
     raise ModelError(f"{name} is a {type(x).__name__}, not a tensor", where=name, remedy=remedy)
+
+
+def refuse_no_samples(x1: Tensor, x2: Tensor | None) -> None:
+    """What is planned, written or multiplied needs a sample on each side.
+
+    Raises:
+        ModelError: says which side has none.
+    """
+    for name, x in (("x1", x1), ("x2", x2)):
+        if x is not None and len(x) == 0:
+            raise ModelError(f"{name} has no samples", where=name, remedy="give at least one")

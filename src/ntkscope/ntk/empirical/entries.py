@@ -123,7 +123,7 @@ def _differing(
     rounding: Rounding,
 ) -> tuple[_Wrong, bool]:
     """The worst entry that is not right to rounding, if there is one; whether that is in doubt."""
-    vectors = plan.output_vectors.to(next(iter(model.parameters())).dtype)[outputs]
+    vectors = plan.output_vectors[outputs]
     expected, scales = _brute_force(model, plan.pairs, names, left, right, vectors)
     worst: _Wrong = None
     least, doubt = 0.0, True

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils import checkpoint
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.face import original
 
 
 @contextmanager
@@ -55,10 +56,11 @@ def _autocast() -> list[str]:
 @contextmanager
 def _restored(model: nn.Module) -> Iterator[None]:
     gradients = [(p, p.grad) for p in model.parameters()]
-    written = [(p, p.detach().clone()) for p in renormalised(model)]
-    seen = {id(p) for p, _ in written}
+    renormalised = [(p, p.detach().clone()) for p in renormalised_in(model)]
+    seen = {id(p) for p, _ in renormalised}
     versions = [(n, p, version(p)) for n, p in model.named_parameters() if id(p) not in seen]
-    attributes = [(module, _attributes(module)) for module in model.modules()]
+    modules = [original(m) for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    attributes = [(module, _attributes(module)) for module in modules]
     drawn = random.getstate(), np.random.get_state()
     try:
         for p, _ in gradients:
@@ -77,7 +79,7 @@ def _restored(model: nn.Module) -> Iterator[None]:
         for module, before in attributes:
             _give_back(module, before)
         with torch.no_grad():
-            for p, value in written:
+            for p, value in renormalised:
                 if not torch.equal(p, value):
                     p.copy_(value)
         for p, gradient in gradients:
@@ -89,7 +91,7 @@ def version(tensor: Tensor) -> int:
     return -1 if tensor.is_inference() else tensor._version
 
 
-def renormalised(model: nn.Module) -> list[nn.Parameter]:
+def renormalised_in(model: nn.Module) -> list[nn.Parameter]:
     """Weights that the layer itself scales in forward: embeddings with `max_norm`."""
     found = [m for m in model.modules() if getattr(m, "max_norm", None) is not None]
     return [p for m in found for p in m.parameters(recurse=False)]
@@ -105,9 +107,13 @@ def _attributes(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any], dict
     return own_dict, buffers, copies  # type: ignore[return-value]
 
 
+_REGISTRIES = frozenset(vars(nn.Module()))
+"""Collections that every module has: parameters, buffers, hooks, children."""
+
+
 def _is_state(name: str, value: Any) -> bool:
     """Whether an attribute is a collection of the module's own that its forward may fill."""
-    return not name.startswith("_") and isinstance(value, (list, dict, set))
+    return name not in _REGISTRIES and isinstance(value, (list, dict, set))
 
 
 def _copied(value: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 from torch import nn
 from torch.nn.modules import module as torch_module
 
+from ntkscope.ntk.empirical.face import original
+
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _PLAIN = (int, float, bool, str, type(None))
 
@@ -15,7 +17,7 @@ Structure = dict[str, tuple[Any, ...]]
 
 def structure(model: nn.Module) -> Structure:
     """Name of an aspect → what the model is in that respect, a part for every module."""
-    modules = list(model.named_modules())
+    modules = [(name, original(module)) for name, module in model.named_modules()]
     first: dict[int, str] = {}
     parameters = []
     for prefix, module in modules:
@@ -45,7 +47,10 @@ def changed(before: Structure, after: Structure) -> str | None:
 def text_of(model: nn.Module) -> str:
     """The same in words that are equal in every process, for a digest."""
     found = structure(model)
-    lines = [f"{name} {_class(module)} {_own(module)}" for name, module in model.named_modules()]
+    lines = [
+        f"{name} {_class(module)} {_own(module)} {_own(original(module))}"
+        for name, module in model.named_modules()
+    ]
     parts = [str(found[aspect]) for aspect in ("modes", "settings", "parameters")]
     return "\n".join([*lines, *parts])
 

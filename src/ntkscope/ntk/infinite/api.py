@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.models import Architecture, Flatten
+from ntkscope.ntk.empirical.arguments import check_count, check_samples
 from ntkscope.ntk.empirical.budget import reuse_freed_memory
 from ntkscope.ntk.empirical.gradients.hugepages import new_empty
 from ntkscope.ntk.infinite.cross import Engine, cross_kernels
@@ -79,6 +80,7 @@ def infinite_ntk(
     Raises:
         ModelError: a module whose limit is not known, or inputs that do not fit.
     """
+    check_samples(x1, x2)
     layers = as_architecture(network, x1, W_std, b_std)
     return _kernels(layers, x1, x2, ("ntk",), normal_biases, tile, compile)[0]
 
@@ -98,6 +100,7 @@ def infinite_nngp(
 
     Arguments, result and errors are those of `infinite_ntk`.
     """
+    check_samples(x1, x2)
     layers = as_architecture(network, x1, W_std, b_std)
     return _kernels(layers, x1, x2, ("nngp",), normal_biases, tile, compile)[0]
 
@@ -114,6 +117,7 @@ def infinite_kernels(
     compile: bool = False,
 ) -> InfiniteKernels:
     """Both kernels in the time of the NTK. Arguments and errors are those of `infinite_ntk`."""
+    check_samples(x1, x2)
     layers, both = as_architecture(network, x1, W_std, b_std), InfiniteKernels._fields
     return InfiniteKernels(*_kernels(layers, x1, x2, both, normal_biases, tile, compile))
 
@@ -130,8 +134,7 @@ def _kernels(
 ) -> list[Tensor]:
     """Those of `InfiniteKernels` that are wanted, tile by tile."""
     check_inputs(x1, x2)
-    if tile is not None and tile < 1:
-        raise ValueError(f"tile = {tile}; it is a number of pairs, at least 1")
+    check_count("tile", tile)
     check_layers(layers, tuple(x1.shape[1:]))
     reuse_freed_memory()
     layers, layout, entries = _laid_out(layers, x1)

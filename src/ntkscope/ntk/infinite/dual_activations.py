@@ -61,7 +61,7 @@ def _relu_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
     With θ the angle between u and v: (√(q1 q2) sin θ + (π − θ) K) / 2π and (π − θ) / 2π. The
     arctangent of √(q1 q2 − K²) / K gives θ; half of its digits are lost as θ goes to 0.
     """
-    sine = torch.addcmul(q1 * q2, K, K, value=-1).clamp_min_(0).sqrt_()
+    sine = (q1 * q2).addcmul_(K, K, value=-1).clamp_min_(0).sqrt_()
     slope = arctan2(sine, K).mul_(-0.5 / math.pi).add_(0.5)
     return sine.mul_(0.5 / math.pi).addcmul_(slope, K), slope
 

@@ -112,7 +112,7 @@ def choose(
 def _saved_bytes(model: nn.Module, probe: Tensor) -> int:
     """What one forward pass keeps for the way back, without the parameters."""
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    found = {0: probe.numel() * probe.element_size()}
+    found = {0: probe.nbytes}
 
     def pack(saved: Tensor) -> Tensor:
         if saved.untyped_storage().data_ptr() not in parameters:

@@ -16,6 +16,8 @@ it (`empirical_ntk`).
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,11 @@ from ntkscope.ntk.empirical.arguments import (
     check_count,
     check_module,
     check_samples,
+    refuse_no_samples,
 )
 from ntkscope.ntk.empirical.engine import compute_kernels
+from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, learning_only
+from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.last_resort import is_of_the_way
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.state import own, preserve_state
@@ -41,7 +46,6 @@ from ntkscope.ntk.operator.parts import (
     Part,
     Request,
     fast_parts,
-    refuse_no_samples,
     slow_parts,
 )
 from ntkscope.ntk.operator.state import State
@@ -63,13 +67,14 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
 
     Args:
         model: maps [N, …] to [N, K], each sample by itself; left as it was found.
-        x1: inputs [N, …]; x2: [M, …], or None for x1.
+        x1: inputs [N, …], or a tuple or mapping of such tensors; x2: [M, …], or None for x1.
         kind: `trace` (mean over outputs), `full` or `pseudo` (`kinds.KINDS`).
         memory: budget beside the vectors, in bytes or as text ("2GB"); None: a quarter of what is
             free. The products are the same to rounding.
         chunk: samples in one pass, at most.
         float64_sums: in a float32 model, sum over chunks in float64.
         force: for tests: `autograd` uses no layer's formula.
+        output, parameters: as of `empirical_ntk`.
 
     Attributes:
         shape: (N, M), or (N·K, M·K) with the output index fastest (kind full).
@@ -82,18 +87,22 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             or too little memory.
     """
 
+    @in_any_form
     def __init__(
         self,
         model: nn.Module,
-        x1: Tensor,
-        x2: Tensor | None = None,
+        x1: Samples,
+        x2: Samples | None = None,
         *,
         kind: str = "trace",
         memory: int | str | None = None,
         chunk: int | None = None,
         float64_sums: bool = False,
         force: str | None = None,
+        output: Output = None,
+        parameters: Chosen = None,
     ) -> None:
+        x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
         check_choice("kind", kind, KINDS)
         if force is not None:
             check_choice("force", force, ("autograd",))
@@ -102,8 +111,9 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         check_samples(x1, x2)
         check_model(model)
         self.model, self.kind, self.products, self._slow = model, kind, 0, False
+        self._learns = [name for name, p in model.named_parameters() if p.requires_grad]
+        refuse_no_samples(x1, x2)
         columns = x1 if x2 is None else x2
-        refuse_no_samples(x1, columns)
         with preserve_state(model), in_place_explained(model), torch.no_grad():
             columns = own(columns) if x2 is not None else own(x1)
             x1, x2 = (columns, None) if x2 is None else (own(x1), columns)
@@ -142,8 +152,8 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             ModelError: the model was changed since, or the product is not finite.
         """
         columns = as_columns(vectors, self.shape[1], self._like)
-        self._refuse_changes()
-        with preserve_state(self.model), in_place_explained(self.model), torch.no_grad():
+        with self._as_made(), torch.no_grad():
+            self._refuse_changes()
             found = self._products(columns)
         self.products += columns.shape[1]
         if not bool(found.isfinite().all()):
@@ -167,9 +177,9 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
                 where="NTKOperator.diagonal",
                 remedy="make the operator without x2",
             )
-        self._refuse_changes()
         x, model = self._asked.rows, self.model
-        with preserve_state(model), in_place_explained(model):
+        with self._as_made():
+            self._refuse_changes()
             squares = [
                 compute_kernels(model, self._plan, some, None, by_layer=False)[""]
                 for some in x.split(_TOGETHER)
@@ -202,6 +212,13 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         if self.kind == "trace":
             found /= self._output_vectors
         return found.flatten(1).T
+
+    @contextmanager
+    def _as_made(self) -> Iterator[None]:
+        """The same parameters learn as when it was made, and the model is left as it is."""
+        model = self.model
+        with learning_only(model, self._learns), preserve_state(model), in_place_explained(model):
+            yield
 
     def _refuse_changes(self) -> None:
         check_model(self.model)

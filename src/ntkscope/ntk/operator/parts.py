@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.gradients.one_at_a_time import gradients_one_at_a_time
 from ntkscope.ntk.empirical.last_resort import is_of_one_dtype, one_at_a_time
 from ntkscope.ntk.empirical.plan import Plan
@@ -132,14 +131,3 @@ def _confirm(part: AutogradPart, probe: Tensor) -> None:
     flat = [torch.cat([t[n].flatten() for n in names]) for t in (back, expected)]
     if differ(*flat) or differ(forth, along):
         raise RuntimeError("function transforms are contradicted by plain autograd")
-
-
-def refuse_no_samples(rows: Tensor, columns: Tensor) -> None:
-    """An operator without rows or columns has no product.
-
-    Raises:
-        ModelError: says which.
-    """
-    for name, x in (("x1", rows), ("x2", columns)):
-        if len(x) == 0:
-            raise ModelError(f"{name} has no samples", where=name, remedy="give at least one")

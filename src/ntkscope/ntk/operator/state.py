@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.state import preserve_state, renormalised, version
+from ntkscope.ntk.empirical.state import preserve_state, renormalised_in, version
 from ntkscope.ntk.empirical.structure import Structure, changed, structure
 from ntkscope.ntk.tiled.fingerprint import checksum, outputs_of
 
@@ -92,7 +92,7 @@ def _tensors(model: nn.Module) -> _Named:
 
 
 def _versions(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, int]:
-    passing = {id(p) for p in renormalised(model)}  # written to by every forward
+    passing = {id(p) for p in renormalised_in(model)}  # written to by every forward
     found = {n: 0 if id(p) in passing else version(p) for n, p in model.named_parameters()}
     return found | {f"the inputs ({i + 1})": version(x) for i, x in enumerate(inputs)}
 

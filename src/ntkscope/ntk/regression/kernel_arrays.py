@@ -51,6 +51,12 @@ def check_square(matrix: Any) -> int:
     Raises:
         RegressionError: another shape.
     """
+    if not hasattr(matrix, "shape") or not hasattr(matrix, "dtype"):
+        raise RegressionError(
+            f"the kernel is a {type(matrix).__name__}",
+            where="kernel",
+            remedy="give an array, such as numpy.asarray(kernel), or a SciPy LinearOperator",
+        )
     shape = tuple(matrix.shape)
     if len(shape) == 2 and shape[0] == shape[1] > 0:
         return int(shape[0])
@@ -83,13 +89,31 @@ def dense_kernel(matrix: Any) -> FloatArray:
     return kernel
 
 
+def _real(values: Any, where: str) -> FloatArray:
+    """In float64.
+
+    Raises:
+        RegressionError: complex, text, or no array of numbers at all.
+    """
+    try:
+        found = to_numpy(values)
+    except ValueError as error:  # rows of different lengths
+        raise RegressionError(f"{where}: {error}", where=where, remedy="give an array") from None
+    if found.dtype.kind not in "biuf":
+        remedy = "give real numbers"
+        if found.dtype.kind == "c":
+            remedy += ": the real and the imaginary part as two columns of targets"
+        raise RegressionError(f"{where} of dtype {found.dtype}", where=where, remedy=remedy)
+    return found.astype(np.float64)
+
+
 def check_targets(targets: Any, samples: int) -> FloatArray:
     """Targets [N] or [N, K] in float64.
 
     Raises:
         RegressionError: another shape, or not finite.
     """
-    found = to_numpy(targets).astype(np.float64)
+    found = _real(targets, "targets")
     if found.ndim not in (1, 2) or len(found) != samples:
         raise RegressionError(
             f"targets of shape {found.shape} for a kernel of {samples} samples",
@@ -115,7 +139,7 @@ def check_offset(offset: Any, shape: tuple[int, ...]) -> FloatArray:
     Raises:
         RegressionError: another shape, or not finite.
     """
-    found = to_numpy(offset).astype(np.float64)
+    found = _real(offset, "offset")
     if found.shape != shape:
         raise RegressionError(
             f"an offset of shape {found.shape} for outputs of shape {shape}",

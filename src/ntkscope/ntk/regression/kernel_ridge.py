@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Protocol
+from numbers import Real
+from typing import Any, Literal, Protocol, get_args
 
 import psutil
 from scipy.sparse.linalg import LinearOperator
@@ -179,6 +181,7 @@ class KernelRidge:
             RegressionError: a kernel, targets or an offset that will not do, conjugate gradients
                 that do not converge, or leave-one-out above the memory.
         """
+        self._check_options()
         samples = check_square(kernel)
         right = check_targets(targets, samples)
         f0 = None if offset is None else check_offset(offset, right.shape)
@@ -188,6 +191,28 @@ class KernelRidge:
         else:
             fitted = self._fixed(kernel, less_offset(right, f0), self.ridge)
         return replace(fitted, has_offset=f0 is not None)
+
+    def _check_options(self) -> None:
+        """Refuse options that do not exist, before any work.
+
+        Raises:
+            RegressionError: says which, and what there is.
+        """
+        ridge: Any = self.ridge
+        number = isinstance(ridge, Real) and not isinstance(ridge, bool)
+        if ridge != "loo" and not (number and math.isfinite(ridge) and ridge >= 0):
+            raise RegressionError(
+                f"ridge = {ridge!r}",
+                where="ridge",
+                remedy="give a number, 0 or more and relative to the mean diagonal, or 'loo'",
+            )
+        for name, allowed in (("method", get_args(Method)), ("criterion", get_args(Criterion))):
+            if getattr(self, name) not in allowed:
+                raise RegressionError(
+                    f"{name} = {getattr(self, name)!r}",
+                    where=name,
+                    remedy=f"give one of: {', '.join(allowed)}",
+                )
 
     def _chosen(
         self, kernel: Any, targets: FloatArray, offset: FloatArray | None

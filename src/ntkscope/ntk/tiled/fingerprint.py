@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.ntk.empirical.entries import spread
+from ntkscope.ntk.empirical.inputs import tensors_of
 from ntkscope.ntk.empirical.structure import text_of
 
 _SAMPLES = 3
@@ -26,16 +27,19 @@ def model_digest(model: nn.Module, *samples: Tensor) -> str:
     return _digest(text, [*(t for _, t in named), *outputs_of(model, samples)])
 
 
-@torch.no_grad()
+@torch.enable_grad()
 def outputs_of(model: nn.Module, samples: Sequence[Tensor]) -> list[Tensor]:
     """Of a few samples of each set, by themselves."""
     some = [x[i : i + 1].clone() for x in samples for i in spread(len(x), _SAMPLES, seed=2)]
-    return [model(x) for x in some]
+    return [model(x).detach() for x in some]
 
 
 def checksum(tensors: Iterable[Tensor]) -> list[int]:
     """A sum over the bits of each: also of what was changed without torch's notice."""
-    return [int(_bits(t.detach()).sum(dtype=torch.int64)) for t in tensors]
+    return [
+        sum(int(_bits(part.detach()).sum(dtype=torch.int64)) for part in tensors_of(t))
+        for t in tensors
+    ]
 
 
 def _bits(t: Tensor) -> Tensor:
@@ -46,7 +50,8 @@ def _bits(t: Tensor) -> Tensor:
 
 def inputs_digest(x: Tensor) -> str:
     """16 hex digits of inputs."""
-    return _digest("", [x])
+    tensors = tensors_of(x)
+    return _digest(" ".join(getattr(x, "tensors", "")), tensors)
 
 
 def _digest(text: str, tensors: Iterable[Tensor]) -> str:

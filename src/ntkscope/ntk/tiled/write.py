@@ -12,8 +12,18 @@ from torch import Tensor, nn
 
 from ntkscope.errors import ModelError, StoreError
 from ntkscope.identity import sources_digest
+from ntkscope.ntk.empirical.arguments import (
+    check_choice,
+    check_count,
+    check_module,
+    check_part,
+    check_samples,
+    refuse_no_samples,
+)
 from ntkscope.ntk.empirical.budget import parse_bytes
 from ntkscope.ntk.empirical.entries import VERIFY
+from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form
+from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.precision import half_dtype
@@ -32,11 +42,12 @@ from ntkscope.stores import Array, ZarrStore, remove_partial_files
 _KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
 
 
+@in_any_form
 def write_ntk(
     path: str | Path,
     model: nn.Module,
-    x1: Tensor,
-    x2: Tensor | None = None,
+    x1: Samples,
+    x2: Samples | None = None,
     *,
     kind: str = "trace",
     by_layer: bool = False,
@@ -45,6 +56,8 @@ def write_ntk(
     part: tuple[int, int] = (0, 1),
     tf32: bool = False,
     verify: str = "entries",
+    output: Output = None,
+    parameters: Chosen = None,
 ) -> bool:
     """Write the exact NTK of a torch module into a Zarr store, tile by tile.
 
@@ -58,7 +71,8 @@ def write_ntk(
         path: of the store: `ntk` (sample, sample2), or (sample, output, sample2, output2) of kind
             full, and `layer_ntk` (layer, …), the whole matrix; `stores.read_store(path, "kernels")`
             or `xarray.open_zarr` open it.
-        model, x1, x2, kind, by_layer: as of `empirical_ntk`. The inputs are moved to the model.
+        model, x1, x2, kind, by_layer, output, parameters: as of `empirical_ntk`. The inputs are
+            moved to the model.
         memory: budget for all that is computed, beside the inputs and the process as it is, in
             bytes or as text ("2GB").
         tile: samples on a tile's side, about; None: as large as is of use. Smaller tiles lose less
@@ -75,14 +89,14 @@ def write_ntk(
         StoreError: a store is there that was begun with another model, other inputs, settings or
             another version of the engine.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind = {kind!r}; allowed: {', '.join(KINDS)}")
-    if verify not in VERIFY:
-        raise ValueError(f"verify = {verify!r}; allowed: {', '.join(VERIFY)}")
-    if not 0 <= part[0] < part[1]:
-        raise ValueError(f"part = {part}; give (i, n) with 0 ≤ i < n")
-    if tile is not None and tile < 1:
-        raise ValueError(f"tile = {tile}; give at least 1")
+    x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
+    check_choice("kind", kind, KINDS)
+    check_choice("verify", verify, VERIFY)
+    check_part(part)
+    check_count("tile", tile)
+    check_module(model)
+    check_samples(x1, x2)
+    refuse_no_samples(x1, x2)
     path, budget = Path(path), parse_bytes(memory)
     budget -= min(budget // 2, _KEPT)
     check_model(model)

@@ -20,7 +20,9 @@ from ntkscope.training.learning_curve.scalar_losses import (
 from ntkscope.training.state import Named
 
 TRAINING_SAMPLES = 2000
-"""Most training samples of which an error is taken."""
+"""Most training samples of which the error of kept parameters is taken."""
+
+_LOOK_SAMPLES = 500  # likewise while a network learns, sixty times
 
 _CHUNK = 500  # samples at once
 
@@ -31,8 +33,7 @@ class Look:
 
     Attributes:
         validation_error, validation_loss: of all validation samples.
-        train_error: of up to 2000 training samples.
-        train_loss: of the same, or with stop: convergence of all.
+        train_error, train_loss: of up to 500 training samples; with stop: convergence of all.
         finite: whether all parameters and outputs are.
     """
 
@@ -72,15 +73,14 @@ class Evaluation:
         seed = member.place[0]
         inputs, targets = self.samples.validation[seed]
         outputs = self.outputs(parameters, inputs)
-        counted = member.samples if self.learning.stop == "convergence" else TRAINING_SAMPLES
+        counted = member.samples if self.learning.stop == "convergence" else _LOOK_SAMPLES
         trained = self.samples.training(seed, min(counted, member.samples))
         on_training = self.outputs(parameters, trained[0])
         finite = _finite(outputs, on_training, *parameters.values())
-        first = slice(0, TRAINING_SAMPLES)
         return Look(
             validation_error=self._error(seed, outputs, targets, finite),
             validation_loss=self._loss(outputs, targets),
-            train_error=self._error(seed, on_training[first], trained[1][first], finite),
+            train_error=self._error(seed, on_training, trained[1], finite),
             train_loss=self._loss(on_training, trained[1]),
             finite=finite,
         )

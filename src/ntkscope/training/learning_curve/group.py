@@ -13,7 +13,11 @@ from ntkscope.training.learning_curve.early_stopping import is_kept, is_over
 from ntkscope.training.learning_curve.evaluation import Evaluation
 from ntkscope.training.learning_curve.live import LiveNetworks
 from ntkscope.training.learning_curve.members import Member, Together
-from ntkscope.training.learning_curve.record import write_best, write_snapshot
+from ntkscope.training.learning_curve.record import (
+    write_best,
+    write_snapshot,
+    write_undefined,
+)
 from ntkscope.training.learning_curve.samples import CurveSamples
 from ntkscope.training.learning_curve.state import CurveState
 from ntkscope.training.state import Named
@@ -138,9 +142,12 @@ class Group:
 
     def _diverged(self, member: Member) -> None:
         self.training.log.end(member, None)
+        write_undefined(self.store, member.place, "best")
         for snapshot, step in enumerate(member.snapshots):
             if step > self.training.step:
-                self.training.log.arrays["during_diverged"][member.place[0], snapshot] = True
+                place = (member.place[0], snapshot)
+                self.training.log.arrays["during_diverged"][place] = True
+                write_undefined(self.store, place, "during")
         log.warning(
             "n = %d, seed %d diverged by step %d", member.samples, member.seed, self.training.step
         )
@@ -157,3 +164,5 @@ class Group:
         arrays["during_diverged"][place] = not finite
         if finite:
             write_snapshot(self.store, member, place[1], parameters)
+        else:
+            write_undefined(self.store, place, "during")

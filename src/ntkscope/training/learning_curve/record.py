@@ -29,7 +29,7 @@ _ABOUT: dict[str, tuple[str, str]] = {
     "log_step": ("steps at which errors were looked at; −1: after the end", "step"),
     "log_validation_error": ("validation error", "1"),
     "log_validation_loss": ("validation loss", "1"),
-    "log_train_error": ("error on up to 2000 training samples", "1"),
+    "log_train_error": ("error on up to 500 training samples (to convergence: on all)", "1"),
     "during_error": ("test error during training", "1"),
     "during_squared_error": ("mean squared test error during training", "1"),
     "during_diverged": ("whether a number was not finite", "1"),
@@ -78,6 +78,14 @@ def write_snapshot(store: ZarrStore, member: Member, snapshot: int, parameters: 
     """The parameters of a network during training."""
     for name, tensor in parameters.items():
         store.write(f"during/{name}", (member.place[0], snapshot), tensor.cpu().numpy())
+
+
+def write_undefined(store: ZarrStore, place: tuple[int, ...], group: str) -> None:
+    """NaN where a network that diverged would have its parameters, and kept ones their outputs."""
+    for name in store.names(group):
+        store.undefined(f"{group}/{name}", place)
+    if group == "best":
+        store.undefined("prediction", place)
 
 
 def write_log(store: ZarrStore, log: CurveLog, members: Sequence[Member]) -> None:

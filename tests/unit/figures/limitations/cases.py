@@ -72,6 +72,22 @@ def _diverged(analysis: str) -> xr.Dataset:
     )
 
 
+def _two_widths(analysis: str) -> xr.Dataset:
+    """What is trained at twice the width too."""
+    data = learning_curves(analysis)
+    trained = np.isin(data["curve"].values, ["network", "after", "during"])
+    more = data.isel(row=trained, layer_row=[])
+    wider = more.assign_coords(width=more["width"] * 2)
+    both = xr.concat([data.drop_dims("layer_row"), wider.drop_dims("layer_row")], "row")
+    return both.assign(layer_error=data["layer_error"]).assign_attrs(data.attrs)
+
+
+def _few_and_noisy(analysis: str) -> xr.Dataset:
+    """Two seeds whose intervals are wider than the errors."""
+    data = learning_curves(analysis, seeds=2)
+    return data.assign(error=data["error"] * (0.4 + 1.2 * data["seed"]))
+
+
 def _long_names(analysis: str) -> xr.Dataset:
     data = learning_curves(analysis)
     names = np.full(data.sizes["row"], LONG)
@@ -88,6 +104,8 @@ CASES: dict[str, Callable[[str], xr.Dataset]] = {
     "missing": _missing,
     "nothing": _nothing,
     "diverged": _diverged,
+    "two widths": _two_widths,
+    "few and noisy": _few_and_noisy,
     "long names": _long_names,
 }
 

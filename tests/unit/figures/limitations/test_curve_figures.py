@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections import Counter
@@ -24,11 +25,13 @@ from ntkscope.figures import draw_figure
 from ntkscope.figures.curve_captions import fill_curve_caption
 from ntkscope.figures.draw import figure_of
 from ntkscope.figures.style import themed
+from ntkscope.fits.limitations.curves import fit
 from ntkscope.stores import write_netcdf
 from tests.unit.figures.limitations.cases import CASES, LONG, tables
 
 REPORT = Path(__file__).parents[4] / "workflow/report"
 STYLE = FigureStyle(dpi=72)
+ATTRS = {"currency": '"zero_one"', "test": "4000"}
 KINDS = ("pdf", "png", "rst")
 FEW = ("whole", "nothing")
 """Cases that are looked at each time; others where there is time."""
@@ -112,6 +115,22 @@ def test_a_caption_says_convention_ridge_seeds_samples_and_range(analysis: str) 
     assert ("500 to 4000" in said) == (analysis != "width")
 
 
+def test_a_caption_says_grid_criterion_and_deviations_of_the_kernels() -> None:
+    curves, fits = tables("width")
+    common = {"criterion": "zero_one", "ridges": [1e-6, 0.1, 100.0], "leave_one_out_most": 1000}
+    limit = common | {"weight_std": 2**0.5, "bias_std": 0.1}
+    facts = json.dumps({"ntk": {"infinite": limit, "initial": common | {"ensemble": 1}}})
+    both = curves.assign_attrs(facts=facts), fits
+    assert fill_curve_caption("$kernels|$ridge", *both, {}, {}) == (
+        "empirical kernels are trace NTKs of the one output, Θ = J Jᵀ, in the network's own "
+        "parametrisation; K_∞ is the infinite network's NTK in the NTK parametrisation with "
+        "W_std = 1.41, b_std = 0.1|leave-one-out by 0–1 error (ties: squared error) over 1e-06 to "
+        "100 (3 values) of the kernel's mean diagonal, from n = 1000 on the ridge chosen there; at "
+        f"the grid's lowest in 0 and at its highest in {(curves['ridge_edge'] > 0).sum().item()} "
+        f"of {np.isfinite(curves['ridge_edge']).sum().item()}"
+    )
+
+
 def test_a_scaling_figure_writes_the_fitted_exponents() -> None:
     figure, (_, fits) = drawn("scaling"), tables("scaling")
     plain = fits.isel(curve_row=(fits["part"] == "parity") & (fits["curve"] == "infinite"))
@@ -135,25 +154,25 @@ def test_diverged_networks_are_counted_over_their_samples() -> None:
 
 
 def test_a_curve_at_chance_has_no_exponent() -> None:
-    assert set(written(drawn("hyperparameters", "at chance"))) == {"no fit"}
+    assert set(written(drawn("time_dynamics", "at chance"))) == {"no fit"}
 
 
 def test_one_seed_has_no_interval() -> None:
-    assert "±" not in "".join(written(drawn("scaling", "one seed")))
+    assert "±" not in "".join(written(drawn("time_dynamics", "one seed")))
 
 
 def test_an_offset_that_is_identified_and_disagrees_replaces_the_exponent() -> None:
-    curves, fits = tables("scaling")
+    curves, fits = tables("time_dynamics")
     there = xr.zeros_like(fits["exponent"])
     told = {"offset_exponent": 0.9, "offset_exponent_low": 0.8, "offset_exponent_high": 1.0}
     for identified in (False, True):
         told |= {"offset_identified": identified}
         found = fits.assign({name: there + value for name, value in told.items()})
-        texts = written(figure_of("scaling").draw(curves, found, STYLE, {}))
+        texts = written(figure_of("time_dynamics").draw(curves, found, STYLE, {}))
         assert ("0.90 ± 0.10 †" in texts) == identified
 
 
-@pytest.mark.parametrize("analysis", ["scaling", "width"])
+@pytest.mark.parametrize("analysis", [pytest.param("scaling", marks=pytest.mark.slow), "width"])
 def test_panels_fit_one_column(analysis: str) -> None:
     style = FigureStyle(width_mm=85, dpi=72)
     with themed(style):
@@ -162,6 +181,35 @@ def test_panels_fit_one_column(analysis: str) -> None:
     assert -0.02 * width < box.x0 and box.x1 < 1.02 * width
 
 
+def test_of_several_widths_the_largest_is_drawn_and_the_caption_says_so() -> None:
+    figure = drawn("time_dynamics", "two widths")
+    assert len([line for line in figure.axes[0].lines if line.get_marker() == "o"]) == 1
+    assert "(MLP, width 64, 128, of which 128 is drawn)" in caption("time_dynamics", "two widths")
+
+
+def test_parts_of_one_task_are_drawn_together() -> None:
+    curves, _ = tables("time_dynamics")
+    halves = []
+    for number, part in enumerate(("time", "curves")):
+        rows = (curves["curve"].values != "during") | (curves["step"].values % 200 == 0)
+        chosen = curves.isel(row=rows if number else curves["n"].values <= 1000)
+        names = ("row", np.full(chosen.sizes["row"], part))
+        halves.append(chosen.drop_dims("layer_row").assign_coords(part=names, label=names))
+    both = xr.concat(halves, "row").assign(layer_error=curves["layer_error"])
+    texts = {name: f'{{"time": {each}, "curves": {each}}}' for name, each in ATTRS.items()}
+    both = both.assign_attrs(curves.attrs | texts)
+    made = fit(both, (500, 4000), 0.4, 0.95, "time_dynamics")
+    figure = figure_of("time_dynamics").draw(both, made, STYLE, {})
+    assert len(figure.axes) == 3
+    assert len(written(figure)) == 2 + 4
+
+
+def test_intervals_wider_than_the_errors_do_not_set_the_scale() -> None:
+    figure = drawn("width", "few and noisy")
+    assert figure.axes[0].get_ylim()[0] > 0.03
+
+
+@pytest.mark.slow
 def test_long_names_stay_apart() -> None:
     figure = drawn("scaling", "long names")
     boxes = [axes.title.get_window_extent() for axes in figure.axes[:4]]
@@ -191,7 +239,7 @@ def test_files_are_the_same_when_drawn_again(tmp_path: Path) -> None:
         draw_figure("width", *files, caption=tmp_path / f"{number}.rst", **to, **how)
         made.append([(tmp_path / f"{number}.{kind}").read_bytes() for kind in KINDS])
     assert made[0] == made[1]
-    assert b"Lazy: digit pairs (mlp, width 8 to 512)" in made[0][2]
+    assert b"digit pairs (MLP, width 8 to 512): fixed rate, scaled rate, Lazy" in made[0][2]
     plt.close("all")
     with pytest.raises(StoreError, match="not of 'learning_curves'"):
         draw_figure("width", *files[::-1], caption=tmp_path / "3.rst", **to, **how)

@@ -55,7 +55,8 @@ def networks(path: Path, seeds: int = SEEDS) -> Path:
         "size": (("size",), SIZES),
         "step": (("snapshot",), [3, 30]),
     }
-    return store(path, "networks", data, coords)
+    record = {"networks": {"during_samples": 200}}
+    return store(path, "networks", data, coords, error="zero_one", provenance=record)
 
 
 def regression(path: Path, trained_on: list[int], fits: list[str], **attrs: Any) -> Path:
@@ -136,7 +137,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_every_curve_has_a_row_for_each_number_of_samples(table: Any) -> None:
     assert len(rows(table, curve="network", step=-1, width=64).row) == 3
-    assert rows(table, curve="network", step=30, width=64).n.values.tolist() == [400]
+    assert rows(table, curve="network", step=30, width=64).n.values.tolist() == [200]
     assert rows(table, curve="initial").n.values.tolist() == SIZES  # shared: once
     assert len(rows(table, curve="after", trained_on=400, fit="fresh").row) == 3
     assert table.attrs["analysis"] == "scaling"

@@ -62,6 +62,15 @@ def slope(exponent: float, spread: float, at_first: float) -> Callable[..., Simu
     return simulate
 
 
+def near_chance(generator: Generator, count: int) -> Simulated:
+    """A first point at .4, in the fit or left out as its mean over seeds falls."""
+    found = errors(generator, count, 0.15, at_first=0.4, spread=0.01)
+    logs = np.log(found)
+    whole, rest = -slope_by_seed(np.log(N), logs), -slope_by_seed(np.log(N[1:]), logs[..., 1:])
+    used = found[..., 0].mean(axis=1, keepdims=True) <= 0.4
+    return Simulated(np.where(used, whole, rest), 0.15)
+
+
 def difference(generator: Generator, count: int) -> Simulated:
     """Two curves of the same samples: what makes a seed's task hard is shared."""
     shared = 0.05 * generator.standard_normal((count, SEEDS, 1))
@@ -97,6 +106,7 @@ CASES: dict[str, Callable[[Generator, int], Simulated]] = {
     "exponent .5, slopes vary": slope(0.5, 0.03, 0.35),
     "exponent .1 of a weak kernel": slope(0.1, 0.01, 0.39),
     "exponent .9 to few errors": slope(0.9, 0.05, 0.1),
+    "a point left out or not": near_chance,
     "difference of exponents": difference,
     "doubling of m": doubling,
     "curvature": curvature,

@@ -50,7 +50,7 @@ def curve(kind: str, means: Mapping[int, Any], squared: float = 2.0, **about: An
     return rows
 
 
-_SAID = ("ridge_edge", "best_is_last", "predicted_exponent")
+_SAID = ("ridge_edge", "best_is_last", "predicted_exponent", "alignment")
 
 
 def power(exponent: float, sizes: Sequence[int] = SIZES, at_500: float = 0.35) -> dict[int, float]:
@@ -216,6 +216,29 @@ def test_kernels_change_along_training_at_the_most_samples() -> None:
         np.testing.assert_allclose(steps["change_estimate"], [-np.log(2), 0], atol=1e-9)
         assert set(steps["change_samples"].values) == {4000}
     assert set(fits["curve"].values) == {"during"}
+
+
+def test_errors_go_with_what_the_spectrum_says() -> None:
+    rows = []
+    errors = (0.4, 0.3, 0.2, 0.1)
+    for m, error in zip((500, 1000, 2000, 4000), errors, strict=True):
+        said = [-np.log(error)] * 4 + [0.0]
+        rows += curve("after", {500: error}, trained_on=m, fit="fresh", alignment=said)
+    found = changes(fitted(rows), "alignment")["change_per_seed"].values
+    np.testing.assert_allclose(found, [[-1, -1, -1, -1, np.nan]])
+    assert changes(fitted(rows[:3]), "alignment").sizes["change"] == 0
+
+
+def test_networks_of_several_widths_are_not_mixed() -> None:
+    rows = []
+    for width in (16, 64):
+        rows += curve("network", {500: 0.2, 1000: 0.1}, width=width)
+        for m in (500, 1000):
+            errors = {500: 16 / width * m**-0.3}
+            rows += curve("after", errors, width=width, trained_on=m, fit="fresh")
+    found = changes(fitted(rows), "trained_on")
+    assert found["change_width"].values.tolist() == [16, 64]
+    np.testing.assert_allclose(found["change_estimate"], -0.3 * np.log(2))
 
 
 def test_width_has_a_best_and_a_limit() -> None:

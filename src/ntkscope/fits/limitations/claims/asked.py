@@ -20,6 +20,8 @@ TEN_PERCENT = float(np.log(1.1))
 
 Wanted = Mapping[str, Any]
 
+_PLACE = ("part", "curve", "width", "fit", "layer")
+
 
 def pairs(evidence: Evidence, analysis: str, first: Wanted, second: Wanted) -> list[Result]:
     """Exponent of one curve − that of another, positive where the first falls faster.
@@ -77,7 +79,7 @@ def changes(
         analysis: of the experiment.
         kind: of the change.
         of: what to make of one value per seed, and of its two ends; None: as it is.
-        wanted: part, curve, fit, layer, from_ and to; a tuple: one of them.
+        wanted: part, curve, width, fit, layer, from_ and to; a tuple: one of them.
     """
     fits = evidence.curves(analysis)
     if fits is None:
@@ -90,6 +92,7 @@ def changes(
             for name in ("change_part", "change_curve", "change_fit", "change_layer")
         }
         ends = float(one["change_from"]), float(one["change_to"])
+        known["width"] = int(one["change_width"])
         known |= {"kind": one["change_kind"].item(), "from_": ends[0], "to": ends[1]}
         if _fits(known, {"kind": kind, **wanted}):
             values = np.asarray(one["change_per_seed"].values, np.float64)
@@ -106,8 +109,10 @@ def of_change(values: FloatArray, known: Wanted, one: xr.Dataset, confidence: fl
         statistic=str(known["kind"]),
         quantity="error",
         against=in_words(str(known["kind"]), known["from_"], known["to"]),
-        units="log ratio",
-        at={name: known[name] for name in ("part", "curve", "fit", "layer") if known[name]},
+        units="1",
+        at={
+            name: known[name] for name in ("part", "curve", "width", "fit", "layer") if known[name]
+        },
         boundary=-1,
     )
     half = float(made.interval.high - made.interval.low) / 2

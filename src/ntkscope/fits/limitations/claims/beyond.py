@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ntkscope.fits.findings.claim import OURS, Claim, some, within
+from ntkscope.fits.findings.claim import OURS, Claim, less_than, more_than, some, within
 from ntkscope.fits.findings.evidence import Evidence
+from ntkscope.fits.limitations.changes import SPECTRAL
 from ntkscope.fits.limitations.claims.asked import abouts, changes
 from ntkscope.fits.limitations.rows import curve_name
 from ntkscope.fits.results import Result, of_seeds
@@ -80,7 +81,34 @@ def _predicted(identity: str, words: str, *kinds: str) -> Claim:
     )
 
 
+def _goes_with(curve: str, quantity: str) -> Claim:
+    kernel, axis = {
+        "after": ("after-kernel", "the samples m that its network is trained on"),
+        "during": ("kernel during training", "time"),
+    }[curve]
+    better = {
+        "alignment": less_than(0.0),
+        "effective_dimension": more_than(0.0),
+        "predicted_exponent": less_than(0.0),
+    }[quantity]
+    words = {
+        "alignment": "its alignment with the targets rises",
+        "effective_dimension": "its effective dimension falls",
+        "predicted_exponent": "the exponent rises that its spectrum foretells",
+    }[quantity]
+    return Claim(
+        f"{quantity}_goes_with_{curve}",
+        f"The error of the {kernel} falls along {axis} as {words}",
+        OURS,
+        _ANALYSIS,
+        f"correlation of log error with {quantity.replace('_', ' ')} within each seed",
+        better,
+        lambda evidence: changes(evidence, _ANALYSIS, quantity, curve=curve),
+    )
+
+
 CLAIMS = [
+    *(_goes_with(curve, quantity) for curve in ("after", "during") for quantity in SPECTRAL),
     _predicted("initial", "kernels before training", "infinite", "initial"),
     _predicted("after", "kernels after training", "after"),
     Claim(

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from ntkscope.ntk.empirical.gradients.one_at_a_time import gradients_one_at_a_time
+from ntkscope.ntk.empirical.inputs import Inputs
 
 Copies = dict[str, Tensor]  # parameter name → [N, …]
 
@@ -80,10 +82,13 @@ def with_tensors(model: nn.Module, instead: dict[str, Tensor], x: Tensor) -> Ten
 
 
 def _at_once(model: nn.Module, copies: Copies, x: Tensor) -> Tensor:
-    def one(own: Copies, sample: Tensor) -> Tensor:
-        return with_tensors(model, own, sample.unsqueeze(0)).squeeze(0)
+    parts, by_keyword = getattr(x, "tensors", None), getattr(x, "by_keyword", False)
 
-    return vmap(one)(copies, x)
+    def one(own: Copies, sample: Any) -> Tensor:
+        some: Any = sample if parts is None else Inputs(sample, by_keyword)
+        return with_tensors(model, own, some.unsqueeze(0)).squeeze(0)
+
+    return vmap(one)(copies, x if parts is None else parts)
 
 
 @contextmanager

@@ -42,7 +42,8 @@ class FullLayout:
 def _sum_of_windows(K: Tensor, axis: int, size: int) -> Tensor:
     """Sum over consecutive groups of `size` along an axis; what fills no group is dropped."""
     groups = K.shape[axis] // size
-    parts = K.narrow(axis, 0, groups * size).unflatten(axis, (groups, size))
+    whole = K.narrow(axis, 0, groups * size)
+    parts = whole.view(*K.shape[:axis], groups, size, *K.shape[axis + 1 :])
     if size == 1:
         return parts.select(axis + 1, 0).clone()
     total = parts.select(axis + 1, 0) + parts.select(axis + 1, 1)
