@@ -28,7 +28,7 @@ from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.precision import cast, cast_model, half_dtype, moved, rounded
 from ntkscope.ntk.empirical.state import own, preserve_state
-from ntkscope.ntk.empirical.structure import changed, structure
+from ntkscope.ntk.empirical.structure import changed, objects, same_objects, structure
 from ntkscope.ntk.empirical.throughput import measured_throughput
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.empirical.validation import check_model, in_place_explained, refuse_overflow
@@ -248,9 +248,13 @@ def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
             where=f"plan, kind = {kind!r}",
             remedy="plan this one: plan_ntk(model, x1, x2, kind=kind)",
         )
-    what = changed(plan.structure, structure(model)) or (
-        None if plan.is_current() else "registered formulas, or parameters that learn"
-    )
+    now = objects(model)
+    what = None
+    if not same_objects(plan.objects, now):
+        what = changed(plan.structure, structure(model))
+        plan.objects = now if what is None else plan.objects
+    if what is None and not plan.is_current():
+        what = "registered formulas, or parameters that learn"
     if what is not None:
         raise PlanError(
             f"the model has changed since the plan: {what}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -73,6 +74,7 @@ class Plan:
         doubt: the refusal that such a difference would be, were it none.
         checked: what finished kernels were compared with brute force (`entries`).
         structure: of the model, which must not have changed.
+        objects: that it was made of, for a quick look.
     """
 
     model: nn.Module
@@ -92,6 +94,7 @@ class Plan:
     doubt: ModelError | None = None
     checked: Checked = field(default_factory=Checked)
     structure: Structure = field(default_factory=dict)
+    objects: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
 
     def of_outputs(self, output_vectors: Tensor) -> Plan:
         """The same with some of the output vectors, or with all of them."""

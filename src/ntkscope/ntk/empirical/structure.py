@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from torch import nn
@@ -32,6 +33,42 @@ def structure(model: nn.Module) -> Structure:
         "hooks": (("", _global_hooks()), *((name, _hooks(module)) for name, module in modules)),
         "parameters": tuple(parameters),
     }
+
+
+def objects(model: nn.Module) -> tuple[list[Any], list[Any]]:
+    """All that `structure` looks at, as the objects themselves: a quick look, if they are the same.
+
+    They may be others while the structure is the same.
+    """
+    found: list[Any] = [sum(_global_hooks())]
+    values: list[Any] = []
+    left = [model]
+    while left:
+        module = left.pop()
+        own = module.__dict__
+        found += own.values()
+        found += (type(module), module.training)
+        found += own["_buffers"].values()
+        children, parameters = own["_modules"], own["_parameters"]
+        if children:
+            found += children.values()
+            left += [child for child in children.values() if child is not None]
+        for p in parameters.values():
+            found.append(p)
+            if p is not None:
+                found += (p.requires_grad, p.dtype)
+                values += (p.shape, p.device)
+        for name in _HOOKS:
+            if own.get(name):
+                found += own[name].values()
+    return found, values
+
+
+def same_objects(before: tuple[list[Any], list[Any]], after: tuple[list[Any], list[Any]]) -> bool:
+    """Whether nothing at all has changed."""
+    if len(before[0]) != len(after[0]) or before[1] != after[1]:
+        return False
+    return all(map(operator.is_, before[0], after[0]))
 
 
 def changed(before: Structure, after: Structure) -> str | None:
