@@ -109,7 +109,7 @@ def _entries(
         part = kernel[rows][:, columns][..., outputs]
     else:
         part = kernel[rows][:, columns]
-    return part.double()
+    return part.cpu().double()
 
 
 def _differing(

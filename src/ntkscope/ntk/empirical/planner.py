@@ -69,8 +69,9 @@ def make_plan(
     Raises:
         ModelError: the kernel is not defined (`validation`).
     """
+    before = structure(model)
     plan = _planned(model, x1, x2, kind, force, throughput, tuning)
-    plan.structure = structure(model)
+    plan.structure = before
     if not plan.in_doubt:
         return plan
     try:

@@ -27,13 +27,19 @@ def check_model(model: nn.Module) -> None:
     """Models that have no per-sample gradient as they stand.
 
     Raises:
-        ModelError: nothing learns, batch statistics, active dropout.
+        ModelError: nothing learns, or nothing is recorded; batch statistics, active dropout.
     """
     if not any(p.requires_grad for p in model.parameters()):
         raise ModelError(
             "the model has no parameter that requires a gradient",
             where=type(model).__name__,
             remedy="call model.requires_grad_()",
+        )
+    if any(p.is_inference() for p in model.parameters()):
+        raise ModelError(
+            "the model was made under torch.inference_mode: autograd cannot record its parameters",
+            where=type(model).__name__,
+            remedy="make it, or a copy.deepcopy of it, outside of inference_mode",
         )
     for name, module in model.named_modules():
         if isinstance(module, _BATCH_NORMS) and (module.training or module.running_mean is None):

@@ -120,5 +120,5 @@ def _saved_bytes(model: nn.Module, probe: Tensor) -> int:
         return saved
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        model(probe)
+        model(probe.clone())
     return sum(found.values())

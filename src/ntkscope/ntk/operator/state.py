@@ -22,7 +22,8 @@ class State:
         model, inputs: themselves.
         structure: layers, settings, modes, hooks, parameters' sharing.
         tensors: parameters and buffers by their names.
-        versions: of these and the inputs, by torch's count.
+        buffers: copies of these, as forward may change them for a while.
+        versions: of parameters and inputs, by torch's count.
         sums: over their bits.
         outputs: of a few samples.
     """
@@ -31,6 +32,7 @@ class State:
     inputs: tuple[Tensor, ...]
     structure: Structure
     tensors: _Named
+    buffers: _Named
     versions: dict[str, int]
     sums: list[int]
     outputs: list[Tensor]
@@ -44,8 +46,9 @@ class State:
             inputs,
             structure(model),
             tensors,
-            _versions(model, tensors, inputs),
-            checksum([*tensors.values(), *inputs]),
+            {name: b.detach().clone() for name, b in model.named_buffers()},
+            _versions(model, inputs),
+            checksum([*model.parameters(), *inputs]),
             _outputs(model, inputs),
         )
 
@@ -60,11 +63,14 @@ class State:
                 return name
         if set(now) != set(self.tensors):
             return "the set of buffers"
-        versions = _versions(self.model, now, self.inputs)
+        for name, buffer in self.model.named_buffers():
+            if not _equal(buffer, self.buffers[name]):
+                return name
+        versions = _versions(self.model, self.inputs)
         for name, count in self.versions.items():
             if versions[name] != count:
                 return name
-        sums = checksum([*now.values(), *self.inputs])
+        sums = checksum([*self.model.parameters(), *self.inputs])
         for name, old, new in zip(self.versions, self.sums, sums, strict=True):
             if old != new:
                 return name
@@ -77,14 +83,17 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=1e-5, atol=0.0, equal_nan=True)
 
 
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
+
+
 def _tensors(model: nn.Module) -> _Named:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
-def _versions(model: nn.Module, tensors: _Named, inputs: tuple[Tensor, ...]) -> dict[str, int]:
-    """Of all but weights that the network's own forward scales, again and again."""
-    scaled = {id(p) for p in renormalised_in(model)}
-    found = {name: 0 if id(t) in scaled else version(t) for name, t in tensors.items()}
+def _versions(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, int]:
+    passing = {id(p) for p in renormalised_in(model)}  # written to by every forward
+    found = {n: 0 if id(p) in passing else version(p) for n, p in model.named_parameters()}
     return found | {f"the inputs ({i + 1})": version(x) for i, x in enumerate(inputs)}
 
 
