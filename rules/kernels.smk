@@ -1,7 +1,7 @@
 # kernels: images, snapshots → results/runs/{run}/kernels-{kernel}.zarr (NTK of every snapshot)
 #
 # With resources.kernel_jobs above 1, so many part jobs first fill a store each, beside each other;
-# take_kernels then joins them. The kernels are the same to the byte, however many jobs made them.
+# compute_kernels then joins them. The kernels are the same to the byte, however many jobs made them.
 
 
 scattergather:
@@ -11,7 +11,7 @@ scattergather:
 PART = "<runs>/{run}/kernels-{kernel}.parts/{scatteritem}.zarr"
 
 
-rule take_kernels:
+rule compute_kernels:
     """Take the exact NTK of every snapshot of a run's task on the probe."""
     input:
         images=lambda wildcards: images_of(run_at(wildcards)),
@@ -20,9 +20,9 @@ rule take_kernels:
     output:
         directory("<runs>/{run}/kernels-{kernel}.zarr"),
     log:
-        "<logs>/take_kernels/{run}/{kernel}.log",
+        "<logs>/compute_kernels/{run}/{kernel}.log",
     benchmark:
-        "<benchmarks>/take_kernels/{run}/{kernel}.tsv"
+        "<benchmarks>/compute_kernels/{run}/{kernel}.tsv"
     conda:
         "../environment.yml"
     threads: CONFIG.resources.threads
@@ -36,12 +36,12 @@ rule take_kernels:
         part=(0, 1),
         machine=machine,
         state=state_of,
-        code=code_of("take_kernels", "kernels"),
+        code=code_of("compute_kernels", "kernels"),
     script:
-        "../scripts/take_kernels.py"
+        "../scripts/compute_kernels.py"
 
 
-use rule take_kernels as take_kernels_part with:
+use rule compute_kernels as compute_kernels_part with:
     """Take every n-th block of snapshots (of a large kernel: every n-th tile), beside the others."""
     input:
         images=lambda wildcards: images_of(run_at(wildcards)),
@@ -49,8 +49,8 @@ use rule take_kernels as take_kernels_part with:
     output:
         temp(directory(PART)),
     log:
-        "<logs>/take_kernels_part/{run}/{kernel}-{scatteritem}.log",
+        "<logs>/compute_kernels_part/{run}/{kernel}-{scatteritem}.log",
     benchmark:
-        "<benchmarks>/take_kernels_part/{run}/{kernel}-{scatteritem}.tsv"
+        "<benchmarks>/compute_kernels_part/{run}/{kernel}-{scatteritem}.tsv"
     params:
         part=part_at,

@@ -42,7 +42,7 @@ def test_every_job_is_slurms_and_the_figure_is_the_same(
     with_gpu = {
         rule for rule, found in of_rules.items() if found and all("gpu:1" in job for job in found)
     }
-    assert with_gpu == {"train_task", "take_kernels"}
+    assert with_gpu == {"train_task", "compute_kernels"}
     figures = [(p.root / "figures/reactivation.pdf").read_bytes() for p in (project, finished)]
     assert figures[0] == figures[1]
 

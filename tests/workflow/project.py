@@ -23,7 +23,7 @@ FILES = ("Snakefile", *(file.name for file in ROOT.glob("environment.*")))
 MINI = ROOT / "config/test/mini.yaml"
 _WHOLE = yaml.safe_load(MINI.read_text(encoding="utf-8")) | {"preset": "digits"}
 TINY: dict[str, Any] = {key: _WHOLE[key] for key in _WHOLE if key != "learning_curves"}
-"""The mini preset in the place of the default one, whose paths are short; without learning curves."""
+"""The mini preset as the default, whose paths are short; without learning curves."""
 
 CURVES: dict[str, Any] = {key: _WHOLE[key] for key in ("preset", "seeds", "learning_curves")}
 """The same with learning curves alone."""
@@ -31,7 +31,7 @@ CURVES: dict[str, Any] = {key: _WHOLE[key] for key in ("preset", "seeds", "learn
 ALL_JOBS = {
     "prepare_data": 1,
     "train_task": 6,
-    "take_kernels": 6,
+    "compute_kernels": 6,
     "measure_kernels": 4,
     "collect_metrics": 1,
     "fit_experiment": 1,

@@ -7,7 +7,7 @@ import pytest
 from tests.workflow.project import Project, kill
 from tests.workflow.test_interruptions import first_task, take
 
-PARTS = {"take_kernels_part": 3, "take_kernels": 1}
+PARTS = {"compute_kernels_part": 3, "compute_kernels": 1}
 SMALL_TILES = {"kernels/stage": "_WHOLE_BYTES = 0", "ntk/tiled/grid": "_SMALLEST = 4"}
 
 

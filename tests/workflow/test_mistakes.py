@@ -56,7 +56,7 @@ def test_a_damaged_store_is_named_in_the_terminal_and_in_the_log(project: Projec
         assert "to do: delete the store and run its rule again" in said
     assert not metrics.exists()
     shutil.rmtree(kernels)  # as it says
-    assert project.plan(target) == {"take_kernels": 1, "measure_kernels": 1}
+    assert project.plan(target) == {"compute_kernels": 1, "measure_kernels": 1}
 
 
 def test_a_job_with_an_error_for_the_user_is_not_done_again(project: Project) -> None:

@@ -24,7 +24,7 @@ def jobs(widths: int) -> dict[str, int]:
     return {
         "prepare_data": 1,
         "train_task": 3 * cells,
-        "take_kernels": 3 * cells,
+        "compute_kernels": 3 * cells,
         "measure_kernels": 2 * cells,
         "collect_metrics": 1,
         "fit_experiment": 1,
@@ -50,7 +50,7 @@ def test_a_preset_plans_the_whole_paper(shipped: Project, preset: str) -> None:
     counts = shipped.plan("reactivation_paper", "--configfile", f"config/{preset}.yaml")
     figures = dict.fromkeys(("collect_metrics", "fit_experiment", "draw", "draw_mechanism"), 8)
     assert counts.items() >= {**figures, "write_findings": 1, "reactivation_paper": 1}.items()
-    assert counts["train_task"] == counts["take_kernels"] > counts["measure_kernels"] > 80
+    assert counts["train_task"] == counts["compute_kernels"] > counts["measure_kernels"] > 80
 
 
 def test_the_whole_is_the_paper_and_what_has_no_figure(shipped: Project) -> None:
@@ -70,7 +70,7 @@ def test_another_preset(shipped: Project, preset: str, widths: int, gpu: int) ->
     options = (f"figures/{preset}/reactivation.pdf", "--configfile", f"config/{preset}.yaml")
     said = shipped.build("--dry-run", *options)
     assert planned(said) == jobs(widths)
-    for rule in ("train_task", "take_kernels"):
+    for rule in ("train_task", "compute_kernels"):
         assert len(blocks(said, rule)) == jobs(widths)[rule]
         assert all(f"gpu={gpu}" in block for block in blocks(said, rule))
     (draw,) = blocks(said, "draw")

@@ -28,13 +28,13 @@ def since(rule: str) -> dict[str, int]:
 
 def test_a_new_width_makes_only_its_runs(project: Project) -> None:
     project.change(f"{EXPERIMENT}.model.width", [4, 8, 16])
-    new = {"train_task": 3, "take_kernels": 3, "measure_kernels": 2}
+    new = {"train_task": 3, "compute_kernels": 3, "measure_kernels": 2}
     assert project.plan() == {**new, **IN_TABLES}
 
 
 def test_a_new_regime_makes_only_its_runs(project: Project) -> None:
     project.change(f"{EXPERIMENT}.regimes", ["feature", "ntk"])
-    new = {"train_task": 6, "take_kernels": 6, "measure_kernels": 4}
+    new = {"train_task": 6, "compute_kernels": 6, "measure_kernels": 4}
     assert project.plan() == {**new, **IN_TABLES}
 
 
@@ -46,9 +46,9 @@ def test_a_width_less_trains_nothing(project: Project) -> None:
 CHANGES = {
     "seeds": ([0, 1, 2], "train_task"),
     "regimes.feature.learning_rate": (0.2, "train_task"),
-    f"{EXPERIMENT}.probe.samples": (15, "take_kernels"),
-    f"{EXPERIMENT}.probe.seed": (1, "take_kernels"),
-    f"{EXPERIMENT}.kernel.by_layer": (False, "take_kernels"),
+    f"{EXPERIMENT}.probe.samples": (15, "compute_kernels"),
+    f"{EXPERIMENT}.probe.seed": (1, "compute_kernels"),
+    f"{EXPERIMENT}.kernel.by_layer": (False, "compute_kernels"),
     f"{EXPERIMENT}.fits.confidence": (0.9, "fit_experiment"),
     f"{EXPERIMENT}.fits.window": (2, "fit_experiment"),
     f"{EXPERIMENT}.figure.font_size": (8.0, "draw"),
@@ -89,7 +89,7 @@ STAGES = {
     "data": "prepare_data",
     "models": "train_task",
     "training": "train_task",
-    "kernels": "take_kernels",
+    "kernels": "compute_kernels",
     "metrics": "measure_kernels",
     "fits": "collect_metrics",
     "figures": "draw",
@@ -133,7 +133,7 @@ def test_changed_code_that_computes_nothing_runs_nothing(project: Project) -> No
     assert project.plan() == {}
 
 
-SCRIPTS = {"train_task": "train_task", "take_kernels": "take_kernels", "draw": "draw"}
+SCRIPTS = {"train_task": "train_task", "compute_kernels": "compute_kernels", "draw": "draw"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

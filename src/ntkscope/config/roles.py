@@ -8,7 +8,7 @@ from ntkscope.config.analyses import ANALYSES
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.diagnostics.origins import Key
 from ntkscope.config.sections import Config, Experiment
-from ntkscope.config.sections.learning_curves import CurvePart
+from ntkscope.config.sections.learning_curves import CurvePart, LearningCurves
 from ntkscope.config.sections.models import REGIME_ROLES
 
 
@@ -22,6 +22,7 @@ def role_mistakes(config: Config) -> Iterator[Mistake]:
         parts: dict[Key, CurvePart] = {("parts", key): part for key, part in curves.parts.items()}
         parts = parts or {(): curves}
         yield from _unknown(name, curves.analysis, parts)
+        yield from _alone(name, curves)
 
 
 def _of_regimes(config: Config) -> Iterator[Mistake]:
@@ -54,6 +55,19 @@ def _of_variants(name: str, experiment: Experiment) -> Iterator[Mistake]:
                 remedy="give one of them another role, or none",
             )
         played.add(variant.role)
+
+
+def _alone(name: str, curves: LearningCurves) -> Iterator[Mistake]:
+    """Parts of which one plays a role that may not stand without another."""
+    played = {part.role for part in curves.parts.values()}
+    roles = ANALYSES[curves.analysis]
+    for role in roles.needs_roles if played & {*roles.roles} else ():
+        if role not in played:
+            yield Mistake(
+                ("learning_curves", name, "parts"),
+                f"the analysis {curves.analysis} needs a part with role: {role} beside the others",
+                remedy=f"add a part with role: {role}, or give no part a role",
+            )
 
 
 def _unknown(name: str, analysis: str, parts: Mapping[Key, CurvePart]) -> Iterator[Mistake]:

@@ -14,7 +14,7 @@ As `captions`. What each placeholder says:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,12 @@ def flags_in_words(curves: xr.Dataset) -> str:
     return "; ".join(said)
 
 
+def _first(names: Sequence[str], most: int = 8) -> str:
+    """The first few, and how many more the experiment's table.csv names."""
+    more = f" and {len(names) - most} more curves (table.csv)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def left_out_in_words(fits: xr.Dataset, names: Mapping[str, str]) -> str:
     """Points of the range that are in no fit, by reason: `above 0.4: K_0 (width 64) at 500`."""
     found: dict[str, dict[str, list[int]]] = {}
@@ -169,8 +175,8 @@ def left_out_in_words(fits: xr.Dataset, names: Mapping[str, str]) -> str:
             name = f"{parts[row]}, {curves[row]}" if several else curves[row]
             found.setdefault(_reason(why), {}).setdefault(name, []).append(n)
     return "; ".join(
-        f"{why}: {', '.join(f'{name} at {_numbers(n)}' for name, n in curves.items())}"
-        for why, curves in found.items()
+        f"{why}: {_first([f'{name} at {_numbers(n)}' for name, n in left.items()])}"
+        for why, left in found.items()
     )
 
 

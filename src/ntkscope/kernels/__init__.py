@@ -8,6 +8,6 @@ from ntkscope.runtime.imports import need_extra
 
 need_extra("workflow", __name__, "pydantic")
 
-from ntkscope.kernels.stage import take_kernels
+from ntkscope.kernels.stage import compute_kernels
 
-__all__ = ["take_kernels"]
+__all__ = ["compute_kernels"]

@@ -1,4 +1,4 @@
-"""`take_kernels`: the kernel of every snapshot of a run's task on the probe.
+"""`compute_kernels`: the kernel of every snapshot of a run's task on the probe.
 
 Network by network: small kernels are computed whole, large ones tile by tile. All go by one plan,
 and tiles are on a fixed grid, so that the very same products are made by one job, by one that goes
@@ -66,7 +66,7 @@ class _Asked:
         return store
 
 
-def take_kernels(
+def compute_kernels(
     run: RunSpec,
     kernel: KernelSpec,
     images_path: Path,

@@ -331,7 +331,7 @@ def test_more_than_8_bits_are_refused(mode: str, name: str, tmp_path: Path) -> N
 
 
 def test_vectors_are_learnt_and_measured(tmp_path: Path) -> None:
-    from ntkscope.kernels import take_kernels
+    from ntkscope.kernels import compute_kernels
     from ntkscope.stores import read_store
     from ntkscope.training import train_task
 
@@ -341,7 +341,7 @@ def test_vectors_are_learnt_and_measured(tmp_path: Path) -> None:
     run = cell.run.lineage[0]
     snapshots, kernels = tmp_path / "snapshots.zarr", tmp_path / "kernels.zarr"
     train_task(run, samples, None, snapshots, state=tmp_path / "train", stage="0")
-    take_kernels(run, cell.kernel, samples, snapshots, kernels, state=tmp_path / "k", stage="0")
+    compute_kernels(run, cell.kernel, samples, snapshots, kernels, state=tmp_path / "k", stage="0")
     ntk = read_store(kernels, "kernels")["ntk"].values
     assert ntk.shape[-2:] == (6, 6)
     assert np.linalg.eigvalsh(ntk[:, -1]).min() > -1e-5

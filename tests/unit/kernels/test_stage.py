@@ -13,7 +13,7 @@ import torch
 from ntkscope.config.specs import KernelSpec, ModelSpec
 from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
-from ntkscope.kernels import snapshot_blocks, take_kernels
+from ntkscope.kernels import snapshot_blocks, compute_kernels
 from ntkscope.models import build_network
 from ntkscope.models.zoo import architecture
 from ntkscope.stores import ZarrStore, read_store
@@ -32,7 +32,7 @@ def trained(run, images_path, folder):
 
 def taken(run, kernel, images_path, snapshots, folder):
     output = folder / f"{kernel.id}.zarr"
-    take_kernels(run, kernel, images_path, snapshots, output, state=folder / "state", stage="")
+    compute_kernels(run, kernel, images_path, snapshots, output, state=folder / "state", stage="")
     return output
 
 
@@ -93,7 +93,7 @@ def slow(*arguments, **options):
     return compute(*arguments, **options)
 snapshot_blocks.empirical_ntk, snapshot_blocks.block_size = slow, lambda *_: 2
 run, kernel, images, snapshots, output, state = sys.argv[1:]
-stage.take_kernels(RunSpec.model_validate_json(run), KernelSpec.model_validate_json(kernel),
+stage.compute_kernels(RunSpec.model_validate_json(run), KernelSpec.model_validate_json(kernel),
                    Path(images), Path(snapshots), Path(output), state=Path(state), stage="")
 """
 
@@ -124,7 +124,7 @@ def test_killed_by_sigkill_it_ends_with_the_same_bits(run, images_path, tmp_path
     count = lambda *a, **k: calls.append(1) or compute(*a, **k)  # noqa: E731
     monkeypatch.setattr(snapshot_blocks, "empirical_ntk", count)
     arguments = (run.parent, KERNEL, images_path, snapshots, output)
-    take_kernels(*arguments, state=state, stage="")
+    compute_kernels(*arguments, state=state, stage="")
     assert len(calls) == len(run.parent.seeds) * int((~done).sum())
     for name in ("ntk", "layer_ntk"):
         first, second = (read_store(p, "kernels")[name].values for p in (whole, output))

@@ -21,7 +21,7 @@ from torch import nn
 import ntkscope
 from ntkscope.errors import ModelError, StoreError
 from ntkscope.identity import sources_digest
-from ntkscope.kernels import snapshot_blocks, stage, take_kernels
+from ntkscope.kernels import snapshot_blocks, stage, compute_kernels
 from ntkscope.ntk import KINDS, empirical_ntk, write_ntk
 from ntkscope.ntk.tiled import grid as grids
 from ntkscope.ntk.tiled.grid import largest_side, lay_out
@@ -244,14 +244,14 @@ def test_a_gpu_writes_the_same_kernel(tmp_path, kind):
 
 def taken(run, kernel, paths, folder, **options):
     output = folder / "kernels.zarr"
-    take_kernels(run, kernel, *paths, output, state=folder / "state", stage="", **options)
+    compute_kernels(run, kernel, *paths, output, state=folder / "state", stage="", **options)
     assert not list((folder).glob("state*"))
     return output
 
 
 def part_of(run, paths, folder, part, stage=""):
     output, state = folder / f"{part}.zarr", folder / f"{part}.state"
-    take_kernels(run, KERNEL, *paths, output, state=state, stage=stage, part=part)
+    compute_kernels(run, KERNEL, *paths, output, state=state, stage=stage, part=part)
     return output
 
 

@@ -284,7 +284,7 @@ def test_cpu_and_gpu_agree(run, images_path, tmp_path):
         np.testing.assert_allclose(cpu[name], gpu[name], rtol=1e-3, atol=1e-4)
 
 
-def test_jobs_that_train_or_take_kernels_import_nothing_they_do_not_need():
+def test_jobs_that_train_or_compute_kernels_import_nothing_they_do_not_need():
     """84 of 116 jobs of the default workflow: half a second each counts."""
     heavy = ("xarray", "pandas", "scipy", "sklearn", "matplotlib", "torchvision", "torch._dynamo")
     code = (

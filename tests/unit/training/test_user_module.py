@@ -13,7 +13,7 @@ from ntkscope.config.user_code import function_digest
 from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.errors import ModelError
-from ntkscope.kernels import stage, take_kernels
+from ntkscope.kernels import stage, compute_kernels
 from ntkscope.models import load_numbers
 from ntkscope.models.zoo import define
 from ntkscope.stores import read_store
@@ -81,7 +81,7 @@ def test_a_module_trains_and_its_kernels_are_those_of_the_definition(
     kernel = KernelSpec(samples=5, classes=(0, 1), labels=(0, 1), precision="float64")
     output = tmp_path / "kernels.zarr"
     state = tmp_path / "kernel-state"
-    take_kernels(user_run, kernel, images_path, snapshots, output, state=state, stage="")
+    compute_kernels(user_run, kernel, images_path, snapshots, output, state=state, stage="")
     found = read_store(output, "kernels")
     assert found["layer"].values.tolist() == ["stem", "norm", "inner", "readout"]
     images = load_samples(images_path)
@@ -104,7 +104,7 @@ def test_a_module_trains_and_its_kernels_are_those_of_the_definition(
     np.testing.assert_allclose(found["layer_ntk"].sum("layer"), found["ntk"], rtol=1e-12)
     monkeypatch.setattr(stage, "_WHOLE_BYTES", 0)  # all kernels are large: in tiles
     output = tmp_path / "tiles.zarr"
-    take_kernels(user_run, kernel, images_path, snapshots, output, state=state, stage="")
+    compute_kernels(user_run, kernel, images_path, snapshots, output, state=state, stage="")
     xr.testing.assert_allclose(read_store(output, "kernels"), found, rtol=1e-9, atol=1e-12)
     steps = groups[1]["norm.num_batches_tracked"]
     np.testing.assert_array_equal(steps.isel(seed=0), found["step"].values)

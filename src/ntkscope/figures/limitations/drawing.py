@@ -136,8 +136,8 @@ def samples_axis(axes: Axes, values: Sequence[float], label: str) -> None:
 
 
 def short(value: float) -> str:
-    """A number of samples or steps: `500`, `2k`, `1.5k`."""
-    return f"{value:g}" if value < 1000 else f"{value / 1000:g}k"
+    """A number of samples, steps or units: `500`, `2k`, `1.5k`, `2048`."""
+    return f"{value / 1000:g}k" if value >= 1000 and value % 100 == 0 else f"{value:g}"
 
 
 def error_axis(axes: Axes, part: Part) -> None:

@@ -21,7 +21,7 @@ from ntkscope.figures.limitations.reading import Part, parts_of
 from ntkscope.figures.limitations.room import make_room
 from ntkscope.figures.panels import Look
 
-ANALYSIS = {"of": "curves", "roles": "claim plain positive negative"}
+ANALYSIS = {"of": "curves", "roles": "claim plain positive negative", "needs_roles": "plain"}
 
 ROLES = {
     "claim": "main task",

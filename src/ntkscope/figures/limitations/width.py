@@ -1,6 +1,7 @@
-"""Width at a fixed number of samples: network and initial kernel beside the infinite one.
+"""Width: networks and their initial kernels beside the infinite one, at one n or over n.
 
-A panel a part: the learning rate held, the rate ∝ 1/width, the NTK parametrisation; others after.
+A panel a part. Of the role `over_samples`: test error over n at some widths. Others, at one n: the
+learning rate held, the rate ∝ 1/width, the NTK parametrisation; parts of no role after them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from matplotlib.figure import Figure
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.limitations import drawing
 from ntkscope.figures.limitations.drawing import Drawn
-from ntkscope.figures.limitations.looks import INFINITE, INITIAL, NETWORK
+from ntkscope.figures.limitations.looks import INFINITE, INITIAL, NETWORK, looks_of_series
 from ntkscope.figures.limitations.reading import Part, at_samples, common_samples, parts_of
 from ntkscope.figures.limitations.series import along
 
-ANALYSIS = {"of": "curves", "roles": "fixed_rate scaled_rate ntk"}
+ANALYSIS = {"of": "curves", "roles": "over_samples fixed_rate scaled_rate ntk"}
+
+OVER_SAMPLES = "over_samples"
 
 ROLES = {
+    OVER_SAMPLES: "the same rate at every width",
     "fixed_rate": "the same rate at every width",
     "scaled_rate": "rate ∝ 1/width",
     "ntk": "NTK parametrisation",
@@ -45,7 +49,8 @@ def draw(
     shown = drawing.blank_rest(grid, len(parts))
     drawn: list[Drawn] = []
     for axes, part in zip(shown, parts, strict=True):
-        drawn += draw_part(axes, part)
+        over_samples = part.role == OVER_SAMPLES
+        drawn += draw_over_samples(axes, part, style) if over_samples else draw_part(axes, part)
     drawing.share_errors(shown, parts)
     drawing.letter(shown)
     drawing.legend(figure, style, drawing.handles_of(drawn))
@@ -56,6 +61,23 @@ def in_order(parts: Sequence[Part]) -> list[Part]:
     """Those of the roles first, in the order of the roles."""
     roles = list(ROLES)
     return sorted(parts, key=lambda p: roles.index(p.role) if p.role in roles else len(roles))
+
+
+def draw_over_samples(axes: Axes, part: Part, style: FigureStyle) -> list[Drawn]:
+    """Networks of several widths over n, and the infinite kernel."""
+    networks = sorted(part.networks, key=lambda each: int(each.at["width"]))
+    looks = looks_of_series(style.palette, len(networks))
+    drawn = [
+        *(
+            Drawn(each, look, f"network, width {each.at['width']}")
+            for each, look in zip(networks, looks, strict=True)
+        ),
+        *(Drawn(each, INFINITE, r"$K_\infty$") for each in part.of("infinite")),
+    ]
+    drawing.draw_over_samples(axes, part, drawn)
+    name, about = drawing.heading(part, ROLES)
+    drawing.title_panel(axes, name, about)
+    return drawn
 
 
 def draw_part(axes: Axes, part: Part) -> list[Drawn]:

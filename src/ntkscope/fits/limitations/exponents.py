@@ -22,7 +22,8 @@ _RULE = (
     "interval over seeds, which have their own training and test samples; in brackets its ends. "
     "Differences are paired by seed and taken on the n that both curves have in their fits; the "
     "resolution is half their interval: a larger difference would have been seen. The exponent "
-    "with offset, of a n^−α + c, is given only where it is identified."
+    "with offset, of a n^−α + c, is given only where it is identified. Curves that were made at "
+    "fewer than three n of the range, and differences that could not be taken, are in the CSV alone."
 )
 _KERNEL = re.compile(r"K(?:\^(\w+))?(?:_(\w+|∞))?")
 
@@ -57,7 +58,7 @@ def write_exponents(fits: Mapping[str, Path], csv: Path, markdown: Path, tex: Pa
 def as_markdown(rows: Mapping[str, pd.DataFrame]) -> str:
     """Two tables for each experiment; name of it → its rows."""
     lines = ["# Exponents of learning curves", "", _RULE, ""]
-    for name, each in rows.items():
+    for name, each in readable(rows).items():
         lines += [f"## {name}", ""]
         for head, cells in ((_HEAD, _exponents(each)), (_PAIR_HEAD, _differences(each))):
             if cells:
@@ -68,11 +69,20 @@ def as_markdown(rows: Mapping[str, pd.DataFrame]) -> str:
 
 def as_tex(rows: Mapping[str, pd.DataFrame]) -> str:
     """Two `longtable`s, over all experiments."""
+    rows = readable(rows)
     exponents = [(name, *cells) for name, each in rows.items() for cells in _exponents(each)]
     pairs = [(name, *cells) for name, each in rows.items() for cells in _differences(each)]
     return _longtable(("experiment", *_HEAD), exponents) + _longtable(
         ("experiment", *_PAIR_HEAD), pairs
     )
+
+
+def readable(rows: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The rows of exponents and differences that there are, or that lack points left out."""
+    return {
+        name: each[each["estimate"].notna() | each["note"].str.contains("is above|at the floor")]
+        for name, each in rows.items()
+    }
 
 
 def _exponents(rows: pd.DataFrame) -> list[tuple[str, ...]]:

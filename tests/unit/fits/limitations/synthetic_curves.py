@@ -240,6 +240,11 @@ def _width(make: _Maker) -> None:
             flat = [kernel * (n / 1000) ** -0.12 for n in sizes]
             make.curve(part, "initial", sizes, flat, width=width)
         make.curve(part, "infinite", (500, 1000, 2000), (0.40, 0.345, 0.30), width=0)
+    part = make.part("over_samples", "over_samples", "digit pairs")
+    for width, level in ((16, 0.25), (64, 0.2), (256, 0.19)):
+        errors = [level * (n / 1000) ** -0.5 for n in (500, 1000, 2000)]
+        make.curve(part, "network", (500, 1000, 2000), errors, width=width, rate=0.02, fit="")
+    make.curve(part, "infinite", (500, 1000, 2000), (0.40, 0.345, 0.30), width=0)
 
 
 def _hyperparameters(make: _Maker) -> None:

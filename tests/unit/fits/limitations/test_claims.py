@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -100,7 +101,7 @@ def files(
 
 def test_the_claims_of_one_paper_are_in_its_table(files: dict[str, Path], tmp_path: Path) -> None:
     paths = [tmp_path / f"findings.{kind}" for kind in ("csv", "md", "tex")]
-    how = {"paper": "limitations", "figures": "figures", "confidence": 0.95}
+    how: dict[str, Any] = {"paper": "limitations", "figures": "figures", "confidence": 0.95}
     write_findings(files, *paths, **how, record={})
     text = paths[1].read_text()
     assert f"## {PAPER}, Figure 1A" in text

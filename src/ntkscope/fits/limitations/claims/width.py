@@ -68,7 +68,7 @@ CLAIMS = [
         lambda evidence: pairs(
             evidence,
             _ANALYSIS,
-            {"curve": "network", "role": ("fixed_rate", "")},
+            {"curve": "network", "role": "over_samples"},
             {"curve": "network"},
         ),
     ),
@@ -82,7 +82,7 @@ CLAIMS = [
         lambda evidence: pairs(
             evidence,
             _ANALYSIS,
-            {"curve": "network", "role": ("fixed_rate", "")},
+            {"curve": "network", "role": "over_samples"},
             {"curve": "infinite"},
         ),
     ),

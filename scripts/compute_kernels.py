@@ -1,4 +1,4 @@
-"""Rules take_kernels and take_kernels_part: see ntkscope.kernels.take_kernels."""
+"""Rules compute_kernels and compute_kernels_part: see ntkscope.kernels.compute_kernels."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ with job_log(snakemake.log[0]):
     with uncollected_imports():
         from ntkscope.config import KernelSpec, RunSpec
         from ntkscope.config.sections import Resources
-        from ntkscope.kernels import take_kernels
+        from ntkscope.kernels import compute_kernels
         from ntkscope.runtime.allocation import retain_freed_memory
 
     retain_freed_memory(block=2**30, total=2**31 - 1)  # the process is the job's own
     settings = Resources.model_validate(snakemake.params.machine)
-    take_kernels(
+    compute_kernels(
         RunSpec.model_validate(snakemake.params.run),
         KernelSpec.model_validate(snakemake.params.kernel),
         Path(snakemake.input.images),
