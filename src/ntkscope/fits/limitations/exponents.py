@@ -23,7 +23,8 @@ _RULE = (
     "Differences are paired by seed and taken on the n that both curves have in their fits; the "
     "resolution is half their interval: a larger difference would have been seen. The exponent "
     "with offset, of a n^−α + c, is given only where it is identified. Curves that were made at "
-    "fewer than three n of the range, and differences that could not be taken, are in the CSV alone."
+    "fewer than three n of the range, and differences that could not be taken, are in the CSV "
+    "alone."
 )
 _KERNEL = re.compile(r"K(?:\^(\w+))?(?:_(\w+|∞))?")
 
