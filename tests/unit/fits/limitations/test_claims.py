@@ -91,6 +91,17 @@ def test_a_difference_of_curves_that_bend_says_so(world: dict[str, xr.Dataset]) 
     assert "pure" not in bent["network_beats_initial_claim"].note
 
 
+def test_numbers_that_parts_share_count_once(world: dict[str, xr.Dataset]) -> None:
+    fits = world["width"]
+    twice = xr.concat([fits, fits], "change", data_vars="minimal")
+    for claim in ("initial_improves_with_width", "initial_reaches_infinite"):
+        one, two = (
+            {f.claim_id: f for f in find({"width": each}, "limitations", "figures", 0.95)}[claim]
+            for each in (fits, twice)
+        )
+        assert one == two
+
+
 def test_a_role_is_asked_by_its_name(world: dict[str, xr.Dataset]) -> None:
     fits = world["scaling"].copy(deep=True)
     fits["role"] = ("curve_row", ["plain"] * fits.sizes["curve_row"])

@@ -44,7 +44,18 @@ def pairs(evidence: Evidence, analysis: str, first: Wanted, second: Wanted) -> l
         if _fits(falls, first) and _fits(less, second):
             bent = [curve_name(about[end]) for end in ends if CURVED in fits["flags"].values[end]]
             found.append(_of_pair(one, falls, less, bent))
-    return found
+    return distinct(found)
+
+
+def distinct(found: Sequence[Result]) -> list[Result]:
+    """Each once: parts that share kernels have their numbers twice, and a family is no larger."""
+    seen, kept = set(), []
+    for each in found:
+        same = (each.statistic, each.against, each.at.get("curve"), each.per_seed.tobytes())
+        if same not in seen or not np.nan_to_num(each.per_seed).any():
+            kept.append(each)
+        seen.add(same)
+    return kept
 
 
 def _of_pair(one: xr.Dataset, first: Wanted, second: Wanted, bent: Sequence[str]) -> Result:
@@ -102,7 +113,7 @@ def changes(
             values = np.asarray(one["change_per_seed"].values, np.float64)
             values = values if of is None else of(values, *ends)
             found.append(of_change(values, known, one, evidence.confidence(analysis)))
-    return found
+    return distinct(found)
 
 
 def of_change(values: FloatArray, known: Wanted, one: xr.Dataset, confidence: float) -> Result:
