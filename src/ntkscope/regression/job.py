@@ -181,7 +181,8 @@ def open_job(
     """Open the stores that a specification needs.
 
     Raises:
-        StoreError: without networks that it needs, or of other seeds or fewer samples than it has.
+        StoreError: without networks that it needs, of other seeds or fewer samples than it has, or
+            whose networks have learnt some of its fresh samples.
     """
     task = load_task(task_path)
     wanted = {"train": spec.sizes[-1] if "own" in spec.fits else 0}
@@ -199,5 +200,21 @@ def open_job(
             where=task_path,
             remedy=REMAKE,
         )
+    _check_fresh(spec, task, task_path)
     networks = None if networks_path is None else ZarrStore.open(networks_path, "networks")
     return RegressionJob(spec, task, networks, device)
+
+
+def _check_fresh(spec: RegressionSpec, task: LoadedTask, task_path: Path) -> None:
+    """Refuse fresh samples that a network has learnt: a finite task gives both from two ends."""
+    most, networks = task.train_and_fresh, spec.networks
+    if most is None or networks is None or "fresh" not in spec.fits:
+        return
+    learnt = max(spec.trained_on, default=networks.during_samples or networks.sizes[-1])
+    if learnt + spec.sizes[-1] > most:
+        raise StoreError(
+            f"of {most} samples {learnt} were learnt by a network, so that {spec.sizes[-1]} others "
+            "are not left for fresh ones",
+            where=task_path,
+            remedy="ask for fewer samples, leave fresh out of kernels.fits, or take a larger task",
+        )

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from ntkscope.config import Config, expand, load_config, load_files, runs_of
+from ntkscope.config.curves import expand_curves
 from ntkscope.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
@@ -40,6 +41,22 @@ def test_a_preset_is_named_as_its_file(preset: Path) -> None:
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
 def test_a_preset_loads_over_the_default_too(preset: Path, file: str) -> None:
     assert load_files(file, preset).preset == load_files(preset).preset
+
+
+@pytest.mark.parametrize(
+    "preset", [file for file in PRESETS if file.stem != "cnn"], ids=lambda file: file.stem
+)
+def test_a_network_and_the_infinite_kernel_have_an_exponent_on_the_same_samples(
+    preset: Path,
+) -> None:
+    config = load_files(preset)
+    for name, section in config.learning_curves.items():
+        least, most = section.fits.range
+        for curves in expand_curves(config, name):
+            trained = {n for n in curves.networks.sizes if least <= n <= most}
+            limits = [each for each in curves.regressions if each.source == "infinite"]
+            if len(trained) > 1:
+                assert all(len(trained & {*each.sizes}) >= 3 for each in limits), curves.part
 
 
 @pytest.mark.parametrize("preset", OF_STREAMS, ids=lambda file: file.stem)

@@ -13,7 +13,7 @@ import torch
 from ntkscope.config.specs import KernelSpec, ModelSpec
 from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
-from ntkscope.kernels import snapshot_blocks, compute_kernels
+from ntkscope.kernels import compute_kernels, snapshot_blocks
 from ntkscope.models import build_network
 from ntkscope.models.zoo import architecture
 from ntkscope.stores import ZarrStore, read_store

@@ -21,7 +21,7 @@ from torch import nn
 import ntkscope
 from ntkscope.errors import ModelError, StoreError
 from ntkscope.identity import sources_digest
-from ntkscope.kernels import snapshot_blocks, stage, compute_kernels
+from ntkscope.kernels import compute_kernels, snapshot_blocks, stage
 from ntkscope.ntk import KINDS, empirical_ntk, write_ntk
 from ntkscope.ntk.tiled import grid as grids
 from ntkscope.ntk.tiled.grid import largest_side, lay_out

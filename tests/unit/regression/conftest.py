@@ -33,8 +33,8 @@ NETWORKS = NetworksSpec(
 )
 
 
-def write_task(path, samples, targets, *, error="zero_one", seeds=TASK.seeds, white=255):
-    """A store of kind `scalar_task` of arrays by split, [seed, n, …]."""
+def write_task(path, samples, targets, *, error="zero_one", seeds=TASK.seeds, white=255, **others):
+    """A store of kind `scalar_task` of arrays by split, [seed, n, …]; `others`: attributes."""
     arrays, data = {}, {}
     for split in samples:
         axes = ("y", "x", "channel") if samples[split].ndim == 5 else ("feature",)
@@ -53,7 +53,7 @@ def write_task(path, samples, targets, *, error="zero_one", seeds=TASK.seeds, wh
         arrays,
         coords={"seed": (("seed",), np.array(seeds))},
         mask=("seed",),
-        attrs={**attrs, "title": "tiny"},
+        attrs={**attrs, "title": "tiny", **others},
     )
     for name, values in data.items():
         store.write(name, ..., values)
@@ -61,7 +61,7 @@ def write_task(path, samples, targets, *, error="zero_one", seeds=TASK.seeds, wh
     return path
 
 
-def task_at(path, *, error="zero_one", seed=0):
+def task_at(path, *, error="zero_one", seed=0, **others):
     """Uint8 images and the sign, or the value, of a product of two pixels."""
     generator = np.random.default_rng(seed)
     samples, targets = {}, {}
@@ -70,7 +70,7 @@ def task_at(path, *, error="zero_one", seed=0):
         value = (pixels[..., 0, 0, 0] / 255.0 - 0.5) * (pixels[..., 1, 1, 0] / 255.0 + 0.2)
         samples[split] = pixels
         targets[split] = 10 * value if error == "squared" else np.where(value > 0, 1.0, -1.0)
-    return write_task(path, samples, targets, error=error)
+    return write_task(path, samples, targets, error=error, **others)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from tests.unit.regression.conftest import (
     SHAPE,
     random_numbers,
     spec,
+    task_at,
     write_networks,
 )
 
@@ -317,6 +318,17 @@ def test_what_memory_does_not_hold_is_refused_before_work(task_path, tmp_path):
     most = int(re.search(r"which do for (\d+)", caught.value.what).group(1))
     assert predicted_bytes(job, most) <= 3 * 10**9 < predicted_bytes(job, most + 1)
     assert 10000 < most < 14000
+
+
+def test_fresh_samples_that_a_network_has_learnt_are_refused(networks_path, tmp_path):
+    after = spec("after", trained_on=(8, 32), fits=("own", "fresh"))
+    for most in (None, 64):  # 32 + 32
+        task = task_at(tmp_path / f"{most}.zarr", train_and_fresh=most)
+        regressed(after, task, tmp_path / str(most), networks_path)
+    few = task_at(tmp_path / "few.zarr", train_and_fresh=63)
+    with pytest.raises(StoreError, match="of 63 samples 32 were learnt"):
+        regressed(after, few, tmp_path, networks_path)
+    regressed(spec("after", trained_on=(8, 32)), few, tmp_path, networks_path)  # own
 
 
 def test_stores_that_lack_what_is_asked_for_are_refused(task_path, networks_path, tmp_path):

@@ -200,3 +200,64 @@ def test_of_folders_made_side_by_side_the_first_stays(tmp_path):
         partial.mkdir()
         (partial / "x").touch()
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def varied(path):
+    """A complete store with arrays of every form; zeros and NaN among their values."""
+    values = {
+        "kernel": np.arange(30.0).reshape(5, 6),
+        "zeros": np.zeros((5, 2), np.uint8),
+        "nan": np.full((5,), np.nan),
+        "scalar": np.array(0),
+        "layer/weight": np.zeros((5, 2, 2), np.float32),
+    }
+    arrays = {
+        name: Array(
+            tuple(f"{name}{axis}" for axis in range(v.ndim)),
+            v.shape,
+            v.dtype,
+            tuple(2 for n in v.shape) if v.ndim else None,
+            compress=name == "zeros",
+        )
+        for name, v in values.items()
+    }
+    coords = {"seed": (("kernel0",), np.zeros(5, int)), "name": (("kernel1",), list("abcdef"))}
+    store = ZarrStore.allocate(
+        path, "kernels", arrays, coords=coords, mask=("kernel0",), attrs={"source": "test"}
+    )
+    for name in arrays:
+        store.write(name, ..., values[name])
+    store.done(...)
+    return store
+
+
+def test_every_lost_chunk_is_named(tmp_path):
+    varied(tmp_path / "s.zarr")
+    chunks = [f for f in (tmp_path / "s.zarr").rglob("c/**/*") if f.is_file()]
+    chunks += [f for f in (tmp_path / "s.zarr").rglob("c") if f.is_file()]
+    assert len(chunks) > 20
+    for chunk in chunks:
+        content = chunk.read_bytes()
+        chunk.unlink()
+        for read in (ZarrStore.open, read_store):
+            with pytest.raises(StoreError) as caught:
+                read(tmp_path / "s.zarr", "kernels")
+            named = str(chunk.relative_to(tmp_path / "s.zarr"))
+            assert named in str(caught.value) or "complete/" in named
+        chunk.write_bytes(content)
+    assert read_store(tmp_path / "s.zarr", "kernels").kernel.values[4, 5] == 29
+
+
+def test_a_store_of_a_version_that_left_chunks_out_is_still_read(tmp_path):
+    store = varied(tmp_path / "s.zarr")
+    del store.group.attrs["chunks"]
+    (tmp_path / "s.zarr/seed/c/0").unlink()
+    assert read_store(tmp_path / "s.zarr", "kernels").seed.values.tolist() == [0] * 5
+
+
+def test_what_is_undefined_is_on_the_disk(tmp_path):
+    store = varied(tmp_path / "s.zarr")
+    for name, expected in (("kernel", np.nan), ("zeros", 0), ("layer/weight", np.nan)):
+        store.undefined(name, slice(0, 2))
+        np.testing.assert_array_equal(store.read(name, slice(0, 2)), expected)
+    ZarrStore.open(tmp_path / "s.zarr", "kernels")

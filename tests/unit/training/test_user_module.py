@@ -13,7 +13,7 @@ from ntkscope.config.user_code import function_digest
 from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.errors import ModelError
-from ntkscope.kernels import stage, compute_kernels
+from ntkscope.kernels import compute_kernels, stage
 from ntkscope.models import load_numbers
 from ntkscope.models.zoo import define
 from ntkscope.stores import read_store

@@ -1,6 +1,8 @@
 """Digits without end, each deformed by itself: pairs of them, and single ones.
 
-A network must combine the two images of a pair, and no image by itself says anything of the target.
+A network must combine the two images of a pair: one by itself says hardly anything of the target.
+As even and odd digits are not equally many, it is right for 52% of training, 57% of validation and
+54% of test pairs at best. Seeds have pairs and deformations of their own, of the same base images.
 """
 
 from __future__ import annotations

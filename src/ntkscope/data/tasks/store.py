@@ -39,6 +39,8 @@ class LoadedTask:
         counts: samples of each split, for each seed.
         white, mean, std: inputs are (x / white − mean) / std; mean, std float64 [channel] or
             [feature].
+        train_and_fresh: the most training and fresh samples of a seed that do not overlap; None:
+            any number.
     """
 
     store: ZarrStore
@@ -50,6 +52,7 @@ class LoadedTask:
     white: int
     mean: np.ndarray
     std: np.ndarray
+    train_and_fresh: int | None = None
 
     def count(self, split: str) -> int:
         """Samples of a split (train, fresh, validation, test) for each seed."""
@@ -165,6 +168,7 @@ def _attributes(store: ZarrStore, shape: tuple[int, ...], path: str) -> dict[str
             "error": str(attrs["error"]),
             "title": str(attrs["title"]),
             "white": int(attrs["white"]),
+            "train_and_fresh": attrs.get("train_and_fresh"),
         }
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(

@@ -205,6 +205,7 @@ def _origin(source: TaskSource, opened: OpenedTask, task: ScalarTaskSpec) -> dic
         "mean": list(opened.mean),
         "std": list(opened.std),
         "standardisation": "(x / white − mean) / std",
+        "train_and_fresh": opened.limits.train_and_fresh,
         "licence": source.licence,
         "citation": source.citation,
     }

@@ -103,7 +103,6 @@ def _add_part(collected: _Collected, part: Mapping[str, Any]) -> None:
     stores = [(each, read_store(each["path"], "regression")) for each in part["regressions"]]
     for each, store in stores:
         collected.agree(key["part"], store, each["path"])
-    collected.currency.setdefault(key["part"], "zero_one")
     if part["networks"] and collected.is_new(key["part"], part["networks"]):
         store = read_store(part["networks"], "networks")
         collected.agree(key["part"], store, part["networks"])

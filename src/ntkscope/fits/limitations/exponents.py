@@ -19,11 +19,14 @@ _HEAD = ("part", "curve", "exponent", "n", "seeds", "curvature", "with offset", 
 _PAIR_HEAD = ("part", "curves", "difference", "n", "seeds", "resolution", "verdict")
 _RULE = (
     "Test error ~ n^−exponent, so that a larger exponent is better. One slope per seed and a t "
-    "interval over seeds, which have their own training and test samples; in brackets its ends. "
+    "interval over seeds; in brackets its ends. Seeds have their own training and test samples: "
+    "drawn anew, of the same base images where these are few, or, of a data set of plain images, "
+    "that set in another order, so that the intervals do not tell of another set. "
     "Differences are paired by seed and taken on the n that both curves have in their fits; the "
     "resolution is half their interval: a larger difference would have been seen. The exponent "
     "with offset, of a n^−α + c, is given only where it is identified. Curves that were made at "
-    "fewer than three n of the range, and differences that could not be taken, are in the CSV alone."
+    "fewer than three n of the range, and differences that could not be taken, are in the CSV "
+    "alone."
 )
 _KERNEL = re.compile(r"K(?:\^(\w+))?(?:_(\w+|∞))?")
 

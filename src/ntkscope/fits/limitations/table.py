@@ -36,6 +36,8 @@ KEYS: dict[str, tuple[type, str]] = {
     "n": (np.int64, "training samples"),
 }
 
+_FEW = "of the kernel's first samples, 1000 at most; in the row of the largest n alone"
+
 VALUES = {
     "error": "test error: 0-1 error, or squared error over the variance of the targets",
     "squared_error": "mean squared test error",
@@ -46,12 +48,12 @@ VALUES = {
     "best_is_last": "1 where the network's best step is the last of its budget",
     "train_error": "error on training samples",
     "diverged": "1 where training diverged",
-    "alignment": "centred CKA of the kernel with the targets; largest n only",
+    "alignment": f"centred CKA of the kernel with the targets; {_FEW}",
     "effective_dimension": "sum of l_i / (l_i + 0.001), l_i the eigenvalues of K / mean diagonal "
-    "/ samples, which sum to 1; largest n only",
-    "capacity": "b of the kernel's eigenvalues, l_i ~ i^-b; largest n only",
-    "source": "a of the target's power along its eigenvectors, c_i^2 ~ i^-a; largest n only",
-    "predicted_exponent": "min(a - 1, 2 b), of squared error ~ n^-exponent; largest n only",
+    f"/ samples, which sum to 1; {_FEW}",
+    "capacity": f"b of the kernel's eigenvalues, l_i ~ i^-b; {_FEW}",
+    "source": f"a of the target's power along its eigenvectors, c_i^2 ~ i^-a; {_FEW}",
+    "predicted_exponent": f"min(a - 1, 2 b), of squared error ~ n^-exponent; {_FEW}",
 }
 
 LAYER_KEYS: dict[str, tuple[type, str]] = {

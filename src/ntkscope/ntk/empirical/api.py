@@ -12,7 +12,6 @@ from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.arguments import (
     check_choice,
     check_count,
-    check_module,
     check_samples,
     refuse_no_samples,
 )
@@ -275,6 +274,5 @@ def _check(
     check_choice("verify", verify, VERIFY)
     if force is not None:
         check_choice("force", force, STRATEGIES)
-    check_module(model)
     check_samples(x1, x2)
     check_model(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,8 @@ def check_module(model: Any) -> None:
             where="model",
             remedy="give an nn.Module whose forward maps [N, …] to [N, K]",
         )
-    tensors = [*model.parameters(), *model.buffers()]
-    if any(is_lazy(t) for t in tensors):
+    tensors = list(_tensors(model))
+    if any(type(t) not in _PLAIN and is_lazy(t) for t in tensors):
         raise ModelError(
             "the model has lazy layers whose parameters are not made yet",
             where="model",
@@ -76,6 +76,18 @@ def check_module(model: Any) -> None:
             where="model",
             remedy="make it on a real device: model.to_empty(device=…), then load its parameters",
         )
+
+
+_PLAIN = (nn.Parameter, Tensor)
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers, shared ones again: cheaper than to know them."""
+    yield from (p for p in module._parameters.values() if p is not None)
+    yield from (b for b in module._buffers.values() if b is not None)
+    for child in module._modules.values():
+        if child is not None:
+            yield from _tensors(child)
 
 
 def check_samples(x1: Any, x2: Any = None) -> None:

@@ -30,7 +30,6 @@ from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.arguments import (
     check_choice,
     check_count,
-    check_module,
     check_samples,
     refuse_no_samples,
 )
@@ -107,7 +106,6 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         if force is not None:
             check_choice("force", force, ("autograd",))
         check_count("chunk", chunk)
-        check_module(model)
         check_samples(x1, x2)
         check_model(model)
         self.model, self.kind, self.products, self._slow = model, kind, 0, False

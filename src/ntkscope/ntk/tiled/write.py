@@ -15,7 +15,6 @@ from ntkscope.identity import sources_digest
 from ntkscope.ntk.empirical.arguments import (
     check_choice,
     check_count,
-    check_module,
     check_part,
     check_samples,
     refuse_no_samples,
@@ -94,7 +93,6 @@ def write_ntk(
     check_choice("verify", verify, VERIFY)
     check_part(part)
     check_count("tile", tile)
-    check_module(model)
     check_samples(x1, x2)
     refuse_no_samples(x1, x2)
     path, budget = Path(path), parse_bytes(memory)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ntkscope.config.curve_specs import NetworksSpec
+from ntkscope.data.tasks.store import load_task
 from ntkscope.errors import ModelError
 from ntkscope.models import Architecture, initial_parameters
 from ntkscope.models.zoo import define
@@ -50,7 +51,8 @@ def train_networks(
             and the rest of `record`. A network that diverged has NaN and no parameters.
         state: the job's directory: killed and called again, training goes on from there and ends
             with the same bits.
-        stage: digest of the stage's sources: another one's state is not used.
+        stage: digest of the stage's sources: its state with another, or of other samples, is not
+            used.
         device: auto, cpu, cuda or mps.
         threads: CPU threads.
         checkpoint_seconds: seconds between checkpoints.
@@ -62,7 +64,9 @@ def train_networks(
     began = time.monotonic()
     chosen = choose_device(device)
     spec = networks.model_dump(mode="json")
-    identity = {"networks": spec, "stage": stage, "threads": threads, "device": chosen.type}
+    content = str(load_task(task_path).store.group.attrs.get("sha256"))
+    identity = {"networks": spec, "task": content, "stage": stage, "threads": threads}
+    identity |= {"device": chosen.type}
     with JobDirectory(state, identity) as place, repeatable(threads):
         samples = CurveSamples(networks, task_path, chosen)
         definition = define(networks.model, samples.task.shape, 1)

@@ -108,6 +108,8 @@ def test_two_groups_of_digits(make: Make, digits_path: Path) -> None:
     digits = load_samples(digits_path)
     assert digits.mean is not None
     assert (task.shape, task.white) == ((8, 8, 1), 16)
+    pool = int(np.isin(digits.train_labels, (1, 3, 8)).sum())
+    assert task.train_and_fresh == pool - pool // 6
     np.testing.assert_array_equal(task.mean, digits.mean)
     known = {
         name: {image.tobytes(): label for image, label in zip(images, labels, strict=True)}

@@ -53,6 +53,13 @@ def test_base_images_are_all_digits_and_no_two_splits_share_one(digits_path: Pat
     np.testing.assert_array_equal(base["train"][0], base["fresh"][0])
 
 
+def test_one_image_of_a_pair_says_hardly_anything_of_the_target(digits_path: Path) -> None:
+    base = base_images(open_samples(digits_path))
+    even = {split: (labels[labels < 4] % 2 == 0).mean() for split, (_, labels) in base.items()}
+    best = {split: round(100 * max(share, 1 - share)) for split, share in even.items()}
+    assert best == {"train": 52, "fresh": 52, "validation": 57, "test": 54}
+
+
 def test_a_pair_is_two_deformed_digits_and_the_parity_of_their_sum(digits_path: Path) -> None:
     images, labels = base_images(open_samples(digits_path))["test"]
     images, labels = images[labels < 4], labels[labels < 4]

@@ -13,6 +13,7 @@ from ntkscope.fits.findings import Finding, find, write_findings
 from ntkscope.fits.findings.claim import OURS
 from ntkscope.fits.limitations.claims import CLAIMS
 from ntkscope.fits.limitations.claims.asked import PAPER
+from ntkscope.fits.limitations.curve_fit import CURVED
 from ntkscope.fits.limitations.exponents import write_exponents
 from ntkscope.stores import write_netcdf
 from tests.unit.fits.limitations.synthetic_curves import ANALYSES, curve_fits
@@ -80,6 +81,25 @@ def test_claims_without_data_are_not_tested(world: dict[str, xr.Dataset]) -> Non
         each.claim_id: each for each in find({"scaling": alone}, "limitations", "figures", 0.95)
     }
     assert lost["network_beats_infinite_claim"].note == "this configuration has no data for it"
+
+
+def test_a_difference_of_curves_that_bend_says_so(world: dict[str, xr.Dataset]) -> None:
+    flags = ["" if kind != "infinite" else CURVED for kind in world["scaling"]["curve"].values]
+    fits = world["scaling"].assign(flags=("curve_row", flags))
+    bent = {each.claim_id: each for each in find({"scaling": fits}, "limitations", "figures", 0.95)}
+    assert bent["network_beats_infinite_claim"].note.endswith("; no pure power law: K_∞")
+    assert "pure" not in bent["network_beats_initial_claim"].note
+
+
+def test_numbers_that_parts_share_count_once(world: dict[str, xr.Dataset]) -> None:
+    fits = world["width"]
+    twice = xr.concat([fits, fits], "change", data_vars="minimal")
+    for claim in ("initial_improves_with_width", "initial_reaches_infinite"):
+        one, two = (
+            {f.claim_id: f for f in find({"width": each}, "limitations", "figures", 0.95)}[claim]
+            for each in (fits, twice)
+        )
+        assert one == two
 
 
 def test_a_role_is_asked_by_its_name(world: dict[str, xr.Dataset]) -> None:

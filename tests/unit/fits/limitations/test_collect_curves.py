@@ -30,7 +30,7 @@ def store(
     return path
 
 
-def networks(path: Path, seeds: int = SEEDS) -> Path:
+def networks(path: Path, seeds: int = SEEDS, error_of: str = "zero_one") -> Path:
     shape = (seeds, len(SIZES))
     error = np.full(shape, 0.25) * np.asarray([1.0, 0.8, 0.6])
     diverged = np.zeros(shape, bool)
@@ -56,7 +56,7 @@ def networks(path: Path, seeds: int = SEEDS) -> Path:
         "step": (("snapshot",), [3, 30]),
     }
     record = {"networks": {"during_samples": 200}}
-    return store(path, "networks", data, coords, error="zero_one", provenance=record)
+    return store(path, "networks", data, coords, error=error_of, provenance=record)
 
 
 def regression(path: Path, trained_on: list[int], fits: list[str], **attrs: Any) -> Path:
@@ -192,3 +192,12 @@ def test_another_error_in_one_part_is_refused(tmp_path: Path) -> None:
             tmp_path / "curves.nc",
             record={},
         )
+
+
+def test_a_part_of_real_targets_needs_no_kernel(tmp_path: Path) -> None:
+    trained = networks(tmp_path / "networks.zarr", error_of="squared")
+    collect_curves([part(trained)], tmp_path / "curves.nc", record={})
+    data = read_netcdf(tmp_path / "curves.nc", "learning_curves")
+    assert data.attrs["currency"] == '{"pairs": "squared"}'
+    row = rows(data, curve="network", step=-1, n=100)
+    np.testing.assert_allclose(row.test_se, 0.25 * np.sqrt(2 / TEST))

@@ -205,6 +205,16 @@ def test_after_kernels_change_with_m_and_equal_the_network_or_not() -> None:
     assert same["change_samples"].values.tolist() == [500, 1000, 2000]
 
 
+def test_after_kernels_change_with_m_at_500_samples_where_there_are_so_many() -> None:
+    rows = []
+    for m, error in ((500, 0.2), (1000, 0.1), (2000, 0.05)):
+        errors = {250: 0.4, 500: error, 1000: 0.4}
+        rows += curve("after", errors, trained_on=m, fit="fresh")
+    found = changes(fitted(rows), "trained_on")
+    assert set(found["change_samples"].values) == {500}
+    np.testing.assert_allclose(found["change_estimate"], -np.log(2))
+
+
 def test_kernels_change_along_training_at_the_most_samples() -> None:
     rows = []
     for step, error in ((10, 0.4), (40, 0.2), (100, 0.2)):

@@ -1,5 +1,6 @@
 """Tiny tasks of a few features, and the networks that learn them."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,9 @@ def write_task(path: Path, shape=(6,), seeds=(0, 1, 2), error="zero_one", scale=
         values |= {f"{split}_sample": x, f"{split}_target": y.astype("f4")}
     coords = {"seed": (("seed",), np.array(seeds, dtype=np.int64))}
     channels = shape[-1]
+    written = b"".join(value.tobytes() for value in values.values())
     attrs = {
+        "sha256": hashlib.sha256(written).hexdigest(),
         "white": 255 if image else 1,
         "mean": [0.5 if image else 0.0] * channels,
         "std": [0.2 if image else 1.0] * channels,

@@ -219,6 +219,26 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
     assert not (tmp_path / "cut" / "state").exists()
 
 
+def test_what_was_begun_with_other_samples_is_not_gone_on_with(tmp_path, task_path, monkeypatch):
+    spec = make_networks((0, 1), (12, 48))
+    other = write_task(tmp_path / "other.zarr", scale=(1.5, 1.5, 1.5))
+    calls, step = 0, Group.step
+
+    def interrupted(self):
+        nonlocal calls
+        calls += 1
+        if calls == 23:
+            raise KeyboardInterrupt
+        step(self)
+
+    monkeypatch.setattr(Group, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, task_path, tmp_path / "cut", checkpoint_seconds=0)
+    begun = contents(train(spec, other, tmp_path / "cut"))
+    for name, values in contents(train(spec, other, tmp_path / "whole")).items():
+        assert values.tobytes() == begun[name].tobytes(), name
+
+
 KILLED = """
 import sys, time
 from pathlib import Path

@@ -11,6 +11,7 @@ import xarray as xr
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.limitations.changes import in_words
 from ntkscope.fits.limitations.curve import ABOUT
+from ntkscope.fits.limitations.curve_fit import CURVED
 from ntkscope.fits.limitations.rows import curve_name
 from ntkscope.fits.results import Result, of_seeds
 from ntkscope.statistics.paired import FloatArray, Interval
@@ -38,14 +39,28 @@ def pairs(evidence: Evidence, analysis: str, first: Wanted, second: Wanted) -> l
     found = []
     for place in range(fits.sizes["pair"]):
         one = fits.isel(pair=place)
-        falls, less = (about[int(one[f"pair_{end}"])] for end in ("first", "second"))
+        ends = [int(one[f"pair_{end}"]) for end in ("first", "second")]
+        falls, less = (about[end] for end in ends)
         if _fits(falls, first) and _fits(less, second):
-            found.append(_of_pair(one, falls, less))
-    return found
+            bent = [curve_name(about[end]) for end in ends if CURVED in fits["flags"].values[end]]
+            found.append(_of_pair(one, falls, less, bent))
+    return distinct(found)
 
 
-def _of_pair(one: xr.Dataset, first: Wanted, second: Wanted) -> Result:
+def distinct(found: Sequence[Result]) -> list[Result]:
+    """Each once: parts that share kernels have their numbers twice, and a family is no larger."""
+    seen, kept = set(), []
+    for each in found:
+        same = (each.statistic, each.against, each.at.get("curve"), each.per_seed.tobytes())
+        if same not in seen or not np.nan_to_num(each.per_seed).any():
+            kept.append(each)
+        seen.add(same)
+    return kept
+
+
+def _of_pair(one: xr.Dataset, first: Wanted, second: Wanted, bent: Sequence[str]) -> Result:
     against = curve_name(dict(second))
+    curved = f"; no pure power law: {', '.join(bent)}" if bent else ""
     return Result(
         statistic="difference of exponents",
         quantity="exponent",
@@ -61,7 +76,7 @@ def _of_pair(one: xr.Dataset, first: Wanted, second: Wanted) -> Result:
         ),
         per_seed=np.asarray(one["difference_per_seed"].values, np.float64),
         note=f"n = {int(one['pair_n_min'])} to {int(one['pair_n_max'])}; "
-        f"resolution ±{float(one['resolution']):.2g}",
+        f"resolution ±{float(one['resolution']):.2g}{curved}",
     )
 
 
@@ -98,7 +113,7 @@ def changes(
             values = np.asarray(one["change_per_seed"].values, np.float64)
             values = values if of is None else of(values, *ends)
             found.append(of_change(values, known, one, evidence.confidence(analysis)))
-    return found
+    return distinct(found)
 
 
 def of_change(values: FloatArray, known: Wanted, one: xr.Dataset, confidence: float) -> Result:

@@ -7,7 +7,7 @@ import numpy as np
 from ntkscope.fits.findings.claim import OURS, Claim, less_than, more_than, some, within
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.limitations.changes import SPECTRAL
-from ntkscope.fits.limitations.claims.asked import abouts, changes
+from ntkscope.fits.limitations.claims.asked import abouts, changes, distinct
 from ntkscope.fits.limitations.rows import curve_name
 from ntkscope.fits.results import Result, of_seeds
 
@@ -21,7 +21,7 @@ def _foretold(evidence: Evidence, *kinds: str) -> list[Result]:
     fits = evidence.curves(_ANALYSIS)
     if fits is None:
         return []
-    return [
+    found = [
         of_seeds(
             np.asarray(fits["excess_per_seed"].values[place], np.float64),
             evidence.confidence(_ANALYSIS),
@@ -36,6 +36,7 @@ def _foretold(evidence: Evidence, *kinds: str) -> list[Result]:
         for place, about in enumerate(abouts(fits))
         if about["curve"] in kinds
     ]
+    return distinct(found)
 
 
 def _first_less_last(evidence: Evidence) -> list[Result]:
