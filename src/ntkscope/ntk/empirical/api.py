@@ -73,8 +73,10 @@ def empirical_ntk(
             have changed since. None: strategies by nominal throughput, the same on every machine.
         verify: what of the finished kernel is compared with brute force, a sample and an output at
             a time: some `entries` of samples that are far apart, `all` (slow), or nothing (`off`).
-            A plan is not asked again for the same inputs and parameters; where of 200 samples or
-            more only parameters have changed, it is asked as often as takes 2 % of the time.
+            Of 200 samples or more of a network of known layers in a row, whose formulas are proven
+            by the plan, entries are compared with those of pairs by themselves. The same inputs
+            and parameters are not compared again; where of 200 samples or more only parameters
+            have changed since the plan's last kernel, as often as takes 2 % of the time.
         output: where [N, K] is in what the model returns: a key (`"logits"`), an attribute, a place
             in a tuple, or a function of it. None: it is what it returns.
         parameters: the kernel of some only: names of parameters or of modules, or a function of

@@ -109,7 +109,7 @@ def _compare_alone(
             continue
         x, y = sides[0][i : i + 1], sides[1][j : j + 1]
         alone = compute_kernels(model, plan, x, y, by_layer=by_layer)
-        allowed = 8 * plan.rounding.relative * math.sqrt(scales[0][i] * scales[1][j])
+        allowed = 8 * plan.rounding.possible * math.sqrt(scales[0][i] * scales[1][j])
         for name, kernel in alone.items():
             expected = _entries(plan, kernel, [0], [0], outputs)
             value = found[name][a : a + 1, b : b + 1]
@@ -211,10 +211,10 @@ def _decided(
     try:
         wide = cast_model(model, torch.float64)
         sides = cast(left, torch.float64), cast(right, torch.float64)
-        rounding = Rounding(plan.rounding.eps, 8 * plan.rounding.relative, arbiter=False)
+        rounding = Rounding(plan.rounding.eps, 8 * plan.rounding.possible, arbiter=False)
         return _differing(wide, plan, names, *sides, outputs, found, rounding)[0]
     except (ModelError, RuntimeError):
-        rounding = Rounding(plan.rounding.eps, 8 * plan.rounding.relative, arbiter=False)
+        rounding = Rounding(plan.rounding.eps, 8 * plan.rounding.possible, arbiter=False)
         return _differing(model, plan, names, left, right, outputs, found, rounding)[0]
 
 

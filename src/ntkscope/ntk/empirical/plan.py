@@ -13,7 +13,7 @@ from ntkscope.ntk.empirical.budget import BytesPerSample
 from ntkscope.ntk.empirical.checked import Checked
 from ntkscope.ntk.empirical.costs import REFERENCE_THROUGHPUT, Cost, LayerShape, Throughput
 from ntkscope.ntk.empirical.gradients.registry import LayerRule, rule_of
-from ntkscope.ntk.empirical.rounding import Rounding
+from ntkscope.ntk.empirical.rounding import UNKNOWN, Rounding
 from ntkscope.ntk.empirical.structure import Structure
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.kinds import OutputPairs
@@ -89,7 +89,7 @@ class Plan:
     backpropagation: Backpropagation | None = None
     tuning: Tuning = TUNING
     working: BytesPerSample = field(default_factory=BytesPerSample)
-    rounding: Rounding = field(default_factory=lambda: Rounding(2.0**-52, 1e-10, arbiter=False))
+    rounding: Rounding = UNKNOWN
     in_doubt: bool = False
     doubt: ModelError | None = None
     checked: Checked = field(default_factory=Checked)

@@ -83,13 +83,18 @@ def changed(before: Structure, after: Structure) -> str | None:
 
 def text_of(model: nn.Module) -> str:
     """The same in words that are equal in every process, for a digest."""
-    found = structure(model)
     lines = [
-        f"{name} {_class(module)} {_own(module)} {_own(original(module))}"
+        f"{name} {_class(module)} {module.training} {_plain(module)} {_own(module)} "
+        f"{_plain(original(module))} {_own(original(module))}"
         for name, module in model.named_modules()
     ]
-    parts = [str(found[aspect]) for aspect in ("modes", "settings", "parameters")]
-    return "\n".join([*lines, *parts])
+    shared = [part[:4] for part in structure(model)["parameters"]]
+    return "\n".join([*lines, str(shared)])
+
+
+def _plain(module: nn.Module) -> list[tuple[str, Any]]:
+    own = vars(module).items()
+    return [(name, value) for name, value in own if name[0] != "_" and _is_plain(value)]
 
 
 def _class(module: nn.Module) -> str:
