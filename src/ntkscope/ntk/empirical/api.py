@@ -17,6 +17,7 @@ from ntkscope.ntk.empirical.arguments import (
 )
 from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import free_bytes, parse_bytes
+from ntkscope.ntk.empirical.checked import Checked
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.entries import VERIFY, check_entries
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, is_same_model
@@ -25,7 +26,7 @@ from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.no_samples import kernels_without_samples
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
-from ntkscope.ntk.empirical.precision import cast, cast_model, half_dtype, moved, rounded
+from ntkscope.ntk.empirical.precision import HALF, cast, cast_model, half_dtype, moved, rounded
 from ntkscope.ntk.empirical.state import own, preserve_state
 from ntkscope.ntk.empirical.structure import changed, objects, same_objects, structure
 from ntkscope.ntk.empirical.throughput import measured_throughput
@@ -109,7 +110,7 @@ def empirical_ntk(
     if not len(x1) or (x2 is not None and not len(x2)):
         empty = kernels_without_samples(model, x1, x2, kind)
         return empty if by_layer else next(iter(empty.values()))
-    half = half_dtype(model)
+    half = half_dtype(model) if plan is None or plan.output_vectors.dtype in HALF else None
     if half is not None:
         wide = cast_model(model, torch.float32)
         found = _kernels(
@@ -253,7 +254,8 @@ def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
     what = None
     if not same_objects(plan.objects, now):
         what = changed(plan.structure, structure(model))
-        plan.objects = now if what is None else plan.objects
+        if what is None:
+            plan.objects, plan.checked = now, Checked()
     if what is None and not plan.is_current():
         what = "registered formulas, or parameters that learn"
     if what is not None:

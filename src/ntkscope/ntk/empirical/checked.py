@@ -22,12 +22,14 @@ class Checked:
         settings: of the same, and the versions of its network's parameters and buffers.
         seconds: that it took.
         credit: seconds that may go into the next.
+        tensors: parameters and buffers of the network; a plan starts anew where they are others.
     """
 
     inputs: tuple[weakref.ref[Tensor] | None, ...] = ()
     settings: tuple[object, ...] = ()
     seconds: float = 0.0
-    credit: float = field(default=0.0)
+    credit: float = 0.0
+    tensors: list[Tensor] = field(default_factory=list)
 
     def is_due(
         self, model: nn.Module, x1: Tensor, x2: Tensor | None, how: tuple[object, ...]
@@ -41,7 +43,7 @@ class Checked:
             (x is None) if ref is None else ref() is x
             for ref, x in zip(self.inputs, (x1, x2), strict=True)
         )
-        settings = _settings(model, x1, x2, how)
+        settings = _settings(self.tensors or _tensors(model), x1, x2, how)
         if met and settings == self.settings:
             return False
         same_inputs = met and settings[:3] == self.settings[:3]
@@ -57,16 +59,20 @@ class Checked:
     ) -> None:
         """A kernel was compared, in so many seconds."""
         self.inputs = tuple(None if x is None else weakref.ref(x) for x in (x1, x2))
-        self.settings, self.seconds, self.credit = _settings(model, x1, x2, how), seconds, 0.0
+        self.tensors, self.seconds, self.credit = _tensors(model), seconds, 0.0
+        self.settings = _settings(self.tensors, x1, x2, how)
 
     def earn(self, seconds: float) -> None:
         """A kernel was computed, in so many seconds."""
         self.credit += _SHARE * seconds
 
 
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
 def _settings(
-    model: nn.Module, x1: Tensor, x2: Tensor | None, how: tuple[object, ...]
+    tensors: list[Tensor], x1: Tensor, x2: Tensor | None, how: tuple[object, ...]
 ) -> tuple[object, ...]:
-    versions = [(id(p), version(p)) for p in model.parameters()]
-    versions += [(id(b), version(b)) for b in model.buffers()]
+    versions = [version(t) for t in tensors]
     return (version(x1), None if x2 is None else version(x2), how, versions)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.checked import Checked
 from ntkscope.ntk.empirical.plan import Plan
 
 HALF = (torch.float16, torch.bfloat16)
@@ -68,6 +69,7 @@ def moved(plan: Plan, model: nn.Module) -> Plan:
         layers=[replace(layer, module=modules[layer.name]) for layer in plan.layers],
         output_vectors=plan.output_vectors.to(like.dtype),
         backpropagation=plan.backpropagation.moved(model),
+        checked=Checked(),
     )
 
 

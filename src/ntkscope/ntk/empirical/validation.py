@@ -108,8 +108,9 @@ def refuse_overflow(model: nn.Module, kernel: Tensor, x1: Tensor, x2: Tensor | N
     Raises:
         ModelError: there is one.
     """
-    seen = kernel.diagonal() if x2 is None and kernel.ndim == 2 else kernel
-    if not bool(seen.isinf().any()):
+    samples = (0, 2) if kernel.ndim == 4 else (0, 1)
+    seen = kernel if x2 is not None else kernel.diagonal(0, *samples)
+    if bool(seen.sum().isfinite()) or not bool(seen.isinf().any()):
         return
     of = [*model.parameters(), *(x for x in (x1, x2) if x is not None)]
     if all(bool(t.isfinite().all()) for t in of):
