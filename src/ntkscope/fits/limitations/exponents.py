@@ -24,7 +24,7 @@ _RULE = (
     "resolution is half their interval: a larger difference would have been seen. The exponent "
     "with offset, of a n^−α + c, is given only where it is identified."
 )
-_KERNEL = re.compile(r"K(?:\^(\w+))?(?:_(\w+|∞))?")
+_KERNEL = re.compile(r"K(?:\^([^\W_]+))?(?:_(\w+|∞))?")
 
 
 def write_exponents(fits: Mapping[str, Path], csv: Path, markdown: Path, tex: Path) -> None:
