@@ -20,6 +20,7 @@ def mistakes_across(config: Config) -> list[Mistake]:
     datasets = [mistake for each in _datasets(config) for mistake in _dataset(*each)]
     return [
         *_names(config),
+        *_seeds(config),
         *datasets,
         *_regimes(config),
         *_experiments(config),
@@ -66,6 +67,15 @@ def _names(config: Config) -> Iterator[Mistake]:
             )
 
 
+def _seeds(config: Config) -> Iterator[Mistake]:
+    """Stores hold seeds in 64 bits."""
+    for position, seed in enumerate(config.seeds):
+        if seed >= 2**63:
+            yield Mistake(
+                ("seeds", position), f"{seed} is too large", allowed="a whole number below 2⁶³"
+            )
+
+
 def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
     """Every dataset section, with its key, but those that are to be left out."""
     yield ("dataset",), config.dataset
@@ -78,9 +88,10 @@ def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
         parts: dict[Key, CurvePart] = {(): curves}
         parts.update({("parts", key): part for key, part in curves.parts.items()})
         for place, part in parts.items():
-            if part.task.dataset is not None:
-                section = ("learning_curves", name, *place, "task", "dataset")
-                yield section, part.task.dataset
+            dataset = part.task.dataset
+            if dataset is None or (curves.absent == "leave_out" and own_and_absent(dataset)):
+                continue
+            yield ("learning_curves", name, *place, "task", "dataset"), dataset
 
 
 def _dataset(section: Key, dataset: Dataset) -> list[Mistake]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MASK = "complete"
+DAMAGED = (KeyError, ValueError, TypeError)
+"""What Zarr raises of a damaged chunk, or of metadata that are none."""
+
 REMAKE = "delete it and make it again: run its rule, or the call that wrote it"
 
 
@@ -123,15 +126,43 @@ class ZarrStore:
         Raises:
             StoreError: no such array, or a damaged one.
         """
-        if name not in self.group:
-            there = ", ".join(sorted(self.group.keys()))
-            raise StoreError(f"no array {name!r}", where=self.path, remedy=f"it has: {there}")
-        try:
+        with self._reading(name):
             return np.asarray(_array(self.group, name)[index])
-        except (KeyError, ValueError) as error:
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """An array that is not there, or damaged, as an error that says where it is."""
+        try:
+            if name in self.group:
+                yield
+                return
+        except DAMAGED as error:
             raise StoreError(
                 f"array {name!r} cannot be read: {error}", where=self.path, remedy=REMAKE
             ) from None
+        with _foreign_files_ignored():
+            there = ", ".join(sorted(self.group.keys()))
+        raise StoreError(f"no array {name!r}", where=self.path, remedy=f"it has: {there}")
+
+    def check_whole(self, *names: str) -> None:
+        """Refuse arrays of which a chunk is gone: it would be read as fill values, without a word.
+
+        Of arrays that are written whole, fill values too, as `write` does. The files are listed,
+        not read.
+
+        Raises:
+            StoreError: no such array, or one that lacks a chunk.
+        """
+        for name in names:
+            with self._reading(name):
+                array = _array(self.group, name)
+                lacking = array.nchunks - array.nchunks_initialized
+            if lacking:
+                raise StoreError(
+                    f"array {name!r} lacks {lacking} of its {array.nchunks} chunks",
+                    where=self.path,
+                    remedy=REMAKE,
+                )
 
     def chunks(self, name: str) -> tuple[int, ...]:
         """Sides of the chunks of an array."""
@@ -171,12 +202,17 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
     import xarray as xr  # 0.4 s, not needed by jobs that train
 
     store = ZarrStore.open(Path(path), kind)
-    if group is not None and group not in store.group:
-        there = ", ".join(sorted(store.group.keys()))
-        raise StoreError(f"no group {group!r}", where=path, remedy=f"the store has: {there}")
-    with _foreign_files_ignored():
-        data: xr.Dataset = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
-    coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
+    try:
+        if group is not None and group not in store.group:
+            there = ", ".join(sorted(store.group.keys()))
+            raise StoreError(f"no group {group!r}", where=path, remedy=f"the store has: {there}")
+        with _foreign_files_ignored():
+            data: xr.Dataset = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
+        coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
+    except DAMAGED as error:
+        raise StoreError(
+            f"the store is damaged ({type(error).__name__}: {error})", where=path, remedy=REMAKE
+        ) from None
     texts = {
         c: (data[c].dims, np.array(data[c].values.tolist(), dtype=str))
         for c in coords
@@ -199,7 +235,7 @@ def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
         raise no_such(path, "store")
     try:
         root = zarr.open_group(str(path), mode=mode, zarr_format=3)
-    except (FileNotFoundError, ValueError, KeyError) as error:
+    except (FileNotFoundError, *DAMAGED) as error:
         raise StoreError(
             f"this is no Zarr store, or a damaged one ({type(error).__name__})",
             where=path,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.figures.style import printable
 from ntkscope.fits.limitations.curve import ABOUT
 from ntkscope.statistics.paired import FloatArray, Interval, t_interval
 
@@ -115,7 +116,7 @@ def _widest(curves: Sequence[Curve]) -> list[Curve]:
 def _part(key: str, drawn: Sequence[Curve], curves: xr.Dataset, labels: Mapping[str, str]) -> Part:
     at = drawn[0].at
     written = str(curves["label"].values[curves["part"].values == key][0])
-    name = labels.get(key) or written or key.replace("_", " ")
+    name = printable(labels.get(key) or written or key.replace("_", " "))
     squared = currency(curves, key) == "squared"
     return Part((key,), str(at["role"]), name, str(at["title"]), squared, tuple(drawn))
 

@@ -243,3 +243,14 @@ def test_files_are_the_same_when_drawn_again(tmp_path: Path) -> None:
     plt.close("all")
     with pytest.raises(StoreError, match="not of 'learning_curves'"):
         draw_figure("width", *files[::-1], caption=tmp_path / "3.rst", **to, **how)
+
+
+@pytest.mark.parametrize("label", [r"$\nope$", "50% $x", "one\n\ntwo", r"$\alpha = 3$"])
+def test_any_label_is_drawn_and_told_on_one_line(label: str) -> None:
+    curves, fits = tables("scaling", "whole")
+    labels = dict.fromkeys(curves["part"].values.tolist(), label)
+    figure_of("scaling").draw(curves, fits, STYLE, labels).draw_without_rendering()
+    more = figure_of("scaling").words(fits)
+    assert " ".join(label.split()) in fill_curve_caption(
+        REPORT / "scaling.rst", curves, fits, labels, more
+    )

@@ -144,6 +144,7 @@ def test_exponents_are_written_for_machines_and_readers(
     assert "network, width 64 − K_∞" in markdown
     tex = paths[2].read_text()
     assert r"$K_{\infty}$" in tex
+    assert "^{F_" not in tex
     assert tex.count(r"\begin{longtable}") == tex.count(r"\end{longtable}") == 2
     assert tex.isascii(), sorted({letter for letter in tex if not letter.isascii()})
 
