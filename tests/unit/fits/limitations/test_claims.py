@@ -40,7 +40,7 @@ def found(world: dict[str, xr.Dataset]) -> dict[str, Finding]:
         ("infinite_beats_initial", "supported"),
         ("finite_beats_infinite", "supported"),
         ("initial_improves_with_width", "supported"),
-        ("initial_reaches_infinite", "opposite"),
+        ("initial_reaches_infinite", "not supported"),
         ("width_best_between_scaled_rate", "supported"),
         ("width_best_between_ntk", "not supported"),
         ("gap_holds_low_rate", "supported"),
