@@ -118,7 +118,7 @@ class LoadedTask:
                 where=self.store.path,
                 remedy="ask for fewer, or prepare the task with more",
             )
-        if not n:
+        if n < 1:
             raise StoreError(
                 f"no {split} samples are there, or none are asked for",
                 where=self.store.path,
