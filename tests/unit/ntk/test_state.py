@@ -2,6 +2,9 @@
 
 import copy
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from ntkscope.stores import read_store
 from tests.unit.ntk.test_evidence import error, made, vectors, wide
 
 torch.set_num_threads(1)
+ROOT = Path(__file__).parents[3]
 
 
 class Net(nn.Module):
@@ -329,7 +333,7 @@ def test_a_plan_and_an_operator_of_a_changed_model_are_refused(what):
         with pytest.raises(ModelError, match=f"{what}.* changed since|no parameter that learns"):
             operator @ torch.ones(7)
     for refused in (lambda: empirical_ntk(model, x, plan=plan), lambda: operator @ torch.ones(7)):
-        with pytest.raises(ModelError, match=r"changed|eval"):
+        with pytest.raises(ModelError, match=r"changed|eval|no parameter that learns"):
             refused()
 
 
@@ -402,3 +406,19 @@ def test_a_finer_copy_leaves_the_model_alone():
     model.a.weight.grad = torch.ones(8, 6)
     empirical_ntk(copy.deepcopy(model).half(), vectors().half())
     assert (model.a.weight.grad == 1).all()
+
+
+def test_a_store_is_finished_by_another_process(tmp_path):
+    """What it is of is told the same there: no address of an object, no number of a device."""
+    code = (
+        "import copy, sys, torch\n"
+        "from ntkscope.ntk import write_ntk\n"
+        "from tests.unit.ntk.test_state import Changeable, made, vectors\n"
+        "model, part = made(Changeable).eval(), int(sys.argv[2])\n"
+        "print(write_ntk(sys.argv[1], model, vectors(8), tile=4, part=(part, 2)))"
+    )
+    model = made(Changeable).eval()
+    assert not write_ntk(tmp_path / "a.zarr", model, vectors(8), tile=4, part=(0, 2))
+    again = [sys.executable, "-c", code, str(tmp_path / "a.zarr"), "1"]
+    found = subprocess.run(again, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "True"

@@ -14,10 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.precision import cast, cast_model
 from ntkscope.ntk.empirical.rounding import Rounding
 from ntkscope.ntk.empirical.truth import true_gradients
+
+_Entry = tuple[str, int, int, float, float]  # layer, row, column, as it is, as it should be
+_Wrong = _Entry | None
 
 VERIFY = ("off", "entries", "all")
 _SMALL = 200  # samples, below which more entries are looked at
@@ -46,12 +50,16 @@ def check_entries(
     """
     outputs = _outputs(plan, every)
     columns = x1 if x2 is None else x2
-    most = _how_many(plan, model, len(x1), len(outputs))
+    most = _how_many(model, len(x1), outputs)
     rows = list(range(len(x1))) if every else spread(len(x1), most, seed=0)
     others = list(range(len(columns))) if every else spread(len(columns), most, seed=1)
     if x2 is None and not every:
-        others = rows = sorted({*rows, *others[:1]})
+        others = rows
     found = {name: _entries(plan, k, rows, others, outputs) for name, k in kernels.items()}
+    large = len(x1) >= _SMALL or _size(model, outputs) > _ELEMENTS
+    if large and not every and plan.backpropagation and not plan.backpropagation.runs_model:
+        _compare_alone(model, plan, found, (x1, columns), (rows, others), outputs)
+        return
     names = {layer.name: layer.owns for layer in plan.layers if layer.owns}
     if "" in kernels and len(kernels) == 1:
         names = {"": [name for own in names.values() for name in own]}
@@ -62,18 +70,58 @@ def check_entries(
     if wrong and doubt:
         wrong = _decided(model, plan, names, left, right, outputs, found)
     if wrong:
-        name, a, b, value, expected = wrong
-        what = "overflows" if math.isinf(value) else "is wrong"
-        raise ModelError(
-            f"the kernel {what}: entry ({rows[a]}, {others[b]}) is {value:.8g}, and by brute force "
-            f"{expected:.8g}",
-            where=f"{type(model).__name__}, {name}" if name else type(model).__name__,
-            remedy="outputs may depend on the other samples, or the network calculates in a lower "
-            "precision: see that each sample is by itself; or compute in float64",
-        )
+        raise _refusal(model, wrong, rows, others)
 
 
-_Wrong = tuple[str, int, int, float, float] | None
+def _refusal(
+    model: nn.Module, wrong: _Entry, rows: Sequence[int], others: Sequence[int]
+) -> ModelError:
+    name, a, b, value, expected = wrong
+    what = "overflows" if math.isinf(value) else "is wrong"
+    return ModelError(
+        f"the kernel {what}: entry ({rows[a]}, {others[b]}) is {value:.8g}, and by brute force "
+        f"{expected:.8g}",
+        where=f"{type(model).__name__}, {name}" if name else type(model).__name__,
+        remedy="outputs may depend on the other samples, or the network calculates in a lower "
+        "precision: see that each sample is by itself; or compute in float64",
+    )
+
+
+def _compare_alone(
+    model: nn.Module,
+    plan: Plan,
+    found: dict[str, Tensor],
+    sides: tuple[Tensor, Tensor],
+    places: tuple[list[int], list[int]],
+    outputs: list[int],
+) -> None:
+    """Where no code of the user's runs: the same formulas, which are proven, of a pair by itself.
+
+    Brute force would take longer than the kernel.
+    """
+    by_layer = set(found) != {""}
+    scales = [
+        {i: _scale(compute_kernels(model, plan, x[i : i + 1], None, by_layer=False)) for i in at}
+        for x, at in zip(sides, places, strict=True)
+    ]
+    for (a, i), (b, j) in itertools.product(*map(enumerate, places)):
+        if sides[0] is sides[1] and j < i:
+            continue
+        x, y = sides[0][i : i + 1], sides[1][j : j + 1]
+        alone = compute_kernels(model, plan, x, y, by_layer=by_layer)
+        allowed = 8 * plan.rounding.possible * math.sqrt(scales[0][i] * scales[1][j])
+        for name, kernel in alone.items():
+            expected = _entries(plan, kernel, [0], [0], outputs)
+            value = found[name][a : a + 1, b : b + 1]
+            same = (value - expected).abs() <= allowed
+            same |= ~value.isfinite() & ~expected.isfinite()
+            if not bool(same.all()):
+                wrong = name, a, b, float(value.flatten()[0]), float(expected.flatten()[0])
+                raise _refusal(model, wrong, *places)
+
+
+def _scale(kernels: dict[str, Tensor]) -> float:
+    return float(kernels[""].abs().max())
 
 
 def spread(samples: int, count: int, seed: int) -> list[int]:
@@ -84,9 +132,13 @@ def spread(samples: int, count: int, seed: int) -> list[int]:
     return [min(samples - 1, int((i + u) * samples / count)) for i, u in enumerate(drawn)]
 
 
-def _how_many(plan: Plan, model: nn.Module, samples: int, outputs: int) -> int:
-    size = sum(p.numel() for p in model.parameters() if p.requires_grad) * max(1, outputs)
-    if samples >= _SMALL or size > _ELEMENTS:
+def _size(model: nn.Module, outputs: list[int]) -> int:
+    """Of one sample's gradients."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad) * len(outputs)
+
+
+def _how_many(model: nn.Module, samples: int, outputs: list[int]) -> int:
+    if samples >= _SMALL or _size(model, outputs) > _ELEMENTS:
         return 2
     return 4 if samples > 16 else 8
 
@@ -159,10 +211,10 @@ def _decided(
     try:
         wide = cast_model(model, torch.float64)
         sides = cast(left, torch.float64), cast(right, torch.float64)
-        rounding = Rounding(plan.rounding.eps, 8 * plan.rounding.relative, arbiter=False)
+        rounding = Rounding(plan.rounding.eps, 8 * plan.rounding.possible, arbiter=False)
         return _differing(wide, plan, names, *sides, outputs, found, rounding)[0]
     except (ModelError, RuntimeError):
-        rounding = Rounding(plan.rounding.eps, 8 * plan.rounding.relative, arbiter=False)
+        rounding = Rounding(plan.rounding.eps, 8 * plan.rounding.possible, arbiter=False)
         return _differing(model, plan, names, left, right, outputs, found, rounding)[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from ntkscope.ntk.empirical.budget import BytesPerSample
 from ntkscope.ntk.empirical.checked import Checked
 from ntkscope.ntk.empirical.costs import REFERENCE_THROUGHPUT, Cost, LayerShape, Throughput
 from ntkscope.ntk.empirical.gradients.registry import LayerRule, rule_of
-from ntkscope.ntk.empirical.rounding import Rounding
+from ntkscope.ntk.empirical.rounding import UNKNOWN, Rounding
 from ntkscope.ntk.empirical.structure import Structure
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.ntk.kinds import OutputPairs
@@ -73,6 +74,7 @@ class Plan:
         doubt: the refusal that such a difference would be, were it none.
         checked: what finished kernels were compared with brute force (`entries`).
         structure: of the model, which must not have changed.
+        objects: that it was made of, for a quick look.
     """
 
     model: nn.Module
@@ -87,11 +89,12 @@ class Plan:
     backpropagation: Backpropagation | None = None
     tuning: Tuning = TUNING
     working: BytesPerSample = field(default_factory=BytesPerSample)
-    rounding: Rounding = field(default_factory=lambda: Rounding(2.0**-52, 1e-10, arbiter=False))
+    rounding: Rounding = UNKNOWN
     in_doubt: bool = False
     doubt: ModelError | None = None
     checked: Checked = field(default_factory=Checked)
     structure: Structure = field(default_factory=dict)
+    objects: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
 
     def of_outputs(self, output_vectors: Tensor) -> Plan:
         """The same with some of the output vectors, or with all of them."""

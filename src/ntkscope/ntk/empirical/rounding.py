@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 _SINGLE, _DOUBLE = 8, 256  # times the error to be expected; of float64 no one else decides
+_DECIDED = 3e-5  # relative, above which a difference in float32 is always decided in float64
 _SURELY_WRONG = 1e-2  # relative: no rounding of float32
 
 
@@ -23,13 +24,15 @@ class Rounding:
 
     Attributes:
         eps: of the coarsest dtype.
-        relative: to the largest of some numbers, the most that rounding changes one of them.
+        relative: to the largest of some numbers, a change that is taken for rounding unseen.
         arbiter: there is a finer dtype, in which a doubt can be decided.
+        possible: the most that rounding changes one of them.
     """
 
     eps: float
     relative: float
     arbiter: bool
+    possible: float = 0.0
 
     @classmethod
     def of(cls, model: nn.Module) -> Rounding:
@@ -40,8 +43,8 @@ class Rounding:
             length = max(length, p.numel() // max(1, len(p)) if p.ndim > 1 else 1)
         eps = max((torch.finfo(p.dtype).eps for p in parameters), default=2.0**-52)
         single = eps > 1e-12
-        times = _SINGLE if single else _DOUBLE
-        return cls(eps, times * eps * math.sqrt(depth * length), single)
+        possible = (_SINGLE if single else _DOUBLE) * eps * math.sqrt(depth * length)
+        return cls(eps, min(possible, _DECIDED) if single else possible, single, possible)
 
     def allows(self, error: Tensor, scale: Tensor, beside: Tensor | float = 0.0) -> bool:
         """Whether all errors are rounding at their scales, of a part of something larger `beside`.
@@ -53,6 +56,10 @@ class Rounding:
     def doubts(self, error: Tensor, scale: Tensor) -> bool:
         """Whether errors that are not allowed may be rounding all the same."""
         return self.arbiter and bool((error <= _SURELY_WRONG * scale).all())
+
+
+UNKNOWN = Rounding(2.0**-52, 1e-10, arbiter=False, possible=1e-10)
+"""Of a plan in the making."""
 
 
 def same_rows(found: Tensor, expected: Tensor, rounding: Rounding) -> tuple[bool, bool]:

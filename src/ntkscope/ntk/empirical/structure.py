@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from torch import nn
@@ -34,6 +35,42 @@ def structure(model: nn.Module) -> Structure:
     }
 
 
+def objects(model: nn.Module) -> tuple[list[Any], list[Any]]:
+    """All that `structure` looks at, as the objects themselves: a quick look, if they are the same.
+
+    They may be others while the structure is the same.
+    """
+    found: list[Any] = [sum(_global_hooks())]
+    values: list[Any] = []
+    left = [model]
+    while left:
+        module = left.pop()
+        own = module.__dict__
+        found += own.values()
+        found += (type(module), module.training)
+        found += own["_buffers"].values()
+        children, parameters = own["_modules"], own["_parameters"]
+        if children:
+            found += children.values()
+            left += [child for child in children.values() if child is not None]
+        for p in parameters.values():
+            found.append(p)
+            if p is not None:
+                found += (p.requires_grad, p.dtype)
+                values += (p.shape, p.device)
+        for name in _HOOKS:
+            if own.get(name):
+                found += own[name].values()
+    return found, values
+
+
+def same_objects(before: tuple[list[Any], list[Any]], after: tuple[list[Any], list[Any]]) -> bool:
+    """Whether nothing at all has changed."""
+    if len(before[0]) != len(after[0]) or before[1] != after[1]:
+        return False
+    return all(map(operator.is_, before[0], after[0]))
+
+
 def changed(before: Structure, after: Structure) -> str | None:
     """What differs first, in words; None if nothing does."""
     for aspect, old in before.items():
@@ -46,13 +83,18 @@ def changed(before: Structure, after: Structure) -> str | None:
 
 def text_of(model: nn.Module) -> str:
     """The same in words that are equal in every process, for a digest."""
-    found = structure(model)
     lines = [
-        f"{name} {_class(module)} {_own(module)} {_own(original(module))}"
+        f"{name} {_class(module)} {module.training} {_plain(module)} {_own(module)} "
+        f"{_plain(original(module))} {_own(original(module))}"
         for name, module in model.named_modules()
     ]
-    parts = [str(found[aspect]) for aspect in ("modes", "settings", "parameters")]
-    return "\n".join([*lines, *parts])
+    shared = [part[:4] for part in structure(model)["parameters"]]
+    return "\n".join([*lines, str(shared)])
+
+
+def _plain(module: nn.Module) -> list[tuple[str, Any]]:
+    own = vars(module).items()
+    return [(name, value) for name, value in own if name[0] != "_" and _is_plain(value)]
 
 
 def _class(module: nn.Module) -> str:
