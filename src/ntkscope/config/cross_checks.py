@@ -9,7 +9,6 @@ from ntkscope.config.datasets import PUBLISHED, facts_of, own_and_absent
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.diagnostics.origins import Key
-from ntkscope.config.labels import label_mistakes
 from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import CurvePart
@@ -26,7 +25,6 @@ def mistakes_across(config: Config) -> list[Mistake]:
         *_regimes(config),
         *_experiments(config),
         *role_mistakes(config),
-        *label_mistakes(config),
     ]
 
 
@@ -70,11 +68,11 @@ def _names(config: Config) -> Iterator[Mistake]:
 
 
 def _seeds(config: Config) -> Iterator[Mistake]:
-    """Seeds that no store's coordinate holds: 64-bit integers."""
-    for place, seed in enumerate(config.seeds):
+    """Stores hold seeds in 64 bits."""
+    for position, seed in enumerate(config.seeds):
         if seed >= 2**63:
             yield Mistake(
-                ("seeds", place), f"{seed} is too large", allowed="a whole number ≥ 0, below 2**63"
+                ("seeds", position), f"{seed} is too large", allowed="a whole number below 2⁶³"
             )
 
 
@@ -90,9 +88,10 @@ def _datasets(config: Config) -> Iterator[tuple[Key, Dataset]]:
         parts: dict[Key, CurvePart] = {(): curves}
         parts.update({("parts", key): part for key, part in curves.parts.items()})
         for place, part in parts.items():
-            if part.task.dataset is not None:
-                section = ("learning_curves", name, *place, "task", "dataset")
-                yield section, part.task.dataset
+            dataset = part.task.dataset
+            if dataset is None or (curves.absent == "leave_out" and own_and_absent(dataset)):
+                continue
+            yield ("learning_curves", name, *place, "task", "dataset"), dataset
 
 
 def _dataset(section: Key, dataset: Dataset) -> list[Mistake]:

@@ -102,6 +102,7 @@ def _part(config: Config, key: str, where: str, part: CurvePart) -> Iterator[Cur
         "title": facts.title,
         "dataset": task_dataset(config, part.task),
     }
+    _check_learning(part, where)
     for number, width in enumerate(part.network.width):
         networks = NetworksSpec(
             task=task,
@@ -129,10 +130,17 @@ def _task(config: Config, task: ScalarTask, where: str) -> ScalarTaskSpec:
                 where=f"{where}.task.{key}",
                 remedy=f"give task.{key}" if chosen else f"remove {key}, or use name: two_groups",
             )
+    if task.negative is not None and not chosen:
+        raise ConfigError(
+            f"{task.name} has no negative to choose",
+            where=f"{where}.task.negative",
+            remedy="remove negative, or use name: two_groups",
+        )
     spec = {"name": task.name, "seeds": tuple(config.seeds)}
     if dataset is None:
         return ScalarTaskSpec(**spec)
     if chosen:
+        _refuse_tokens(dataset, where)
         classes = facts_of(dataset).classes
         try:
             positive, negative = groups(
@@ -142,6 +150,15 @@ def _task(config: Config, task: ScalarTask, where: str) -> ScalarTaskSpec:
             raise ConfigError(error.what, where=error.where, remedy=error.remedy) from None
         spec |= {"positive": positive, "negative": negative}
     return ScalarTaskSpec(dataset=dataset_spec(dataset), **spec)
+
+
+def _refuse_tokens(dataset: Dataset, where: str) -> None:
+    if facts_of(dataset).dtype == "int64":
+        raise ConfigError(
+            f"{dataset.known_as} holds tokens, and the samples of a task are images or vectors",
+            where=f"{where}.task.dataset",
+            remedy="take a data set of images or vectors",
+        )
 
 
 def _facts(config: Config, task: ScalarTask) -> _Facts:
@@ -165,6 +182,30 @@ def _check_counts(part: CurvePart, where: str) -> None:
         check_counts(TASKS[part.task.name].limits, counts, part.task.name, f"{where}.samples")
     except DataError as error:
         raise ConfigError(error.what, where=error.where, remedy=error.remedy) from None
+
+
+_MOST_STEPS = 10**12
+_FLOAT32 = 3.4e38  # the largest
+
+
+def _check_learning(part: CurvePart, where: str) -> None:
+    """Refuse numbers that no training could do with."""
+    learning = part.learning
+    steps = LearningSpec(**_plain(learning)).budget(max(part.samples.network))
+    if steps > _MOST_STEPS:
+        raise ConfigError(
+            f"a network may take {steps:.1e} steps, and would never end",
+            where=f"{where}.learning",
+            remedy="lower learning.epochs or learning.steps_at_least",
+        )
+    for key in ("learning_rate", "weight_decay"):
+        value = getattr(learning, key)
+        if value > _FLOAT32 and learning.precision == "float32":
+            raise ConfigError(
+                f"{key}: {value:g} is more than float32 can hold",
+                where=f"{where}.learning.{key}",
+                remedy="give a smaller number",
+            )
 
 
 def _model(network: Network, width: int, facts: _Facts, where: str) -> ModelSpec:

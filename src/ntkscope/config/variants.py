@@ -78,19 +78,32 @@ def without_absent(config: Config, is_there: Callable[[Dataset], bool]) -> tuple
 def _curves_without_absent(
     config: Config, is_there: Callable[[Dataset], bool]
 ) -> tuple[dict[str, LearningCurves], list[str]]:
-    """The learning curves without the parts that may be left out, and what was left out."""
+    """The learning curves without the parts that may be left out, and what was left out.
+
+    An experiment without parts is one part. What is like one that is left out gets its sections.
+    """
     kept, left_out = {}, []
     for name, curves in config.learning_curves.items():
-        parts = dict(curves.parts)
-        for key, part in curves.parts.items():
-            common: ScalarTask = curve_sections(config, name)["task"]
-            own = part.task if "task" in part.model_fields_set else common
-            dataset = task_dataset(config, own)
-            if curves.absent == "leave_out" and dataset is not None and not is_there(dataset):
-                del parts[key]
-                left_out.append(f"{name}.{key} ({dataset.known_as})")
-        if parts or not curves.parts:
+        common: ScalarTask = curve_sections(config, name)["task"]
+        tasks = {
+            key: part.task if "task" in part.model_fields_set else common
+            for key, part in curves.parts.items()
+        } or {"": common}
+        absent = {
+            key: dataset.known_as
+            for key, task in tasks.items()
+            if curves.absent == "leave_out"
+            and (dataset := task_dataset(config, task)) is not None
+            and not is_there(dataset)
+        }
+        left_out += [f"{name}.{key}".rstrip(".") + f" ({known})" for key, known in absent.items()]
+        if len(absent) < len(tasks):
+            parts = {key: part for key, part in curves.parts.items() if key not in absent}
             kept[name] = curves.model_copy(update={"parts": parts})
+    for name, curves in kept.items():
+        if curves.like and curves.like not in kept:
+            update = curve_sections(config, name) | {"like": None}
+            kept[name] = curves.model_copy(update=update)
     return kept, left_out
 
 

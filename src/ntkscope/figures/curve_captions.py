@@ -72,7 +72,10 @@ def _common(curves: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) -> 
 def _names(curves: xr.Dataset, labels: Mapping[str, str]) -> dict[str, str]:
     """Part → its name as printed, in the order of the table."""
     found = zip(curves["part"].values.tolist(), curves["label"].values.tolist(), strict=True)
-    return {part: labels.get(part) or label or part.replace("_", " ") for part, label in found}
+    return {
+        part: " ".join((labels.get(part) or label or part.replace("_", " ")).split())
+        for part, label in found
+    }
 
 
 def parts_in_words(curves: xr.Dataset, names: Mapping[str, str]) -> str:

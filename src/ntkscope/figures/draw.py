@@ -12,7 +12,7 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.errors import ConfigError
 from ntkscope.figures.captions import fill_caption
 from ntkscope.figures.curve_captions import fill_curve_caption
-from ntkscope.figures.style import save, save_text, themed
+from ntkscope.figures.style import printable, save, save_text, themed
 from ntkscope.stores import read_netcdf
 
 TABLES = {"streams": ("experiment", "fits"), "curves": ("learning_curves", "curve_fits")}
@@ -81,5 +81,6 @@ def draw_figure(
     more = module.words(tables[1]) if hasattr(module, "words") else {}
     text = CAPTIONS[of](template, *tables, labels, more)
     with themed(style):
-        save(module.draw(*tables, style, labels), pdf, png, style.dpi)
+        names = {key: printable(label) for key, label in labels.items()}
+        save(module.draw(*tables, style, names), pdf, png, style.dpi)
     save_text(text, caption)

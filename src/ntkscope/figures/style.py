@@ -11,6 +11,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.stores import atomic
@@ -59,6 +60,19 @@ def themed(style: FigureStyle) -> Iterator[None]:
     finally:
         plt.close("all")
         plt.switch_backend(backend)
+
+
+def printable(name: str) -> str:
+    """A name of the user's as it is drawn: on one line, dollar signs about no formula as they are.
+
+    A formula between dollar signs that Matplotlib cannot read would end the drawing.
+    """
+    name = " ".join(name.split())
+    try:
+        MathTextParser("path").parse(name)
+    except ValueError:
+        return name.replace("$", r"\$")
+    return name
 
 
 def width_colours(palette: str, count: int) -> list[tuple[float, float, float]]:

@@ -143,7 +143,7 @@ class RegressionJob:
         return network
 
     def _numbers(self, seed: int, source: Source) -> dict[str, np.ndarray] | None:
-        """Name → trained parameters; None where they are not finite, or training diverged."""
+        """Name → trained parameters; None where training diverged."""
         store = self._store
         index = (self._position("seed", self.spec.task.seeds[seed]), source.position)
         flag = "during_diverged" if source.group == "during" else "diverged"
@@ -151,7 +151,15 @@ class RegressionJob:
             return None
         names = store.names(source.group)
         found = {name: store.read(f"{source.group}/{name}", index) for name in names}
-        return found if all(np.isfinite(each).all() for each in found.values()) else None
+        broken = [name for name, each in found.items() if not np.isfinite(each).all()]
+        if broken:
+            raise StoreError(
+                f"{source.group}/{broken[0]} has no finite numbers at {index}, and the network did "
+                "not diverge",
+                where=store.path,
+                remedy=f"the store is damaged; {REMAKE}",
+            )
+        return found
 
     @property
     def _store(self) -> ZarrStore:

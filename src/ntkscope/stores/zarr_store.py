@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -24,6 +24,9 @@ FORMAT = 1
 MASK = "complete"
 WRITTEN = "chunks"
 """The attribute of stores of which every chunk is on the disk, also of what is undefined."""
+DAMAGED = (KeyError, ValueError, TypeError)
+"""What Zarr raises of a damaged chunk, or of metadata that are none."""
+
 REMAKE = "delete it and make it again: run its rule, or the call that wrote it"
 
 
@@ -118,16 +121,12 @@ class ZarrStore:
         """
         if self.group.attrs.get(WRITTEN) != "all":
             return
-        with _foreign_files_ignored():
-            arrays = [array for _, array in self.group.members(max_depth=None)]
-        for array in arrays:
-            if isinstance(array, zarr.Array) and (lost := _lost_chunks(self.path, array)):
-                more = f", and {len(lost) - 1} more of this array" if len(lost) > 1 else ""
-                raise StoreError(
-                    f"a chunk of array {array.path!r} is lost: {lost[0]}{more}",
-                    where=self.path / lost[0],
-                    remedy=f"restore it from a copy of the store; without one, {REMAKE}",
-                )
+        there = {file.relative_to(self.path) for file in self.path.rglob("*")}
+        for name in sorted(str(file.parent) for file in there if file.name == "zarr.json"):
+            with suppress(*DAMAGED):  # which reading it will say
+                array = self.group if name == "." else self.group[name]
+                if isinstance(array, zarr.Array) and (lost := _lost_chunks(array, there)):
+                    raise _lacking(self.path, array, len(lost), lost[0])
 
     def write(self, name: str, index: Any, values: Any) -> None:
         """Write whole chunks of one array, those of fill values too.
@@ -154,15 +153,39 @@ class ZarrStore:
         Raises:
             StoreError: no such array, or a damaged one.
         """
-        if name not in self.group:
-            there = ", ".join(sorted(self.group.keys()))
-            raise StoreError(f"no array {name!r}", where=self.path, remedy=f"it has: {there}")
-        try:
+        with self._reading(name):
             return np.asarray(_array(self.group, name)[index])
-        except (KeyError, ValueError) as error:
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """An array that is not there, or damaged, as an error that says where it is."""
+        try:
+            if name in self.group:
+                yield
+                return
+        except DAMAGED as error:
             raise StoreError(
                 f"array {name!r} cannot be read: {error}", where=self.path, remedy=REMAKE
             ) from None
+        with _foreign_files_ignored():
+            there = ", ".join(sorted(self.group.keys()))
+        raise StoreError(f"no array {name!r}", where=self.path, remedy=f"it has: {there}")
+
+    def check_whole(self, *names: str) -> None:
+        """Refuse arrays of which a chunk is gone: it would be read as fill values, without a word.
+
+        Of arrays that are written whole, fill values too, as `write` does. The files are listed,
+        not read.
+
+        Raises:
+            StoreError: no such array, or one that lacks a chunk.
+        """
+        for name in names:
+            with self._reading(name):
+                array = _array(self.group, name)
+                lacking = array.nchunks - array.nchunks_initialized
+            if lacking:
+                raise _lacking(self.path, array, lacking, None)
 
     def chunks(self, name: str) -> tuple[int, ...]:
         """Sides of the chunks of an array."""
@@ -202,12 +225,17 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
     import xarray as xr  # 0.4 s, not needed by jobs that train
 
     store = ZarrStore.open(Path(path), kind)
-    if group is not None and group not in store.group:
-        there = ", ".join(sorted(store.group.keys()))
-        raise StoreError(f"no group {group!r}", where=path, remedy=f"the store has: {there}")
-    with _foreign_files_ignored():
-        data: xr.Dataset = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
-    coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
+    try:
+        if group is not None and group not in store.group:
+            there = ", ".join(sorted(store.group.keys()))
+            raise StoreError(f"no group {group!r}", where=path, remedy=f"the store has: {there}")
+        with _foreign_files_ignored():
+            data: xr.Dataset = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
+        coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
+    except DAMAGED as error:
+        raise StoreError(
+            f"the store is damaged ({type(error).__name__}: {error})", where=path, remedy=REMAKE
+        ) from None
     texts = {
         c: (data[c].dims, np.array(data[c].values.tolist(), dtype=str))
         for c in coords
@@ -230,7 +258,7 @@ def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
         raise no_such(path, "store")
     try:
         root = zarr.open_group(str(path), mode=mode, zarr_format=3)
-    except (FileNotFoundError, ValueError, KeyError) as error:
+    except (FileNotFoundError, *DAMAGED) as error:
         raise StoreError(
             f"this is no Zarr store, or a damaged one ({type(error).__name__})",
             where=path,
@@ -319,18 +347,22 @@ def _write(root: zarr.Group, name: str, index: Any, values: Any) -> None:
     _array(root, name).with_config({"write_empty_chunks": True})[index] = values
 
 
-def _lost_chunks(store: Path, array: zarr.Array[Any]) -> list[Path]:
+def _lost_chunks(array: zarr.Array[Any], there: set[Path]) -> list[Path]:
     """Files of chunks, relative to the store, that are expected and not there, in order."""
-    if 0 in array.shape:
-        return []
-    folder = store / array.path
-    there = {file.relative_to(folder) for file in (folder / "c").rglob("*")}
+    folder = Path(array.path, "c")
     counts = [-(-n // chunk) for n, chunk in zip(array.shape, array.chunks, strict=True)]
     places = product(*(range(count) for count in counts))
-    expected = (Path("c", *(str(number) for number in place)) for place in places)
-    if not counts:
-        return [] if (folder / "c").is_file() else [Path(array.path, "c")]
-    return [Path(array.path) / file for file in expected if file not in there]
+    expected = (folder.joinpath(*(str(number) for number in place)) for place in places)
+    return [file for file in expected if file not in there]
+
+
+def _lacking(path: Path, array: zarr.Array[Any], lost: int, first: Path | None) -> StoreError:
+    named = "" if first is None else f": {first} is lost"
+    return StoreError(
+        f"array {array.path!r} lacks {lost} of its {array.nchunks} chunks{named}",
+        where=path,
+        remedy=f"restore them from a copy of the store; without one, {REMAKE}",
+    )
 
 
 def _array(root: zarr.Group, name: str) -> zarr.Array[Any]:

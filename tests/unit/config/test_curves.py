@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from ntkscope.config import load_config
+from ntkscope.config import load_config, without_absent
 from ntkscope.config.curves import expand_curves
 from ntkscope.errors import ConfigError
 
@@ -112,10 +113,58 @@ def test_like_names_learning_curves_that_are_there_and_no_chain():
             "no class 11",
         ),
         ({"task": {"name": "gaussian_process"}, "samples": {"network": [9000]}}, "at most"),
+        ({"task": {"name": "digit_pairs", "negative": [1]}}, "has no negative to choose"),
+        ({"fits": {"range": [80, 20]}}, "a list of two, the first the smaller"),
+        ({"fits": {"range": [20]}}, "a list of two, the first the smaller"),
+        ({"learning": {"snapshots": [3, 3]}}, "holds 3 twice"),
+        ({"kernels": {"initial": [8, 8]}}, "holds 8 twice"),
+        ({"learning": {"epochs": 1.0e30}}, "would never end"),
+        ({"learning": {"learning_rate": 1.0e300}}, "more than float32 can hold"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(experiment, words):
     assert words in refused(**experiment)
+
+
+def test_seeds_that_no_store_can_hold_are_refused():
+    with pytest.raises(ConfigError, match=r"seeds\[1\]: 9223372036854775808 is too large"):
+        load_config({**configuration(), "seeds": [0, 2**63]})
+
+
+def test_tokens_are_no_samples_of_a_task(tmp_path):
+    tokens, labels = np.zeros((30, 4), np.int64), np.arange(30) % 3
+    np.savez(tmp_path / "words.npz", inputs=tokens, labels=labels)
+    dataset = {"kind": "npz", "path": str(tmp_path / "words.npz")}
+    task = {"name": "two_groups", "dataset": dataset, "positive": [0]}
+    assert "words holds tokens" in refused(task=task)
+
+
+ABSENT = {"name": "two_groups", "dataset": {"kind": "npz", "path": "no.npz"}, "positive": [0]}
+
+
+def test_a_part_of_files_of_ones_own_that_are_not_here_may_be_left_out():
+    parts = {"here": {}, "away": {"task": ABSENT}}
+    assert "cannot be read" in refused(parts=parts)
+    config = load_config(configuration(parts=parts, absent="leave_out"))
+    config, left_out = without_absent(config, lambda dataset: dataset.kind == "published")
+    assert left_out == ["pairs.away (no)"]
+    assert list(config.learning_curves["pairs"].parts) == ["here"]
+
+
+def test_an_experiment_without_parts_is_one_part_that_may_be_left_out():
+    config = load_config(configuration(task={"name": "cifar10_animals"}, absent="leave_out"))
+    config, left_out = without_absent(config, lambda dataset: False)
+    assert (config.learning_curves, left_out) == ({}, ["pairs (cifar10)"])
+
+
+def test_what_is_like_an_experiment_stays_so_when_that_is_left_out():
+    values = configuration(
+        parts={"away": {"task": {"name": "cifar10_animals"}}}, absent="leave_out"
+    )
+    values["learning_curves"]["other"] = {"analysis": "table", "like": "pairs"}
+    config, _ = without_absent(load_config(values), lambda dataset: False)
+    (each,) = expand_curves(config, "other")
+    assert each.networks.sizes == (20, 40)
 
 
 def test_no_experiment_at_all_is_refused():

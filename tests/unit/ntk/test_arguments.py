@@ -7,7 +7,8 @@ from torch import nn
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk import empirical_ntk, infinite_ntk, plan_ntk, write_ntk
-from ntkscope.ntk.operator import NTKOperator
+from ntkscope.ntk.operator import NTKOperator, largest_eigenvalue, xtrace
+from ntkscope.ntk.operator.vectors import VectorError
 from ntkscope.ntk.regression import KernelRidge, RegressionError
 from ntkscope.stores import read_store
 from tests.oracles.ntk import of_kind
@@ -287,6 +288,8 @@ REGRESSIONS = {
     "no ridge": ({"ridge": None}, KERNEL, TARGETS, "or 'loo'"),
     "another criterion": ({"criterion": "mse"}, KERNEL, TARGETS, "squared, zero-one"),
     "lists": ({}, KERNEL.tolist(), TARGETS, "numpy.asarray"),
+    "half a sample": ({"ridge": "loo", "loo_samples": 2.5}, KERNEL, TARGETS, "whole number"),
+    "negative rank": ({"method": "cg", "rank": -3}, KERNEL, TARGETS, "at least 0"),
     "complex kernel": ({}, KERNEL + 0j, TARGETS, "float32 or float64"),
 }
 
@@ -296,6 +299,31 @@ def test_a_slip_of_a_regression(slip):
     how, kernel, targets, says = REGRESSIONS[slip]
     with pytest.raises(RegressionError, match=says):
         KernelRidge(**({"ridge": 1.0} | how)).fit(kernel, targets)
+
+
+@pytest.mark.parametrize("cross", [KERNEL.tolist(), 1j * KERNEL])
+def test_a_cross_kernel_that_is_no_real_array(cross):
+    with pytest.raises(RegressionError, match="cross_kernel"):
+        KernelRidge(ridge=1.0).fit(KERNEL, TARGETS).predict(cross)
+
+
+def test_estimates_are_of_operators_by_a_number_of_products():
+    operator = NTKOperator(mlp(), X)
+    for estimate in (largest_eigenvalue, xtrace):
+        with pytest.raises(VectorError, match="aslinearoperator"):
+            estimate(KERNEL)
+    for products in ("x", 2.5, True):
+        with pytest.raises(VectorError, match="whole number"):
+            xtrace(operator, products=products)
+
+
+def test_plans_and_networks_that_are_none():
+    with pytest.raises(ValueError, match="plan_ntk"):
+        empirical_ntk(mlp(), X, plan="plan")
+    with pytest.raises(ValueError, match="tuning"):
+        plan_ntk(mlp(), X, tuning="fast")
+    with pytest.raises(ModelError, match=r"nn\.Sequential"):
+        infinite_ntk("mlp", X)
 
 
 def test_a_regression_with_an_operator_is_that_with_its_kernel():

@@ -546,3 +546,9 @@ def test_rows_are_read_in_blocks(monkeypatch):
     monkeypatch.setattr("ntkscope.ntk.regression.kernel_arrays._BLOCK_BYTES", 1)
     K, _, y = problem(outputs=(2,))
     close(multiply(K.astype(np.float32), y), K.astype(np.float32).astype(np.float64) @ y)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_of_float64_makes_no_kernel_indefinite(seed):
+    features = np.random.default_rng(seed).standard_normal((200, 3))
+    assert decompose(features @ features.T).values[0] == 0

@@ -217,18 +217,23 @@ def test_real_targets_are_chosen_by_squared_error_and_normalised(real_path, tmp_
     np.testing.assert_allclose(here["error"], expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("how", ["flag", "nan"])
-def test_a_network_that_diverged_has_no_kernel_and_no_error_of_zero(task_path, tmp_path, how):
+def test_parameters_that_are_not_finite_are_no_sign_of_divergence(task_path, tmp_path):
     path = write_networks(tmp_path / "n.zarr", NETWORKS, random_numbers)
     store = ZarrStore.resume(path, "networks")
-    if how == "flag":
-        flags = store.read("diverged")
-        flags[1, 2] = True
-        store.write("diverged", ..., flags)
-    else:
-        weights = store.read("best/readout.weight")
-        weights[1, 2, 0, 3] = np.nan
-        store.write("best/readout.weight", ..., weights)
+    weights = store.read("best/readout.weight")
+    weights[1, 2, 0, 3] = np.nan
+    store.write("best/readout.weight", ..., weights)
+    regression = spec("after", trained_on=(16, 32), fits=("fresh",))
+    with pytest.raises(StoreError, match="did not diverge"):
+        regressed(regression, task_path, tmp_path, path)
+
+
+def test_a_network_that_diverged_has_no_kernel_and_no_error_of_zero(task_path, tmp_path):
+    path = write_networks(tmp_path / "n.zarr", NETWORKS, random_numbers)
+    store = ZarrStore.resume(path, "networks")
+    flags = store.read("diverged")
+    flags[1, 2] = True
+    store.write("diverged", ..., flags)
     regression = spec("after", trained_on=(16, 32), fits=("fresh",))
     found = regressed(regression, task_path, tmp_path, path)
     assert found["undefined"].values[1, 1].all()

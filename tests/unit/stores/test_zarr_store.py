@@ -261,3 +261,21 @@ def test_what_is_undefined_is_on_the_disk(tmp_path):
         store.undefined(name, slice(0, 2))
         np.testing.assert_array_equal(store.read(name, slice(0, 2)), expected)
     ZarrStore.open(tmp_path / "s.zarr", "kernels")
+
+
+def test_a_lost_chunk_is_not_read_as_fill_values(tmp_path):
+    store = make(tmp_path / "a.zarr", np.zeros((3, 2), np.uint8))
+    store.check_whole("a")
+    (tmp_path / "a.zarr/a/c/1/0").unlink()
+    with pytest.raises(StoreError, match="array 'a' lacks 1 of its 3 chunks"):
+        store.check_whole("a")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"zarr_format": 3, "node_type": 7}'])
+def test_damaged_metadata_of_an_array_name_the_store(tmp_path, text):
+    make(tmp_path / "a.zarr")
+    (tmp_path / "a.zarr/a/zarr.json").write_text(text)
+    store = ZarrStore.open(tmp_path / "a.zarr", "kernels")
+    for read in (lambda: store.read("a"), lambda: read_store(tmp_path / "a.zarr", "kernels")):
+        with pytest.raises(StoreError, match=r"a\.zarr"):
+            read()

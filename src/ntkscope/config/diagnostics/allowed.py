@@ -123,7 +123,7 @@ def _plain_words(node: Node) -> str:
         case ["boolean", "number", "string"]:
             return "true, false, a number or text"
         case "array":
-            return f"a list of at least one value, none twice; each {words(node['items'])}"
+            return f"{_list_words(node)}; each {words(node['items'])}"
         case "boolean":
             return "true or false"
         case "integer":
@@ -133,6 +133,13 @@ def _plain_words(node: Node) -> str:
         case "string" if "pattern" in node:
             return _PATTERNS[node["pattern"]]
     return "text"
+
+
+def _list_words(node: Node) -> str:
+    """How many values a list may have."""
+    if node.get("maxItems") == 2:
+        return "a list of two, the first the smaller"
+    return f"a list of {'at least one value' if 'minItems' in node else 'values'}, none twice"
 
 
 def _either(values: Sequence[str]) -> str:

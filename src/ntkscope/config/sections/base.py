@@ -26,6 +26,13 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+def _rising(values: list[int]) -> list[int]:
+    """The list of two as it is, if the second is larger."""
+    if values[0] >= values[1]:
+        raise PydanticCustomError("rising", "{value} does not rise", {"value": values})
+    return values
+
+
 def _distinct(values: list[T]) -> list[T]:
     """The list as it is, if no value occurs twice in it."""
     for position, value in enumerate(values):
@@ -50,6 +57,11 @@ Distinct = Annotated[
     Field(min_length=1, json_schema_extra={"uniqueItems": True}),
 ]
 """A list of at least one value, none twice."""
+
+DistinctOrNone = Annotated[
+    list[T], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})
+]
+"""A list of values, none twice; it may be empty."""
 
 Sweep = Annotated[
     list[T],
@@ -106,6 +118,8 @@ Plain = Annotated[
 
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
+Range = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_rising)]
+"""The least and the most of whole numbers."""
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

@@ -9,12 +9,14 @@ from pydantic import Field
 from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.sections.base import (
     Distinct,
+    DistinctOrNone,
     Name,
     Natural,
     OneOf,
     Positive,
     PositiveFloat,
     Precision,
+    Range,
     Section,
     Sweep,
 )
@@ -124,7 +126,7 @@ class Learning(Section):
     )
     patience_from: Natural = Field(400, description="early only: see patience; in steps.")
     converged_loss: PositiveFloat = Field(1e-3, description="convergence only: training loss.")
-    snapshots: list[Positive] = Field(
+    snapshots: DistinctOrNone[Positive] = Field(
         [], description="Steps at which the parameters of `snapshot_samples` are kept too."
     )
     snapshot_samples: Positive | None = Field(
@@ -152,14 +154,14 @@ class Kernels(Section):
     """Which kernels are regressed with, and how."""
 
     infinite: bool = Field(True, description="K_∞, of the infinitely wide network.")
-    initial: list[Positive] | None = Field(
+    initial: DistinctOrNone[Positive] | None = Field(
         None, description="K_0 at these widths; null: at the network's own; []: none."
     )
     ensemble: Positive = Field(1, description="Initialisations over which K_0 is averaged.")
-    after: list[Positive] = Field(
+    after: DistinctOrNone[Positive] = Field(
         [], description="K_m, after training on so many samples (of samples.network)."
     )
-    during: list[Positive] = Field(
+    during: DistinctOrNone[Positive] = Field(
         [], description="K^t, at these steps of training (of learning.snapshots)."
     )
     fits: Distinct[Literal["own", "fresh"]] = Field(
@@ -204,7 +206,7 @@ class CurvePart(Section):
 class CurveFits(Section):
     """How exponents are fitted."""
 
-    range: Annotated[list[Positive], Field(min_length=2, max_length=2)] = Field(
+    range: Range = Field(
         [500, 4000], description="Least and most n of every fit, the same for all curves."
     )
     error_at_most: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(

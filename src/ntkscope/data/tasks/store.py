@@ -118,7 +118,7 @@ class LoadedTask:
                 where=self.store.path,
                 remedy="ask for fewer, or prepare the task with more",
             )
-        if not n:
+        if n < 1:
             raise StoreError(
                 f"no {split} samples are there, or none are asked for",
                 where=self.store.path,
@@ -135,6 +135,14 @@ def load_task(path: str | Path) -> LoadedTask:
     """
     store = ZarrStore.open(Path(path), KIND)
     seeds = tuple(store.read("seed").tolist())
+    store.check_whole(
+        *(
+            name
+            for split in SPLITS
+            if f"{split}_sample" in store.group or f"{split}_target" in store.group
+            for name in (f"{split}_sample", f"{split}_target")
+        )
+    )
     shapes = {
         split: (_shape(store, f"{split}_sample"), _shape(store, f"{split}_target"))
         for split in SPLITS

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.figures.style import printable
 from ntkscope.fits.limitations.curve import ABOUT
 from ntkscope.statistics.paired import FloatArray, Interval, t_interval
 
@@ -115,7 +116,7 @@ def _widest(curves: Sequence[Curve]) -> list[Curve]:
 def _part(key: str, drawn: Sequence[Curve], curves: xr.Dataset, labels: Mapping[str, str]) -> Part:
     at = drawn[0].at
     written = str(curves["label"].values[curves["part"].values == key][0])
-    name = labels.get(key) or written or key.replace("_", " ")
+    name = printable(labels.get(key) or written or key.replace("_", " "))
     squared = currency(curves, key) == "squared"
     return Part((key,), str(at["role"]), name, str(at["title"]), squared, tuple(drawn))
 
@@ -123,19 +124,51 @@ def _part(key: str, drawn: Sequence[Curve], curves: xr.Dataset, labels: Mapping[
 def together(parts: Sequence[Part]) -> list[Part]:
     """Parts of the same task and kind of network as one, called by the task.
 
-    Of a curve that several have, the one with the most samples is kept.
+    Of a curve that several have, the one with the most samples is kept. Parts whose curves of one
+    description have other errors are of other networks, and stay apart.
     """
-    groups: dict[tuple[str, str], list[Part]] = {}
+    groups: list[list[Part]] = []
     for part in parts:
-        kind = str(part.curves[0].at["network"])
-        groups.setdefault((part.title, kind), []).append(part)
-    return [_together(each) if len(each) > 1 else each[0] for each in groups.values()]
+        fitting = (group for group in groups if all(_agree(each, part) for each in group))
+        group = next(fitting, None)
+        if group is None:
+            groups.append([part])
+        else:
+            group.append(part)
+    return [_together(each) if len(each) > 1 else each[0] for each in groups]
+
+
+def _agree(one: Part, other: Part) -> bool:
+    """Whether they are of one task and kind of network, and of the same networks."""
+    about = [(each.title, str(each.curves[0].at["network"])) for each in (one, other)]
+    if about[0] != about[1]:
+        return False
+    known = {_described(curve): curve for curve in one.curves}
+    pairs = ((known.get(_described(curve)), curve) for curve in other.curves)
+    return all(first is None or _equal(first, second) for first, second in pairs)
+
+
+def _described(curve: Curve) -> tuple[Any, ...]:
+    return tuple(value for name, value in curve.at.items() if name not in ("part", "role"))
+
+
+_SAME = 2e-3  # trained beside other networks, one may differ in its last bits: in a few samples
+
+
+def _equal(one: Curve, other: Curve) -> bool:
+    """Whether two curves have nearly the same errors wherever both have samples."""
+    places = np.intersect1d(one.n, other.n, return_indices=True)[1:]
+    first, second = (
+        each.rows["error"].transpose("row", "seed").values[at]
+        for each, at in zip((one, other), places, strict=True)
+    )
+    return bool(np.allclose(first, second, rtol=0, atol=_SAME, equal_nan=True))
 
 
 def _together(parts: Sequence[Part]) -> Part:
     kept: dict[tuple[Any, ...], Curve] = {}
     for curve in (each for part in parts for each in part.curves):
-        same = tuple(value for name, value in curve.at.items() if name not in ("part", "role"))
+        same = _described(curve)
         if same not in kept or curve.n.size > kept[same].n.size:
             kept[same] = curve
     title = parts[0].title

@@ -21,7 +21,7 @@ from ntkscope.statistics.spectrum_exponents import (
     spectrum_exponents,
 )
 from ntkscope.stores import write_netcdf
-from ntkscope.stores.zarr_store import read_store
+from ntkscope.stores.zarr_store import DAMAGED, REMAKE, ZarrStore, read_store
 
 _FACTS = ("criterion", "ridges", "offset", "leave_one_out_most", "precision", "ensemble")
 
@@ -100,11 +100,11 @@ class _Collected:
 def _add_part(collected: _Collected, part: Mapping[str, Any]) -> None:
     names = ("part", "role", "label", "task", "title", "network", "parametrisation")
     key = {name: "" if part[name] is None else part[name] for name in names}
-    stores = [(each, read_store(each["path"], "regression")) for each in part["regressions"]]
+    stores = [(each, _read(each["path"], "regression")) for each in part["regressions"]]
     for each, store in stores:
         collected.agree(key["part"], store, each["path"])
     if part["networks"] and collected.is_new(key["part"], part["networks"]):
-        store = read_store(part["networks"], "networks")
+        store = _read(part["networks"], "networks")
         collected.agree(key["part"], store, part["networks"])
         own = key | {"rate": part["rate"], "width": part["width"]}
         collected.rows += _network_rows(store, own, collected)
@@ -116,6 +116,27 @@ def _add_part(collected: _Collected, part: Mapping[str, Any]) -> None:
             said = {name: store.attrs[name] for name in _FACTS if name in store.attrs}
             said |= _deviations(store)
             collected.facts.setdefault(key["part"], {})[each["source"]] = said
+
+
+def _read(path: Path, kind: str) -> xr.Dataset:
+    """A store whose numbers are read, all but the predictions.
+
+    Raises:
+        StoreError: it is damaged, or lacks an array, or part of one that is written whole.
+    """
+    store, data = ZarrStore.open(Path(path), kind), read_store(path, kind)
+    if kind == "networks":
+        store.check_whole(*_NETWORK)
+    try:
+        for name in data.variables.keys() - {"prediction"}:
+            data.variables[name].load()
+        data[list(_NEEDED[kind])]
+    except DAMAGED as error:
+        raise StoreError(f"the store is damaged: {error}", where=path, remedy=REMAKE) from None
+    for name in ("ridge", "squared_error") if kind == "regression" else ():
+        if (data[name].isnull() & (data["undefined"] == 0)).any():
+            raise StoreError(f"the store has lost part of {name!r}", where=path, remedy=REMAKE)
+    return data
 
 
 def _deviations(store: xr.Dataset) -> dict[str, float]:
@@ -163,6 +184,16 @@ _NETWORK = (
     "last_step",
     "budget",
 )
+
+_NEEDED = {
+    "networks": ("seed", "size", "step", "prediction", *_NETWORK),
+    "regression": (
+        *("seed", "n", "fit", "trained_on", "step", "prediction", "undefined"),
+        *("error", "squared_error", "ridge", "ridge_edge"),
+        *("eigenvalue", "target_power", "alignment"),
+    ),
+}
+"""Arrays of each kind of store."""
 
 
 def _regression_rows(

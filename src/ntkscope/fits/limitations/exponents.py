@@ -28,7 +28,7 @@ _RULE = (
     "fewer than three n of the range, and differences that could not be taken, are in the CSV "
     "alone."
 )
-_KERNEL = re.compile(r"K(?:\^(\w+))?(?:_(\w+|∞))?")
+_KERNEL = re.compile(r"K(?:\^([^\W_]+))?(?:_(\w+|∞))?")
 
 
 def write_exponents(fits: Mapping[str, Path], csv: Path, markdown: Path, tex: Path) -> None:

@@ -218,6 +218,8 @@ def plan_ntk(
     """
     x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
     _check(model, x1, x2, kind, force, "off")
+    if not isinstance(tuning, Tuning):
+        raise ValueError(f"tuning = {tuning!r}; give a Tuning, or leave it")
     refuse_no_samples(x1, x2)
     half = half_dtype(model)
     of = model if half is None else cast_model(model, torch.float32)
@@ -244,6 +246,8 @@ def _backpropagation(plan: Plan) -> Backpropagation:
 
 
 def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
+    if not isinstance(plan, Plan):
+        raise ValueError(f"plan = {plan!r}; give what plan_ntk returned, or leave it")
     if not is_same_model(plan.model, model) or plan.kind != kind:
         raise PlanError(
             f"the plan is of another model, or of kind {plan.kind!r}",

@@ -32,7 +32,7 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
     """
     if value is None:
         return
-    if not _is_whole(value) or value < least:
+    if not is_whole(value) or value < least:
         raise ValueError(f"{name} = {value!r}; give a whole number, at least {least}, or leave it")
 
 
@@ -43,11 +43,12 @@ def check_part(part: Any) -> None:
         ValueError: says what is given.
     """
     pair = isinstance(part, tuple | list) and len(part) == 2
-    if not pair or not all(_is_whole(k) for k in part) or not 0 <= part[0] < part[1]:
+    if not pair or not all(is_whole(k) for k in part) or not 0 <= part[0] < part[1]:
         raise ValueError(f"part = {part!r}; give (i, n), whole numbers with 0 ≤ i < n")
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Whether it is an integer, of NumPy's too; truth values are none."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

@@ -46,8 +46,11 @@ def as_architecture(
     if isinstance(network, nn.Module):
         layers = tuple(layer for layer in _translated(network) if layer is not None)
         layers = _scaled(layers, weight_stds, bias_stds)
+    elif not isinstance(network, tuple | list):
+        remedy = "give an nn.Sequential, or a sequence of layers as of `build_network`"
+        raise _refused("network", f"it is a {type(network).__name__}", remedy)
     else:
-        layers = network
+        layers = tuple(network)
         if weight_stds is not None or bias_stds is not None:
             raise _refused("W_std and b_std", "layers have their own scales", "give none")
     return (Flatten(), *layers) if x.dim() == 2 and layers[:1] != (Flatten(),) else layers

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
+from ntkscope.ntk.empirical.arguments import is_whole
 from ntkscope.ntk.operator.vectors import VectorError
 
 Float64 = NDArray[np.float64]
@@ -40,8 +41,15 @@ def size_of(operator: LinearOperator) -> int:
     """N of a symmetric operator [N, N].
 
     Raises:
-        VectorError: it is not square.
+        VectorError: it is no operator, or not square.
     """
+    if not isinstance(operator, LinearOperator):
+        raise VectorError(
+            f"the operator is a {type(operator).__name__}",
+            where="operator",
+            remedy="give an NTKOperator; of a kernel that is an array, "
+            "scipy.sparse.linalg.aslinearoperator(numpy.asarray(kernel))",
+        )
     rows, columns = operator.shape
     if rows != columns:
         raise VectorError(
@@ -58,6 +66,10 @@ def check_budget(products: int, least: int, size: int) -> None:
     Raises:
         VectorError: otherwise, or no number is both.
     """
+    if not is_whole(products):
+        raise VectorError(
+            f"products = {products!r}", where="products", remedy="give a whole number"
+        )
     if size <= least:
         raise VectorError(
             f"an operator of size {size} is too small to be estimated",

@@ -102,11 +102,13 @@ def decompose(kernel: Any) -> Eigensystem:
     About 9n³ multiply-adds and three times the memory of a float64 kernel.
 
     Raises:
-        RegressionError: not square, symmetric and finite, or an eigenvalue more negative than the
-            rounding of the kernel's dtype explains, eps · ‖K‖_F.
+        RegressionError: not square, symmetric and finite, or an eigenvalue more negative than
+            rounding explains: eps · ‖K‖_F of the kernel's dtype, and n eps · ‖K‖_F in float64 of
+            its sums and of the decomposition.
     """
     dtype, K = precision(kernel), dense_kernel(kernel)
-    mean, rounding = mean_diagonal(K.diagonal()), np.finfo(dtype).eps * np.linalg.norm(K)
+    eps = np.finfo(dtype).eps + len(K) * np.finfo(K.dtype).eps
+    mean, rounding = mean_diagonal(K.diagonal()), eps * np.linalg.norm(K)
     values, vectors = eigh(K.T, overwrite_a=True, check_finite=False, driver="evd")
     if values[0] < -rounding:
         raise RegressionError(

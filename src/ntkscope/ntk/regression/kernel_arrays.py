@@ -45,18 +45,33 @@ def precision(matrix: Any) -> np.dtype[Any]:
     )
 
 
+def check_array(matrix: Any, where: str) -> None:
+    """Refuse what is no array of real numbers.
+
+    Raises:
+        RegressionError: lists, or complex numbers.
+    """
+    if not hasattr(matrix, "shape") or not hasattr(matrix, "dtype"):
+        raise RegressionError(
+            f"the {where} is a {type(matrix).__name__}",
+            where=where,
+            remedy=f"give an array, such as numpy.asarray({where}), or a SciPy LinearOperator",
+        )
+    if "complex" in str(matrix.dtype):
+        raise RegressionError(
+            f"a {where} of dtype {matrix.dtype}",
+            where=where,
+            remedy="give real numbers, in float32 or float64",
+        )
+
+
 def check_square(matrix: Any) -> int:
     """The number of samples N of a kernel [N, N].
 
     Raises:
         RegressionError: another shape.
     """
-    if not hasattr(matrix, "shape") or not hasattr(matrix, "dtype"):
-        raise RegressionError(
-            f"the kernel is a {type(matrix).__name__}",
-            where="kernel",
-            remedy="give an array, such as numpy.asarray(kernel), or a SciPy LinearOperator",
-        )
+    check_array(matrix, "kernel")
     shape = tuple(matrix.shape)
     if len(shape) == 2 and shape[0] == shape[1] > 0:
         return int(shape[0])

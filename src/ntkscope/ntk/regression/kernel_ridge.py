@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, get_args
 import psutil
 from scipy.sparse.linalg import LinearOperator
 
+from ntkscope.ntk.empirical.arguments import is_whole
 from ntkscope.ntk.empirical.budget import parse_bytes
 from ntkscope.ntk.regression.cholesky import cholesky
 from ntkscope.ntk.regression.conjugate_gradients import IterativeSolver
@@ -19,6 +20,7 @@ from ntkscope.ntk.regression.eigensystem import decompose
 from ntkscope.ntk.regression.errors import RegressionError
 from ntkscope.ntk.regression.kernel_arrays import (
     FloatArray,
+    check_array,
     check_offset,
     check_square,
     check_targets,
@@ -90,6 +92,7 @@ class FittedKernelRidge:
             RegressionError: a cross kernel or an offset of another shape, or not finite; or an
                 offset in one of fit and prediction only.
         """
+        check_array(cross_kernel, "cross_kernel")
         shape = tuple(cross_kernel.shape)
         if len(shape) != 2 or shape[1] != len(self.weights):
             raise RegressionError(
@@ -214,6 +217,18 @@ class KernelRidge:
                     remedy=f"give one of: {', '.join(allowed)}",
                 )
 
+        self._check_counts()
+
+    def _check_counts(self) -> None:
+        for name, least in (("loo_samples", 2), ("rank", 0), ("max_iterations", 1)):
+            value = getattr(self, name)
+            if value is not None and (not is_whole(value) or value < least):
+                raise RegressionError(
+                    f"{name} = {value!r}",
+                    where=name,
+                    remedy=f"give a whole number, at least {least}",
+                )
+
     def _chosen(
         self, kernel: Any, targets: FloatArray, offset: FloatArray | None
     ) -> tuple[FittedKernelRidge, RidgeChoice]:
@@ -235,12 +250,6 @@ class KernelRidge:
 
     def _part(self, samples: int) -> int:
         """How many samples leave-one-out is taken on."""
-        if self.loo_samples is not None and self.loo_samples < 2:
-            raise RegressionError(
-                f"leave-one-out on {self.loo_samples} samples",
-                where="loo_samples",
-                remedy="give a number of samples, at least 2; some hundreds",
-            )
         part = samples if self.loo_samples is None else min(self.loo_samples, samples)
         whole_by_steps = self.method == "cg" and part == samples
         if whole_by_steps or (self.method != "direct" and not self._holds("eigen", part)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,14 @@ def test_a_damaged_store_is_refused(digits_path: Path, tmp_path: Path) -> None:
     task.inputs("train", 0)
     with pytest.raises(StoreError, match="train_sample"):
         task.inputs("train", 1)
+
+
+@pytest.mark.parametrize("file", ["train_sample/c/1/0/0/0/0", "test_target/c/0/0"])
+def test_a_lost_chunk_is_refused(parity: Path, tmp_path: Path, file: str) -> None:
+    shutil.copytree(parity, tmp_path / "task.zarr")
+    (tmp_path / "task.zarr" / file).unlink()
+    with pytest.raises(StoreError, match="lacks 1 of its"):
+        load_task(tmp_path / "task.zarr")
 
 
 @pytest.mark.parametrize("change", [{"mean": [0.2, 0.2]}, {"std": [0.0]}, {"white": "much"}])

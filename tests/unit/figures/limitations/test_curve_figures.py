@@ -7,6 +7,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from ntkscope.errors import StoreError
 from ntkscope.figures import draw_figure
 from ntkscope.figures.curve_captions import fill_curve_caption
 from ntkscope.figures.draw import figure_of
+from ntkscope.figures.limitations.reading import parts_of, together
 from ntkscope.figures.style import themed
 from ntkscope.fits.limitations.curves import fit
 from ntkscope.stores import write_netcdf
@@ -243,3 +245,24 @@ def test_files_are_the_same_when_drawn_again(tmp_path: Path) -> None:
     plt.close("all")
     with pytest.raises(StoreError, match="not of 'learning_curves'"):
         draw_figure("width", *files[::-1], caption=tmp_path / "3.rst", **to, **how)
+
+
+@pytest.mark.parametrize("label", [r"$\nope$", "50% $x", "one\n\ntwo", r"$\alpha = 3$"])
+def test_any_label_is_drawn_and_told_on_one_line(label: str) -> None:
+    curves, fits = tables("scaling", "whole")
+    labels = dict.fromkeys(curves["part"].values.tolist(), label)
+    figure_of("scaling").draw(curves, fits, STYLE, labels).draw_without_rendering()
+    more = figure_of("scaling").words(fits)
+    assert " ".join(label.split()) in fill_curve_caption(
+        REPORT / "scaling.rst", curves, fits, labels, more
+    )
+
+
+def test_parts_of_other_networks_are_not_drawn_as_one() -> None:
+    (part, *_) = parts_of(*tables("time_dynamics", "whole"), {})
+    curves = tuple(
+        replace(each, rows=each.rows.assign(error=each.rows["error"] * 0.9)) for each in part.curves
+    )
+    other = replace(part, keys=("other",), curves=curves)
+    assert len(together([part, other])) == 2
+    assert len(together([part, replace(part, keys=("again",))])) == 1

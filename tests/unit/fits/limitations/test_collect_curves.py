@@ -201,3 +201,39 @@ def test_a_part_of_real_targets_needs_no_kernel(tmp_path: Path) -> None:
     assert data.attrs["currency"] == '{"pairs": "squared"}'
     row = rows(data, curve="network", step=-1, n=100)
     np.testing.assert_allclose(row.test_se, 0.25 * np.sqrt(2 / TEST))
+
+
+def broken(path: Path, file: str, content: bytes | None) -> None:
+    """Damage one file of a store, or lose it."""
+    if content is None:
+        (path / file).unlink()
+    else:
+        (path / file).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("ridge/c/0/0/0/0", None),
+        ("error/c/0/0/0/0", b"damaged"),
+        ("eigenvalue/zarr.json", None),
+        ("n/zarr.json", b""),
+    ],
+)
+def test_a_damaged_regression_is_refused_by_its_name(
+    tmp_path: Path, file: str, content: bytes | None
+) -> None:
+    path = regression(tmp_path / "r.zarr", [100], ["fresh"])
+    broken(path, file, content)
+    with pytest.raises(StoreError, match=r"r\.zarr"):
+        collect_curves([part(None, ("after", 64, path))], tmp_path / "out.nc", record={})
+
+
+@pytest.mark.parametrize(("file", "content"), [("best_step/c/0/0", None), ("error/c/0/0", b"")])
+def test_damaged_networks_are_refused_by_their_name(
+    tmp_path: Path, file: str, content: bytes | None
+) -> None:
+    path = networks(tmp_path / "n.zarr")
+    broken(path, file, content)
+    with pytest.raises(StoreError, match=r"n\.zarr"):
+        collect_curves([part(path)], tmp_path / "out.nc", record={})

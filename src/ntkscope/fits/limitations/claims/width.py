@@ -37,8 +37,9 @@ def _above_best(ratio: FloatArray, first: float, last: float) -> FloatArray:
 
 
 def _limits(evidence: Evidence) -> list[Result]:
-    """K_0 over K_∞ at the largest width of each part."""
-    found = changes(evidence, _ANALYSIS, "limit", curve="initial")
+    """K_0 over K_∞ at the largest width, in the parametrisation whose limit K_∞ is."""
+    ntk = parts_of_role(evidence, _ANALYSIS, "ntk")
+    found = changes(evidence, _ANALYSIS, "limit", curve="initial", part=ntk)
     widest = {r.at["part"]: r for r in found}  # widths ascend within a part
     return list(widest.values())
 
@@ -97,7 +98,8 @@ CLAIMS = [
     ),
     Claim(
         "initial_reaches_infinite",
-        "At the largest width the NTK at initialisation has the error of the infinite NTK",
+        "At the largest width the NTK at initialisation, in the NTK parametrisation, has the error "
+        "of the infinite NTK",
         OURS,
         _ANALYSIS,
         "log of the ratio of their errors",
