@@ -80,9 +80,13 @@ def in_any_form(function: Callable[P, R]) -> Callable[P, R]:
     It is called with a model that maps x1 to [N, K], of which only chosen parameters learn.
     """
     signature = inspect.signature(function)
+    place = list(signature.parameters).index("model")
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _is_plain(args[place:], kwargs):
+            check_module(args[place])
+            return function(*args, **kwargs)
         asked = signature.bind(*args, **kwargs)
         asked.apply_defaults()
         given = asked.arguments
@@ -96,6 +100,14 @@ def in_any_form(function: Callable[P, R]) -> Callable[P, R]:
             return function(*asked.args, **asked.kwargs)
 
     return call
+
+
+def _is_plain(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether (model, x1, x2) come first, x1 and x2 are one tensor each, and nothing is chosen."""
+    if len(args) < 2 or "output" in kwargs or "parameters" in kwargs:
+        return False
+    x2 = args[2] if len(args) > 2 else kwargs.get("x2")
+    return isinstance(args[1], Tensor) and (x2 is None or isinstance(x2, Tensor))
 
 
 def _face(model: nn.Module, output: Output) -> Face:
