@@ -53,10 +53,11 @@ def test_a_preset_plans_the_whole_paper(shipped: Project, preset: str) -> None:
     assert counts["train_task"] == counts["compute_kernels"] > counts["measure_kernels"] > 80
 
 
-def test_the_whole_is_the_paper_and_what_has_no_figure(shipped: Project) -> None:
-    whole, paper = shipped.plan(), shipped.plan("reactivation_paper")
-    assert paper.pop("reactivation_paper") == 1
-    assert whole == paper
+def test_the_whole_is_both_papers_and_what_has_no_figure(shipped: Project) -> None:
+    papers = ("reactivation_paper", "limitations_paper")
+    whole, both = shipped.plan(), shipped.plan(*papers)
+    assert [both.pop(paper) for paper in papers] == [1, 1]
+    assert whole == both
 
 
 def test_data_that_are_absent_are_left_out_and_named(shipped: Project) -> None:
