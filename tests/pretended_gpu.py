@@ -171,13 +171,18 @@ class _Mode(TorchDispatchMode):
 
 
 class _Backend:
-    """What torch asks of every device."""
+    """What torch asks of every device; to tests that do not pretend it is not there."""
+
+    in_use = False
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.float16, torch.bfloat16]
 
     def is_initialized(self) -> bool:
         return True
 
     def is_available(self) -> bool:
-        return True
+        return _Backend.in_use
 
     def _is_in_bad_fork(self) -> bool:
         return False
@@ -222,10 +227,12 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     monkeypatch.setattr(torch.cuda, "stream", on_stream)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**30, 2**31))
+    monkeypatch.setattr(_Backend, "in_use", True)
     try:
         with _Mode():
             yield torch.device(NAME, 0)
     finally:
+        _Backend.in_use = False
         torch._C._set_only_lift_cpu_tensors(before)
 
 
