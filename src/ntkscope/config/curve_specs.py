@@ -124,8 +124,13 @@ class NetworksSpec(Spec):
 
     @property
     def id(self) -> str:
-        """A readable prefix and 12 hex digits: `digit_pairs-mlp-w64-lr0.02-3f2a9c41d0ab`."""
-        code = digest({"format": _FORMAT["networks"], **self.model_dump(mode="json")})
+        """A readable prefix and 12 hex digits: `digit_pairs-mlp-w64-lr0.02-3f2a9c41d0ab`.
+
+        Budgets are part of it: the rule that makes them stands here, not in the stage's code.
+        """
+        budgets = [self.learning.budget(n) for n in self.sizes]
+        fields = {**self.model_dump(mode="json"), "budgets": budgets}
+        code = digest({"format": _FORMAT["networks"], **fields})
         scaling = "-ntk" if self.model.parametrisation == "ntk" else ""
         rate = f"lr{self.learning.learning_rate:.3g}"
         name = f"{self.task.name}-{self.model.kind}-w{self.model.width}{scaling}"
@@ -185,6 +190,7 @@ class RegressionSpec(Spec):
     @property
     def id(self) -> str:
         """A readable prefix and 12 hex digits: `digit_pairs-initial-mlp-w512-3f2a9c41d0ab`."""
-        code = digest({"format": _FORMAT["regression"], **self.model_dump(mode="json")})
+        fields = {**self.model_dump(mode="json"), "networks": self.networks and self.networks.id}
+        code = digest({"format": _FORMAT["regression"], **fields})
         width = "" if self.source == "infinite" else f"-w{self.network.width}"
         return f"{self.task.name}-{self.source}-{self.network.kind}{width}-{code}"

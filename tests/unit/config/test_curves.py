@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ntkscope.config import load_config, without_absent
+from ntkscope.config.curve_specs import LearningSpec
 from ntkscope.config.curves import expand_curves
 from ntkscope.errors import ConfigError
 
@@ -62,6 +63,16 @@ def test_budget_in_epochs_but_no_fewer_steps():
     assert (learning.budget(250), learning.budget(8000)) == (3000, 15000)
     whole = learning.model_copy(update={"batch_size": None})
     assert whole.budget(8000) == 3000
+
+
+def test_another_rule_of_budgets_makes_other_networks_and_regressions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (each,) = curves(kernels={"after": [20]})
+    before = [each.networks.id, *(spec.id for spec in each.regressions)]
+    monkeypatch.setattr(LearningSpec, "budget", lambda self, samples: 7)
+    after = [each.networks.id, *(spec.id for spec in each.regressions)]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [False, True, True, False]
 
 
 def test_samples_are_as_many_as_a_job_needs_itself():
