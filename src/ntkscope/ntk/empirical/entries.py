@@ -74,12 +74,16 @@ def check_entries(
 
 
 def _refusal(
-    model: nn.Module, wrong: _Entry, rows: Sequence[int], others: Sequence[int]
+    model: nn.Module,
+    wrong: _Entry,
+    rows: Sequence[int],
+    others: Sequence[int],
+    against: str = "by brute force",
 ) -> ModelError:
     name, a, b, value, expected = wrong
     what = "overflows" if math.isinf(value) else "is wrong"
     return ModelError(
-        f"the kernel {what}: entry ({rows[a]}, {others[b]}) is {value:.8g}, and by brute force "
+        f"the kernel {what}: entry ({rows[a]}, {others[b]}) is {value:.8g}, and {against} "
         f"{expected:.8g}",
         where=f"{type(model).__name__}, {name}" if name else type(model).__name__,
         remedy="outputs may depend on the other samples, or the network calculates in a lower "
@@ -117,7 +121,7 @@ def _compare_alone(
             same |= ~value.isfinite() & ~expected.isfinite()
             if not bool(same.all()):
                 wrong = name, a, b, float(value.flatten()[0]), float(expected.flatten()[0])
-                raise _refusal(model, wrong, *places)
+                raise _refusal(model, wrong, *places, "of these samples alone")
 
 
 def _scale(kernels: dict[str, Tensor]) -> float:

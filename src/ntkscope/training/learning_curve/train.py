@@ -65,7 +65,7 @@ def train_networks(
     chosen = choose_device(device)
     spec = networks.model_dump(mode="json")
     content = str(load_task(task_path).store.group.attrs.get("sha256"))
-    identity = {"networks": spec, "task": content, "stage": stage, "threads": threads}
+    identity = {"networks": networks.id, "task": content, "stage": stage, "threads": threads}
     identity |= {"device": chosen.type}
     with JobDirectory(state, identity) as place, repeatable(threads):
         samples = CurveSamples(networks, task_path, chosen)
