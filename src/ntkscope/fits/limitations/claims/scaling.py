@@ -13,7 +13,7 @@ _ON = {
     "plain": "on a plain task",
     "positive": "on a function that kernels provably fail at (positive control)",
 }
-_ROLES = {"claim": ("claim", ""), "plain": ("plain",), "positive": ("positive",)}
+_ROLES = {"claim": ("claim",), "plain": ("plain",), "positive": ("positive",)}
 
 
 def _better(role: str, kernel: str) -> Claim:
