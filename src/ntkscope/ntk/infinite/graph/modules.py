@@ -125,6 +125,11 @@ def _layer_norm(build: Builder, module: _Module, x: Signal) -> Signal | None:
 def _group_norm(build: Builder, module: _Module, x: Signal) -> Signal | None:
     if x.channel != 0:
         return None
+    if module.num_groups == module.num_channels:
+        raise build.refused(
+            "its groups are single channels, over which nothing averages as they become many",
+            "use fewer groups",
+        )
     step = Normalise(module.eps, together=True, weight=module.affine, bias=module.affine)
     return build.normalise(x, step, centres=True)
 

@@ -40,7 +40,7 @@ def rearranged(call: Callable[[Tensor], Any], x: Signal) -> Moved | None:
     size = math.prod(x.shape)
     numbers = torch.arange(BATCH * size).view(BATCH, *x.shape)
     y = call(numbers)
-    if not isinstance(y, Tensor) or len(y) != BATCH:
+    if not isinstance(y, Tensor) or y.dim() < 2 or len(y) != BATCH:
         return None
     first = y[0]
     if not torch.equal(y, first + size * torch.arange(BATCH).view(-1, *[1] * first.dim())):
@@ -71,7 +71,7 @@ def averaged(call: Callable[[Tensor], Any], x: Signal) -> Moved | None:
     shape = [1] * images.dim()
     shape[x.channel + 1] = 2
     y = call(images * channels.view(shape))
-    if not isinstance(y, Tensor) or len(y) != places + 1 or bool(y[-1].any()):
+    if not isinstance(y, Tensor) or y.dim() < 2 or len(y) != places + 1 or bool(y[-1].any()):
         return None
     for axis in _candidates(tuple(y.shape[1:]), x, channels=2):
         one, two = y[:-1].select(axis + 1, 0), y[:-1].select(axis + 1, 1)
