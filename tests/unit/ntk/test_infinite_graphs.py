@@ -390,7 +390,7 @@ REFUSED = {
     "a product": (lambda m, x, h: m.read(h * m.e(x)), "not known"),
     "an activation of a sum with a mean": (
         lambda m, x, h: m.read(torch.relu(h.relu() + m.b(h))), "not Gaussian"),
-    "an activation of the inputs": (lambda m, x, h: m.read(m.a(torch.tanh(x))), "not Gaussian"),
+    "an activation of the inputs": (lambda m, x, h: m.read(m.e(torch.tanh(x))), "not Gaussian"),
     "a norm behind an activation": (lambda m, x, h: m.read(m.n(h.relu())), "not Gaussian"),
     "a parameter by itself": (lambda m, x, h: m.read(h + m.free), "by itself"),
     "a layer twice": (lambda m, x, h: m.read(m.b(m.b(h))), "used twice"),
@@ -411,6 +411,11 @@ REFUSED = {
     "prelu": (lambda m, x, h: m.read(m.p(h)), "PReLU"),
     "single channels as groups": (lambda m, x, h: m.read(m.g(h)), "single channels"),
     "trained statistics": (lambda m, x, h: m.read(m.s(h)), "untrained"),
+    "a window that is too large": (
+        lambda m, x, h: m.read(F.avg_pool1d(h[:, :, None], 3).flatten(1)), "it fails"),
+    "a view that mixes samples": (lambda m, x, h: m.read(h.view(2, -1)), "function|method view"),
+    "a convolution without room": (
+        lambda m, x, h: m.read(m.wide(h[:, :, None]).flatten(1)), "window is larger"),
     "an embedding": (lambda m, x, h: m.read(m.t(x)), "Embedding"),
 }  # fmt: skip
 
@@ -422,7 +427,7 @@ def parts(function, name):
     return Parts(
         function, e=nn.Linear(3, w), read=nn.Linear(w, 2), n=nn.LayerNorm(6),
         m=nn.MultiheadAttention(3, 1), p=nn.PReLU(), g=nn.GroupNorm(6, 6), s=trained,
-        t=nn.Embedding(3, 6),
+        t=nn.Embedding(3, 6), wide=nn.Conv1d(6, 6, 3),
     )  # fmt: skip
 
 

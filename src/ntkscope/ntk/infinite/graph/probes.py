@@ -82,20 +82,6 @@ def averaged(call: Callable[[Tensor], Any], x: Signal) -> Moved | None:
     return None
 
 
-def window(layer: Any, x: Signal) -> tuple[Tensor, tuple[int, ...]]:
-    """Which position each tap of a convolution sees, [taps, P'], −1 outside; and P' by axes."""
-    numbers = torch.arange(1.0, math.prod(x.positions) + 1).view(1, 1, *x.positions)
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    padded = nn.functional.pad(numbers, layer._reversed_padding_repeated_twice, mode)[0, 0]
-    reach = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-    for axis, (far, stride) in enumerate(zip(reach, layer.stride, strict=True)):
-        padded = padded.unfold(axis, far, stride)
-    after = tuple(padded.shape[: len(reach)])
-    for axis, dilation in enumerate(layer.dilation, len(reach)):
-        padded = padded[(*[slice(None)] * axis, slice(None, None, dilation))]
-    return padded.reshape(math.prod(after), -1).T.long() - 1, after
-
-
 def _candidates(shape: tuple[int, ...], x: Signal, channels: int | None = None) -> list[int]:
     """Axes that may be that of the channels, the same as before first."""
     wanted = x.shape[x.channel] if channels is None else channels

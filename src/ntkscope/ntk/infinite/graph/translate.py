@@ -189,14 +189,11 @@ class Translation:
         self, target: Any, rest: list[Any], kwargs: dict[str, Any]
     ) -> Callable[[Tensor], Any]:
         def call(x: Tensor) -> Any:
-            try:
-                if isinstance(target, str):
-                    return getattr(x, target)(*rest, **kwargs)
-                return target(x, *rest, **kwargs)
-            except (RuntimeError, TypeError, IndexError, ValueError) as error:
-                raise self.build.refused(f"it fails: {error}", "mend the forward") from error
+            if isinstance(target, str):
+                return getattr(x, target)(*rest, **kwargs)
+            return target(x, *rest, **kwargs)
 
-        return call
+        return self.build.tried(call)
 
     def _sum(self, one: Value, other: Value, sign: float) -> Value:
         if _is_number(one) or _is_number(other):
