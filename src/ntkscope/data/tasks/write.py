@@ -70,9 +70,11 @@ def prepare_task(
     sizes = {split: count for split in SPLITS if (count := getattr(counts, split))}
     with JobDirectory(state, identity) as place:
         store = _begin(place, opened, task.seeds, sizes)
+        _forget_damaged(store, _parts(opened, task.seeds, sizes))
         _fill(store, place, opened, task.seeds, sizes)
         record = provenance(**asked, wall_seconds=round(time.monotonic() - started, 3))
         store.describe(**_facts(store, sizes), **_origin(source, opened, task), provenance=record)
+        store.seal()
         place.finish(output)
 
 
@@ -119,8 +121,6 @@ def _begin(
     place: JobDirectory, opened: OpenedTask, seeds: tuple[int, ...], sizes: dict[str, int]
 ) -> ZarrStore:
     """The store that an earlier job began, or a new one."""
-    if place.store.exists():
-        return ZarrStore.resume(place.store, KIND)
     return ZarrStore.allocate(
         place.store,
         KIND,
@@ -128,7 +128,19 @@ def _begin(
         coords={"seed": (("seed",), np.array(seeds, dtype=np.int64))},
         mask=Array(("part",), (len(_parts(opened, seeds, sizes)),), np.dtype(bool)),
         attrs={},
+        going_on=True,
     )
+
+
+def _forget_damaged(store: ZarrStore, parts: list[Part]) -> None:
+    """Parts of which a chunk is not there, or damaged, are not done."""
+    for name, place in store.forget_damaged():
+        for number, (position, split, span) in enumerate(parts):
+            is_of_part = name in (f"{split}_sample", f"{split}_target") and (
+                place[0].start == position and span.start <= place[1].start < span.stop
+            )
+            if is_of_part:
+                store.done(number, False)
 
 
 def _arrays(opened: OpenedTask, seeds: int, sizes: dict[str, int]) -> Iterator[tuple[str, Array]]:
