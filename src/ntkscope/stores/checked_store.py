@@ -11,7 +11,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.stores.manifest import METADATA, Journal, break_manifest, fingerprint
 
 
@@ -119,6 +119,5 @@ def damaged(store: Path, what: str) -> StoreError:
     return StoreError(
         f"the store is damaged: {what}",
         where=store,
-        remedy=f"delete it and make it again: rm -r {store}, then run its rule, or the call that "
-        "wrote it",
+        remedy=remake(store),
     )

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.stores.atomic_write import atomic
 from ntkscope.stores.seal import seal, unseal
 
@@ -66,7 +66,7 @@ def read_manifest(store: Path) -> dict[str, str] | None:
         raise StoreError(
             f"{_MANIFEST}, the list of the store's files, is damaged",
             where=store,
-            remedy=f"delete the store and make it again: rm -r {store}, then run its rule",
+            remedy=remake(store),
         )
     return dict(_lines(content))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.runtime.logs import log
 from ntkscope.stores.atomic_write import atomic, beside, remove, remove_partial_files
 from ntkscope.stores.checked_store import CheckedStore, damaged
@@ -36,10 +37,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 WRITTEN = "chunks"
 """The attribute of stores of which every chunk is on the disk, also of what is undefined."""
-DAMAGED = (KeyError, ValueError, TypeError)
+DAMAGED = (LookupError, ValueError, TypeError, AttributeError, AssertionError, RuntimeError)
 """What Zarr raises of a damaged chunk, or of metadata that are none."""
-
-REMAKE = "delete it and make it again: run its rule, or the call that wrote it"
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ class ZarrStore:
             raise StoreError(
                 f"the store is incomplete: {int(mask.sum())} of {mask.size} parts were written",
                 where=path,
-                remedy="call what writes it again, and it goes on; or delete it and run its rule",
+                remedy=f"call what writes it again, and it goes on; or {remake(path)}",
             )
         store.refuse_lost_chunks()
         return store
@@ -252,6 +251,10 @@ class ZarrStore:
             if (mask[span] != before[span]).any():
                 array[span] = mask[span]
 
+    def arrays(self) -> list[str]:
+        """Names of all arrays, those in groups too."""
+        return [name for name, _ in self._arrays()]
+
     def seal(self) -> None:
         """Write the manifest: nothing more is written. Whoever writes to the store breaks it.
 
@@ -308,7 +311,7 @@ class ZarrStore:
                 return
         except DAMAGED as error:
             raise StoreError(
-                f"array {name!r} cannot be read: {error}", where=self.path, remedy=REMAKE
+                f"array {name!r} cannot be read: {error}", where=self.path, remedy=remake(self.path)
             ) from None
         with _foreign_files_ignored():
             there = ", ".join(sorted(self.group.keys()))
@@ -380,7 +383,9 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
         coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
     except DAMAGED as error:
         raise StoreError(
-            f"the store is damaged ({type(error).__name__}: {error})", where=path, remedy=REMAKE
+            f"the store is damaged ({type(error).__name__}: {error})",
+            where=path,
+            remedy=remake(path),
         ) from None
     texts = {
         c: (data[c].dims, np.array(data[c].values.tolist(), dtype=str))
@@ -408,15 +413,17 @@ def _open(path: Path, kind: str, files: CheckedStore) -> zarr.Group:
         raise StoreError(
             f"this is no Zarr store, or a damaged one ({type(error).__name__})",
             where=path,
-            remedy=f"check the path; if it is a damaged store, {REMAKE}",
+            remedy=f"check the path; if it is a damaged store, {remake(path)}",
         ) from None
     check_kind(path, "store", root.attrs.get("kind"), kind)
+    check_place(path, "store", dict(root.attrs))
     if root.attrs.get("format") != FORMAT:
         raise StoreError(
             f"this store has format {root.attrs.get('format')}, "
             f"this version of ntkscope reads {FORMAT}",
             where=path,
-            remedy=f"read it with the version that its attribute `provenance` names, or {REMAKE}",
+            remedy="read it with the version that its attribute `provenance` names, or "
+            f"{remake(path)}",
         )
     return root
 
@@ -478,6 +485,23 @@ def check_kind(path: Path, what: str, found: Any, kind: str) -> None:
         )
 
 
+_ID = re.compile(r".+-[0-9a-f]{12}")
+
+
+def check_place(path: Path, what: str, said: Mapping[str, Any]) -> None:
+    """Refuse a store or table that lies in the folder of another run than it says to be of.
+
+    Anywhere else it may lie.
+
+    Raises:
+        StoreError: says of which run it is.
+    """
+    for key in ("run", "networks", "regression"):
+        place, of = path.stem if key == "regression" else path.parent.name, said.get(key)
+        if isinstance(of, str) and _ID.fullmatch(place) and place != of:
+            raise StoreError(f"this is a {what} of {of}", where=path, remedy=remake(path))
+
+
 def _create(root: zarr.Group, name: str, array: Array) -> None:
     floating = np.issubdtype(array.dtype, np.floating)
     root.create_array(
@@ -522,7 +546,7 @@ def _lost(path: Path, what: str) -> StoreError:
     return StoreError(
         what,
         where=path,
-        remedy=f"restore them from a copy of the store; without one, {REMAKE}",
+        remedy=f"restore them from a copy of the store; without one, {remake(path)}",
     )
 
 

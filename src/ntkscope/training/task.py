@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedSamples, load_samples
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.models import Definition, initial_numbers
 from ntkscope.models.zoo import define
 from ntkscope.runtime.device import choose_device, repeatable
@@ -128,7 +128,7 @@ def _beginning(
         raise StoreError(
             f"these snapshots end at step {end}, but the task begins at step {run.start}",
             where=parent,
-            remedy="delete the store and run its rule again",
+            remedy=remake(parent),
         )
     last = {
         name: torch.from_numpy(before.read(f"{group}/{name}", (slice(None), -1)))
