@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ntkscope.config.datasets import PUBLISHED, facts_of, own_and_absent
+from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.diagnostics.nearest import did_you_mean
-from ntkscope.config.diagnostics.origins import Key
 from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import CurvePart

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from ntkscope.config.cross_checks import mistakes_across
 from ntkscope.config.curves import expand_curves
 from ntkscope.config.datasets import own_and_absent
+from ntkscope.config.diagnostics.documents import Key, misread, read_document
 from ntkscope.config.diagnostics.mistakes import Mistake, mistakes_of
-from ntkscope.config.diagnostics.origins import COMMAND_LINE, Key, Origins, read_document
+from ntkscope.config.diagnostics.origins import COMMAND_LINE, Origins
 from ntkscope.config.expand import expand
 from ntkscope.config.sections import Config
 from ntkscope.config.variants import without_absent
@@ -86,7 +87,7 @@ def _as_yaml(values: dict[str, Any], origins: Origins) -> dict[str, Any]:
 def _typed(value: Any) -> Any:
     if isinstance(value, list):
         return [_typed(item) for item in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or misread(value):
         return value
     try:
         read = yaml.safe_load(value)

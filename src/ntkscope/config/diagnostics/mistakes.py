@@ -24,8 +24,9 @@ from ntkscope.config.diagnostics.allowed import (
     walk,
     words,
 )
+from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.nearest import did_you_mean, nearest
-from ntkscope.config.diagnostics.origins import MISSING, Key, Origins, value_at
+from ntkscope.config.diagnostics.origins import MISSING, Origins, value_at
 from ntkscope.config.diagnostics.renamed import renamed
 from ntkscope.config.sections import NAME, Experiment
 
