@@ -20,7 +20,6 @@ def mistakes_across(config: Config) -> list[Mistake]:
     datasets = [mistake for each in _datasets(config) for mistake in _dataset(*each)]
     return [
         *_names(config),
-        *_seeds(config),
         *datasets,
         *_regimes(config),
         *_experiments(config),
@@ -64,15 +63,6 @@ def _names(config: Config) -> Iterator[Mistake]:
                 ("learning_curves", name, "like"),
                 f"there are no learning curves {curves.like!r} that are not like others themselves",
                 allowed=", ".join(others) or "null",
-            )
-
-
-def _seeds(config: Config) -> Iterator[Mistake]:
-    """Stores hold seeds in 64 bits."""
-    for position, seed in enumerate(config.seeds):
-        if seed >= 2**63:
-            yield Mistake(
-                ("seeds", position), f"{seed} is too large", allowed="a whole number below 2⁶³"
             )
 
 

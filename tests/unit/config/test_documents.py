@@ -49,7 +49,7 @@ def test_a_file_that_is_no_configuration_is_refused_with_its_line(
 def test_what_yaml_itself_stumbles_over_is_refused_too(text: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match="mine.yaml"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml"):
         read_document(file)
 
 
