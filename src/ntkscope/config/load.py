@@ -143,4 +143,5 @@ def _together(mistakes: list[Mistake], values: Mapping[str, Any], origins: Origi
     said = (mistake.say(values, origins) for mistake in mistakes)
     open_ones = any(mistake.remedy is None for mistake in mistakes)
     remedy = "mend this; config/README.md explains every key" if open_ones else None
-    return ConfigError("\n".join([f"the configuration has {count}", *said]), remedy=remedy)
+    text = "\n".join([f"the configuration has {count}", *said])
+    return ConfigError(text.encode(errors="backslashreplace").decode(), remedy=remedy)

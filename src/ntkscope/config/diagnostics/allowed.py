@@ -132,6 +132,8 @@ def _plain_words(node: Node) -> str:
             return f"a number {_bounds(node)}".strip()
         case "string" if "pattern" in node:
             return _PATTERNS[node["pattern"]]
+        case "string" if "maxLength" in node:
+            return f"text of at most {_number(node['maxLength'])} characters"
     return "text"
 
 

@@ -116,6 +116,9 @@ def _mistake(key: Key, detail: ErrorDetails, values: Any, origins: Origins) -> M
         case "repeated":
             text = f"{_show(value)} holds {_show(detail['ctx']['value'])} twice"
             return Mistake(key, text, words(node) if node else None, "remove one of them")
+        case "unusable":
+            text = f"{_show(value)} is not allowed: {detail['ctx']['why']}"
+            return Mistake(key, text, words(node) if node else None)
     return _wrong(key, value, node or {})
 
 

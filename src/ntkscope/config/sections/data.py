@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ntkscope.config.sections.base import OneOf, Positive, Section
+from ntkscope.config.sections.texts import PathText
 
 
 def _names() -> list[str]:
@@ -33,18 +35,18 @@ class Dataset(Section):
     name: Annotated[str, OneOf(_names)] = Field(
         "digits", description="Which data set (kind published)."
     )
-    path: str | None = Field(
+    path: PathText | None = Field(
         None,
         description="The file or folder of your own (kinds npz and folder), absolute or from the "
         "working folder; what it holds counts, not where it is.",
     )
-    root: str | None = Field(
+    root: PathText | None = Field(
         None,
         description="Folder that holds a published data set's files, absolute or from the working "
         "folder (cosmetic); null: data.",
     )
     download: bool = Field(False, description="Whether missing files may be downloaded (cosmetic).")
-    class_list: str | None = Field(
+    class_list: PathText | None = Field(
         None, description="imagenet100 only: a text file of 100 class folder names, one per line."
     )
     train_samples: Positive | None = Field(
@@ -59,4 +61,7 @@ class Dataset(Section):
         """Its name; of files of the user's own the last part of their path, fit for a file's."""
         if self.kind == "published" or self.path is None:
             return self.name
-        return re.sub(r"\W+", "_", Path(self.path).expanduser().resolve().stem) or self.kind
+        return (
+            re.sub(r"\W+", "_", Path(os.path.realpath(Path(self.path).expanduser())).stem)
+            or self.kind
+        )

@@ -33,6 +33,7 @@ from ntkscope.config.sections.models import (
     Parametrisation,
 )
 from ntkscope.config.sections.output import FigureStyle
+from ntkscope.config.sections.texts import Label
 
 CurveLoss = Literal["mse", "logistic"]
 Stop = Literal["early", "convergence"]
@@ -205,7 +206,7 @@ class CurvePart(Section):
     role: str | None = Field(
         None, description="What it is to the analysis, whatever its name (cosmetic)."
     )
-    label: str | None = Field(None, description="Its name in figures (cosmetic); null: its key.")
+    label: Label | None = Field(None, description="Its name in figures (cosmetic); null: its key.")
     task: ScalarTask = Field(default_factory=ScalarTask, description="Its task.")
     network: Network = Field(default_factory=Network, description="Its network.")
     learning: Learning = Field(default_factory=Learning, description="How it is trained.")

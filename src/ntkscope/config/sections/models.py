@@ -17,6 +17,7 @@ from ntkscope.config.sections.base import (
     Size,
     Sweep,
 )
+from ntkscope.config.sections.texts import Label
 
 MyrtleKind = Literal["myrtle5", "myrtle7", "myrtle10"]
 ModelKind = Literal["mlp", "cnn", "cnn5", MyrtleKind, "module"]
@@ -115,4 +116,4 @@ class Regime(Section):
         description="What it is to claims about regimes, whatever its name (cosmetic); feature: a "
         "fixed rate, lazy: a rate ∝ 1/width, ntk: the true lazy limit, null: none of them.",
     )
-    label: str | None = Field(None, description="Name in figures (cosmetic).")
+    label: Label | None = Field(None, description="Name in figures (cosmetic).")
