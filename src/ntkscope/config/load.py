@@ -51,6 +51,8 @@ def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
     """
     origins = Origins(tuple(read_document(file) for file in files))
     values = _as_yaml(dict(values), origins)
+    if mistakes := list(_not_text(values)):
+        raise _together(mistakes, values, origins)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -94,6 +96,19 @@ def _typed(value: Any) -> Any:
     except yaml.YAMLError:
         return value
     return read if isinstance(read, bool | int | float | None) else value
+
+
+def _not_text(value: Any, key: Key = ()) -> Iterator[Mistake]:
+    """Texts that cannot be written, of which a terminal and every store would make an error."""
+    if isinstance(value, Mapping):
+        for part, inside in value.items():
+            yield from _not_text(str(part), (*key, part))
+            yield from _not_text(inside, (*key, part))
+    elif isinstance(value, list):
+        for number, inside in enumerate(value):
+            yield from _not_text(inside, (*key, number))
+    elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        yield Mistake(key, "half of a surrogate pair is no text", remedy="write the character")
 
 
 def _impossible(config: Config) -> Iterator[Mistake]:

@@ -15,7 +15,7 @@ LABELS = {
     "$" + "{" * 50 + "$": "matplotlib cannot draw it",
     "two\nlines": "control character",
     "\0": "control character",
-    "\ud800": r"\ud800",
+    "\ud800": "half of a surrogate pair",
     "x" * 200: "at most 120 characters",
 }
 
@@ -52,7 +52,7 @@ def test_labels_of_parts_of_learning_curves_are_checked_too(values: dict[str, An
         ("y" * 300, "no file can be called so"),
         ("x/" * 3000, "at most 4,000 characters"),
         ("", "dataset.root"),
-        ("\ud800", r"\ud800"),
+        ("\ud800", "half of a surrogate pair"),
     ],
 )
 def test_a_path_that_no_file_can_have_is_refused(
@@ -68,5 +68,5 @@ def test_a_sweep_of_too_many_points_is_refused_at_once(values: dict[str, Any]) -
     reactivation = values["experiments"]["reactivation"]
     reactivation["model"]["width"] = list(range(1, 1001))
     reactivation["training"] = {"batch_size": list(range(1, 1001))}
-    with pytest.raises(ConfigError, match="3,000,000 points, and may have 5,000"):
+    with pytest.raises(ConfigError, match="3,000,000 points, and may have 20,000"):
         load_config(values)
