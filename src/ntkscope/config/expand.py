@@ -305,5 +305,5 @@ def _file_digest(file: str | None) -> str | None:
     """Digest of a file that decides what the data are; of its name where it is not there yet."""
     if file is None:
         return None
-    path = Path(file)
-    return digest(path.read_text(encoding="utf-8").split() if path.exists() else file)
+    path = Path(file).expanduser()
+    return digest(path.read_text("utf-8", "replace").split() if path.is_file() else file)

@@ -25,6 +25,9 @@ def _kinds() -> list[str]:
     return kinds()
 
 
+_LONGEST = 40  # letters: four bytes each and what a store adds are still a file's name
+
+
 class Dataset(Section):
     """Where the samples come from."""
 
@@ -61,7 +64,5 @@ class Dataset(Section):
         """Its name; of files of the user's own the last part of their path, fit for a file's."""
         if self.kind == "published" or self.path is None:
             return self.name
-        return (
-            re.sub(r"\W+", "_", Path(os.path.realpath(Path(self.path).expanduser())).stem)
-            or self.kind
-        )
+        real = Path(os.path.realpath(Path(self.path).expanduser()))  # resolve() raises for loops
+        return re.sub(r"\W+", "_", real.stem)[:_LONGEST] or self.kind
