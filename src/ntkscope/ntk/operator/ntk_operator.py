@@ -37,9 +37,10 @@ from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, learning_only
 from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.last_resort import is_of_the_way
+from ntkscope.ntk.empirical.outputs import failures_explained
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.state import own, preserve_state
-from ntkscope.ntk.empirical.validation import check_model, in_place_explained
+from ntkscope.ntk.empirical.validation import check_model, refuse_nan_inputs
 from ntkscope.ntk.kinds import KINDS
 from ntkscope.ntk.operator.parts import (
     Part,
@@ -112,7 +113,9 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         self._learns = [name for name, p in model.named_parameters() if p.requires_grad]
         refuse_no_samples(x1, x2)
         columns = x1 if x2 is None else x2
-        with preserve_state(model), in_place_explained(model), torch.no_grad():
+        explained = failures_explained(model, x1, x2)
+        with preserve_state(model), explained, torch.no_grad():
+            refuse_nan_inputs(model, x1, x2)
             columns = own(columns) if x2 is not None else own(x1)
             x1, x2 = (columns, None) if x2 is None else (own(x1), columns)
             self._plan = make_plan(model, x1, x2, kind, "fallback" if force else None)
@@ -214,8 +217,8 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
     @contextmanager
     def _as_made(self) -> Iterator[None]:
         """The same parameters learn as when it was made, and the model is left as it is."""
-        model = self.model
-        with learning_only(model, self._learns), preserve_state(model), in_place_explained(model):
+        model, explained = self.model, failures_explained(self.model, *self._asked.sides)
+        with learning_only(model, self._learns), preserve_state(model), explained:
             yield
 
     def _refuse_changes(self) -> None:
