@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError, NtkscopeError
+from ntkscope.ntk.empirical.face import original
 
 
 class ForwardError(ModelError, RuntimeError):
@@ -104,7 +106,7 @@ def called(model: nn.Module, x: Tensor) -> Tensor:
         raise ForwardError(
             f"the model fails on a sample of {_described(x)}: {_first_line(error)}",
             where=f"{type(model).__name__}.forward",
-            remedy=_remedy(model, x),
+            remedy=_remedy(model, x, error),
         ) from error
     return y
 
@@ -146,8 +148,11 @@ def _described(x: Any) -> str:
     return f"shape {tuple(x.shape[1:])}, {x.dtype}, on {x.device}"
 
 
-def _remedy(model: nn.Module, x: Any) -> str:
-    """What to do first, as far as dtypes and devices tell."""
+def _remedy(model: nn.Module, x: Any, error: Exception) -> str:
+    """What to do first, as far as arguments, dtypes and devices tell."""
+    if isinstance(error, TypeError) and "argument" in str(error):
+        asked = inspect.signature(original(model).forward)
+        return f"give what its forward takes, {asked}: as a mapping by name, as a tuple in order"
     for p in model.parameters():
         if p.device != x.device:
             return f"move the inputs to the model: x.to({str(p.device)!r})"
