@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         register_layer,
         write_ntk,
     )
+    from ntkscope.ntk.linearization import gradient_flow, linearize
     from ntkscope.ntk.operator import NTKOperator, largest_eigenvalue, xtrace
     from ntkscope.ntk.regression import KernelRidge
     from ntkscope.runtime.provenance import __version__
@@ -35,9 +36,11 @@ else:
             "cka": "ntkscope.metrics",
             "cka_distance": "ntkscope.metrics",
             "empirical_ntk": "ntkscope.ntk",
+            "gradient_flow": "ntkscope.ntk.linearization",
             "infinite_nngp": "ntkscope.ntk",
             "infinite_ntk": "ntkscope.ntk",
             "largest_eigenvalue": "ntkscope.ntk.operator",
+            "linearize": "ntkscope.ntk.linearization",
             "plan_ntk": "ntkscope.ntk",
             "read_store": "ntkscope.stores",
             "register_layer": "ntkscope.ntk",
@@ -56,9 +59,11 @@ __all__ = [
     "cka",
     "cka_distance",
     "empirical_ntk",
+    "gradient_flow",
     "infinite_nngp",
     "infinite_ntk",
     "largest_eigenvalue",
+    "linearize",
     "plan_ntk",
     "read_store",
     "register_layer",
