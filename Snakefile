@@ -33,6 +33,6 @@ rule all:
     default_target: True
     input:
         findings_of(PAPERS),
-        rules.write_exponents.output if CURVES else [],
+        rules.write_exponents.output if CONFIG.learning_curves else [],
         [file for name in (*DRAWN, *DRAWN_CURVES) for file in figures_of(name)],
-        [f"<experiments>/{name}/table.csv" for name in (*TABLES, *CURVES)],
+        [f"<experiments>/{name}/table.csv" for name in (*TABLES, *CONFIG.learning_curves)],

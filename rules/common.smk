@@ -11,6 +11,7 @@ from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.curves import expand_curves
 from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.memory_needs import megabytes_to_measure
+from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
 from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.identity import stage_digest
@@ -37,6 +38,16 @@ if ABSENT and workflow.is_main_process:
     logger.info(f"left out, for want of their files: {', '.join(ABSENT)}")
 
 CELLS = {name: cells_of(CONFIG, name) for name in CONFIG.experiments}
+CURVES = {name: expand_curves(CONFIG, name) for name in CONFIG.learning_curves}  # of each part
+CHECKED = {
+    **CONFIG.model_dump(mode="json")["experiments"],
+    **CONFIG.model_dump(mode="json")["learning_curves"],
+}
+if CONFIG.check_rounding:  # each experiment a second time, with other rounding: for the verdicts
+    CELLS |= {f"{REPEATED}{name}": repeated_cells(cells) for name, cells in CELLS.items()}
+    CURVES |= {f"{REPEATED}{name}": repeated_curves(curves) for name, curves in CURVES.items()}
+    CHECKED |= {f"{REPEATED}{name}": checked for name, checked in CHECKED.items()}
+
 METRICS = {  # of each experiment: the tables of every run and twin with its kernel, each once
     name: {
         f"{run.id}/metrics-{cell.kernel.id}": run
@@ -54,8 +65,7 @@ RUNS = {
 }
 KERNELS = {cell.kernel.id: cell.kernel for cells in CELLS.values() for cell in cells}
 
-# Learning curves: of each experiment the curves of every part, and what they are made of.
-CURVES = {name: expand_curves(CONFIG, name) for name in CONFIG.learning_curves}
+# What learning curves are made of.
 EVERY_CURVE = [each for curves in CURVES.values() for each in curves]
 NETWORKS = {each.networks.id: each.networks for each in EVERY_CURVE}
 REGRESSIONS = {spec.id: spec for each in EVERY_CURVE for spec in each.regressions}
@@ -108,12 +118,6 @@ pathvars:
     experiments="<results>/<preset>experiments",
     figures="figures",
     benchmarks="<results>/benchmarks",
-
-
-CHECKED = {
-    **CONFIG.model_dump(mode="json")["experiments"],
-    **CONFIG.model_dump(mode="json")["learning_curves"],
-}
 
 
 def experiment_at(*keys):
@@ -201,6 +205,11 @@ def cells_of_experiment(wildcards):
         }
         for cell in CELLS[wildcards.experiment]
     ]
+
+
+def fits_of(experiments):
+    """The fits of experiments."""
+    return [f"<experiments>/{name}/fits.nc" for name in experiments]
 
 
 def findings_of(papers):
