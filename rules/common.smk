@@ -251,6 +251,20 @@ def known(specs, id, what):
     return specs[id]
 
 
+def refuse_absent_data(jobs):
+    """Tell of a data set whose files are missing before any job has run, as its job would."""
+    absent = {
+        job.wildcards.dataset: SOURCES[job.wildcards.dataset]
+        for job in jobs
+        if job.rule.name == "prepare_data" and not is_there(SOURCES[job.wildcards.dataset])
+    }
+    for source in absent.values():
+        try:
+            open_source(source)
+        except NtkscopeError as error:
+            raise WorkflowError(f"{error}\n  (nothing was run)") from None
+
+
 def run_at(wildcards):
     """The run that a wildcard names."""
     return known(RUNS, wildcards.run, "run")

@@ -2,20 +2,6 @@
 #       these, or nothing  → results/tasks/{task}.zarr (samples and targets of every seed)
 
 
-def refuse_absent_data(jobs):
-    """Tell of a data set whose files are missing before any job has run, as its job would."""
-    absent = {
-        job.wildcards.dataset: SOURCES[job.wildcards.dataset]
-        for job in jobs
-        if job.rule.name == "prepare_data" and not is_there(SOURCES[job.wildcards.dataset])
-    }
-    for source in absent.values():
-        try:
-            open_source(source)
-        except NtkscopeError as error:
-            raise WorkflowError(f"{error}\n  (nothing was run)") from None
-
-
 onstart:
     refuse_absent_data(workflow.dag.needrun_jobs())
 
