@@ -9,11 +9,19 @@ from snakemake.logging import logger
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
 from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.curves import expand_curves
+from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
-from ntkscope.data.sources import is_there
+from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.identity import stage_digest
+
+HOME = Path(workflow.current_basedir).resolve().parent
+if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
+    raise WorkflowError(
+        f"started in {Path.cwd()}, a folder inside the workflow: results would be made there\n"
+        f"  to do: cd {HOME}, then the same command without -s"
+    )
 
 try:
     CONFIG, ABSENT = without_absent(
@@ -227,14 +235,34 @@ def snapshots_output(path):
     return directory(path) if CONFIG.resources.keep_snapshots else temp(directory(path))
 
 
+def few(specs):
+    """The ids of specs if they are few, else how to see them."""
+    all_of_them = "snakemake --dry-run --logger-ntkscope-everything lists them"
+    return ", ".join(specs) if len(specs) < 6 else all_of_them
+
+
 def known(specs, id, what):
     """A spec by its id, or an error for a path that the configuration does not ask for."""
     if id not in specs:
         raise WorkflowError(
-            f"this configuration has no {what} {id!r}\n"
-            f"  to do: ask for one that it has (snakemake --dry-run lists them), or change config/"
+            f"this configuration has no {what} {id!r}{did_you_mean(id, specs)}\n"
+            f"  to do: ask for one that it has ({few(specs)}), or change config/"
         )
     return specs[id]
+
+
+def refuse_absent_data(jobs):
+    """Tell of a data set whose files are missing before any job has run, as its job would."""
+    absent = {
+        job.wildcards.dataset: SOURCES[job.wildcards.dataset]
+        for job in jobs
+        if job.rule.name == "prepare_data" and not is_there(SOURCES[job.wildcards.dataset])
+    }
+    for source in absent.values():
+        try:
+            open_source(source)
+        except NtkscopeError as error:
+            raise WorkflowError(f"{error}\n  (nothing was run)") from None
 
 
 def run_at(wildcards):
