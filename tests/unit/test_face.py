@@ -17,7 +17,7 @@ FACE = {
     *("empirical_ntk", "plan_ntk", "write_ntk", "infinite_ntk", "infinite_nngp"),
     *("NTKOperator", "largest_eigenvalue", "xtrace", "KernelRidge", "register_layer"),
     *("cka", "cka_distance", "velocity", "alignment", "spectral_norm"),
-    *("read_store", "__version__"),
+    *("read_store", "__version__", "Watch", "compare", "open_kernels"),
 }
 HEAVY = ("torch", "numpy", "scipy", "xarray", "zarr", "pydantic", "matplotlib")
 

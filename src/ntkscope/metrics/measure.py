@@ -32,14 +32,12 @@ from numpy.typing import NDArray
 
 from ntkscope.config.memory_needs import BLOCK_BYTES, bytes_to_measure
 from ntkscope.errors import StoreError
-from ntkscope.metrics.lineage import Lineage, open_lineage
-from ntkscope.metrics.observers import Curves, Stream
+from ntkscope.metrics.lineage import IDENTITY, Lineage, open_lineage
+from ntkscope.metrics.observers import Curves
 from ntkscope.metrics.stream_metrics import LOGGED, Log, Snapshots, StreamMetrics, metrics_table
 from ntkscope.metrics.training_log import read_log
 from ntkscope.runtime.logs import progress
 from ntkscope.stores import write_netcdf
-
-_KEPT_ATTRS = ("kernel", "normalisation", "probe_digest", "precision")
 
 
 def measure_kernels(
@@ -57,7 +55,8 @@ def measure_kernels(
 
     Args:
         kernels: kernel stores of the lineage, from the first task on.
-        snapshots: its snapshot stores (for the training log), in the same order.
+        snapshots: its snapshot stores (for the training log), in the same order; none: what the
+            kernels' store itself knows, as one that `ntkscope.Watch` wrote does.
         output: the NetCDF file.
         boundaries: steps at which one task ends and the next begins.
         dt: steps behind a velocity.
@@ -76,21 +75,29 @@ def measure_kernels(
             where=kernels[-1],
             remedy="delete the run and its kernels and make them again",
         )
+    log, loss = _read_log(snapshots, lineage)
     curves = _measure(lineage, edges, dt)
-    log = read_log(snapshots, lineage.steps, lineage.seeds)
-    known = Log({name: log[name].values for name in LOGGED}, log["diverged_step"].values)
     layers = tuple(lineage.layers)
     at = Snapshots(lineage.seeds, lineage.steps, lineage.tasks, layers)
-    data = metrics_table(curves, known, at)
-    facts = {key: lineage.stores[0].attrs.get(key, "") for key in _KEPT_ATTRS}
+    data = metrics_table(curves, log, at)
+    facts = {key: lineage.stores[0].attrs.get(key, "") for key in IDENTITY}
     facts.update(
         boundaries=edges,
         dt=dt,
-        samples=len(lineage.labels),
-        loss=log["loss"].attrs.get("long_name", ""),
+        samples=lineage.size // lineage.outputs,
+        loss=loss,
     )
     record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(data.assign_attrs(facts), output, "metrics", record)
+
+
+def _read_log(snapshots: Sequence[Path], lineage: Lineage) -> tuple[Log, str]:
+    """The training log at the kernels' steps, and which loss it has, in words."""
+    if snapshots:
+        log = read_log(snapshots, lineage.steps, lineage.seeds)
+        curves = {name: log[name].values for name in LOGGED}
+        return Log(curves, log["diverged_step"].values), log["loss"].attrs.get("long_name", "")
+    return lineage.log(), ""
 
 
 def _measure(lineage: Lineage, boundaries: NDArray[np.int64], dt: int) -> Curves:
@@ -108,7 +115,7 @@ def _seed_blocks(lineage: Lineage) -> Iterator[slice]:
 def _measure_block(
     lineage: Lineage, seeds: slice, boundaries: NDArray[np.int64], dt: int
 ) -> Curves:
-    metrics = StreamMetrics(stream_of(lineage, len(lineage.seeds[seeds]), dt))
+    metrics = StreamMetrics(lineage.stream(len(lineage.seeds[seeds]), dt))
     snapshots = range(len(lineage.steps))
     for index in progress(snapshots, len(snapshots), "snapshots measured"):
         step = int(lineage.steps[index])
@@ -116,21 +123,3 @@ def _measure_block(
         if step in boundaries:
             metrics.mark_boundary()
     return metrics.curves()
-
-
-def stream_of(lineage: Lineage, seeds: int, dt: int) -> Stream:
-    """What the observers are told of a lineage.
-
-    Args:
-        lineage: of kernels.
-        seeds: how many are measured together.
-        dt: steps behind a velocity.
-    """
-    return Stream(
-        dt=dt,
-        seeds=seeds,
-        layers=tuple(lineage.layers),
-        labels=lineage.labels,
-        outputs=lineage.outputs,
-        tolerance=8.0 * float(np.finfo(lineage.dtype).eps),
-    )

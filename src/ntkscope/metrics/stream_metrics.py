@@ -7,7 +7,7 @@ What measures the stores of the workflow (`measure`) and what watches a network 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,12 @@ LOGGED = {
     for name, what in (("loss", "mean loss"), ("accuracy", "accuracy"))
 }
 """What a training log adds to the metrics of kernels."""
+
+GIVEN = {
+    name: replace(each, long_name=name, definition=f"{name} as the training loop gave it")
+    for name, each in LOGGED.items()
+}
+"""The same of a run that `ntkscope.Watch` watched."""
 
 _FAILED = {
     "diverged_step": Variable(
@@ -118,9 +124,9 @@ class Log:
 
 
 def empty_log(seeds: int, snapshots: int) -> Log:
-    """A log that knows nothing, of one task."""
+    """A log of one task that knows nothing but what a training loop gives."""
     nothing = np.full((seeds, snapshots, 1), np.nan)
-    return Log({name: nothing for name in LOGGED}, np.full(seeds, NEVER))
+    return Log({name: nothing for name in LOGGED}, np.full(seeds, NEVER), GIVEN)
 
 
 @dataclass(frozen=True)
