@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.tuning import TUNING
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 
 ACCURACY = 1e-10
@@ -25,7 +26,6 @@ _NODES = (10, 16, 24, 36)  # of an interval
 _EDGES = tuple(float(x) for x in np.linspace(-10, 10, 9))
 _RISE = (-8.0, -4.0, -2.0, -0.7, 0.0, 0.7, 2.0, 4.0, 8.0)  # widths of g's rise
 _PROBES = 24
-_AT_ONCE = 2**17  # values: what stays in cache
 
 
 def pair(phi: Nonlinearity, K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ def pair(phi: Nonlinearity, K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, 
     if not entries.numel():
         return K.clone(), K.clone()
     nodes = _enough(phi, entries)
-    each = _AT_ONCE // (_intervals(phi) * nodes) ** 2 + 1
+    each = TUNING.quadrature_values // (_intervals(phi) * nodes) ** 2 + 1
     parts = [_integral(phi, part, nodes) for part in entries.split(each, 1)]
     value, slope = torch.cat(parts, 1).to(K.dtype).view(2, *K.shape)
     return value, slope
