@@ -24,7 +24,7 @@ from tests.oracles.networks import NAMES, network
 from tests.oracles.ntk import ntk, of_kind
 from tests.pretended_gpu import DeviceError, OnGPU, moved, pretended_gpu
 from tests.unit.kernels.test_stage import KERNEL, taken, trained
-from tests.unit.ntk import test_infinite
+from tests.unit.ntk import test_infinite, test_infinite_graphs
 from tests.unit.training.test_training_task import contents, train
 
 torch.set_num_threads(1)
@@ -120,6 +120,18 @@ def test_infinite_kernels_are_computed_where_their_inputs_are(name, activation, 
             expected = kernel(layers, x1, other)
             found = kernel(layers, x1.to(gpu), None if other is None else other.to(gpu))
             assert relative_error(fetched(found), expected) < 1e-12
+
+
+@pytest.mark.parametrize("name", test_infinite_graphs.WIDE)
+def test_infinite_kernels_of_traced_networks_too(name, gpu):
+    make, shape = test_infinite_graphs.WIDE[name]
+    x1, x2 = test_infinite.images(3, shape), test_infinite.images(2, shape, 3)
+    x2[0] = x1[2]
+    network = make(8)
+    for other in (None, x2):
+        expected = infinite_ntk(network, x1, other)
+        found = infinite_ntk(network, x1.to(gpu), None if other is None else other.to(gpu))
+        assert relative_error(fetched(found), expected) < 1e-12
 
 
 @pytest.mark.parametrize("options", [{}, {"ridge": 1e-3}, {"ridge": 1e-3, "method": "cg"}])

@@ -108,7 +108,8 @@ class Translation:
     def _module(self, node: fx.Node, args: Any, kwargs: Any) -> Value:
         module = self.network.get_submodule(str(node.target))
         build = self.build
-        build.where = f"module {node.target} = {module}"
+        said = str(module)
+        build.where = f"module {node.target} = {type(module).__name__ if chr(10) in said else said}"
         if len(args) != 1 or kwargs:
             raise build.refused("its infinite width is not known", remedy_for(module))
         self._check_weights(module)
