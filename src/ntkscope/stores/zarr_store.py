@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -143,6 +144,21 @@ class ZarrStore:
             raise no_such(path, "store")
         files = CheckedStore(path, read_only=True, manifest=read_manifest(path))
         return cls(_open(path, kind, files), path)
+
+    @staticmethod
+    def kind_of(path: Path) -> str:
+        """The kind that a store says it is of.
+
+        Raises:
+            StoreError: it does not say one, or there is no store.
+        """
+        if not path.exists():
+            raise no_such(path, "store")
+        try:
+            about = json.loads((path / METADATA).read_text(encoding="utf-8"))
+            return str(about["attributes"]["kind"])
+        except (OSError, ValueError, LookupError, TypeError):
+            raise damaged(path, f"{METADATA} is none of ntkscope's") from None
 
     @property
     def files(self) -> CheckedStore:
