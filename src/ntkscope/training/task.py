@@ -200,7 +200,7 @@ def _update(
     factor: float,
 ) -> None:
     """One step of every seed. Their losses are summed: no network's gradient sees another."""
-    inputs, labels = batch
+    inputs, labels = (each.flip(1) for each in batch) if run.reversed_batches else batch
     start = 0
     for stack, optimizer in zip(training.stacks, training.optimizers, strict=True):
         mine = slice(start, start + stack.models)

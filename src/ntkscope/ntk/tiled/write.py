@@ -23,11 +23,12 @@ from ntkscope.ntk.empirical.budget import parse_bytes
 from ntkscope.ntk.empirical.entries import VERIFY
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form
 from ntkscope.ntk.empirical.inputs import Samples, as_one
+from ntkscope.ntk.empirical.outputs import failures_explained
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.precision import half_dtype
 from ntkscope.ntk.empirical.state import own, preserve_state
-from ntkscope.ntk.empirical.validation import check_model, in_place_explained
+from ntkscope.ntk.empirical.validation import check_model, refuse_nan_inputs
 from ntkscope.ntk.kinds import KINDS, normalisation
 from ntkscope.ntk.tiled.fingerprint import inputs_digest, model_digest
 from ntkscope.ntk.tiled.grid import TileGrid
@@ -107,8 +108,10 @@ def write_ntk(
         )
     device = next(p for p in model.parameters() if p.requires_grad).device
     x1, x2 = x1.to(device), None if x2 is None else x2.to(device)
-    with preserve_state(model), in_place_explained(model), float32_products(tf32):
+    with preserve_state(model), failures_explained(model, x1, x2), float32_products(tf32):
         x1, x2 = own(x1), None if x2 is None else own(x2)
+        if verify != "off":
+            refuse_nan_inputs(model, x1, x2)
         plan = make_plan(model, x1, x2, kind)
         names = [layer.name for layer in plan.layers if layer.owns] if by_layer else []
         samples = len(x1), len(x1 if x2 is None else x2)
