@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from ntkscope.errors import NtkscopeError, StoreError
-from ntkscope.stores import ZarrStore, read_store
+from ntkscope.stores import ZarrStore, read_netcdf, read_store
 from ntkscope.stores.atomic_write import remove
 from ntkscope.stores.netcdf import read_any_netcdf
 from ntkscope.stores.verify import everything, look
@@ -67,8 +67,12 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(f for f in folder.rglob("*") if f.is_file() and "snakemake" not in f.name)
 
 
-def read(item: Path) -> dict[str, bytes]:
+def read(item: Path, kind: str = "") -> dict[str, bytes]:
     """All numbers and words of a store or table, as a stage and as a notebook read it.
+
+    Args:
+        item: which.
+        kind: of a table; none: whichever it says.
 
     Raises:
         NtkscopeError: it is damaged.
@@ -76,9 +80,10 @@ def read(item: Path) -> dict[str, bytes]:
     if item.suffix == ".zarr":
         return read_zarr(item)
     if item.suffix == ".nc":
-        data = read_any_netcdf(item)
+        data = read_netcdf(item, kind or str(read_any_netcdf(item).attrs["kind"]))
         found = {str(name): value.values.tobytes() for name, value in data.variables.items()}
-        return found | {"attributes": repr(data.attrs).encode()}
+        about = {"attributes": repr(data.attrs).encode()}
+        return found | about | {"kind": str(data.attrs["kind"]).encode()}
     if look(item).wrong:
         raise StoreError(look(item).wrong, where=item)
     return {"text": item.read_bytes()}
@@ -100,7 +105,7 @@ def read_zarr(item: Path) -> dict[str, bytes]:
 def judged(item: Path, sound: dict[str, bytes]) -> str:
     """Whether a damaged store or table is `refused`, by an error that names it, or `harmless`."""
     try:
-        found = read(item)
+        found = read(item, sound.get("kind", b"").decode())
     except NtkscopeError as error:
         assert str(item) in str(error), error
         assert look(item).wrong, f"{item} is refused, and verify finds nothing"

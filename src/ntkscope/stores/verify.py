@@ -25,6 +25,13 @@ from ntkscope.stores.text import is_changed, is_noted
 from ntkscope.stores.zarr_store import ZarrStore, check_place
 
 _TEXTS = {".csv", ".md", ".tex", ".rst"}
+_KINDS = {
+    "metrics.nc": {"experiment"},
+    "curves.nc": {"learning_curves"},
+    "fits.nc": {"fits", "curve_fits"},
+}
+"""What tables of these names are of."""
+
 _NAMED = 3  # damaged files of a store that are named
 
 
@@ -68,8 +75,9 @@ def look(path: Path) -> Verdict:
         if path.is_dir():
             return _look_at_store(path)
         if path.suffix == ".nc":
-            read_any_netcdf(path)
-            return Verdict(path, "", is_table_sealed(path))
+            kind = str(read_any_netcdf(path).attrs.get("kind"))
+            wrong = "" if kind in _KINDS.get(path.name, {kind}) else f"this is a table of {kind!r}"
+            return Verdict(path, wrong, is_table_sealed(path))
         return Verdict(path, "the text was changed" if is_changed(path) else "", is_noted(path))
     except NtkscopeError as error:
         return Verdict(path, error.what, True)

@@ -56,7 +56,7 @@ def results(tmp_path):
         sealed(folder / "runs" / run / "snapshots.zarr", seed=number, run=run)
         data = xr.Dataset({"a": (("x",), np.arange(3.0) + number), "s": (("x",), ["p", "q", "r"])})
         data = data.assign_attrs(boundaries=np.array([3, 6]), window=3)
-        write_netcdf(data, folder / "runs" / run / "metrics.nc", "metrics", {"run": run})
+        write_netcdf(data, folder / "runs" / run / "metrics-k.nc", "metrics", {"run": run})
         for kind in ("csv", "md", "tex"):
             write_text(f"a,b\n{number},2.5\n", folder / f"findings/{number}.{kind}")
     return folder
@@ -90,7 +90,7 @@ def test_what_is_lost_after_opening_is_not_read_as_fill_values(results):
 
 def test_a_store_of_another_run_is_refused(results, tmp_path):
     here, other = (results / "runs" / run for run in (RUN, "mlp-w8-ba9876543210"))
-    for file, what in (("snapshots.zarr", "store"), ("metrics.nc", "table")):
+    for file, what in (("snapshots.zarr", "store"), ("metrics-k.nc", "table")):
         (here / file).rename(tmp_path / file)
         (other / file).rename(here / file)
         assert f"this is a {what} of mlp-w8" in look(here / file).wrong
@@ -175,6 +175,6 @@ def test_a_seal_is_broken_by_any_bit():
 def test_plain_readers_open_sealed_files_without_a_warning(results, recwarn):
     run = results / "runs" / RUN
     assert xr.open_zarr(run / "snapshots.zarr", consolidated=False)["loss"].shape == (5, 6)
-    assert xr.open_dataset(run / "metrics.nc")["a"].values.tolist() == [0, 1, 2]
-    assert json.loads(xr.open_dataset(run / "metrics.nc").attrs["provenance"]) == {"run": RUN}
+    assert xr.open_dataset(run / "metrics-k.nc")["a"].values.tolist() == [0, 1, 2]
+    assert json.loads(xr.open_dataset(run / "metrics-k.nc").attrs["provenance"]) == {"run": RUN}
     assert not [w for w in recwarn if "zarr" in str(w.message).lower()]
