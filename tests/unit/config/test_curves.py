@@ -10,6 +10,7 @@ import pytest
 from ntkscope.config import load_config, without_absent
 from ntkscope.config.curve_specs import LearningSpec
 from ntkscope.config.curves import FLOAT32_RIDGE, expand_curves
+from ntkscope.config.repeats import repeated_curves
 from ntkscope.errors import ConfigError
 from ntkscope.ntk.regression.ridge_scale import FLOORS
 
@@ -45,6 +46,15 @@ def test_infinite_kernel_depends_neither_on_width_nor_on_initialisation():
     )
     assert one.id == other.id
     assert one.model.parametrisation == "ntk"
+
+
+def test_a_repeat_trains_anew_and_shares_the_kernels_of_untrained_networks():
+    once = curves(kernels={"after": [20], "during": [3]}, learning={"snapshots": [3]})
+    (one,), (again,) = once, repeated_curves(once)
+    assert again.networks.id != one.networks.id
+    shared = {spec.source for spec in one.regressions if spec in again.regressions}
+    assert shared == {"infinite", "initial"}
+    assert {spec.networks.id for spec in again.regressions if spec.networks} == {again.networks.id}
 
 
 def test_rate_follows_the_width():

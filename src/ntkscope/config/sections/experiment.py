@@ -100,4 +100,9 @@ class Config(Section):
     learning_curves: dict[Name, LearningCurves] = Field(
         {}, description="Experiments of test error over samples, by name; figures likewise."
     )
+    check_rounding: bool = Field(
+        False,
+        description="Train everything a second time, each batch summed in reverse order: the same "
+        "mathematics, other rounding. A claim whose two verdicts differ is `not resolved`.",
+    )
     resources: Resources = Field(Resources(), description="What a job asks for (cosmetic).")
