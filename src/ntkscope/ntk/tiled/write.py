@@ -33,11 +33,12 @@ from ntkscope.ntk.kinds import KINDS, normalisation
 from ntkscope.ntk.tiled.fingerprint import inputs_digest, model_digest
 from ntkscope.ntk.tiled.grid import TileGrid
 from ntkscope.ntk.tiled.store_layout import kernel_arrays
-from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, write_tiles
+from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, is_sound, write_tiles
 from ntkscope.runtime.device import float32_products
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, ZarrStore, remove_partial_files
+from ntkscope.stores import Array, ZarrStore
+from ntkscope.stores.manifest import read_journals
 
 _KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
 
@@ -120,12 +121,17 @@ def write_ntk(
         store = _begin(path, plan, grid, of, names)
         tiled = Tiled(model, x1, x2, kind, by_layer, plan, budget, grid, "off" if tf32 else verify)
         mine, done = list(grid.tiles())[part[0] :: part[1]], store.mask
-        todo = [place for place in mine if not grid.is_done(place, done)]
+        known = read_journals(path)
+        todo = [
+            place
+            for place in mine
+            if not (grid.is_done(place, done) and is_sound(tiled, store, place, known))
+        ]
         for _ in progress(write_tiles(tiled, store, todo), len(todo), f"tiles of {path.name}"):
             pass
     complete = bool(store.mask.all())
     if complete:
-        remove_partial_files(path)
+        store.seal()
     return complete
 
 
@@ -153,6 +159,7 @@ def _begin(
     if not path.exists():
         _allocate(path, plan, grid, of, layers)
     store = ZarrStore.resume(path, "kernels")
+    store.check_begun(read_journals(path))
     found: dict[str, Any] = dict(store.group.attrs)
     differ = [key for key, value in of.items() if found.get("kernel_of", {}).get(key) != value]
     if differ:
