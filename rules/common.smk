@@ -195,13 +195,19 @@ def parts_of_experiment(wildcards):
 
 
 def cells_of_experiment(wildcards):
-    """The sweep: axes of each cell, and the tables of its run and twin."""
+    """The sweep: axes of each cell, the tables of its run and twin, and the runs of their tasks."""
     return [
         {
             "axes": cell.axes,
             "facts": cell.facts,
             "run": f"{cell.run.id}/metrics-{cell.kernel.id}",
             "twin": f"{cell.twin.id}/metrics-{cell.kernel.id}" if cell.twin else None,
+            "lineage": {
+                arm: [ancestor.id for ancestor in run.lineage]
+                for arm, run in (("run", cell.run), ("twin", cell.twin))
+                if run
+            },
+            "seeds": list(cell.run.seeds),
         }
         for cell in CELLS[wildcards.experiment]
     ]

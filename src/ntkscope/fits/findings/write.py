@@ -13,7 +13,7 @@ import xarray as xr
 from ntkscope.fits.findings.claim import SUPPORTED, Finding, compared, judge
 from ntkscope.fits.findings.evidence import CURVE_FITS, Evidence
 from ntkscope.fits.findings.registry import claims
-from ntkscope.stores import atomic, read_netcdf
+from ntkscope.stores import read_netcdf, write_text
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -77,8 +77,7 @@ def write_findings(
         (markdown, as_markdown(found, markdown.parent, record)),
         (tex, as_tex(found)),
     ):
-        with atomic(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(text, path)
 
 
 def find(
