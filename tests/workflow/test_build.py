@@ -23,7 +23,13 @@ def test_every_output_is_made_by_the_jobs_that_were_expected(project: Project) -
     rows = project.snakemake("--summary").stdout.splitlines()
     outputs = [row.split("\t") for row in rows if row.count("\t") == 5][1:]
     counts = {rule: sum(row[2] == rule for row in outputs) for rule in ALL_JOBS}
-    files = {"fit_experiment": 2, "write_findings": 3, "draw": 3, "draw_mechanism": 3}
+    files = {
+        "collect_metrics": 2,
+        "fit_experiment": 2,
+        "write_findings": 3,
+        "draw": 3,
+        "draw_mechanism": 3,
+    }
     assert counts == {**ALL_JOBS, **files}
     assert [row[0] for row in outputs if row[4:] != ["ok", "no update"]] == []
     assert [row[0] for row in outputs if not (project.root / row[0]).exists()] == []
