@@ -121,7 +121,7 @@ def try_damages(folder: Path, chance: random.Random, count: int) -> Counter[tupl
 
     Every store and table is what it was at the end.
     """
-    items = [path for path, _ in everything(folder)]
+    items = [path for path, _ in everything(folder) if look(path).known]
     owner = {file: item for item in items for file in (files_in(item) or [item])}
     by_kind: dict[str, list[Path]] = {}
     for file, item in owner.items():

@@ -238,15 +238,30 @@ class ZarrStore:
         known, lacking, lost_mask = read_journals(self.path), [], False
         for name, array in self._arrays():
             for place in _places(array) if name not in self._coordinates else ():
-                if self._sound(file := _file(array, place), known):
-                    continue
-                if (self.path / file).exists():
-                    log.warning("%s of %s is damaged: what is in it is made again", file, self.path)
-                    remove(self.path / file)
-                lacking.append((name, _spans(array, place)))
-                lost_mask |= name == MASK and file.as_posix() in known
+                if self._is_lacking(file := _file(array, place), known):
+                    lacking.append((name, _spans(array, place)))
+                    lost_mask |= name == MASK and file.as_posix() in known
         self._mark_again(lacking, not lost_mask)
         return lacking
+
+    def forget_damaged_mask(self, known: Mapping[str, set[str]]) -> None:
+        """Remove the chunks of the mask that are not as they were written: nothing is done there.
+
+        Args:
+            known: of `manifest.read_journals`.
+        """
+        array = _array(self.group, MASK)
+        for place in _places(array):
+            self._is_lacking(_file(array, place), known)
+
+    def _is_lacking(self, file: Path, known: Mapping[str, set[str]]) -> bool:
+        """Whether a chunk is not there, or was not as it was written: then it is removed."""
+        if self._sound(file, known):
+            return False
+        if (self.path / file).exists():
+            log.warning("%s of %s is damaged: what is in it is made again", file, self.path)
+            remove(self.path / file)
+        return True
 
     @property
     def _coordinates(self) -> list[str]:

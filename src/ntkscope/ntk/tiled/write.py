@@ -120,8 +120,9 @@ def write_ntk(
         of = _of(model, x1, x2) | settings | {"tile": grid.side}
         store = _begin(path, plan, grid, of, names)
         tiled = Tiled(model, x1, x2, kind, by_layer, plan, budget, grid, "off" if tf32 else verify)
-        mine, done = list(grid.tiles())[part[0] :: part[1]], store.mask
         known = read_journals(path)
+        store.forget_damaged_mask(known)
+        mine, done = list(grid.tiles())[part[0] :: part[1]], store.mask
         todo = [
             place
             for place in mine
