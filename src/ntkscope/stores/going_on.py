@@ -5,7 +5,7 @@ Chunks are compared with the journals of those who wrote them (`manifest`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,16 @@ def forget_damaged(store: ZarrStore) -> Lacking:
     Returns:
         Every chunk that is not there.
     """
-    known, lacking, lost_mask = read_journals(store.path), [], False
-    for name, array in store.arrays():
-        for place in places(array) if name not in store.coordinates else ():
-            if _is_lacking(store, file := file_of(array, place), known):
+    known, there, lacking, lost_mask = read_journals(store.path), {*files_of(store.path)}, [], False
+    arrays = {name: each for name, each in store.arrays() if name not in store.coordinates}
+    for name, array in arrays.items():
+        for place in places(array):
+            file = file_of(array, place).as_posix()
+            if file not in there or _is_lacking(store, Path(file), known):
                 lacking.append((name, spans(array, place)))
-                lost_mask |= name == MASK and file.as_posix() in known
-    _mark_again(store, lacking, not lost_mask)
+                lost_mask |= name == MASK and file in known
+    of_data = ((dims(arrays[name]), place) for name, place in lacking if name != MASK)
+    _mark_again(store, of_data, not lost_mask)
     return lacking
 
 
@@ -90,13 +93,23 @@ def _is_lacking(store: ZarrStore, file: Path, known: Known) -> bool:
     return True
 
 
-def _mark_again(store: ZarrStore, lacking: Lacking, is_sound: bool) -> None:
-    """Mark what lacks a chunk; a mask that is not sound itself is true elsewhere."""
+def _mark_again(
+    store: ZarrStore, lacking: Iterable[tuple[tuple[str, ...], tuple[slice, ...]]], is_sound: bool
+) -> None:
+    """Mark what lacks a chunk; a mask that is not sound itself is true elsewhere.
+
+    Args:
+        store: whose mask.
+        lacking: dimensions and place of each chunk that is not there.
+        is_sound: whether the mask is.
+    """
     array, before = _array(store, MASK), store.mask
+    if is_sound and not before.any():
+        return
     axes, mask = dims(array), before.copy() if is_sound else np.ones_like(before)
-    for name, place in lacking:
-        of = dict(zip(dims(_array(store, name)), place, strict=True))
-        if name != MASK and {*of} & {*axes}:
+    for names, place in lacking:
+        of = dict(zip(names, place, strict=True))
+        if {*of} & {*axes}:
             mask[tuple(of.get(axis, slice(None)) for axis in axes)] = False
     if lost := int((before & ~mask).sum()):
         log.warning("%d parts of %s are made again", lost, store.path)
