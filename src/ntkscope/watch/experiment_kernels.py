@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkscope.errors import NtkscopeError, StoreError
+from ntkscope.stores.text import read_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,8 +47,7 @@ def open_kernels(experiment: str | Path, results: str | Path = "results", **at: 
         `open_kernels("reactivation", regime="lazy", width=256, arm="shift").ntk[0, -1].plot()`
     """
     file = _file_of(experiment, Path(results))
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = list(csv.DictReader(io.StringIO(read_text(file), newline="")))
     at = dict(at)
     seeds, tasks = at.pop("seed", None), at.pop("task", None)
     chosen = _chosen(rows, at, file)
