@@ -76,7 +76,7 @@ def empirical_ntk(
         verify: what of the finished kernel is compared with brute force, a sample and an output at
             a time: some `entries` of samples that are far apart, `all` (slow), or nothing (`off`).
             Of 200 samples or more of a network of known layers in a row, whose formulas are proven
-            by the plan, entries are compared with those of these few samples by themselves. The same inputs
+            by the plan, entries are compared with those of a few samples alone. The same inputs
             and parameters are not compared again; where of 200 samples or more only parameters
             have changed since the plan's last kernel, as often as takes 2 % of the time.
         output: where [N, K] is in what the model returns: a key (`"logits"`), an attribute, a place
