@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         register_layer,
         write_ntk,
     )
+    from ntkscope.ntk.linearization import gradient_flow, linearize
     from ntkscope.ntk.operator import NTKOperator, largest_eigenvalue, xtrace
     from ntkscope.ntk.regression import KernelRidge
     from ntkscope.runtime.provenance import __version__
@@ -38,9 +39,11 @@ else:
             "cka_distance": "ntkscope.metrics",
             "compare": "ntkscope.watch",
             "empirical_ntk": "ntkscope.ntk",
+            "gradient_flow": "ntkscope.ntk.linearization",
             "infinite_nngp": "ntkscope.ntk",
             "infinite_ntk": "ntkscope.ntk",
             "largest_eigenvalue": "ntkscope.ntk.operator",
+            "linearize": "ntkscope.ntk.linearization",
             "open_kernels": "ntkscope.watch",
             "plan_ntk": "ntkscope.ntk",
             "read_store": "ntkscope.stores",
@@ -62,9 +65,11 @@ __all__ = [
     "cka_distance",
     "compare",
     "empirical_ntk",
+    "gradient_flow",
     "infinite_nngp",
     "infinite_ntk",
     "largest_eigenvalue",
+    "linearize",
     "open_kernels",
     "plan_ntk",
     "read_store",

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.metrics.arrays import FloatArray
 from ntkscope.metrics.observers import Stream
 from ntkscope.metrics.stream_metrics import Log, empty_log
@@ -103,7 +103,7 @@ class Lineage:
             raise StoreError(
                 f"a chunk of {name} cannot be read: {error}",
                 where=self.paths[owner],
-                remedy="delete the store and run its rule again",
+                remedy=remake(self.paths[owner]),
             ) from None
         leading = values.shape[:2] if name == "layer_ntk" else values.shape[:1]
         return values.reshape(*leading, self.size, self.size)
