@@ -7,12 +7,12 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-bench
-FAST := not slow and not cluster and not gpu
+FAST := not slow and not cluster and not gpu and not faults
 SNAKEFILES := Snakefile workflow/Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-slow test-cluster test-gpu lint format schema lock report why disk clean-results timings bench \
+.PHONY: help environment test test-slow test-faults verify test-cluster test-gpu lint format schema lock report why disk clean-results timings bench \
   bench-gpu clean FORCE
 .PRECIOUS: figures/%.pdf figures/%.png
 
@@ -55,7 +55,10 @@ test: $(STAMP) ## the fast tests
 	@$(BIN)/pytest -q -n $(WORKERS) -m "$(FAST)"
 
 test-slow: $(STAMP) ## the slow tests: real runs of the workflow
-	@$(BIN)/pytest -q -m "slow and not cluster and not gpu"
+	@$(BIN)/pytest -q -m "slow and not cluster and not gpu and not faults"
+
+test-faults: $(STAMP) ## damages to every kind of file, and kills: what must be noticed, and mended
+	@$(BIN)/pytest -q -m faults
 
 test-cluster: $(STAMP) ## the tests on a real SLURM of one machine (root, slurm-wlm, munge)
 	@$(BIN)/pytest -q -m cluster
@@ -109,6 +112,9 @@ disk: $(STAMP) ## what results/ holds, by experiment and stage (CONFIGS=: more c
 
 clean-results: $(STAMP) ## delete what no configuration asks for any more: lists it, and asks
 	@$(BIN)/python -m ntkscope.config.usage --clean $(CONFIGS)
+
+verify: $(STAMP) ## whether all that lies in results/ is as it was written
+	@$(BIN)/python -m ntkscope.stores.verify
 
 timings: $(STAMP) ## where the time of the last run went, by rule
 	@$(BIN)/python -m ntkscope.runtime.timings
