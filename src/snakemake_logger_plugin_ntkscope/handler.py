@@ -33,6 +33,7 @@ _NOISE = re.compile(
 )
 _JOB_EXCEPTION = re.compile(r"^(RuleException|CalledProcessError|SpawnedJobError)")
 _END = "Elapsed time"
+_ABSENT = "left out, for want of their files"
 ERRORS_IN_LOGS = "NTKSCOPE_ERRORS_IN_LOGS"
 """While this plugin speaks, jobs leave their errors in their logs: it tells each once."""
 
@@ -180,6 +181,9 @@ class LogHandler(LogHandlerBase):
             self._nothing()
         elif said.startswith("This was a dry-run"):
             self._plan()
+        elif said.startswith(_ABSENT):
+            if any(name in said for name in self._asked_for()):
+                self._screen.say(said)
         elif not _NOISE.match(said):
             self._screen.say(said)
 
