@@ -184,7 +184,7 @@ class LogHandler(LogHandlerBase):
         elif said.startswith(_ABSENT):
             if any(name in said for name in self._asked_for()):
                 self._screen.say(said)
-        elif not _NOISE.match(said):
+        elif said and not _NOISE.match(said):
             self._screen.say(said)
 
     def _asked_for(self) -> dict[str, Any]:
@@ -195,8 +195,8 @@ class LogHandler(LogHandlerBase):
         self._say_all(ending.results(self._asked_for(), self._study))
 
     def _plan(self) -> None:
-        self._say_all([*self._reasons.table(), "", "Nothing was run (--dry-run). Each job and its"])
-        self._say_all(["files: --logger-ntkscope-everything"])
+        said = "Nothing was run (--dry-run). Each job with its files: --logger-ntkscope-everything"
+        self._say_all([*self._reasons.table(), "", said])
 
     def _end(self) -> None:
         if not self._jobs.planned:
