@@ -109,7 +109,9 @@ class LogHandler(LogHandlerBase):
             case LogEvent.RUN_INFO:
                 self._begin(record.__dict__)
             case LogEvent.RESOURCES_INFO:
-                self._jobs.cores = int(record.__dict__.get("cores") or self._jobs.cores)
+                facts = record.__dict__
+                beside = facts.get("cores") or facts.get("nodes") or self._jobs.cores
+                self._jobs.cores = int(beside)
             case LogEvent.JOB_INFO:
                 self._start(record.__dict__)
             case LogEvent.JOB_FINISHED:

@@ -39,7 +39,7 @@ class Jobs:
 
     Attributes:
         planned: stage → how many jobs, in the order of the stages.
-        cores: how many jobs run beside each other, at most.
+        cores: how many jobs run beside each other, at most (on a cluster, nodes).
         earlier: stage → mean wall seconds of its jobs in earlier runs.
     """
 
@@ -95,7 +95,8 @@ class Jobs:
             max(0.0, left.get(job.stage, typical) - (now - job.began))
             for job in list(self.running.values())
         ]
-        return max(max(rest, default=0.0), (waiting + sum(rest)) / self.cores)
+        beside = min(self.cores, len(rest) + sum(self.left(stage) for stage in left))
+        return max(max(rest, default=0.0), (waiting + sum(rest)) / max(1, beside))
 
     def _mean(self, stage: str) -> float | None:
         """Of this run's jobs as soon as there are three, else of earlier runs', else of any."""
