@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from ntkscope.errors import StoreError
+from ntkscope.runtime.disk import check_space
 from ntkscope.stores.atomic_write import atomic
 
 if TYPE_CHECKING:
@@ -82,6 +84,12 @@ class ZarrStore:
             groups: groups that exist even if nothing is ever added to them.
             shared: several processes may do this at once: the first one's store stays.
         """
+        whole = (
+            math.prod(a.shape) * np.dtype(a.dtype).itemsize
+            for a in arrays.values()
+            if not a.compress
+        )
+        check_space(path, sum(whole))
         with atomic(path, shared=shared) as partial:
             _allocate(partial, kind, arrays, coords, mask, attrs, groups)
         return cls.resume(path, kind)
@@ -341,6 +349,19 @@ def _create(root: zarr.Group, name: str, array: Array) -> None:
         attributes=array.attrs,
         compressors=[ZstdCodec(level=3), Crc32cCodec()] if array.compress else [Crc32cCodec()],
     )
+
+
+def lacking_bytes(path: Path) -> int:
+    """About how many bytes a store that was begun still takes; 0 where it cannot be told."""
+    try:
+        root = zarr.open_group(str(path), mode="r", zarr_format=3)
+        with _foreign_files_ignored():
+            whole = sum(
+                item.nbytes for _, item in root.members(None) if isinstance(item, zarr.Array)
+            )
+    except (OSError, *DAMAGED):
+        return 0
+    return max(0, whole - sum(file.stat().st_size for file in path.rglob("*") if file.is_file()))
 
 
 def _write(root: zarr.Group, name: str, index: Any, values: Any) -> None:
