@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
+
+from ntkscope.stores.owner import machine, started
 
 
 @contextmanager
@@ -26,15 +30,15 @@ def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unique = f"{uuid.uuid4().hex}-" if shared else ""
-    # Its suffix stays, which tells some writers a format.
-    partial = path.with_name(f"{_PREFIX}{unique}{path.name}")
-    _remove(partial)
+    _remove_of_dead(path)
+    # A process whose workflow was killed may live on, and write the same. (Its suffix stays, which
+    # tells some writers a format.)
+    partial = path.with_name(f"{_PREFIX}{_writer()}-{uuid.uuid4().hex}-{path.name}")
     try:
         yield partial
         _move(partial, path, shared)
     except BaseException:
-        _remove(partial)
+        remove(partial)
         raise
 
 
@@ -53,6 +57,21 @@ def remove_partial_files(path: Path) -> None:
 _PREFIX = ".partial-"
 
 
+def _writer(pid: int | None = None) -> str:
+    """This process, or another of this machine, in letters for a file's name."""
+    who = os.getpid() if pid is None else pid
+    return f"{sha256(machine().encode()).hexdigest()[:8]}-{who}"
+
+
+def _remove_of_dead(path: Path) -> None:
+    """Remove what writers of this file that were killed on this machine left beside it."""
+    for partial in path.parent.glob(f"{_PREFIX}*-*-*-{glob.escape(path.name)}"):
+        pid = partial.name.removeprefix(_PREFIX).split("-")[1]
+        dead = pid.isdigit() and started(int(pid)) < 0
+        if dead and partial.name.startswith(f"{_PREFIX}{_writer(int(pid))}-"):
+            remove(partial)
+
+
 def _move(partial: Path, path: Path, shared: bool) -> None:
     if partial.is_dir():
         try:
@@ -67,8 +86,9 @@ def _move(partial: Path, path: Path, shared: bool) -> None:
     partial.replace(path)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; or nothing."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from ntkscope.errors import BusyError, MadeMeanwhileError, StoreError
 from ntkscope.identity import digest
 from ntkscope.runtime.disk import disk_errors
 from ntkscope.runtime.signals import Ending
-from ntkscope.stores.atomic_write import atomic, remove_partial_files
+from ntkscope.stores.atomic_write import atomic, remove, remove_partial_files
 from ntkscope.stores.lock import Lock
 from ntkscope.stores.zarr_store import lacking_bytes
 
@@ -83,7 +83,7 @@ class JobDirectory:
 
     def clear_store(self) -> None:
         """Remove a store begun by a job that was killed before its first checkpoint."""
-        _remove(self.store)
+        remove(self.store)
 
     def finish(self, output: str | Path) -> None:
         """Move the store, without partial files, to its declared output; remove the directory."""
@@ -92,7 +92,7 @@ class JobDirectory:
         self.save(_MOVED, b"")
         output = Path(output)
         output.parent.mkdir(parents=True, exist_ok=True)
-        _remove(output)
+        remove(output)
         self.store.replace(output)
         # At once, as who waits for the lock sees by it that the output is there.
         done = self.folder.with_name(f"{self.folder.name}.{uuid.uuid4().hex}.done")
@@ -177,29 +177,22 @@ class JobDirectory:
         Also what is left of a job that was killed after it had moved its store to the output.
         """
         found = [each for each in self.folder.iterdir() if each != self._lock.path]
-        if not self._known.is_file() or self._known.is_symlink():
-            strange = [each for each in found if not each.name.startswith(_STARTS_OF_NAMES)]
-            if strange:
-                raise _strange(self.folder, strange)
-        elif self._known.read_bytes() == self.identity.encode() and not self._is_moved():
-            return
+        if self._known.is_file() and self._known.read_bytes() == self.identity.encode():
+            if not self._is_moved():
+                return
+        elif not {self._known, self.store} & {*found}:
+            for entry in found:
+                if not entry.name.startswith(_STARTS_OF_NAMES):
+                    raise _strange(entry)
         for entry in found:
             if entry != self._known:
-                _remove(entry)
+                remove(entry)
         self.save("identity", self.identity.encode())
 
 
-def _strange(folder: Path, found: list[Path]) -> StoreError:
+def _strange(entry: Path) -> StoreError:
     return StoreError(
-        f"this is no folder of a job: it has no file `identity`, but {found[0].name!r}",
-        where=folder,
+        f"this is no folder of a job: it has no store and no `identity`, but {entry.name!r}",
+        where=entry.parent,
         remedy="give a folder that is empty or not there; a job's own that is damaged, delete",
     )
-
-
-def _remove(path: Path) -> None:
-    """A file, a folder or a link, whatever that leads to; or nothing."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ def me() -> Owner:
     if "slurm_job" in slurm:
         slurm |= {"slurm_cluster": _cluster()}
     pid, host = os.getpid(), socket.gethostname()
-    return {"pid": pid, "host": host, "machine": _machine(), "started": _started(pid), **slurm}
+    return {"pid": pid, "host": host, "machine": machine(), "started": started(pid), **slurm}
 
 
 def owner_of(content: bytes) -> Owner:
@@ -50,12 +50,13 @@ def is_alive(owner: Owner) -> bool | None:
     """Whether a lock's owner lives; None: nobody here knows."""
     if not owner:
         return None
-    if owner["machine"] == _machine():
-        return bool(_started(owner["pid"]) == owner["started"])
+    if owner["machine"] == machine():
+        return bool(started(owner["pid"]) == owner["started"])
     return _slurm_job_is_alive(owner) if "slurm_job" in owner else None
 
 
-def _machine() -> str:
+@cache
+def machine() -> str:
     """What has its own numbers of processes: a host since it was started, or a container of it."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -64,7 +65,7 @@ def _machine() -> str:
         return socket.gethostname()
 
 
-def _started(pid: int) -> float:
+def started(pid: int) -> float:
     """When a process started: on Linux by no clock that can be set.
 
     −1: there is none, or a dead one whose parent has not looked.

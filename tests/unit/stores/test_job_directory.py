@@ -51,7 +51,7 @@ def test_killed_while_it_finishes(folder, tmp_path, monkeypatch, after_the_move)
         place.store.mkdir()
         moved = place.store
         with monkeypatch.context() as patch, pytest.raises(SystemExit):
-            patch.setattr(job_directory, "uuid" if after_the_move else "_remove", killed)
+            patch.setattr(job_directory, "uuid" if after_the_move else "remove", killed)
             if after_the_move:
                 patch.setattr(job_directory.uuid, "uuid4", killed, raising=False)
             place.finish(tmp_path / "out.zarr")
