@@ -13,6 +13,7 @@ from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.data.sources import is_there
 from ntkscope.errors import NtkscopeError
 from ntkscope.identity import stage_digest
+from ntkscope.runtime.head import remove_dead_locks, sign_locks
 
 try:
     CONFIG, ABSENT = without_absent(
@@ -24,6 +25,18 @@ try:
     )
 except NtkscopeError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process and remove_dead_locks():
+    logger.info("The workflow that ran here was killed: going on from there.")
+
+
+AT_START = [sign_locks]  # functions: Snakemake keeps one `onstart` alone, the last
+
+
+onstart:
+    for each in AT_START:
+        each()
+
 
 if ABSENT and workflow.is_main_process:
     logger.info(f"left out, for want of their files: {', '.join(ABSENT)}")

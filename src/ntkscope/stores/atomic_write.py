@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from ntkscope.stores.owner import machine, started
+from ntkscope.runtime.owner import machine, started
 
 
 @contextmanager

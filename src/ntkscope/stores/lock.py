@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ntkscope.errors import BusyError, StoreError
 from ntkscope.runtime.logs import log
-from ntkscope.stores.owner import Owner, is_alive, me, owner_of
+from ntkscope.runtime.owner import Owner, is_alive, me, owner_of
 
 SILENT_SECONDS = 120.0
 """An owner that cannot be asked for is dead after being watched for so long without a sign."""

@@ -14,7 +14,8 @@ import time
 import pytest
 
 from ntkscope.errors import BusyError, MadeMeanwhileError, StoreError
-from ntkscope.stores import JobDirectory, lock, owner
+from ntkscope.runtime import owner
+from ntkscope.stores import JobDirectory, lock
 
 ELSEWHERE = {"pid": 1, "host": "elsewhere", "machine": "another", "started": 0.0, "token": "a"}
 
@@ -176,7 +177,7 @@ ODD = [
     b'{"a": %s}' % (b"9" * 5000),
     *(json.dumps(ELSEWHERE | {key: value}).encode() for key, value in (
         ("pid", True), ("pid", 10**30), ("pid", "1"), ("host", ["a"]), ("started", None),
-        ("host", "\x1b[2J"), ("slurm_job", 17), ("slurm_job", {"a": 1}),
+        ("host", "\x1b[2J"), ("token", 1), ("slurm_job", 17), ("slurm_job", {"a": 1}),
     )),
 ]  # fmt: skip
 
@@ -227,6 +228,16 @@ def test_a_process_of_another_container_is_not_looked_for_here(folder):
     assert owner.is_alive(mine)
     assert owner.is_alive(mine | {"machine": "another"}) is None
     assert owner.is_alive(mine | {"started": 1.0}) is False
+
+
+def test_a_machine_that_was_started_again_has_none_of_its_processes(folder, monkeypatch):
+    mine = owner.me()
+    now = f"installation/now/{owner._NO_CONTAINER}"
+    monkeypatch.setattr(owner, "machine", lambda: now)
+    assert owner.is_alive(mine | {"machine": now.replace("now", "before")}) is False
+    for other in (now.replace("installation", "other"), "installation/before/pid:[1]", "name"):
+        assert owner.is_alive(mine | {"machine": other}) is None
+    assert owner.is_alive(mine | {"machine": now.replace("now", "before"), "host": "b"}) is None
 
 
 @pytest.mark.parametrize(

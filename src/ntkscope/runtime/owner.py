@@ -15,10 +15,12 @@ from typing import Any, TypeAlias
 import psutil
 
 Owner: TypeAlias = dict[str, Any]
-"""As of `me`, with a token; {}: nobody is named."""
+"""As of `me`, perhaps with more; {}: nobody is named."""
 
 _SLURM = {"slurm_job": "SLURM_JOB_ID", "slurm_restarts": "SLURM_RESTART_COUNT"}
-_KINDS: dict[str, type] = {"pid": int, "host": str, "machine": str, "started": float, "token": str}
+_KINDS: dict[str, type] = {"pid": int, "host": str, "machine": str, "started": float}
+_MAYBE = (*_SLURM, "slurm_cluster", "token")
+_NO_CONTAINER = "pid:[4026531836]"  # what Linux calls the processes of a machine itself
 
 
 def me() -> Owner:
@@ -38,7 +40,7 @@ def owner_of(content: bytes) -> Owner:
         return {}
     if not isinstance(said, dict):
         return {}
-    kinds = _KINDS | {key: str for key in (*_SLURM, "slurm_cluster") if key in said}
+    kinds = _KINDS | {key: str for key in _MAYBE if key in said}
     if any(type(said.get(k)) is not t for k, t in kinds.items()):
         return {}
     texts = (said[key] for key, kind in kinds.items() if kind is str)
@@ -52,17 +54,30 @@ def is_alive(owner: Owner) -> bool | None:
         return None
     if owner["machine"] == machine():
         return bool(started(owner["pid"]) == owner["started"])
+    if owner["host"] == socket.gethostname() and _is_before(owner["machine"]):
+        return False
     return _slurm_job_is_alive(owner) if "slurm_job" in owner else None
 
 
 @cache
 def machine() -> str:
-    """What has its own numbers of processes: a host since it was started, or a container of it."""
+    """What has its own numbers of processes: a host since it was started, or a container of it.
+
+    Of Linux: the installation, its start, and the container if any.
+    """
+    files = (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"))
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+        known = [file.read_text(encoding="utf-8").strip() for file in files]
+        return "/".join((*known, str(Path("/proc/self/ns/pid").readlink())))
     except OSError:
         return socket.gethostname()
+
+
+def _is_before(other: str) -> bool:
+    """Whether another's machine is this one before it was started again."""
+    here, there = machine().split("/"), other.split("/")
+    known = len(here) == len(there) == 3 and here[2] == there[2] == _NO_CONTAINER
+    return known and here[0] == there[0] and here[1] != there[1]
 
 
 def started(pid: int) -> float:
