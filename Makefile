@@ -7,12 +7,12 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-bench
-FAST := not slow and not cluster and not gpu
+FAST := not slow and not cluster and not gpu and not faults
 SNAKEFILES := Snakefile workflow/Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-slow test-cluster test-gpu lint format schema lock report timings bench bench-gpu clean FORCE
+.PHONY: help environment test test-slow test-cluster test-faults test-gpu lint format schema lock report timings bench bench-gpu clean FORCE
 .PRECIOUS: figures/%.pdf figures/%.png
 
 # Run a command and show what it says only if it fails.
@@ -52,10 +52,13 @@ test: $(STAMP) ## the fast tests
 	@$(BIN)/pytest -q -n $(WORKERS) -m "$(FAST)"
 
 test-slow: $(STAMP) ## the slow tests: real runs of the workflow
-	@$(BIN)/pytest -q -m "slow and not cluster and not gpu"
+	@$(BIN)/pytest -q -m "slow and not cluster and not gpu and not faults"
 
 test-cluster: $(STAMP) ## the tests on a real SLURM of one machine (root, slurm-wlm, munge)
 	@$(BIN)/pytest -q -m cluster
+
+test-faults: $(STAMP) ## kills, damages and full disks by the dozen (root, for the full disks)
+	@$(BIN)/pytest -q -rP -m faults
 
 test-gpu: $(STAMP) ## the tests that need a GPU
 	@$(BIN)/pytest -q -m gpu

@@ -16,7 +16,7 @@ from typing import NoReturn, TypeVar
 
 import psutil
 
-from ntkscope.errors import BusyError, MadeMeanwhileError, NtkscopeError
+from ntkscope.errors import BusyError, DiskError, MadeMeanwhileError, NtkscopeError
 from ntkscope.runtime.disk import disk_errors
 
 log = logging.getLogger("ntkscope")
@@ -48,8 +48,9 @@ def job_log(path: str | Path) -> Iterator[None]:
     except MadeMeanwhileError as made:
         log.info("%s: nothing is left to do here", made.what)
     except NtkscopeError as error:
-        log.error("%s", traceback.format_exc())
         kind = type(error).__name__
+        known = isinstance(error, DiskError)  # where it was met says nothing more
+        log.error("%s", f"{kind}: {error}" if known else traceback.format_exc())
         if not isinstance(error, BusyError):
             with suppress(OSError):
                 note.write_text(f"{_attempt()[0]}\n{kind}: {error}", encoding="utf-8")
