@@ -2,6 +2,9 @@
 #       these, or nothing  → results/tasks/{task}.zarr (samples and targets of every seed)
 
 
+AT_START.append(lambda: refuse_absent_data(workflow.dag.needrun_jobs()))
+
+
 rule prepare_data:
     """Read a dataset from its source, check it, and write it as one Zarr store."""
     output:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ntkscope.config.datasets import PUBLISHED, facts_of, own_and_absent
+from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.diagnostics.nearest import did_you_mean
-from ntkscope.config.diagnostics.origins import Key
 from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import CurvePart
@@ -20,7 +20,6 @@ def mistakes_across(config: Config) -> list[Mistake]:
     datasets = [mistake for each in _datasets(config) for mistake in _dataset(*each)]
     return [
         *_names(config),
-        *_seeds(config),
         *datasets,
         *_regimes(config),
         *_experiments(config),
@@ -64,15 +63,6 @@ def _names(config: Config) -> Iterator[Mistake]:
                 ("learning_curves", name, "like"),
                 f"there are no learning curves {curves.like!r} that are not like others themselves",
                 allowed=", ".join(others) or "null",
-            )
-
-
-def _seeds(config: Config) -> Iterator[Mistake]:
-    """Stores hold seeds in 64 bits."""
-    for position, seed in enumerate(config.seeds):
-        if seed >= 2**63:
-            yield Mistake(
-                ("seeds", position), f"{seed} is too large", allowed="a whole number below 2⁶³"
             )
 
 

@@ -76,7 +76,10 @@ class LearningSpec(Spec):
         stop: early (the parameters of least validation error are kept) or convergence (the last
             are kept, when the training loss is below `converged_loss`).
         patience, patience_from: stops when step > patience · max(best step, patience_from).
+        reversed_batches: each batch is summed in reverse: the same mathematics, other rounding.
     """
+
+    later = frozenset({"reversed_batches"})
 
     learning_rate: float
     momentum: float = default_of(Learning, "momentum")
@@ -91,6 +94,7 @@ class LearningSpec(Spec):
     patience_from: int = default_of(Learning, "patience_from")
     converged_loss: float = default_of(Learning, "converged_loss")
     precision: Precision = default_of(Learning, "precision")
+    reversed_batches: bool = False
 
     def budget(self, samples: int) -> int:
         """Most steps with so many training samples."""

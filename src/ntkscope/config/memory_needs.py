@@ -14,13 +14,13 @@ _LAYERS_OF_A_MODULE = 12  # a user's own network is not built to count them
 
 
 def bytes_to_measure(size: int, layers: int) -> int:
-    """Memory that the metrics of one seed need: float64 matrices, 16 of the whole, 7 of each layer.
+    """Memory that the metrics of one seed need: float64 matrices, 16 of the whole, 8 of each layer.
 
     Args:
         size: rows of its kernel.
         layers: how many layer NTKs it has; 0 without.
     """
-    return 8 * size**2 * (16 + 7 * layers)
+    return 8 * size**2 * (16 + 8 * layers)
 
 
 def megabytes_to_measure(run: RunSpec, kernel: KernelSpec) -> int:

@@ -68,9 +68,11 @@ def regress_kernels(
         )
         with JobDirectory(state, identity) as place:
             store = begin_store(job, place.store, record)
+            store.forget_damaged()
             _fill(job, store, place.heartbeat)
             wall = {"wall_seconds": time.monotonic() - began}
             store.describe(provenance=record | wall, identity=place.identity)
+            store.seal()
             place.finish(output)
 
 

@@ -24,6 +24,7 @@ log = logging.getLogger("ntkscope")
 T = TypeVar("T")
 _in_job: ContextVar[bool] = ContextVar("in_job", default=False)
 _LINE_SECONDS = 10.0
+_TOLD_BY_OTHERS = "NTKSCOPE_ERRORS_IN_LOGS"
 
 
 @contextmanager
@@ -33,7 +34,8 @@ def job_log(path: str | Path) -> Iterator[None]:
     An error meant for the user ends the job with its message alone on stderr; any other also
     leaves its traceback there. The log has the traceback of both. Snakemake tries a failed job
     again; where the attempt before ended with an error meant for the user, which no attempt would
-    mend, this one ends at once. (That another process is busy, it may mend.)
+    mend, this one ends at once. (That another process is busy, it may mend.) Where the environment
+    says NTKSCOPE_ERRORS_IN_LOGS, who started the job tells its errors: then stderr has none.
     """
     file = Path(path)
     note = file.with_name(f".{file.name}.refused")  # Snakemake deletes the log itself
@@ -54,14 +56,16 @@ def job_log(path: str | Path) -> Iterator[None]:
         if not isinstance(error, BusyError):
             with suppress(OSError):
                 note.write_text(f"{_attempt()[0]}\n{kind}: {error}", encoding="utf-8")
-        print(f"{kind}: {error}", file=sys.stderr)
+        _say(f"{kind}: {error}")
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:
         code = 130 if isinstance(end, KeyboardInterrupt) else end.code
-        print(f"ended early ({code}): what was saved is gone on with next time", file=sys.stderr)
+        _say(f"ended early ({code}): what was saved is gone on with next time")
         sys.exit(code)
     except BaseException:
         log.error("%s", traceback.format_exc())
+        if _TOLD_BY_OTHERS in os.environ:
+            sys.exit(1)
         raise
     finally:
         _in_job.reset(token)
@@ -104,8 +108,13 @@ def _end_again(file: Path, note: Path, refused: str) -> NoReturn:
         file.write_text(f"{refused}\n  (not tried again)\n", encoding="utf-8")
         note.write_text(f"{_attempt()[0]}\n{refused}", encoding="utf-8")
     what, *_ = refused.splitlines()
-    print(f"{what}\n  (not tried again)", file=sys.stderr)
+    _say(f"{what}\n  (not tried again)")
     sys.exit(1)
+
+
+def _say(error: str) -> None:
+    if _TOLD_BY_OTHERS not in os.environ:
+        print(error, file=sys.stderr)
 
 
 def _attempt() -> tuple[str, str]:

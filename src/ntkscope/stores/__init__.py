@@ -8,6 +8,7 @@ finished store there, so that a killed job can go on where it was.
 from ntkscope.stores.atomic_write import atomic, remove_partial_files
 from ntkscope.stores.job_directory import JobDirectory
 from ntkscope.stores.netcdf import read_netcdf, write_netcdf
+from ntkscope.stores.text import write_text
 from ntkscope.stores.zarr_store import Array, ZarrStore, read_store
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "read_store",
     "remove_partial_files",
     "write_netcdf",
+    "write_text",
 ]

@@ -42,6 +42,17 @@ def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A path beside `path` for something that is gone at the end."""
+    partial = path.with_name(f"{_PREFIX}again-{path.name}")
+    remove(partial)
+    try:
+        yield partial
+    finally:
+        remove(partial)
+
+
 def remove_partial_files(path: Path) -> None:
     """Remove what writers of a store that were killed left in it and beside it: call it at the end.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +18,15 @@ from typing import Any
 from ntkscope.errors import BusyError, MadeMeanwhileError, StoreError
 from ntkscope.identity import digest
 from ntkscope.runtime.disk import disk_errors
+from ntkscope.runtime.logs import log
 from ntkscope.runtime.signals import Ending
-from ntkscope.stores.atomic_write import atomic, remove, remove_partial_files
+from ntkscope.stores.atomic_write import atomic, remove
 from ntkscope.stores.lock import Lock
+from ntkscope.stores.seal import seal, unseal
 from ntkscope.stores.zarr_store import lacking_bytes
+
+_BEFORE = ".before"
+"""After the name of what was saved before the last."""
 
 _STARTS_OF_NAMES = (".partial-", ".breaking-")
 """Of files that a process which was killed may leave before there is an identity."""
@@ -86,9 +92,8 @@ class JobDirectory:
         remove(self.store)
 
     def finish(self, output: str | Path) -> None:
-        """Move the store, without partial files, to its declared output; remove the directory."""
+        """Move the store, which is sealed, to its declared output; remove the directory."""
         self._check_lock()
-        remove_partial_files(self.store)
         self.save(_MOVED, b"")
         output = Path(output)
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -116,20 +121,29 @@ class JobDirectory:
         return self._ending.is_asked or time.monotonic() - self._saved >= seconds
 
     def save(self, name: str, content: bytes) -> None:
-        """Write a small file whole or not at all, and onto the disk.
+        """Write a small file whole or not at all, and onto the disk; the one before stays too.
 
         Raises:
             BusyError: the lock is another's.
         """
         self._check_lock()
-        with atomic(self.folder / name) as partial:
-            partial.write_bytes(content)
+        file, before = self.folder / name, self.folder / f"{name}{_BEFORE}"
+        with atomic(file) as partial:
+            partial.write_bytes(seal(content, self.identity))
+            if file.is_file():
+                file.replace(before)
         self._saved = time.monotonic()
 
-    def load(self, name: str) -> bytes | None:
-        """A file saved before, or None."""
-        file = self.folder / name
-        return file.read_bytes() if file.exists() else None
+    def saved(self, name: str) -> Iterator[bytes]:
+        """What was saved, the last first; what is damaged, or another job's, is left out."""
+        for file in (self.folder / name, self.folder / f"{name}{_BEFORE}"):
+            if not file.is_file():
+                continue
+            content = unseal(file.read_bytes(), self.identity)
+            if content is None:
+                log.warning("%s is damaged: going on from what was saved before it", file)
+            else:
+                yield content
 
     def _take(self) -> None:
         """Get the lock; the folder of a job that is waited for goes when that is done."""
@@ -184,10 +198,12 @@ class JobDirectory:
             for entry in found:
                 if not entry.name.startswith(_STARTS_OF_NAMES):
                     raise _strange(entry)
+        if found:
+            log.warning("%s is of another job, or damaged: this job begins anew", self.folder)
         for entry in found:
-            if entry != self._known:
-                remove(entry)
-        self.save("identity", self.identity.encode())
+            remove(entry)
+        with atomic(self._known) as partial:
+            partial.write_text(self.identity, encoding="utf-8")
 
 
 def _strange(entry: Path) -> StoreError:

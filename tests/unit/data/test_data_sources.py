@@ -396,7 +396,7 @@ WRONG_PARTS = {
     "Y is int64 (3,)": {"X": X, "Y": Y[:3]},
     "labels out of 0 to 9": {"X": X, "Y": Y + 7},
     "no item named 'Y.npy'": {"X": X, "y": Y},
-    "Object arrays cannot be loaded": {"X": X, "Y": Y.astype(object)},
+    "Y holds Python objects": {"X": X, "Y": Y.astype(object)},
     "X holds Python objects": {"X": X.astype(object), "Y": Y},
 }
 

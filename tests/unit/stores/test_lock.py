@@ -86,7 +86,7 @@ def test_who_waited_for_one_that_was_killed_goes_on(folder):
     process = another(folder, "place.store.mkdir(); place.save('state', b'5')")
     threading.Timer(0.6, process.kill).start()
     with JobDirectory(folder, {}) as place:
-        assert place.load("state") == b"5"
+        assert [*place.saved("state")] == [b"5"]
     process.wait()
 
 

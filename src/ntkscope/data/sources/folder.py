@@ -19,11 +19,14 @@ from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources import own
 from ntkscope.data.sources.base import Samples, Split
-from ntkscope.data.sources.files import check_depth
-from ntkscope.errors import DataError
+from ntkscope.data.sources.files import check_depth, read
+from ntkscope.errors import DataError, NtkscopeError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 _REMEDY = "put images into train/<class>/ and test/<class>/ below dataset.path, or into <class>/"
+
+_UNREADABLE = "replace or remove it"
+_LARGEST = 10**9  # bytes of an image
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,34 @@ def _below(split: Path) -> list[Path]:
 @lru_cache(maxsize=8)
 def _look_again(root: Path, splits: tuple[Path, ...], changed: tuple[object, ...]) -> _Folder:
     classes = tuple(folder.name for folder in _below(splits[0]))
+    for name in classes:
+        _check_name(root / name)
     found = [[_images(split / name) for name in classes] for split in splits]
     labels = [np.repeat(np.arange(len(classes)), list(map(len, each))) for each in found]
     if not classes or min(each.size for each in labels) == 0:
         raise DataError("there are no images in the folders of classes", where=root, remedy=_REMEDY)
     own.check_labels(labels, len(classes), splits[0])
     files = tuple(file for split in found for of_class in split for file in of_class)
-    sums = [(str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()) for f in files]
+    sums = [(str(f.relative_to(root)), _digest(f)) for f in files]
     shape, content = _decode(files[0]).shape, own.content_digest(sums)
     return _Folder(root, files, classes, tuple(labels), shape, content)
+
+
+def _check_name(folder: Path) -> None:
+    """Refuse the name of a class that no store can hold: bytes that are no text."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"the name of the folder {folder.name!a} is no UTF-8",
+            where=folder.parent,
+            remedy="give it another name",
+        ) from None
+
+
+def _digest(file: Path) -> str:
+    content = read(file, _UNREADABLE, _LARGEST)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _images(folder: Path) -> list[Path]:
@@ -126,9 +148,11 @@ def _decode(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
             check_depth(image, file)
             grey = image.mode in ("1", "L") if shape is None else shape[2] == 1
             pixels = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except NtkscopeError:
+        raise
+    except Exception as error:  # a decoder of Pillow may stumble in any way
         raise DataError(
-            f"the image cannot be decoded: {error}", where=file, remedy="replace or remove it"
+            f"the image cannot be decoded: {error}", where=file, remedy=_UNREADABLE
         ) from None
     pixels = pixels[..., None] if grey else pixels
     if shape not in (None, pixels.shape):

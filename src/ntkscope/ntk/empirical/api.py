@@ -24,6 +24,7 @@ from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, is_same_mod
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.no_samples import kernels_without_samples
+from ntkscope.ntk.empirical.outputs import failures_explained
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.precision import HALF, cast, cast_model, half_dtype, moved, rounded
@@ -31,7 +32,7 @@ from ntkscope.ntk.empirical.state import own, preserve_state
 from ntkscope.ntk.empirical.structure import changed, objects, same_objects, structure
 from ntkscope.ntk.empirical.throughput import measured_throughput
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
-from ntkscope.ntk.empirical.validation import check_model, in_place_explained, refuse_overflow
+from ntkscope.ntk.empirical.validation import check_model, refuse_nan_inputs, refuse_not_finite
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
 
 
@@ -150,8 +151,10 @@ def _kernels(
     """As of `compute_kernels`, planned, and verified as asked."""
     start = time.perf_counter()
     may_change = plan is None or _backpropagation(plan).runs_model
-    with preserve_state(model, may_change=may_change), in_place_explained(model):
+    with preserve_state(model, may_change=may_change), failures_explained(model, x1, x2):
         x1, x2 = own(x1), None if x2 is None else own(x2)
+        if how.verify != "off":
+            refuse_nan_inputs(model, x1, x2)
         if plan is None:
             plan = make_plan(model, x1, x2, kind, force)
         memory = how.memory
@@ -182,11 +185,11 @@ def _verify(
     how: _How,
 ) -> None:
     every = how.verify == "all"
+    for kernel in found.values():
+        refuse_not_finite(model, kernel, x1, x2)
     if not every and not plan.checked.is_due(model, x1, x2, (how,)):
         return
     start = time.perf_counter()
-    for kernel in found.values():
-        refuse_overflow(model, kernel, x1, x2)
     with preserve_state(model):
         check_entries(model, plan, found, x1, x2, every=every)
     plan.checked.note(model, x1, x2, (how,), time.perf_counter() - start)
@@ -227,7 +230,7 @@ def plan_ntk(
         x1, x2 = cast(x1, torch.float32), cast(x2, torch.float32)
     like = next(p for p in of.parameters() if p.requires_grad)
     throughput = measured_throughput(like.device, like.dtype)
-    with preserve_state(of), in_place_explained(of):
+    with preserve_state(of), failures_explained(of, x1, x2):
         x1, x2 = own(x1), None if x2 is None else own(x2)
         plan = make_plan(of, x1, x2, kind, force, throughput, tuning)
     return plan if of is model else replace(moved(plan, model), structure=structure(model))

@@ -48,7 +48,7 @@ def check_entries(
     Raises:
         ModelError: an entry is another, or infinite where it should not be.
     """
-    outputs = _outputs(plan, every)
+    outputs = some_outputs(plan, every=every)
     columns = x1 if x2 is None else x2
     most = _how_many(model, len(x1), outputs)
     rows = list(range(len(x1))) if every else spread(len(x1), most, seed=0)
@@ -60,17 +60,54 @@ def check_entries(
     if large and not every and plan.backpropagation and not plan.backpropagation.runs_model:
         _compare_alone(model, plan, found, (x1, columns), (rows, others), outputs)
         return
+    same = x2 is None and rows == others
+    _compare_by_brute_force(
+        model, plan, found, (x1, None if same else columns), (rows, others), outputs
+    )
+
+
+def check_column(
+    model: nn.Module, plan: Plan, column: Tensor, place: int, x1: Tensor, x2: Tensor
+) -> None:
+    """Compare some entries of a column of a kernel with their definition.
+
+    Args:
+        model, plan: of the kernel.
+        column: [N], or [N, K, k] (kind full) of k outputs, those of `some_outputs`.
+        place: of the column's sample in x2.
+        x1, x2: inputs of rows and columns.
+
+    Raises:
+        ModelError: an entry is another.
+    """
+    rows = spread(len(x1), 2, seed=0)
+    outputs = some_outputs(plan)
+    if plan.full:
+        found = column[rows][:, outputs].unsqueeze(1)
+    else:
+        found = column[rows].unsqueeze(1)
+    _compare_by_brute_force(
+        model, plan, {"": found.cpu().double()}, (x1, x2), (rows, [place]), outputs
+    )
+
+
+def _compare_by_brute_force(
+    model: nn.Module,
+    plan: Plan,
+    found: dict[str, Tensor],
+    sides: tuple[Tensor, Tensor | None],
+    places: tuple[list[int], list[int]],
+    outputs: list[int],
+) -> None:
     names = {layer.name: layer.owns for layer in plan.layers if layer.owns}
-    if "" in kernels and len(kernels) == 1:
+    if "" in found and len(found) == 1:
         names = {"": [name for own in names.values() for name in own]}
-    left, right = x1[rows], None if x2 is None else columns[others]
-    if x2 is None and rows != others:
-        right = columns[others]
+    left, right = sides[0][places[0]], None if sides[1] is None else sides[1][places[1]]
     wrong, doubt = _differing(model, plan, names, left, right, outputs, found, plan.rounding)
     if wrong and doubt:
         wrong = _decided(model, plan, names, left, right, outputs, found)
     if wrong:
-        raise _refusal(model, wrong, rows, others)
+        raise _refusal(model, wrong, *places)
 
 
 def _refusal(
@@ -147,7 +184,7 @@ def _how_many(model: nn.Module, samples: int, outputs: list[int]) -> int:
     return 4 if samples > 16 else 8
 
 
-def _outputs(plan: Plan, every: bool) -> list[int]:
+def some_outputs(plan: Plan, *, every: bool = False) -> list[int]:
     """Which output vectors: of a trace all, else the first and the last."""
     count = len(plan.output_vectors)
     if plan.pairs == "trace" or every:

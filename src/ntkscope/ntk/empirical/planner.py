@@ -115,7 +115,7 @@ def _planned(
         if force == "fallback" or not is_known(layer.module):
             layer.strategy = "fallback"
     proven = known_layers(model) is not None
-    evidence = draw(model, plan, source, few=proven)
+    evidence = draw(model, plan, x1, x2, few=proven)
     if not proven:
         _look_at_companies(model, plan, x1, x2, evidence)
     n = len(evidence.x)
