@@ -16,7 +16,7 @@ from ntkscope.ntk.kinds import normalisation
 from ntkscope.ntk.tiled.store_layout import kernel_arrays
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, ZarrStore, remove_partial_files
-from ntkscope.stores.zarr_store import MASK
+from ntkscope.stores.manifest import MASK
 from ntkscope.watch.kernel import Arrays
 from ntkscope.watch.probe import Probe, WatchError
 
