@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.test_slurm import OPTIONS, scontrol
-from tests.workflow.caught import FIGURE, KERNELS, TRAINING, Caught
+from tests.workflow.caught import KERNELS, TRAINING, Caught
 from tests.workflow.project import Project, kill
 
 pytestmark = pytest.mark.cluster
@@ -49,7 +49,7 @@ def state_of(project: Project, job: str) -> str:
 
 def at_work(project: Caught) -> subprocess.Popen[str]:
     """A head whose training has saved something."""
-    head = project.start(FIGURE, *OPTIONS)
+    head = project.start(project.kernels, *OPTIONS)
     project.wait_for(TRAINING.format(run=project.run), head)
     return head
 
@@ -93,7 +93,7 @@ def test_a_job_over_its_time_saves_and_goes_on_with_more(caught: Caught, finishe
     caught.change("resources.runtime_minutes", 1)
     caught.slow(100)
     caught.change("resources.checkpoint_seconds", 10**5)  # nothing is saved until it is asked to
-    head = caught.start(FIGURE, *OPTIONS)
+    head = caught.start(caught.kernels, *OPTIONS)
     caught.wait_for(TRAINING.format(run=caught.run), head)
     said = ends_well(caught, head, finished)
     assert "Trying to restart job" in said
@@ -103,7 +103,7 @@ def test_a_job_over_its_time_saves_and_goes_on_with_more(caught: Caught, finishe
 
 def test_a_job_over_its_memory_goes_on_with_more(caught: Caught, finished: Project) -> None:
     caught.change("resources.mem_mb", 400)
-    head = caught.start(FIGURE, *OPTIONS)
+    head = caught.start(caught.kernels, *OPTIONS)
     said = ends_well(caught, head, finished)
     states = scontrol(caught, "show", "jobs", "-o")
     assert "JobState=OUT_OF_MEMORY" in states, states
@@ -114,7 +114,7 @@ def test_a_killed_head_is_followed_by_the_plain_command(caught: Caught, finished
     head = at_work(caught)
     job = job_of(caught)
     kill(head)
-    second = caught.start(FIGURE, *OPTIONS)
+    second = caught.start(caught.kernels, *OPTIONS)
     while job_of(caught) == job:  # the second head's own, beside the first one's
         assert second.poll() is None
         time.sleep(0.1)
@@ -157,7 +157,7 @@ def test_purged_files_are_made_again(caught: Caught, finished: Project) -> None:
         shutil.rmtree(purged) if purged.is_dir() else purged.unlink()
     caught.slow(0)
     head.communicate(timeout=500)  # whether or not it needed them
-    caught.build(FIGURE, *OPTIONS)
+    caught.build(caught.kernels, *OPTIONS)
     assert caught.is_like(finished)
 
 
@@ -168,5 +168,5 @@ def test_a_head_that_is_asked_to_end_leaves_what_the_next_one_needs(
     os.kill(head.pid, signal.SIGTERM)
     caught.slow(0)
     head.communicate(timeout=300)
-    caught.build(FIGURE, *OPTIONS)
+    caught.build(caught.kernels, *OPTIONS)
     assert caught.is_like(finished)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ntkscope.config import expand, load_files
+from ntkscope.config import Cell, expand, load_files
 from tests.workflow.project import ROOT, Project
 
 FIGURE = "figures/reactivation.pdf"
@@ -29,9 +29,19 @@ class Caught(Project):
         return caught
 
     @property
+    def cell(self) -> Cell:
+        """That of the run that is missing: of two tasks, the first of which is there."""
+        return expand(load_files(self.root / "config/config.yaml"), "reactivation")[0]
+
+    @property
     def run(self) -> str:
-        """The run that is missing: of two tasks, the first of which is there."""
-        return expand(load_files(self.root / "config/config.yaml"), "reactivation")[0].run.id
+        """Its id."""
+        return self.cell.run.id
+
+    @property
+    def kernels(self) -> str:
+        """The store of its kernels."""
+        return f"results/runs/{self.run}/kernels-{self.cell.kernel.id}.zarr"
 
     def slow(self, seconds: float = 1.0) -> None:
         """Have each look of a job at its work take so long; 0: no longer."""
@@ -45,5 +55,6 @@ class Caught(Project):
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
     def is_like(self, finished: Project) -> bool:
-        """Whether the figure is that of the uninterrupted workflow, to the byte."""
+        """Whether the figure, of what is there, is that of the uninterrupted workflow."""
+        self.build(FIGURE)
         return (self.root / FIGURE).read_bytes() == (finished.root / FIGURE).read_bytes()
