@@ -5,10 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +27,7 @@ from ntkscope.fits import collect_metrics, fit_experiment
 from ntkscope.kernels import compute_kernels
 from ntkscope.metrics import measure_kernels
 from ntkscope.regression import regress_kernels
+from ntkscope.runtime.logs import job_log
 from ntkscope.stores.atomic_write import remove
 from ntkscope.training import train_networks, train_task
 from tests.workflow.caught import FIGURE, Caught
@@ -100,13 +104,15 @@ class Tally:
     ends: int = 0
 
 
-def begin(job: Job, output: Path) -> multiprocessing.context.ForkProcess:
+def begin(job: Job, output: Path, said: Path) -> multiprocessing.context.ForkProcess:
     """A process that runs a job: everything is imported already."""
 
     def run() -> None:
-        with (output.parent / "said").open("a") as said:
-            os.dup2(said.fileno(), 2)
-        job(output)
+        with said.open("a") as file:
+            os.dup2(file.fileno(), 2)
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+        with job_log(output.parent / f"{output.stem}.log"):
+            job(output)
 
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
@@ -114,27 +120,37 @@ def begin(job: Job, output: Path) -> multiprocessing.context.ForkProcess:
 
 
 def content(output: Path) -> dict[str, bytes]:
-    """All numbers of an output; its provenance is never the same."""
+    """All numbers of an output; its provenance and what it took are never the same."""
     if output.suffix == ".nc":
         with xr.open_dataset(output, engine="h5netcdf") as table:
             return {name: values.values.tobytes() for name, values in table.variables.items()}
-    files = [file for file in output.rglob("c/**/*") if file.is_file()]
+    chunks = [file for file in output.rglob("c/**/*") if file.is_file()]
+    files = [file for file in chunks if "_seconds/" not in str(file.relative_to(output))]
     return {str(file.relative_to(output)): file.read_bytes() for file in files}
+
+
+def made_by(job: Job, output: Path) -> dict[str, bytes]:
+    """What an uninterrupted job makes, or one that goes on."""
+    said = output.with_suffix(".said")
+    process = begin(job, output, said)
+    process.join()
+    assert process.exitcode == 0, said.read_text()
+    said.unlink()
+    made = content(output)
+    assert made
+    return made
 
 
 def kill_until(job: Job, output: Path, kills: int, chance: random.Random, tally: Tally) -> None:
     """Kill a job at random moments of its work until it has been killed so often, and ends."""
     began = time.monotonic()
-    process = begin(job, output)
-    process.join()
-    assert process.exitcode == 0, (output.parent / "said").read_text()
-    whole, seconds = content(output), time.monotonic() - began
-    assert whole
+    whole = made_by(job, output)
+    seconds = time.monotonic() - began
     least = tally.kills + kills
     while tally.kills < least:
         remove(output)
         while not output.exists():
-            process = begin(job, output)
+            process = begin(job, output, output.parent / "said")
             process.join(chance.uniform(0, seconds))
             if process.exitcode is None:
                 os.kill(process.pid or 0, chance.choice(SIGNALS))
@@ -180,6 +196,64 @@ def test_killed_at_random_moments(tmp_path: Path, seed: int) -> None:
     tallies = kill_all(tmp_path / "made", kills=4, seed=seed)
     show(tallies)
     assert sum(tally.kills for tally in tallies.values()) >= 30
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a few megabytes."""
+    if os.geteuid() or shutil.which("mount") is None:
+        pytest.skip("only root may mount a disk")
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)]
+    if subprocess.run(command, check=False).returncode:
+        pytest.skip("no disk can be mounted")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@contextmanager
+def filled(disk: Path, free: int) -> Iterator[None]:
+    """A disk with so many bytes left."""
+    file = disk / "filler"
+    file.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - free)))
+    yield
+    file.unlink()
+
+
+def fail_for_want_of_room(job: Job, output: Path, said: Path) -> bool:
+    """Whether a job has no room: then it must say so, once, and nothing else."""
+    said.unlink(missing_ok=True)
+    process = begin(job, output, said)
+    process.join()
+    if process.exitcode == 0:
+        return False
+    told = said.read_text()
+    assert process.exitcode == 1, (process.exitcode, told)
+    assert told.startswith("DiskError: the disk is full: "), told
+    assert "Traceback" not in told
+    assert told.count("DiskError") == 1
+    return True
+
+
+@pytest.mark.faults
+def test_a_full_disk_is_said_and_gone_on_from(small_disk: Path, tmp_path: Path) -> None:
+    chance, counts = random.Random(0), {}
+    for jobs in ALL:
+        for name, job in jobs(small_disk):
+            output, said = small_disk / name, tmp_path / "said"
+            whole = made_by(job, output)
+            size = sum(file.stat().st_size for file in [output, *output.rglob("*")])
+            stage = name.partition(".")[0]
+            counts[stage] = 0
+            for share in (0.0, *(chance.uniform(0, 0.9) for _ in range(3))):
+                remove(output)
+                with filled(small_disk, int(share * size)):
+                    for _ in range(2):  # as Snakemake tries again
+                        counts[stage] += fail_for_want_of_room(job, output, said)
+                assert made_by(job, output) == whole
+            assert counts[stage]
+    print(f"\n{sum(counts.values())} times no room ({counts}): said so, and then the same bits")
 
 
 @pytest.mark.faults

@@ -69,7 +69,8 @@ def job_log(path: str | Path) -> Iterator[None]:
         raise
     finally:
         _in_job.reset(token)
-        handler.flush()
+        with suppress(OSError):
+            handler.flush()
 
 
 def _log_to(file: Path) -> logging.Handler:
