@@ -28,6 +28,8 @@ _NOISE = re.compile(
     r"|Rules with (provenance|missing|outdated)|\d+ jobs have (missing|outdated)|host: |None$"
     r"|WorkflowError:\nAt least one job|Removing output files of failed|Trying to restart"
     r"|DAG of jobs will be|Touching output|Removing temporary output|Config file .* is extended"
+    r"|Creating report|Report created|Adding .* \(|Downloading resources|Report size"
+    r"|Loading script code"
 )
 _JOB_EXCEPTION = re.compile(r"^(RuleException|CalledProcessError|SpawnedJobError)")
 _END = "Elapsed time"

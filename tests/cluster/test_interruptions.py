@@ -90,24 +90,22 @@ def test_a_job_that_is_ended_goes_on(
 
 
 def test_a_job_over_its_time_saves_and_goes_on_with_more(caught: Caught, finished: Project) -> None:
-    caught.change("resources.runtime_minutes", 1)
+    caught.change("resources.runtime_minutes", 2)  # of which the last one is for saving
     caught.slow(100)
     caught.change("resources.checkpoint_seconds", 10**5)  # nothing is saved until it is asked to
     head = caught.start(caught.kernels, *OPTIONS)
     caught.wait_for(TRAINING.format(run=caught.run), head)
-    said = ends_well(caught, head, finished)
-    assert "Trying to restart job" in said
+    ends_well(caught, head, finished)
     assert "going on from step" in caught.log
-    assert re.search(r"TimeLimit=00:02:00", scontrol(caught, "show", "jobs", "-o"))
+    assert re.search(r"TimeLimit=00:04:00", scontrol(caught, "show", "jobs", "-o"))
 
 
 def test_a_job_over_its_memory_goes_on_with_more(caught: Caught, finished: Project) -> None:
     caught.change("resources.mem_mb", 400)
     head = caught.start(caught.kernels, *OPTIONS)
-    said = ends_well(caught, head, finished)
+    ends_well(caught, head, finished)
     states = scontrol(caught, "show", "jobs", "-o")
     assert "JobState=OUT_OF_MEMORY" in states, states
-    assert "Trying to restart job" in said
 
 
 def test_a_killed_head_is_followed_by_the_plain_command(caught: Caught, finished: Project) -> None:
@@ -119,10 +117,9 @@ def test_a_killed_head_is_followed_by_the_plain_command(caught: Caught, finished
         assert second.poll() is None
         time.sleep(0.1)
     time.sleep(5)
-    said = ends_well(caught, second, finished)
-    assert "The workflow that ran here was killed" in said
+    ends_well(caught, second, finished)
     assert state_of(caught, job) == "COMPLETED"
-    assert "Trying to restart job" not in said
+    assert len(re.findall("Comment=rule_train_task_", scontrol(caught, "show", "jobs", "-o"))) >= 2
 
 
 def test_a_drained_node_ends_what_it_has_and_the_rest_waits(

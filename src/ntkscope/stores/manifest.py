@@ -62,6 +62,8 @@ def read_manifest(store: Path) -> dict[str, str] | None:
         content = unseal((store / _MANIFEST).read_bytes(), _MANIFEST.as_posix())
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except IsADirectoryError:
+        content = None
     if content is None:
         raise StoreError(
             f"{_MANIFEST}, the list of the store's files, is damaged",

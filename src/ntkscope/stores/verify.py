@@ -25,6 +25,13 @@ from ntkscope.stores.text import is_changed, is_noted
 from ntkscope.stores.zarr_store import ZarrStore, check_place
 
 _TEXTS = {".csv", ".md", ".tex", ".rst"}
+_KINDS = {
+    "metrics.nc": {"experiment"},
+    "curves.nc": {"learning_curves"},
+    "fits.nc": {"fits", "curve_fits"},
+}
+"""What tables of these names are of."""
+
 _NAMED = 3  # damaged files of a store that are named
 
 
@@ -55,7 +62,7 @@ def verify(folder: Path, jobs: int | None = None) -> Iterator[Verdict]:
     """
     if not folder.is_dir():
         raise StoreError("there is no such folder", where=folder, remedy="name that of the results")
-    found = dict(_found(folder))
+    found = dict(everything(folder))
     with tqdm(total=sum(found.values()), unit="B", unit_scale=True, disable=None) as bar:
         for verdict in _looked_at(list(found), jobs or len(os.sched_getaffinity(0))):
             bar.update(found[verdict.path])
@@ -68,8 +75,9 @@ def look(path: Path) -> Verdict:
         if path.is_dir():
             return _look_at_store(path)
         if path.suffix == ".nc":
-            read_any_netcdf(path)
-            return Verdict(path, "", is_table_sealed(path))
+            kind = str(read_any_netcdf(path).attrs.get("kind"))
+            wrong = "" if kind in _KINDS.get(path.name, {kind}) else f"this is a table of {kind!r}"
+            return Verdict(path, wrong, is_table_sealed(path))
         return Verdict(path, "the text was changed" if is_changed(path) else "", is_noted(path))
     except NtkscopeError as error:
         return Verdict(path, error.what, True)
@@ -98,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if damaged else 0
 
 
-def _found(folder: Path) -> Iterator[tuple[Path, int]]:
+def everything(folder: Path) -> Iterator[tuple[Path, int]]:
     """All there is to look at, with its bytes."""
     for place, folders, files in os.walk(folder):
         inside = Path(place)
@@ -140,11 +148,7 @@ def _look_at_store(path: Path) -> Verdict:
 
 def _read_whole(path: Path) -> str:
     """What is wrong with a store without manifest: each chunk has a CRC32C."""
-    try:
-        kind = json.loads((path / METADATA).read_text("utf-8"))["attributes"]["kind"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return f"{METADATA} is lost or damaged"
-    store = ZarrStore.open(path, kind)
+    store = ZarrStore.open(path, ZarrStore.kind_of(path))
     for name in store.arrays():
         store.read(name)
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import warnings
@@ -152,6 +153,21 @@ class ZarrStore:
             raise no_such(path, "store")
         files = CheckedStore(path, read_only=True, manifest=read_manifest(path))
         return cls(_open(path, kind, files), path)
+
+    @staticmethod
+    def kind_of(path: Path) -> str:
+        """The kind that a store says it is of.
+
+        Raises:
+            StoreError: it does not say one, or there is no store.
+        """
+        if not path.exists():
+            raise no_such(path, "store")
+        try:
+            about = json.loads((path / METADATA).read_text(encoding="utf-8"))
+            return str(about["attributes"]["kind"])
+        except (OSError, ValueError, LookupError, TypeError):
+            raise damaged(path, f"{METADATA} is none of ntkscope's") from None
 
     @property
     def files(self) -> CheckedStore:
@@ -494,21 +510,23 @@ def check_kind(path: Path, what: str, found: Any, kind: str) -> None:
         )
 
 
-_ID = re.compile(r".+-[0-9a-f]{12}")
-
-
 def check_place(path: Path, what: str, said: Mapping[str, Any]) -> None:
-    """Refuse a store or table that lies in the folder of another run than it says to be of.
+    """Refuse a store or table in the folder of another run or experiment than it says to be of.
 
     Anywhere else it may lie.
 
     Raises:
-        StoreError: says of which run it is.
+        StoreError: says of which run or experiment it is.
     """
-    for key in ("run", "networks", "regression"):
+    for key in ("run", "networks", "regression", "experiment"):
         place, of = path.stem if key == "regression" else path.parent.name, said.get(key)
-        if isinstance(of, str) and _ID.fullmatch(place) and place != of:
+        named = path.parent.parent.name == "experiments" if key == "experiment" else _is_id(place)
+        if isinstance(of, str) and named and place != of:
             raise StoreError(f"this is a {what} of {of}", where=path, remedy=remake(path))
+
+
+def _is_id(name: str) -> bool:
+    return re.fullmatch(r".+-[0-9a-f]{12}", name) is not None
 
 
 def _create(root: zarr.Group, name: str, array: Array) -> None:

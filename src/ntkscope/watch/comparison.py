@@ -225,6 +225,9 @@ def _of_seeds(tables: Sequence[xr.Dataset], steps: np.ndarray[Any, Any]) -> xr.D
     joined = xr.concat(
         kept, "seed", data_vars="minimal", coords="minimal", compat="override", join="outer"
     )
+    tasks = 1 + len(np.atleast_1d(joined.attrs["boundaries"]))
+    seen = np.arange(1, 1 + max(tasks, joined.sizes["seen"]))
+    joined = joined.assign_coords(seen=seen[: joined.sizes["seen"]]).reindex(seen=seen)
     return joined.assign_coords(seed=np.arange(joined.sizes["seed"]))
 
 

@@ -133,9 +133,9 @@ class Watch:
 
         Args:
             step: its number, above those before; None: one more.
-            loss, accuracy: a number, or one for each task seen; or a function of nothing that gives
-                them, called (in evaluation mode) where a kernel is computed. A loss that is given
-                as a number also tells where it jumps.
+            loss, accuracy: a number, of the present task, or one for each task seen; or a function
+                of nothing that gives them, called (in evaluation mode) where a kernel is computed.
+                A loss that is given as a number also tells where it jumps.
 
         Returns:
             What `log_fn` is given, if a kernel was computed.
@@ -214,7 +214,7 @@ class Watch:
         if self._metrics is None and self._path is not None and self._path.exists():
             self._resume(None)
         metrics = self._any_metrics()
-        seen = max([1, *(len(v) for row in self._logged for v in row.values())])
+        seen = max([*self._tasks, *(len(v) for row in self._logged for v in row.values())])
         curves = {name: np.full((1, len(self._steps), seen), np.nan) for name in _LOGGED}
         for place, row in enumerate(self._logged):
             for name, values in row.items():
@@ -301,6 +301,7 @@ class Watch:
             self._check_layers(layers)
             self._precision = str(arrays["ntk"].dtype)
             task = 1 + len(self._boundaries)
+            logged = {name: _of_tasks(values, task) for name, values in logged.items()}
             self._take_in(step, task, arrays, logged)
             self._schedule.taken(step, why)
             if self._path is not None:
@@ -404,6 +405,11 @@ class Watch:
                 self._any_metrics().mark_boundary()
                 self._schedule.restart(step)
         self._last_step = self._steps[-1]
+
+
+def _of_tasks(values: list[float], task: int) -> list[float]:
+    """One value for each task; a single one is of the present task."""
+    return [*[float("nan")] * (task - 1), *values] if len(values) == 1 else values
 
 
 def _known(values: NDArray[np.float64]) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import hypothesis
@@ -39,8 +40,15 @@ class Asked:
     some: bool
     verify: str
     force: str | None
+    around: str
 
 
+AROUND = {
+    "nothing": nullcontext,
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+}
 ASKED = st.builds(
     Asked,
     kind=st.sampled_from(["trace", "full", "pseudo", "diagonal"]),
@@ -51,6 +59,7 @@ ASKED = st.builds(
     some=st.sampled_from([False, False, False, True]),
     verify=st.sampled_from(["entries", "entries", "off", "all"]),
     force=st.sampled_from([None] * 5 + ["fallback", "structured", "materialised"]),
+    around=st.sampled_from(["nothing"] * 5 + list(AROUND)),
 )
 
 
@@ -154,7 +163,8 @@ def look(of: Composition, asked: Asked, *, short: bool = True) -> str:
         how["parameters"] = chosen
     before = state_of(model, x1, x2)
     try:
-        found, kind = computed(model, x1, x2, asked, how)
+        with AROUND[asked.around]():
+            found, kind = computed(model, x1, x2, asked, how)
         refusal = None
     except NtkscopeError as error:
         refusal = error

@@ -105,7 +105,7 @@ def test_values_for_loggers_are_those_of_the_table() -> None:
             assert values["ntk/velocity"] == float(data["velocity"][place - 1])
         else:
             assert "ntk/velocity" not in values
-        assert values["ntk/loss"] == float(at["loss"][0])
+        assert values["ntk/loss"] == float(at["loss"].sel(seen=at["task"]))
 
 
 @pytest.mark.parametrize("killed", [4, 9])

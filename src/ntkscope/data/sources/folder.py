@@ -115,8 +115,9 @@ def _images(folder: Path) -> list[Path]:
 
 def _facts(dataset: Dataset) -> DatasetFacts:
     folder = _look(dataset)
-    labels = np.concatenate(folder.labels)[folder.splits[0]]
-    return own.facts(labels, folder.shape, "uint8", folder.content)
+    labels = np.concatenate(folder.labels)
+    train, test = (labels[kept] for kept in folder.splits)
+    return own.facts(train, test, folder.shape, "uint8", folder.content)
 
 
 def open_folder(dataset: Dataset) -> Samples:

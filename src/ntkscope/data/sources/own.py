@@ -80,7 +80,11 @@ def split_by_class(labels: np.ndarray, where: object) -> tuple[np.ndarray, np.nd
     return np.setdiff1d(np.arange(labels.size), test), test
 
 
-def facts(labels: np.ndarray, shape: tuple[int, ...], dtype: str, content: str) -> DatasetFacts:
-    """Facts of files whose training labels are these."""
-    counts = np.bincount(labels)
-    return DatasetFacts(len(counts), shape, int(counts.min()), dtype, content)
+def facts(
+    train: np.ndarray, test: np.ndarray, shape: tuple[int, ...], dtype: str, content: str
+) -> DatasetFacts:
+    """Facts of files whose labels are these."""
+    counts = np.bincount(train)
+    of_test = np.bincount(test, minlength=len(counts))
+    both = tuple(counts.tolist()), tuple(of_test.tolist())
+    return DatasetFacts(len(counts), shape, int(counts.min()), dtype, content, both)

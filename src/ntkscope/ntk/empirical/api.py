@@ -19,7 +19,7 @@ from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import free_bytes, parse_bytes
 from ntkscope.ntk.empirical.checked import Checked
 from ntkscope.ntk.empirical.engine import compute_kernels
-from ntkscope.ntk.empirical.entries import VERIFY, check_entries
+from ntkscope.ntk.empirical.entries import VERIFY, check_entries, is_compared_alone
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, is_same_model
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.inputs import Samples, as_one
@@ -190,7 +190,7 @@ def _verify(
     if not every and not plan.checked.is_due(model, x1, x2, (how,)):
         return
     start = time.perf_counter()
-    with preserve_state(model):
+    with preserve_state(model, may_change=not is_compared_alone(model, plan, len(x1), every=every)):
         check_entries(model, plan, found, x1, x2, every=every)
     plan.checked.note(model, x1, x2, (how,), time.perf_counter() - start)
 

@@ -18,7 +18,7 @@ class GlobalSelfAttention(nn.Module):
         inputs: channels of a token.
         width: of keys, values and outputs, over all heads.
         heads: the limit is the same for any number.
-        bias: of keys, values and outputs.
+        bias: of keys, values and outputs, which have standard deviations in this order.
 
     Examples:
         >>> import torch

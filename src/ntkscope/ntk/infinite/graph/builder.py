@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from ntkscope.ntk.infinite.graph.steps import (
     Normalise,
     Step,
 )
+from ntkscope.ntk.infinite.graph.window import Window
 from ntkscope.ntk.infinite.refusal import refused
 
 
@@ -44,11 +47,10 @@ class Builder:
         self._computed: dict[Elementwise, Signal] = {}
 
     def affine(
-        self, x: Signal, layer: Dense, shape: tuple[int, ...], taps: Tensor | None
+        self, x: Signal, layer: Dense, shape: tuple[int, ...], window: Window | None = None
     ) -> Signal:
         """A layer with weights; its outputs are independent of all there is."""
-        taps = None if taps is None else taps.to(self.device)
-        step = self._add(Affine(len(self.layers), taps), x)
+        step = self._add(Affine(len(self.layers), window), x)
         self.layers.append(layer)
         atom = Atom(frozenset({step}), gaussian=True, centred=True)
         return self._signal(step, shape, x.channel, atom)
@@ -137,6 +139,18 @@ class Builder:
         step = self._add(Activate(x.dual or numeric_dual(x.phi), x.gain), x.of)
         atom = Atom(x.of.roots, gaussian=False, centred=False)
         return self._signal(step, x.of.shape, x.of.channel, atom)
+
+    def tried(self, call: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+        """The call, whose own errors are said by its name."""
+
+        def attempt(x: Tensor) -> Any:
+            try:
+                return call(x)
+            except (RuntimeError, TypeError, IndexError, ValueError) as error:
+                remedy = "mend it, or give inputs of the size that the network was made for"
+                raise self.refused(f"it fails: {error}", remedy) from error
+
+        return attempt
 
     def refused(self, why: str, remedy: str) -> Exception:
         """The error about the call that is being translated."""
