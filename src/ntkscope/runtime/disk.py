@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,6 +50,20 @@ def check_space(place: Path, needed: int) -> None:
         raise _full(place, needed)
 
 
+def check_writable(places: Iterable[Path]) -> None:
+    """Refuse to begin what could not be written.
+
+    Args:
+        places: folders to write to, which may not be there yet.
+
+    Raises:
+        DiskError: names the first one where nothing can be written.
+    """
+    for folder in dict.fromkeys(existing(place) for place in places):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _closed(folder, OSError(_why_closed(folder), ""))
+
+
 def existing(path: Path) -> Path:
     """A path, or the first folder above it that is there."""
     path = path.absolute()
@@ -74,6 +88,10 @@ def _closed(place: Path, error: OSError) -> DiskError:
         where=place,
         remedy="make it writable for you, or run the workflow in a folder that is",
     )
+
+
+def _why_closed(folder: Path) -> int:
+    return errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
 
 
 def _mount(path: Path) -> Path:
