@@ -24,7 +24,7 @@ def disk_errors(place: Path, needed: Callable[[], int] = lambda: 0) -> Iterator[
         needed: tells, once there is an error, how many bytes more it takes; 0: unknown.
 
     Raises:
-        DiskError: the disk is full, or writing is not allowed.
+        DiskError: the disk is full, or reading or writing is not allowed.
     """
     try:
         yield
@@ -83,10 +83,11 @@ def _full(place: Path, needed: int) -> DiskError:
 
 
 def _closed(place: Path, error: OSError) -> DiskError:
+    what = "nothing can be written here" if place.is_dir() else "this may not be read or written"
     return DiskError(
-        f"nothing can be written here: {os.strerror(error.errno or 0).lower()}",
+        f"{what}: {os.strerror(error.errno or 0).lower()}",
         where=place,
-        remedy="make it writable for you, or run the workflow in a folder that is",
+        remedy="allow it to yourself, or run the workflow where you may",
     )
 
 
