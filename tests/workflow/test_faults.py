@@ -160,8 +160,7 @@ def kill_until(job: Job, output: Path, kills: int, chance: random.Random, tally:
             tally.kills += ended != 0
         tally.ends += 1
         assert content(output) == whole
-    left = [file.name for file in output.parent.iterdir() if file.name.startswith(".")]
-    assert not [name for name in left if not name.startswith(".partial-")], left
+    assert not list(output.parent.glob(".*.state"))
 
 
 ALL = (jobs_of_streams, jobs_of_tables, jobs_of_curves)
@@ -193,7 +192,7 @@ def test_killed_once_a_stage(tmp_path: Path) -> None:
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_killed_at_random_moments(tmp_path: Path, seed: int) -> None:
-    tallies = kill_all(tmp_path / "made", kills=4, seed=seed)
+    tallies = kill_all(tmp_path / "made", kills=3, seed=seed)
     show(tallies)
     assert sum(tally.kills for tally in tallies.values()) >= 30
 
