@@ -92,7 +92,7 @@ def test_a_job_that_is_ended_goes_on(
 def test_a_job_over_its_time_saves_and_goes_on_with_more(caught: Caught, finished: Project) -> None:
     caught.change("resources.runtime_minutes", 2)  # of which the last one is for saving
     caught.slow(100)
-    caught.change("resources.checkpoint_seconds", 10**5)  # nothing is saved until it is asked to
+    caught.change("resources.checkpoint_seconds", 86400)  # nothing is saved until it is asked to
     head = caught.start(caught.kernels, *OPTIONS)
     caught.wait_for(TRAINING.format(run=caught.run), head)
     ends_well(caught, head, finished)
@@ -101,7 +101,7 @@ def test_a_job_over_its_time_saves_and_goes_on_with_more(caught: Caught, finishe
 
 
 def test_a_job_over_its_memory_goes_on_with_more(caught: Caught, finished: Project) -> None:
-    caught.change("resources.mem_mb", 400)
+    caught.change("resources.mem_mb", 600)
     head = caught.start(caught.kernels, *OPTIONS)
     ends_well(caught, head, finished)
     states = scontrol(caught, "show", "jobs", "-o")
