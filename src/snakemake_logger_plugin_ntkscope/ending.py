@@ -27,8 +27,9 @@ def results(asked: Mapping[str, Figure], study: Study) -> list[str]:
     else:
         for each in there.values():
             lines.append(f"figure:   {each.files[0]}")
-            lines += [f"          {line}" for line in headline(Path(each.table))]
-            lines.append(f"numbers:  {each.table}")
+            numbers = f"numbers:  {each.table}"
+            if numbers not in lines:
+                lines += [*(f"          {line}" for line in headline(Path(each.table))), numbers]
     papers = {each.paper for each in there.values()}
     for paper, table in study.findings.items():
         if paper in papers and Path(table).exists():

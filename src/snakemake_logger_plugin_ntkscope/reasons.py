@@ -46,7 +46,7 @@ class Reasons:
 
 def in_few_words(reason: str) -> str:
     """The first cause of those that Snakemake gives, as it would be said."""
-    if changed := _PARAMS.search(reason):
+    if "Missing output files" not in reason and (changed := _PARAMS.search(reason)):
         before, now = changed.groups()
         if _DIGEST.fullmatch(before) and _DIGEST.fullmatch(now):
             return "its code has changed"

@@ -227,6 +227,7 @@ def _real(g: Tensor) -> Tensor:
     return torch.view_as_real(g) if g.is_complex() else g
 
 
+_SAMPLES = st.sampled_from([*range(1, 7)] * 20 + [210])
 _WRAPS = st.sampled_from(["plain"] * 6 + list(WRAPS))
 _REPEATS = st.sampled_from(["none"] * 4 + list(REPEATS))
 
@@ -246,7 +247,7 @@ def compositions(draw: st.DrawFn) -> Composition:
         form,
         tuple(steps),
         draw(st.integers(1, 3)),
-        (draw(st.integers(1, 6)), draw(st.one_of(st.none(), st.integers(1, 4)))),
+        (draw(_SAMPLES), draw(st.one_of(st.none(), st.integers(1, 4)))),
         draw(st.sampled_from(["no", "no", "no", "blank", "equal", "huge"])),
         draw(st.sampled_from([""] * 48 + list(MIXING))),
         draw(st.sampled_from([False, False, True])),

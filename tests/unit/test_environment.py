@@ -171,3 +171,15 @@ def test_targets_stand_before_configfile_which_takes_all_that_follows(file: str)
     for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
         _, option, rest = line.partition("--configfile ")
         assert not option or not re.search(r"\s(\$@|figures/|results/)", rest), line
+
+
+def test_a_preset_that_is_none_is_told_with_those_that_are(project: Path) -> None:
+    assert install(project).returncode == 0
+    for preset in ("config", "fashion"):
+        (project / "config").mkdir(exist_ok=True)
+        (project / f"config/{preset}.yaml").touch()
+    command = ["make", "-C", str(project), "figures/nopreset/x.pdf", "VENV=.venv"]
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain)
+    assert done.returncode != 0
+    assert 'there is no preset "nopreset" (config/nopreset.yaml); there are: fashion' in done.stderr

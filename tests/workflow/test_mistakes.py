@@ -51,9 +51,9 @@ def test_a_damaged_store_is_named_in_the_terminal_and_in_the_log(project: Projec
     (log,) = project.files(f"logs/measure_kernels/{kernels.parent.name}/*.log")
     assert done.returncode != 0
     for said in (done.stdout, log.read_text(encoding="utf-8")):
-        assert re.search(r"StoreError: .*\bntk\b.* cannot be read", said)
+        assert re.search(r"StoreError: .*\bntk\b.* is damaged", said)
         assert f"where: {kernels.relative_to(project.root)}" in said
-        assert "to do: delete the store and run its rule again" in said
+        assert "to do: delete it and make it again" in said
     assert not metrics.exists()
     shutil.rmtree(kernels)  # as it says
     assert project.plan(target) == {"compute_kernels": 1, "measure_kernels": 1}

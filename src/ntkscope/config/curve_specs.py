@@ -5,7 +5,8 @@ As in `specs`, a spec holds exactly the fields that change a number.
 
 from __future__ import annotations
 
-from typing import Literal
+import itertools
+from typing import Any, Literal
 
 from ntkscope.config.sections.base import Precision
 from ntkscope.config.sections.learning_curves import (
@@ -17,12 +18,20 @@ from ntkscope.config.sections.learning_curves import (
     Stop,
 )
 from ntkscope.config.specs import DatasetSpec, ModelSpec, Spec, default_of
+from ntkscope.errors import ConfigError
 from ntkscope.identity import digest
 
 # Raise a number when a change of code must not meet stores made before it.
 _FORMAT = {"task": 1, "networks": 1, "regression": 1}
 
 KernelSource = Literal["infinite", "initial", "after", "during"]
+
+
+def _check_rising(name: str, values: tuple[float, ...]) -> None:
+    if any(later <= earlier for earlier, later in itertools.pairwise(values)):
+        raise ConfigError(
+            f"{name} = {values} do not rise", where=name, remedy="sort them, each once"
+        )
 
 
 class SampleCounts(Spec):
@@ -120,6 +129,22 @@ class NetworksSpec(Spec):
     during: tuple[int, ...] = ()
     during_samples: int | None = None
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuse what would train other networks than it says (made without a configuration).
+
+        Raises:
+            ConfigError: sizes or steps that do not rise, snapshots of a network that there is not.
+        """
+        _check_rising("sizes", self.sizes)
+        _check_rising("during", self.during)
+        if (self.during_samples in self.sizes) != bool(self.during):
+            raise ConfigError(
+                f"during_samples = {self.during_samples}, for steps {self.during}, is none of the "
+                f"sizes {self.sizes}",
+                where="during_samples",
+                remedy="name one of sizes with the steps of its snapshots, or give neither",
+            )
+
     @property
     def counts(self) -> SampleCounts:
         """The samples that are needed."""
@@ -176,6 +201,15 @@ class RegressionSpec(Spec):
     offset: Offset = default_of(Kernels, "offset")
     by_layer: bool = default_of(Kernels, "by_layer")
     precision: Precision = default_of(Kernels, "precision")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuse what is not in the order that the stage counts on.
+
+        Raises:
+            ConfigError: names what does not rise.
+        """
+        for name in ("sizes", "ridges", "trained_on", "steps"):
+            _check_rising(name, getattr(self, name))
 
     @property
     def counts(self) -> SampleCounts:

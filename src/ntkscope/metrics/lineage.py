@@ -83,7 +83,10 @@ class Lineage:
         log = empty_log(len(self.seeds), len(self.steps))
         if len(self.stores) > 1 or not set(log.curves) <= set(self.stores[0]):
             return log
-        curves = {name: np.asarray(self.stores[0][name].values) for name in log.curves}
+        known = {name: np.asarray(self.stores[0][name].values) for name in log.curves}
+        unseen = max(0, int(self.tasks.max(initial=1)) - known["loss"].shape[-1])
+        pad = ((0, 0), (0, 0), (0, unseen))
+        curves = {n: np.pad(v, pad, constant_values=np.nan) for n, v in known.items()}
         return replace(log, curves=curves)
 
     def read(self, name: str, snapshot: int, seeds: slice) -> FloatArray:

@@ -28,6 +28,7 @@ class Schedule:
     _origin: int | None = None
     _last: int | None = None
     _next: int = 0
+    _tail: int | None = None
     _shifted: bool = False
     _denied: int | None = None
 
@@ -45,18 +46,23 @@ class Schedule:
             return "pair"
         if any(0 < ahead - step <= self.dense for ahead in self.announced):
             return "near"
-        if step < self._next:
+        if step < self._next and (self._tail is None or step != self._tail + self.dt):
             return ""
         return "near" if self._shifted else "spaced"
 
     def taken(self, step: int, why: str) -> None:
-        """A kernel was computed."""
+        """A kernel was computed.
+
+        One that was due both by itself and as a pair has a pair of its own only if time allows.
+        """
         if self._origin is None:
             self._origin = step
-        if why == "pair":  # no pair of its own: whether to go on densely is asked again
-            self._next = self._after(step) if step >= self._next else self._next
-            return
-        self._last, self._next = step, self._after(step)
+        by_itself = step >= self._next
+        if by_itself:
+            self._next = self._after(step)
+        self._tail = step if why == "pair" and by_itself else None
+        if why != "pair" and by_itself:
+            self._last = step
 
     def denied(self) -> bool:
         """A kernel that is due is put off, and due again; whether it was not before."""

@@ -133,9 +133,9 @@ class Watch:
 
         Args:
             step: its number, above those before; None: one more.
-            loss, accuracy: a number, or one for each task seen; or a function of nothing that gives
-                them, called (in evaluation mode) where a kernel is computed. A loss that is given
-                as a number also tells where it jumps.
+            loss, accuracy: a number, of the present task, or one for each task seen; or a function
+                of nothing that gives them, called (in evaluation mode) where a kernel is computed.
+                A loss that is given as a number also tells where it jumps.
 
         Returns:
             What `log_fn` is given, if a kernel was computed.
@@ -214,7 +214,7 @@ class Watch:
         if self._metrics is None and self._path is not None and self._path.exists():
             self._resume(None)
         metrics = self._any_metrics()
-        seen = max([1, *(len(v) for row in self._logged for v in row.values())])
+        seen = max([*self._tasks, *(len(v) for row in self._logged for v in row.values())])
         curves = {name: np.full((1, len(self._steps), seen), np.nan) for name in _LOGGED}
         for place, row in enumerate(self._logged):
             for name, values in row.items():
@@ -298,9 +298,9 @@ class Watch:
                 arrays = self._kernel.compute()
                 logged = {name: values_of(given.get(name)) for name in _LOGGED}
             layers = tuple(arrays.pop("layers").tolist()) if "layers" in arrays else ()
-            self._check_layers(layers)
-            self._precision = str(arrays["ntk"].dtype)
+            self._check_same(layers, str(arrays["ntk"].dtype))
             task = 1 + len(self._boundaries)
+            logged = {name: _of_tasks(values, task) for name, values in logged.items()}
             self._take_in(step, task, arrays, logged)
             self._schedule.taken(step, why)
             if self._path is not None:
@@ -339,9 +339,10 @@ class Watch:
             tolerance=8.0 * float(np.finfo(ntk.dtype).eps),
         )
 
-    def _check_layers(self, layers: tuple[str, ...]) -> None:
+    def _check_same(self, layers: tuple[str, ...], precision: str) -> None:
+        """Refuse kernels that cannot be compared with those before."""
         if self._layers is None:
-            self._layers = layers
+            self._layers, self._precision = layers, precision
         if layers != self._layers:
             changed = sorted({*layers} ^ {*self._layers}) or list(layers)
             raise WatchError(
@@ -349,11 +350,18 @@ class Watch:
                 where="model",
                 remedy="watch it with by_layer=False, or begin another Watch where they change",
             )
+        if precision != self._precision:
+            raise WatchError(
+                f"kernels were in {self._precision}, and now are in {precision}",
+                where="model",
+                remedy="keep the model's dtype, or begin another Watch, with another store",
+            )
 
     def _mark_boundary(self, step: int) -> None:
         self._boundaries.append(step)
         self._any_metrics().mark_boundary()
         self._schedule.restart(step)
+        self._jumps = LossJumps()  # the jump of the loss at a boundary is the boundary's
         if self._store is not None:
             self._store.mark_boundary(self._boundaries)
 
@@ -404,6 +412,11 @@ class Watch:
                 self._any_metrics().mark_boundary()
                 self._schedule.restart(step)
         self._last_step = self._steps[-1]
+
+
+def _of_tasks(values: list[float], task: int) -> list[float]:
+    """One value for each task; a single one is of the present task."""
+    return [*[float("nan")] * (task - 1), *values] if len(values) == 1 else values
 
 
 def _known(values: NDArray[np.float64]) -> list[float]:

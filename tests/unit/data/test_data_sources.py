@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ntkscope.config.datasets import facts_of
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources import cifar5m, fashion_mnist, is_there, open_source
 from ntkscope.data.sources.base import Samples
@@ -55,6 +56,10 @@ def test_digits_are_scikit_learns_with_enough_of_each_class() -> None:
     assert (images.train.labels.size, images.test.labels.size) == (1437, 360)
     assert np.bincount(images.train.labels).min() >= 130
     assert set(np.bincount(images.test.labels)) == {36}
+    counts = tuple(
+        tuple(np.bincount(split.labels).tolist()) for split in (images.train, images.test)
+    )
+    assert facts_of(ask("digits")).counts == counts
     assert images.train.read(np.arange(1437)).max() == images.white == 16
 
 

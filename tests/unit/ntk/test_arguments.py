@@ -309,7 +309,14 @@ def test_options_of_a_store(how, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("x", "says"), [(X.numpy(), "torch.from_numpy"), (X.long(), "not float32"), (X[0], "shape")]
+    ("x", "says"),
+    [
+        (X.numpy(), "torch.from_numpy"),
+        (X.long(), "not float32"),
+        (X[0], "shape"),
+        ({"x": X}, r"^x1 is a dict: an .* of one tensor\n.*x1\n.*give a tensor \[N, …\], float32"),
+        ((X, X), "x1 is a tuple: .* of one tensor"),
+    ],
 )
 def test_inputs_of_infinite_networks(x, says):
     with pytest.raises(ModelError, match=says):

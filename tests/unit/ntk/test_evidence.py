@@ -345,6 +345,25 @@ def test_a_wrong_entry_is_found(monkeypatch, kind, by_layer, verify):
         empirical_ntk(model, x, other, kind=kind, by_layer=by_layer, verify="off")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("by_layer", [False, True])
+def test_a_wrong_entry_of_many_samples_of_known_layers_is_found(monkeypatch, kind, by_layer):
+    model = made(lambda: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)))
+    x, compute = vectors(230), engine.compute_kernels
+
+    def wrong(*arguments, **options):
+        found = compute(*arguments, **options)
+        next(iter(found.values()))[100:] *= 1.001
+        return found
+
+    for other in (None, x[:7]):
+        empirical_ntk(model, x, other, kind=kind, by_layer=by_layer)
+    monkeypatch.setattr("ntkscope.ntk.empirical.api.compute_kernels", wrong)
+    for other in (None, x[:7]):
+        with pytest.raises(ModelError, match="of these samples alone"):
+            empirical_ntk(model, x, other, kind=kind, by_layer=by_layer)
+
+
 def test_nan_never_passes(monkeypatch):
     model, x = made(lambda: nn.Sequential(nn.Linear(6, 3))), vectors()
     compute = engine.compute_kernels

@@ -105,7 +105,7 @@ def test_values_for_loggers_are_those_of_the_table() -> None:
             assert values["ntk/velocity"] == float(data["velocity"][place - 1])
         else:
             assert "ntk/velocity" not in values
-        assert values["ntk/loss"] == float(at["loss"][0])
+        assert values["ntk/loss"] == float(at["loss"].sel(seen=at["task"]))
 
 
 @pytest.mark.parametrize("killed", [4, 9])
@@ -216,6 +216,14 @@ def test_a_new_head_is_planned_anew_and_layers_that_change_are_refused() -> None
     model.append(nn.Linear(5, 2))
     with pytest.raises(WatchError, match="have changed: 6"):
         watch.step(2)
+
+
+def test_a_store_in_another_precision_is_not_gone_on_with(tmp_path: Path) -> None:
+    watched(4, store=tmp_path / "k.zarr").flush()
+    x, y = samples()
+    double = Watch(network().double(), x[:PROBE].double(), y[:PROBE], store=tmp_path / "k.zarr")
+    with pytest.raises(WatchError, match=r"probe_digest|float64"):
+        double.step(4)
 
 
 def test_dict_inputs_outputs_by_name_and_some_parameters() -> None:

@@ -124,7 +124,12 @@ def _parse(content: bytes, file: Path) -> np.ndarray:
 
 DATASET = Source(
     title="Fashion-MNIST",
-    facts=DatasetFacts(classes=10, shape=(28, 28, 1), train_per_class=6000),
+    facts=DatasetFacts(
+        classes=10,
+        shape=(28, 28, 1),
+        train_per_class=6000,
+        counts=((6000,) * 10, (1000,) * 10),
+    ),
     open=open_fashion_mnist,
     is_there=_is_there,
     licence="MIT",

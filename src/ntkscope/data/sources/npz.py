@@ -201,8 +201,8 @@ def _wrong(path: Path, what: str, remedy: str = _REMEDY) -> DataError:
 
 def _facts(dataset: Dataset) -> DatasetFacts:
     archive = _look(dataset)
-    labels = archive.labels[0][archive.splits[0]]
-    return own.facts(labels, archive.shape, archive.dtype, archive.content)
+    train, test = (each[kept] for each, kept in zip(_ends(archive), archive.splits, strict=True))
+    return own.facts(train, test, archive.shape, archive.dtype, archive.content)
 
 
 def open_npz(dataset: Dataset) -> Samples:

@@ -90,7 +90,7 @@ def leaky_dual(slope: float, at_zero: float) -> Dual:
     rest = (1 - slope) ** 2
 
     def mean_slope(q: Tensor) -> Tensor:
-        return torch.where(q > 0, (1 + slope) / 2, at_zero).to(q.dtype)
+        return torch.where(q > 0, q.new_tensor((1 + slope) / 2), at_zero)
 
     def pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
         value, step = _relu_pair(K, q1, q2)
@@ -100,7 +100,7 @@ def leaky_dual(slope: float, at_zero: float) -> Dual:
         )
 
     def same(q: Tensor) -> tuple[Tensor, Tensor]:
-        alike = torch.where(q > 0, (1 + slope**2) / 2, at_zero**2).to(q.dtype)
+        alike = torch.where(q > 0, q.new_tensor((1 + slope**2) / 2), at_zero**2)
         return q * (1 + slope**2) / 2, alike
 
     return Dual(pair, same)

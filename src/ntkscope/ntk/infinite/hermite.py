@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.tuning import TUNING
 from ntkscope.ntk.infinite.nonlinearity import Function, Nonlinearity
 
 ACCURACY = 1e-10
@@ -24,7 +25,6 @@ _TERMS = (32, 128, 512, 2048)
 _STEP, _END = 0.04, 12.8
 _COARSE = 1e-5  # relative error of E[φ²] by every other node; the rule's own is its square
 _TAIL = 1e-13  # of E[φ²], at the last node
-_AT_ONCE = 2**12  # variances
 
 
 def pair(phi: Nonlinearity, K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ def _is_resolved(values: Tensor, energy: Tensor, device: torch.device) -> bool:
 
 
 def _parts(q: Tensor) -> tuple[Tensor, ...]:
-    parts: tuple[Tensor, ...] = q.double().flatten().split(_AT_ONCE)
+    parts: tuple[Tensor, ...] = q.double().flatten().split(TUNING.series_variances)
     return parts
 
 

@@ -27,7 +27,12 @@ class Nonlinearity:
 
     def slope(self, z: Tensor) -> Tensor:
         """φ'(z) as autograd has it."""
+        return self.both(z)[1]
+
+    def both(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """φ(z) and φ'(z)."""
         with torch.enable_grad():
             z = z.detach().requires_grad_()
-            (found,) = torch.autograd.grad(self.value(z).sum(), z, allow_unused=True)
-        return torch.zeros_like(z) if found is None else found
+            value = self.value(z)
+            (slope,) = torch.autograd.grad(value.sum(), z)
+        return value.detach(), slope

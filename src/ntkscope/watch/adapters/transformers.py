@@ -13,7 +13,10 @@ from transformers import TrainerCallback
 
 
 class NTKWatch(TrainerCallback):
-    """`Trainer(…, callbacks=[NTKWatch(probe, labels)])`: values go with the trainer's own logs.
+    """`Trainer(…, callbacks=[NTKWatch(probe, labels)])`: values go into `state.log_history`.
+
+    Callbacks after this one log them too; the trainer's own reporters come before it, so give
+    `log_fn`, such as `lambda values, step: wandb.log(values)`, to have them there.
 
     Args:
         probe: a mapping such as the tokeniser gives, of tensors: `{"input_ids": …}`.
@@ -30,14 +33,14 @@ class NTKWatch(TrainerCallback):
     ) -> None:
         self.watch: Watch | None = None
         self._given = (probe, labels)
-        self._options = {"output": output} | options
+        self._tell = options.pop("log_fn", None)
+        self._options = {"output": output, "log_fn": self._keep} | options
         self._values: dict[str, float] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The network as it begins."""
         if self.watch is None:
-            own = {"log_fn": self._keep} | self._options
-            self.watch = Watch(kwargs["model"], *self._given, **own)
+            self.watch = Watch(kwargs["model"], *self._given, **self._options)
             self.watch.step(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -51,6 +54,7 @@ class NTKWatch(TrainerCallback):
         """The values of the last kernel, among what is logged."""
         if logs is not None:
             logs.update(self._values)
+            state.log_history[-1].update(self._values)
 
     def boundary(self) -> None:
         """The task ends at the last step."""
@@ -69,3 +73,5 @@ class NTKWatch(TrainerCallback):
 
     def _keep(self, values: dict[str, float], step: int) -> None:
         self._values = {**values, "ntk/step": float(step)}
+        if self._tell is not None:
+            self._tell(values, step)

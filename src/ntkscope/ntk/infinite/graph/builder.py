@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from ntkscope.ntk.infinite.graph.steps import (
     Normalise,
     Step,
 )
+from ntkscope.ntk.infinite.graph.window import Window
 from ntkscope.ntk.infinite.refusal import refused
 
 
@@ -44,11 +47,10 @@ class Builder:
         self._computed: dict[Elementwise, Signal] = {}
 
     def affine(
-        self, x: Signal, layer: Dense, shape: tuple[int, ...], taps: Tensor | None
+        self, x: Signal, layer: Dense, shape: tuple[int, ...], window: Window | None = None
     ) -> Signal:
         """A layer with weights; its outputs are independent of all there is."""
-        taps = None if taps is None else taps.to(self.device)
-        step = self._add(Affine(len(self.layers), taps), x)
+        step = self._add(Affine(len(self.layers), window), x)
         self.layers.append(layer)
         atom = Atom(frozenset({step}), gaussian=True, centred=True)
         return self._signal(step, shape, x.channel, atom)
@@ -83,8 +85,8 @@ class Builder:
         atom = replace(_like(x), gaussian=False)
         return self._signal(step, (size,), 0, atom)
 
-    def add(self, one: Signal, other: Signal, sign: float) -> Signal:
-        """One + sign · other.
+    def add(self, one: Signal, other: Signal, factor: float) -> Signal:
+        """Sum of one and factor · other.
 
         Raises:
             ModelError: they are correlated, or of other shapes.
@@ -94,24 +96,22 @@ class Builder:
                 f"{one.shape} is added to {other.shape}",
                 "let both have one shape; broadcasting is not known",
             )
-        apart = {k: v for k, v in one.weights.items() if k not in other.weights}
-        rest = {k: v for k, v in other.weights.items() if k not in one.weights}
+        self._check_independent(one, other)
+        weights = dict(one.weights)
+        for k, v in other.weights.items():
+            weights[k] = weights.get(k, 0.0) + factor * v
+        if len(weights) == len(one.weights) + len(other.weights):
+            step = self._number(Add((1.0, factor)), (one.step, other.step))
+        else:
+            step = self._number(Add(tuple(weights.values())), tuple(weights))
+        return Signal(step, one.shape, one.channel, {**one.atoms, **other.atoms}, weights)
+
+    def _check_independent(self, one: Signal, other: Signal) -> None:
         pairs = [(a, b) for s, a in one.atoms.items() for t, b in other.atoms.items() if s != t]
         for why in (dependence(*pair) for pair in pairs):
             if why is not None:
                 remedy = "let each branch but one end in a linear layer or convolution of its own"
                 raise self.refused(f"a sum whose kernels do not add: {why}", remedy)
-        weights = {**one.weights, **{k: sign * v for k, v in rest.items()}}
-        weights |= {
-            k: v + sign * other.weights[k] for k, v in one.weights.items() if k not in apart
-        }
-        atoms = {**one.atoms, **other.atoms}
-        disjoint = len(apart) == len(one.weights)
-        if disjoint:
-            step = self._number(Add((1.0, 1.0)), (one.step, other.step))
-        else:
-            step = self._number(Add(tuple(weights.values())), tuple(weights))
-        return Signal(step, one.shape, one.channel, atoms, weights)
 
     def computed(self, x: Signal | Elementwise) -> Signal:
         """A signal; of an elementwise function, its step is added.
@@ -137,6 +137,18 @@ class Builder:
         step = self._add(Activate(x.dual or numeric_dual(x.phi), x.gain), x.of)
         atom = Atom(x.of.roots, gaussian=False, centred=False)
         return self._signal(step, x.of.shape, x.of.channel, atom)
+
+    def tried(self, call: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+        """The call, whose own errors are said by its name."""
+
+        def attempt(x: Tensor) -> Any:
+            try:
+                return call(x)
+            except (RuntimeError, TypeError, IndexError, ValueError) as error:
+                remedy = "mend it, or give inputs of the size that the network was made for"
+                raise self.refused(f"it fails: {error}", remedy) from error
+
+        return attempt
 
     def refused(self, why: str, remedy: str) -> Exception:
         """The error about the call that is being translated."""

@@ -13,9 +13,10 @@ from ntkscope.models import Dense
 from ntkscope.models.network import ScaledConv2d, ScaledLinear
 from ntkscope.ntk.infinite.attention import GlobalSelfAttention
 from ntkscope.ntk.infinite.graph.builder import Builder
-from ntkscope.ntk.infinite.graph.probes import averaged, rearranged, window
+from ntkscope.ntk.infinite.graph.probes import averaged, rearranged
 from ntkscope.ntk.infinite.graph.signal import Elementwise, Signal
 from ntkscope.ntk.infinite.graph.steps import Normalise
+from ntkscope.ntk.infinite.graph.window import window_of
 
 _Module = Any  # one whose class is in the tables below
 
@@ -62,7 +63,7 @@ def _linear(build: Builder, module: _Module, x: Signal) -> Signal | None:
         )
     _check_channels(build, module.in_features, x)
     shape = (*x.shape[:-1], module.out_features)
-    return build.affine(x, layer_of(build.where, module, module.in_features), shape, None)
+    return build.affine(x, layer_of(build.where, module, module.in_features), shape)
 
 
 def _convolution(build: Builder, module: _Module, x: Signal) -> Signal | None:
@@ -73,9 +74,11 @@ def _convolution(build: Builder, module: _Module, x: Signal) -> Signal | None:
             f"it cannot take an input of shape {x.shape}", "give images [N, channel, y, x]"
         )
     _check_channels(build, module.in_channels, x)
-    taps, after = window(module, x)
-    layer = layer_of(build.where, module, module.in_channels * len(taps))
-    return build.affine(x, layer, (module.out_channels, *after), taps)
+    window = window_of(module, x.positions, build.device)
+    if min(window.outputs) < 1:
+        raise build.refused(f"its window is larger than an input of shape {x.shape}", "pad it")
+    layer = layer_of(build.where, module, module.in_channels * window.taps)
+    return build.affine(x, layer, (module.out_channels, *window.outputs), window)
 
 
 def layer_of(where: str, module: _Module, fan_in: int) -> Dense:
@@ -97,14 +100,14 @@ def _check_channels(build: Builder, wanted: int, x: Signal) -> None:
 
 
 def _pool(build: Builder, module: _Module, x: Signal) -> Signal | None:
-    found = averaged(module, x)
+    found = averaged(build.tried(module), x)
     if found is None or found.channel is None:
         return None
     return build.move(x, found.matrix, found.shape, found.channel)
 
 
 def _reshape(build: Builder, module: _Module, x: Signal) -> Signal | None:
-    found = rearranged(module, x)
+    found = rearranged(build.tried(module), x)
     if found is None:
         return None
     if found.channel is None:
@@ -125,6 +128,11 @@ def _layer_norm(build: Builder, module: _Module, x: Signal) -> Signal | None:
 def _group_norm(build: Builder, module: _Module, x: Signal) -> Signal | None:
     if x.channel != 0:
         return None
+    if module.num_groups == module.num_channels:
+        raise build.refused(
+            "its groups are single channels, over which nothing averages as they become many",
+            "use fewer groups",
+        )
     step = Normalise(module.eps, together=True, weight=module.affine, bias=module.affine)
     return build.normalise(x, step, centres=True)
 

@@ -40,7 +40,7 @@ def rearranged(call: Callable[[Tensor], Any], x: Signal) -> Moved | None:
     size = math.prod(x.shape)
     numbers = torch.arange(BATCH * size).view(BATCH, *x.shape)
     y = call(numbers)
-    if not isinstance(y, Tensor) or len(y) != BATCH:
+    if not isinstance(y, Tensor) or y.dim() < 2 or len(y) != BATCH:
         return None
     first = y[0]
     if not torch.equal(y, first + size * torch.arange(BATCH).view(-1, *[1] * first.dim())):
@@ -71,7 +71,7 @@ def averaged(call: Callable[[Tensor], Any], x: Signal) -> Moved | None:
     shape = [1] * images.dim()
     shape[x.channel + 1] = 2
     y = call(images * channels.view(shape))
-    if not isinstance(y, Tensor) or len(y) != places + 1 or bool(y[-1].any()):
+    if not isinstance(y, Tensor) or y.dim() < 2 or len(y) != places + 1 or bool(y[-1].any()):
         return None
     for axis in _candidates(tuple(y.shape[1:]), x, channels=2):
         one, two = y[:-1].select(axis + 1, 0), y[:-1].select(axis + 1, 1)
@@ -80,20 +80,6 @@ def averaged(call: Callable[[Tensor], Any], x: Signal) -> Moved | None:
             after[axis] = x.shape[x.channel]
             return Moved(tuple(after), axis, one.reshape(places, -1).T.contiguous())
     return None
-
-
-def window(layer: Any, x: Signal) -> tuple[Tensor, tuple[int, ...]]:
-    """Which position each tap of a convolution sees, [taps, P'], −1 outside; and P' by axes."""
-    numbers = torch.arange(1.0, math.prod(x.positions) + 1).view(1, 1, *x.positions)
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    padded = nn.functional.pad(numbers, layer._reversed_padding_repeated_twice, mode)[0, 0]
-    reach = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-    for axis, (far, stride) in enumerate(zip(reach, layer.stride, strict=True)):
-        padded = padded.unfold(axis, far, stride)
-    after = tuple(padded.shape[: len(reach)])
-    for axis, dilation in enumerate(layer.dilation, len(reach)):
-        padded = padded[(*[slice(None)] * axis, slice(None, None, dilation))]
-    return padded.reshape(math.prod(after), -1).T.long() - 1, after
 
 
 def _candidates(shape: tuple[int, ...], x: Signal, channels: int | None = None) -> list[int]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ntkscope.ntk.infinite.affine import AffineLaw
 from ntkscope.ntk.infinite.dual_activations import Dual
+from ntkscope.ntk.infinite.graph.window import Window
 
 
 class KT(NamedTuple):
@@ -30,11 +30,11 @@ class Affine:
 
     Attributes:
         number: among the layers with weights.
-        taps: which position is seen, [taps, P'], and −1 outside; None: its own only.
+        window: what an output of a convolution sees; None: its own position only.
     """
 
     number: int
-    taps: Tensor | None = None
+    window: Window | None = None
 
     def apply(self, x: KT, law: AffineLaw, tangent: bool) -> KT:
         """K' = weight · S + bias, Θ' = weight · mean(Θ) + weight_gradient · S + bias_gradient."""
@@ -48,15 +48,7 @@ class Affine:
 
     def _mean(self, M: Tensor) -> Tensor:
         """Over the inputs that one output sees at both positions; those outside are 0."""
-        if self.taps is None:
-            return M
-        padded = F.pad(M, (0, 0, 0, 0, 0, 1, 0, 1))
-        total: Tensor | None = None
-        for seen in self.taps:
-            part = padded[seen[:, None], seen]
-            total = part if total is None else total.add_(part)
-        assert total is not None
-        return total.div_(len(self.taps))
+        return M if self.window is None else self.window.mean(M)
 
 
 @dataclass(frozen=True)

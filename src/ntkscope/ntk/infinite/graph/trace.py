@@ -7,6 +7,7 @@ from torch.nn.modules import module as torch_module
 
 from ntkscope.models.network import Elementwise, ScaledConv2d, ScaledLinear
 from ntkscope.ntk.empirical.sequential.recognise import is_altered
+from ntkscope.ntk.empirical.state import preserve_state
 from ntkscope.ntk.infinite.attention import GlobalSelfAttention
 from ntkscope.ntk.infinite.refusal import refused
 
@@ -30,7 +31,8 @@ def traced(network: nn.Module) -> tuple[nn.Module, fx.Graph]:
     if _Tracer().is_leaf_module(network, ""):
         network = nn.Sequential(network)
     try:
-        graph = _Tracer().trace(network)
+        with preserve_state(network):
+            graph = _Tracer().trace(network)
     except Exception as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise refused(

@@ -43,6 +43,7 @@ _MEANS = (
     *(F.avg_pool1d, F.adaptive_avg_pool1d),
 )
 _VIEWS = ("T", "mT")
+_DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d)
 
 Value = Any  # a Signal, an Elementwise, or what a forward computes of shapes
 
@@ -83,7 +84,7 @@ class Translation:
         if node.op == "get_attr":
             raise refused(
                 f"{node.target}, in the network's forward",
-                "a parameter or buffer is used by itself",
+                "a parameter, buffer or other tensor is used by itself",
                 "use it through a known layer; positions and tokens that are learned are not known",
             )
         args = fx.node.map_arg(node.args, self._values.__getitem__)
@@ -100,14 +101,18 @@ class Translation:
 
     def _constant(self, node: fx.Node, args: Any, kwargs: Any) -> Value:
         """Arithmetic with sizes."""
-        if node.op == "call_function" and _is_plain((args, kwargs)):
-            return node.target(*args, **kwargs)  # type: ignore[operator]
+        target: Any = node.target
+        known = getattr(target, "__module__", None) in ("_operator", "builtins", "math")
+        if node.op == "call_function" and known and _is_plain((args, kwargs)):
+            return target(*args, **kwargs)
         raise self.build.refused("it is not of the inputs", "leave it out of the network")
 
     def _module(self, node: fx.Node, args: Any, kwargs: Any) -> Value:
         module = self.network.get_submodule(str(node.target))
         build = self.build
-        build.where = f"module {node.target} = {module}"
+        said = str(module)
+        said = type(module).__name__ if "\n" in said else said
+        build.where = f"module {node.target} = {said}"
         if len(args) != 1 or kwargs:
             raise build.refused("its infinite width is not known", remedy_for(module))
         self._check_weights(module)
@@ -149,6 +154,8 @@ class Translation:
         if target in _POWERS and len(rest) == 1 and isinstance(rest[0], int) and rest[0] > 0:
             power = Nonlinearity(f"power {rest[0]}", lambda z: z ** rest[0])
             return self._composed(x, power, None)
+        if target in _DROPOUTS:
+            return self._dropped(x, *rest, **kwargs)
         known = elementwise_call(target, tuple(rest), kwargs)
         if known is not None:
             return self._composed(x, *known)
@@ -175,18 +182,22 @@ class Translation:
                 return self.build.move(x, found.matrix, found.shape, found.channel)
         return None
 
+    def _dropped(
+        self, x: Value, p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> Value:
+        if p and training:
+            raise self.build.refused("it drops units at random", "give it training=self.training")
+        return x
+
     def _applied(
         self, target: Any, rest: list[Any], kwargs: dict[str, Any]
     ) -> Callable[[Tensor], Any]:
         def call(x: Tensor) -> Any:
-            try:
-                if isinstance(target, str):
-                    return getattr(x, target)(*rest, **kwargs)
-                return target(x, *rest, **kwargs)
-            except (RuntimeError, TypeError, IndexError, ValueError) as error:
-                raise self.build.refused(f"it fails: {error}", "mend the forward") from error
+            if isinstance(target, str):
+                return getattr(x, target)(*rest, **kwargs)
+            return target(x, *rest, **kwargs)
 
-        return call
+        return self.build.tried(call)
 
     def _sum(self, one: Value, other: Value, sign: float) -> Value:
         if _is_number(one) or _is_number(other):
