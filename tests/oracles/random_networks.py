@@ -227,7 +227,7 @@ def _real(g: Tensor) -> Tensor:
     return torch.view_as_real(g) if g.is_complex() else g
 
 
-_SAMPLES = st.sampled_from([*range(1, 7)] * 9 + [210])
+_SAMPLES = st.sampled_from([*range(1, 7)] * 20 + [210])
 _WRAPS = st.sampled_from(["plain"] * 6 + list(WRAPS))
 _REPEATS = st.sampled_from(["none"] * 4 + list(REPEATS))
 

@@ -76,7 +76,7 @@ def empirical_ntk(
         verify: what of the finished kernel is compared with brute force, a sample and an output at
             a time: some `entries` of samples that are far apart, `all` (slow), or nothing (`off`).
             Of 200 samples or more of a network of known layers in a row, whose formulas are proven
-            by the plan, entries are compared with those of pairs by themselves. The same inputs
+            by the plan, entries are compared with those of a few samples alone. The same inputs
             and parameters are not compared again; where of 200 samples or more only parameters
             have changed since the plan's last kernel, as often as takes 2 % of the time.
         output: where [N, K] is in what the model returns: a key (`"logits"`), an attribute, a place
@@ -96,8 +96,9 @@ def empirical_ntk(
     Raises:
         ModelError: a model whose kernel is not defined (batch statistics, active dropout, outputs
             that are random or mix samples, an in-place operation on what a gradient needs, no
-            parameters, an output that is not [N, K]), a kernel that overflows or is not what brute
-            force gives, or too little memory; the message says what to do.
+            parameters, an output that is not [N, K]), a sample that it fails on, a kernel that is
+            not what brute force gives, NaN or infinity in samples or in the kernel (unless verify
+            is `off`), or too little memory; the message says what to do.
         PlanError: a plan of something else, or of a model that has changed; a ValueError too.
         ValueError: an argument that is none of those allowed.
     """
