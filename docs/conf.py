@@ -18,14 +18,12 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "paper.md", "terminal"]
+exclude_patterns = ["_build", "gallery", "paper.md", "terminal"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-mathjax_path = ""  # formulas are Unicode text: the site needs no network
 suppress_warnings = ["config.cache", "myst.xref_missing"]
 
 autodoc_typehints = "signature"
@@ -41,6 +39,9 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "capture_repr": (),  # what is printed is shown, and figures
+    "min_reported_time": float("inf"),
+    "write_computation_times": False,
     "show_signature": False,
     "abort_on_example_error": True,
 }
