@@ -12,7 +12,7 @@ SNAKEFILES := Snakefile workflow/Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-slow test-faults verify test-cluster test-gpu lint format schema lock report why disk clean-results timings bench \
+.PHONY: help environment test test-slow test-faults verify test-cluster test-gpu lint format schema lock report docs why disk clean-results timings bench \
   bench-gpu clean FORCE
 .PRECIOUS: figures/%.pdf figures/%.png
 
@@ -113,6 +113,10 @@ disk: $(STAMP) ## what results/ holds, by experiment and stage (CONFIGS=: more c
 
 clean-results: $(STAMP) ## delete what no configuration asks for any more: lists it, and asks
 	@$(BIN)/python -m ntkscope.config.usage --clean $(CONFIGS)
+
+docs: $(STAMP) ## write the site to docs/_build/html: its tutorials are run, warnings are errors
+	@cd docs && ../$(BIN)/python -m sphinx -q -W --keep-going -b html . _build/html
+	@echo "site:     docs/_build/html/index.html"
 
 verify: $(STAMP) ## whether all that lies in results/ is as it was written
 	@$(BIN)/python -m ntkscope.stores.verify

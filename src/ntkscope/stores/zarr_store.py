@@ -174,6 +174,10 @@ class ZarrStore:
         """Names of the coordinates, which are written as the store is allocated."""
         return str(self.group.attrs.get("coordinates", "")).split()
 
+    def is_of_allocation(self, file: Path) -> bool:
+        """Whether a file is of what is written as the store is allocated."""
+        return file.name == METADATA or file.parts[0] in self.coordinates
+
     @property
     def files(self) -> CheckedStore:
         """The files of the store."""
@@ -231,9 +235,9 @@ class ZarrStore:
             self.refuse_lost_chunks()
         known, files = read_journals(self.path), self.files.written
         found = {f: files.get(f) or fingerprint_of(self.path / f) for f in files_of(self.path)}
-        kept = {f: is_now for f, is_now in found.items() if f in known or f.endswith(METADATA)}
-        for file, is_now in kept.items():
-            if not file.endswith(METADATA) and is_now not in known[file]:
+        kept = {f: now for f, now in found.items() if f in known or self.is_of_allocation(Path(f))}
+        for file, now in kept.items():
+            if not self.is_of_allocation(Path(file)) and now not in known[file]:
                 raise damaged(self.path, f"{file} is not as it was written")
         write_manifest(self.path, kept)
 
