@@ -23,7 +23,8 @@ help: ## list these targets
 	@echo "make figures/NAME.pdf         draw a figure of the default configuration"
 	@echo "make figures/PRESET/NAME.pdf  draw a figure of config/PRESET.yaml"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' Makefile
-	@echo "variables: CORES=$(CORES) PYTHON=$(PYTHON) VENV=$(VENV) WORKERS=$(WORKERS)"
+	@echo "variables: CORES=$(CORES) PYTHON=$(PYTHON) VENV=$(VENV) WORKERS=$(WORKERS);"
+	@echo "  FIGURE=[PRESET/]NAME (report, why), CONFIGS='FILE.yaml …' (disk, clean-results)"
 
 # Snakemake knows what is out of date, so it is always asked. A preset is a file of config/.
 figures/%.pdf figures/%.png: $(STAMP) FORCE

@@ -34,9 +34,6 @@ try:
 except NtkscopeError as error:
     raise WorkflowError(str(error)) from None
 
-if ABSENT and workflow.is_main_process:
-    logger.info(f"left out, for want of their files: {', '.join(ABSENT)}")
-
 CELLS = {name: cells_of(CONFIG, name) for name in CONFIG.experiments}
 CURVES = {name: expand_curves(CONFIG, name) for name in CONFIG.learning_curves}  # of each part
 CHECKED = {

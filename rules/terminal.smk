@@ -52,3 +52,6 @@ if workflow.is_main_process and not IS_MODULE:
             }
         },
     )
+
+if ABSENT and workflow.is_main_process:
+    logger.info(f"left out, for want of their files: {', '.join(ABSENT)}")

@@ -92,9 +92,10 @@ def read(item: Path, kind: str = "") -> dict[str, bytes]:
 def read_zarr(item: Path) -> dict[str, bytes]:
     store = ZarrStore.open(item, ZarrStore.kind_of(item))
     kind, found = str(store.group.attrs["kind"]), {}
-    for name in store.arrays():
+    names = [name for name, _ in store.arrays()]
+    for name in names:
         found[name] = store.read(name).tobytes()
-    for group in (None, *{name.split("/")[0] for name in store.arrays() if "/" in name}):
+    for group in (None, *{name.split("/")[0] for name in names if "/" in name}):
         data = read_store(item, kind, group)
         for name, value in data.variables.items():
             found[f"{group}:{name}"] = repr(value.values.tolist()).encode()
@@ -121,7 +122,7 @@ def try_damages(folder: Path, chance: random.Random, count: int) -> Counter[tupl
 
     Every store and table is what it was at the end.
     """
-    items = [path for path, _ in everything(folder)]
+    items = [path for path, _ in everything(folder) if look(path).known]
     owner = {file: item for item in items for file in (files_in(item) or [item])}
     by_kind: dict[str, list[Path]] = {}
     for file, item in owner.items():

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_ERROR = re.compile(r"^(ntkscope\.errors\.)?([\w.]*(?:Error|Exception|Interrupt))\b(?=:|$)")
+_ERROR = re.compile(
+    r"^([-\d]+ [:,\d]+ ERROR |ntkscope\.errors\.)?([\w.]*(?:Error|Exception|Interrupt))\b(?=:|$)"
+)
 _AGAIN = "(not tried again)"
 _SIGNAL = re.compile(r"died with <Signals\.(SIG\w+)")
 _STOPPED = ("SIGINT", "SIGTERM")
@@ -42,7 +44,7 @@ def cause_of(log: Path | None, said: str) -> Cause:
         hint = ": was there too little memory?" if found[1] == "SIGKILL" else ""
         return Cause(f"killed by {found[1]}{hint}")
     if log is None or not log.is_file():
-        return Cause(said.strip() or "it ended without a word")
+        return Cause(f"{said.strip()}\nit left no log: is the disk full?".strip())
     return _last_error(log.read_text(encoding="utf-8", errors="replace").rstrip())
 
 

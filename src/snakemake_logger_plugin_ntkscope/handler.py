@@ -33,6 +33,7 @@ _NOISE = re.compile(
 )
 _JOB_EXCEPTION = re.compile(r"^(RuleException|CalledProcessError|SpawnedJobError)")
 _END = "Elapsed time"
+_ABSENT = "left out, for want of their files"
 ERRORS_IN_LOGS = "NTKSCOPE_ERRORS_IN_LOGS"
 """While this plugin speaks, jobs leave their errors in their logs: it tells each once."""
 
@@ -108,7 +109,9 @@ class LogHandler(LogHandlerBase):
             case LogEvent.RUN_INFO:
                 self._begin(record.__dict__)
             case LogEvent.RESOURCES_INFO:
-                self._jobs.cores = int(record.__dict__.get("cores") or self._jobs.cores)
+                facts = record.__dict__
+                beside = facts.get("cores") or facts.get("nodes") or self._jobs.cores
+                self._jobs.cores = int(beside)
             case LogEvent.JOB_INFO:
                 self._start(record.__dict__)
             case LogEvent.JOB_FINISHED:
@@ -180,7 +183,10 @@ class LogHandler(LogHandlerBase):
             self._nothing()
         elif said.startswith("This was a dry-run"):
             self._plan()
-        elif not _NOISE.match(said):
+        elif said.startswith(_ABSENT):
+            if any(name in said for name in self._asked_for()):
+                self._screen.say(said)
+        elif said and not _NOISE.match(said):
             self._screen.say(said)
 
     def _asked_for(self) -> dict[str, Any]:
@@ -191,8 +197,8 @@ class LogHandler(LogHandlerBase):
         self._say_all(ending.results(self._asked_for(), self._study))
 
     def _plan(self) -> None:
-        self._say_all([*self._reasons.table(), "", "Nothing was run (--dry-run). Each job and its"])
-        self._say_all(["files: --logger-ntkscope-everything"])
+        said = "Nothing was run (--dry-run). Each job with its files: --logger-ntkscope-everything"
+        self._say_all([*self._reasons.table(), "", said])
 
     def _end(self) -> None:
         if not self._jobs.planned:

@@ -35,11 +35,11 @@ class Job:
 
 @dataclass
 class Jobs:
-    """All jobs of a run.
+    """All jobs of a run; a table may be drawn of them by another thread.
 
     Attributes:
         planned: stage → how many jobs, in the order of the stages.
-        cores: how many jobs run beside each other, at most.
+        cores: how many jobs run beside each other, at most (on a cluster, nodes).
         earlier: stage → mean wall seconds of its jobs in earlier runs.
     """
 
@@ -79,7 +79,7 @@ class Jobs:
 
     def left(self, stage: str) -> int:
         """Jobs of a stage that neither run nor are done."""
-        running = sum(job.stage == stage for job in self.running.values())
+        running = sum(job.stage == stage for job in list(self.running.values()))
         return max(0, self.planned.get(stage, 0) - self.done[stage] - running)
 
     def seconds_left(self, now: float) -> float | None:
@@ -93,9 +93,10 @@ class Jobs:
         waiting = sum(left[stage] * self.left(stage) for stage in left)
         rest = [
             max(0.0, left.get(job.stage, typical) - (now - job.began))
-            for job in self.running.values()
+            for job in list(self.running.values())
         ]
-        return max(max(rest, default=0.0), (waiting + sum(rest)) / self.cores)
+        beside = min(self.cores, len(rest) + sum(self.left(stage) for stage in left))
+        return max(max(rest, default=0.0), (waiting + sum(rest)) / max(1, beside))
 
     def _mean(self, stage: str) -> float | None:
         """Of this run's jobs as soon as there are three, else of earlier runs', else of any."""

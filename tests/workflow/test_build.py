@@ -9,6 +9,7 @@ import time
 import numpy as np
 import xarray as xr
 
+from ntkscope import open_kernels
 from tests.workflow.project import ALL_JOBS, Project
 
 FIGURES = ("figures/reactivation.pdf", "figures/reactivation.png")
@@ -45,6 +46,17 @@ def test_figures_and_tables_are_what_they_claim(finished: Project) -> None:
     with xr.open_dataset(finished.root / TABLES / "fits.nc", engine="h5netcdf") as fits:
         assert fits.sizes["width"] == 2
         assert np.isfinite(fits["estimate"].sel(quantity="distance")).all()
+
+
+def test_kernels_are_found_by_what_a_person_knows_of_the_sweep(finished: Project) -> None:
+    metrics = xr.open_dataset(finished.root / TABLES / "metrics.nc", engine="h5netcdf")
+    regime, width = str(metrics["regime"].values[0]), int(metrics["width"].values[-1])
+    for arm in ("shift", "twin"):
+        at = {"regime": regime, "width": width, "arm": arm}
+        kernels = open_kernels("reactivation", finished.root / "results", **at)
+        traces = np.trace(kernels["ntk"].values, axis1=-2, axis2=-1)
+        np.testing.assert_allclose(traces, metrics["trace"].sel(at), rtol=1e-5)
+        assert kernels["step"].values.tolist() == metrics["step"].values.tolist()
 
 
 def test_every_job_leaves_a_log_and_a_benchmark_and_no_state(finished: Project) -> None:

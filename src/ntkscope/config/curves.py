@@ -90,11 +90,29 @@ def expand_curves(config: Config, name: str) -> list[Curves]:
     Raises:
         ConfigError: what cannot be trained or regressed; names the key and what is allowed.
     """
-    return [
-        each
-        for key, where, part in _parts(config, name)
-        for each in _part(config, key, where, part)
-    ]
+    found: list[Curves] = []
+    for key, where, part in _parts(config, name):
+        _check_range(part, config.learning_curves[name].fits.range, where)
+        found += _part(config, key, where, part)
+    return found
+
+
+_FEWEST_POINTS = 3
+
+
+def _check_range(part: CurvePart, within: list[int], where: str) -> None:
+    """Refuse curves of which the range of the fits leaves too few points for an exponent."""
+    low, high = within
+    for key in ("network", "kernel"):
+        sizes = getattr(part.samples, key)
+        inside = [n for n in sizes if low <= n <= high]
+        if len(inside) < _FEWEST_POINTS <= len(sizes):
+            raise ConfigError(
+                f"of the n = {', '.join(map(str, sizes))} only {len(inside)} are in fits.range, "
+                f"{low} to {high}, and an exponent needs {_FEWEST_POINTS}",
+                where=f"{where}.samples.{key}",
+                remedy="widen fits.range, or choose other n",
+            )
 
 
 def _part(config: Config, key: str, where: str, part: CurvePart) -> Iterator[Curves]:

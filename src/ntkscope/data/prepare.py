@@ -20,6 +20,7 @@ from ntkscope.errors import DataError
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store
+from ntkscope.stores.going_on import forget_damaged
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +78,7 @@ def prepare_data(
     kept = (_kept(source, 0, spec.train_samples), _kept(source, 1, spec.test_samples))
     with JobDirectory(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
         store = _begin(place, source, kept)
-        store.forget_damaged()
+        forget_damaged(store)
         _fill(store, place, source, kept)
         facts = _describe(read_store(place.store, str(store.group.attrs["kind"])), source)
         record = provenance(

@@ -9,13 +9,14 @@ the table's own folder, of the stores `kernels` and `snapshots` of that task and
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ntkscope.fits.axes import CellFiles, axes_of, coordinate
-from ntkscope.stores import atomic
+from ntkscope.stores import write_text
 
 
 def write_runs(cells: Sequence[CellFiles], output: Path) -> None:
@@ -28,10 +29,11 @@ def write_runs(cells: Sequence[CellFiles], output: Path) -> None:
     """
     axes = list(axes_of(cells))
     rows = [row for cell in cells for row in _rows(cell, axes, output.parent)]
-    with atomic(output) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(text.getvalue(), output)
 
 
 def _rows(cell: CellFiles, axes: Sequence[str], folder: Path) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,7 @@ from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import JobDirectory, ZarrStore, atomic
+from ntkscope.stores.going_on import forget_damaged
 from ntkscope.stores.manifest import MASK, METADATA, fingerprint_of
 
 _WHOLE_BYTES = 2**28  # of the kernels of one snapshot, from which on they go tile by tile
@@ -58,7 +59,7 @@ class _Asked:
             part_store = ZarrStore.open_part(made, "kernels")
             if part_store.group.attrs.get("identity") == place.identity:
                 _join(part_store, store)
-        store.forget_damaged()
+        forget_damaged(store)
         done = store.mask
         mine = self.schedule.work_items()[part[0] :: part[1]]
         todo = [item for item in mine if not self.schedule.is_done(item, done)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ntkscope.errors import StoreError, remake
 from ntkscope.stores.atomic_write import atomic
 from ntkscope.stores.manifest import fingerprint, fingerprint_of
 
@@ -15,6 +16,17 @@ def write_text(text: str, path: Path) -> None:
         partial.write_bytes(content)
     with atomic(_note(path)) as partial:
         partial.write_text(fingerprint(content), encoding="ascii")
+
+
+def read_text(path: Path) -> str:
+    """A text as it was written.
+
+    Raises:
+        StoreError: it was changed since.
+    """
+    if is_changed(path):
+        raise StoreError("the text was changed", where=path, remedy=remake(path))
+    return path.read_text(encoding="utf-8")
 
 
 def is_changed(path: Path) -> bool:

@@ -100,8 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sum(not verdict.known for verdict in verdicts)
     older = f"; {unknown} of an older version, of which metadata cannot be checked"
     print(
-        f"{len(verdicts)} stores and tables in {asked.folder}: {len(verdicts) - len(damaged)} are "
-        f"as they were written, {len(damaged)} are not{older if unknown else ''}"
+        f"{len(verdicts)} stores and tables in {asked.folder}: {len(verdicts) - len(damaged)} as "
+        f"they were written, {len(damaged)} damaged{older if unknown else ''}"
     )
     return 1 if damaged else 0
 
@@ -149,7 +149,7 @@ def _look_at_store(path: Path) -> Verdict:
 def _read_whole(path: Path) -> str:
     """What is wrong with a store without manifest: each chunk has a CRC32C."""
     store = ZarrStore.open(path, ZarrStore.kind_of(path))
-    for name in store.arrays():
+    for name, _ in store.arrays():
         store.read(name)
     return ""
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from ntkscope.errors import StoreError, remake
 from ntkscope.runtime.logs import log
 from ntkscope.stores.atomic_write import atomic, beside, remove, remove_partial_files
 from ntkscope.stores.checked_store import CheckedStore, damaged
+from ntkscope.stores.chunks import lost_chunks
 from ntkscope.stores.manifest import (
     MASK,
     METADATA,
@@ -95,7 +95,7 @@ class ZarrStore:
             groups: groups that exist even if nothing is ever added to them.
             shared: several processes may do this at once: the first one's store stays.
             going_on: with a store that a killed job left there: all that is written now is written
-                again, and of the rest what is sound stays (`forget_damaged`).
+                again, and the rest stays (`going_on.forget_damaged`).
         """
         if going_on and path.exists():
             try:
@@ -161,6 +161,11 @@ class ZarrStore:
             raise damaged(path, f"{METADATA} is none of ntkscope's") from None
 
     @property
+    def coordinates(self) -> list[str]:
+        """Names of the coordinates, which are written as the store is allocated."""
+        return str(self.group.attrs.get("coordinates", "")).split()
+
+    @property
     def files(self) -> CheckedStore:
         """The files of the store."""
         assert isinstance(self.group.store, CheckedStore)
@@ -179,14 +184,14 @@ class ZarrStore:
             return
         files = {*files_of(self.path)}
         there = {Path(file) for file in files}
-        for name, array in self._arrays():
-            if lost := _lost_chunks(array, there):
+        for name, array in self.arrays():
+            if lost := lost_chunks(array, there):
                 what = f"array {name!r} lacks {len(lost)} of its {array.nchunks} chunks"
                 raise _lost(self.path, f"{what}: {lost[0]} is lost")
         if gone := sorted({*(self.files.manifest or ())} - files):
             raise _lost(self.path, f"{gone[0]} is lost")
 
-    def _arrays(self) -> Iterator[tuple[str, zarr.Array[Any]]]:
+    def arrays(self) -> Iterator[tuple[str, zarr.Array[Any]]]:
         """All arrays, by name, but those whose metadata are damaged: reading them will say so."""
         folders = (Path(file).parent for file in files_of(self.path) if file.endswith(METADATA))
         for name in sorted(folder.as_posix() for folder in folders if folder != Path()):
@@ -194,102 +199,34 @@ class ZarrStore:
                 if isinstance(array := self.group[name], zarr.Array):
                     yield name, array
 
-    def is_sound(self, name: str, index: Sequence[Any], known: Mapping[str, set[str]]) -> bool:
-        """Whether the chunks of a part of an array are there, and as they were written.
+    def is_sound(self, file: Path, known: Mapping[str, set[str]]) -> bool:
+        """Whether a file of the store is as it was written.
 
         Args:
-            name: of the array.
-            index: a slice for each of its axes.
+            file: relative to the store.
             known: of `manifest.read_journals`.
         """
-        array = _array(self.group, name)
-        sides = zip(index, array.shape, array.chunks, strict=True)
-        spans = [(span.indices(size), chunk) for span, size, chunk in sides]
-        places = product(*(range(a // chunk, -(-b // chunk)) for (a, b, _), chunk in spans))
-        return all(self._sound(_file(array, place), known) for place in places)
-
-    def _sound(self, file: Path, known: Mapping[str, set[str]]) -> bool:
-        """Whether a file is as it was written."""
         found = fingerprint_of(self.path / file)
         if is_sound := found in known.get(file.as_posix(), ()):
             self.files.written[file.as_posix()] = found
         return is_sound
 
-    def check_begun(self, known: Mapping[str, set[str]]) -> None:
-        """Refuse a store whose metadata or coordinates are not as they were allocated.
-
-        Raises:
-            StoreError: names the file.
-        """
-        for file in map(Path, files_of(self.path)):
-            of_begin = file.name == METADATA or file.parts[0] in self._coordinates
-            if of_begin and not self._sound(file, known):
-                raise damaged(self.path, f"{file} is damaged")
-
-    def forget_damaged(self) -> list[tuple[str, tuple[slice, ...]]]:
-        """Remove the chunks that are not as this or an earlier process wrote them.
-
-        Parts of which a chunk is lost or removed, by the dimensions that the mask shares with its
-        array, are complete no more. A mask of which a chunk is, is made of what is there.
-
-        Returns:
-            Name and place of every chunk that is not there.
-        """
-        known, lacking, lost_mask = read_journals(self.path), [], False
-        for name, array in self._arrays():
-            for place in _places(array) if name not in self._coordinates else ():
-                if self._sound(file := _file(array, place), known):
-                    continue
-                if (self.path / file).exists():
-                    log.warning("%s of %s is damaged: what is in it is made again", file, self.path)
-                    remove(self.path / file)
-                lacking.append((name, _spans(array, place)))
-                lost_mask |= name == MASK and file.as_posix() in known
-        self._mark_again(lacking, not lost_mask)
-        return lacking
-
-    @property
-    def _coordinates(self) -> list[str]:
-        return str(self.group.attrs["coordinates"]).split()
-
-    def _mark_again(self, lacking: list[tuple[str, tuple[slice, ...]]], is_sound: bool) -> None:
-        """Mask what lacks a chunk; a mask that is not sound itself is true elsewhere."""
-        array, before = _array(self.group, MASK), self.mask
-        dims = _dims(array)
-        mask = before.copy() if is_sound else np.ones_like(before)
-        for name, place in lacking:
-            of = dict(zip(_dims(_array(self.group, name)), place, strict=True))
-            if name != MASK and {*of} & {*dims}:
-                mask[tuple(of.get(dim, slice(None)) for dim in dims)] = False
-        if lost := int((before & ~mask).sum()):
-            log.warning("%d parts of %s are made again", lost, self.path)
-        for span in (_spans(array, place) for place in _places(array)):
-            if (mask[span] != before[span]).any():
-                array[span] = mask[span]
-
-    def arrays(self) -> list[str]:
-        """Names of all arrays, those in groups too."""
-        return [name for name, _ in self._arrays()]
-
     def seal(self) -> None:
         """Write the manifest: nothing more is written. Whoever writes to the store breaks it.
 
         Raises:
-            StoreError: the store is complete, and a chunk is gone.
+            StoreError: a chunk is not as it was written, or, of a complete store, gone.
         """
         remove_partial_files(self.path)
         if self.mask.all():
             self.refuse_lost_chunks()
-        known, written = read_journals(self.path), self.files.written
-        for file in map(Path, known):
-            if (self.path / file).exists() and not (
-                file.as_posix() in written or file.name == METADATA or self._sound(file, known)
-            ):
+        known, files = read_journals(self.path), self.files.written
+        found = {f: files.get(f) or fingerprint_of(self.path / f) for f in files_of(self.path)}
+        kept = {f: is_now for f, is_now in found.items() if f in known or f.endswith(METADATA)}
+        for file, is_now in kept.items():
+            if not file.endswith(METADATA) and is_now not in known[file]:
                 raise damaged(self.path, f"{file} is not as it was written")
-        found = {f: written.get(f) or fingerprint_of(self.path / f) for f in files_of(self.path)}
-        write_manifest(
-            self.path, {f: found[f] for f in found if f in known or f.endswith(METADATA)}
-        )
+        write_manifest(self.path, kept)
 
     def write(self, name: str, index: Any, values: Any) -> None:
         """Write whole chunks of one array, those of fill values too.
@@ -363,7 +300,7 @@ class ZarrStore:
         with _foreign_files_ignored():
             return sorted(name for name, _ in found.arrays())
 
-    def done(self, index: Any, done: bool = True) -> None:
+    def done(self, index: Any, done: Any = True) -> None:
         """Mark a part as complete, after its data is written; or, again, as not complete."""
         _array(self.group, MASK)[index] = done
 
@@ -538,28 +475,6 @@ def _write(root: zarr.Group, name: str, index: Any, values: Any) -> None:
     _array(root, name).with_config({"write_empty_chunks": True})[index] = values
 
 
-def _places(array: zarr.Array[Any]) -> Iterator[tuple[int, ...]]:
-    """Numbers of all chunks of an array."""
-    sides = zip(array.shape, array.chunks, strict=True)
-    return product(*(range(-(-n // chunk)) for n, chunk in sides))
-
-
-def _file(array: zarr.Array[Any], place: tuple[int, ...]) -> Path:
-    """The file of a chunk, relative to the store."""
-    return Path(array.path, "c", *map(str, place))
-
-
-def _lost_chunks(array: zarr.Array[Any], there: set[Path]) -> list[Path]:
-    """Files of chunks, relative to the store, that are expected and not there, in order."""
-    return [file for place in _places(array) if (file := _file(array, place)) not in there]
-
-
-def _spans(array: zarr.Array[Any], place: tuple[int, ...]) -> tuple[slice, ...]:
-    """What a chunk holds."""
-    sides = zip(place, array.chunks, array.shape, strict=True)
-    return tuple(slice(n * side, min((n + 1) * side, size)) for n, side, size in sides)
-
-
 def _lost(path: Path, what: str) -> StoreError:
     return StoreError(
         what,
@@ -574,10 +489,6 @@ def _renew(path: Path, again: Path) -> None:
     for file in files_of(again):
         (path / file).parent.mkdir(parents=True, exist_ok=True)
         (again / file).replace(path / file)
-
-
-def _dims(array: zarr.Array[Any]) -> tuple[str, ...]:
-    return tuple(map(str, getattr(array.metadata, "dimension_names", None) or ()))
 
 
 def _array(root: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ntkscope.config.specs import RunSpec
 from ntkscope.stores import Array, ZarrStore
+from ntkscope.stores.going_on import forget_damaged
 from ntkscope.training.schedule import snapshot_steps
 from ntkscope.training.state import Named
 
@@ -69,7 +70,7 @@ def is_whole(run: RunSpec, store: ZarrStore, step: int) -> bool:
     """
     count = int(np.searchsorted(snapshot_steps(run), step, side="right"))
     recorded = ("loss", "accuracy", "parameters/", "constants/")
-    for name, place in store.forget_damaged():
+    for name, place in forget_damaged(store):
         if name.startswith("start_") or (name.startswith(recorded) and place[1].start < count):
             return False
     store.done(slice(0, count))

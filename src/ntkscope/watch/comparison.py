@@ -73,7 +73,7 @@ def compare(
     that differ in their seeds are given as a list; runs of several widths as a mapping of width to
     those. A twin is the same run, seed by seed, whose task does not change: what it does is taken
     off. Only steps that all seeds of a run and its twin have are compared: watch them with
-    `overhead=None`.
+    `overhead=None`, and with `every=` where the loss of some jumps by itself.
 
     Args:
         runs: name → run, list of runs (one a seed), or width → these.
@@ -102,7 +102,7 @@ def compare(
         ...             watch.boundary(step)
         ...     return watch
         >>> found = ntkscope.compare({"mine": [watched(seed) for seed in range(3)]}, window=2)
-        >>> int(found.fits["n"].sel(quantity="log_velocity", boundary=1))
+        >>> found.fits["n"].sel(quantity="log_velocity", boundary=1).item()
         3
     """
     need_extra("workflow", "ntkscope.compare", "pandas", "pydantic", "statsmodels")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkscope.errors import NtkscopeError, StoreError
+from ntkscope.stores.text import read_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,9 +31,9 @@ def open_kernels(experiment: str | Path, results: str | Path = "results", **at: 
         experiment: its name, or the path of its `runs.csv`. One of another preset than the default:
             `"fashion/reactivation"`.
         results: the workflow's folder.
-        at: values of the sweep's axes, such as `regime="lazy", width=256`, of `arm` (`shift` or
-            `twin`; `shift` where there are no twins), and if wanted `seed` and `task`, one or a
-            list.
+        at: values of the sweep's axes, such as `regime="lazy", width=256`, and of `arm` (`shift` or
+            `twin`), as far as they are needed to tell one run from all others; and if wanted `seed`
+            and `task`, one or a list.
 
     Returns:
         `ntk` (seed, snapshot, sample, sample2) and `layer_ntk`, with the coordinates seed, step,
@@ -42,11 +44,13 @@ def open_kernels(experiment: str | Path, results: str | Path = "results", **at: 
         SelectionError: no run or several fit; lists what there is to choose.
 
     Example:
-        `open_kernels("reactivation", regime="lazy", width=256, arm="shift").ntk[0, -1].plot()`
+        >>> import ntkscope
+        >>> kernels = ntkscope.open_kernels(  # doctest: +SKIP
+        ...     "reactivation", regime="lazy", width=256, arm="shift")
+        >>> kernels.ntk.isel(seed=0, snapshot=-1).plot()  # doctest: +SKIP
     """
     file = _file_of(experiment, Path(results))
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = list(csv.DictReader(io.StringIO(read_text(file), newline="")))
     at = dict(at)
     seeds, tasks = at.pop("seed", None), at.pop("task", None)
     chosen = _chosen(rows, at, file)

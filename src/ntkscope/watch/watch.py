@@ -298,8 +298,7 @@ class Watch:
                 arrays = self._kernel.compute()
                 logged = {name: values_of(given.get(name)) for name in _LOGGED}
             layers = tuple(arrays.pop("layers").tolist()) if "layers" in arrays else ()
-            self._check_layers(layers)
-            self._precision = str(arrays["ntk"].dtype)
+            self._check_same(layers, str(arrays["ntk"].dtype))
             task = 1 + len(self._boundaries)
             logged = {name: _of_tasks(values, task) for name, values in logged.items()}
             self._take_in(step, task, arrays, logged)
@@ -340,9 +339,10 @@ class Watch:
             tolerance=8.0 * float(np.finfo(ntk.dtype).eps),
         )
 
-    def _check_layers(self, layers: tuple[str, ...]) -> None:
+    def _check_same(self, layers: tuple[str, ...], precision: str) -> None:
+        """Refuse kernels that cannot be compared with those before."""
         if self._layers is None:
-            self._layers = layers
+            self._layers, self._precision = layers, precision
         if layers != self._layers:
             changed = sorted({*layers} ^ {*self._layers}) or list(layers)
             raise WatchError(
@@ -350,11 +350,18 @@ class Watch:
                 where="model",
                 remedy="watch it with by_layer=False, or begin another Watch where they change",
             )
+        if precision != self._precision:
+            raise WatchError(
+                f"kernels were in {self._precision}, and now are in {precision}",
+                where="model",
+                remedy="keep the model's dtype, or begin another Watch, with another store",
+            )
 
     def _mark_boundary(self, step: int) -> None:
         self._boundaries.append(step)
         self._any_metrics().mark_boundary()
         self._schedule.restart(step)
+        self._jumps = LossJumps()  # the jump of the loss at a boundary is the boundary's
         if self._store is not None:
             self._store.mark_boundary(self._boundaries)
 

@@ -193,6 +193,13 @@ def test_ridges_below_rounding_alone_are_refused():
     curves(kernels={"ridges": [1.0e-9, 1.0e-6]})
 
 
+def test_a_curve_that_the_range_of_the_fits_leaves_no_exponent_is_refused():
+    samples = {**SAMPLES, "network": [20, 40, 80]}
+    words = "of the n = 20, 40, 80 only 1 are in fits.range, 30 to 60, and an exponent needs 3"
+    assert words in refused(samples=samples, fits={"range": [30, 60]})
+    curves(samples=samples, fits={"range": [20, 80]})
+
+
 def test_the_one_part_of_an_experiment_is_called_as_its_task():
     (each,) = curves()
     assert (each.part, each.label) == ("all", each.title)

@@ -20,7 +20,7 @@ from ntkscope.config.datasets import facts_of
 from ntkscope.config.expand import dataset_spec
 from ntkscope.config.sections import Dataset
 from ntkscope.data import prepare_data
-from ntkscope.data.sources import cifar, fashion_mnist, open_source
+from ntkscope.data.sources import cifar, fashion_mnist, is_there, open_source
 from ntkscope.data.sources.files import npy_header, read
 from ntkscope.errors import DataError
 
@@ -171,6 +171,21 @@ def test_links_that_lead_nowhere_or_in_circles_are_refused(tmp_path: Path) -> No
     with pytest.raises(DataError, match="cannot be read"):
         facts_of(looped.model_copy(update={"kind": "npz"}))
     assert looped.known_as == "loop"
+
+
+def test_what_this_user_may_not_see_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    for kind, path in (("folder", "secret"), ("npz", "secret.npz")):
+        dataset = Dataset(kind=kind, path=path)
+        assert not is_there(dataset)
+        with pytest.raises(DataError, match=r"no such folder|cannot be read"):
+            facts_of(dataset)
+    assert not is_there(Dataset(name="cifar10", root="secret"))
+    with pytest.raises(DataError, match="missing: "):
+        open_source(Dataset(name="cifar10", root="secret"))
 
 
 def test_a_pipe_is_no_image(tmp_path: Path) -> None:

@@ -310,6 +310,19 @@ def test_what_two_sums_share_is_added_once():
         assert error(left, right) < 1e-14
 
 
+def test_sums_may_have_factors():
+    sums = (
+        (lambda m, h: torch.add(h, m.b(h), alpha=0.5), lambda m, h: h + m.b(h) * 0.5),
+        (lambda m, h: torch.sub(m.b(h), h, alpha=2), lambda m, h: 2 * h - m.b(h)),
+        (lambda m, h: h.sub(m.b(h), alpha=3).neg(), lambda m, h: h - (-3) * m.b(h)),
+        (lambda m, h: (h - h.shape[1] ** 0.5 * m.b(h)) / 2, lambda m, h: h / 2 + 1.5**0.5 * m.b(h)),
+        (lambda m, h: m.b(torch.tanh(1 - h)), lambda m, h: m.b(-torch.tanh(-(1 - h)))),
+    )
+    for one, other in sums:
+        for left, right in with_sums(one, other):
+            assert error(left, right) < 1e-14
+
+
 def test_a_scaled_branch_counts_by_the_square():
     def scaled(m, x):
         h = m.a(x)
@@ -416,6 +429,7 @@ REFUSED = {
     "a view that mixes samples": (lambda m, x, h: m.read(h.view(2, -1)), "function|method view"),
     "a convolution without room": (
         lambda m, x, h: m.read(m.wide(h[:, :, None]).flatten(1)), "window is larger"),
+    "noise": (lambda m, x, h: m.read(h + torch.randn(3, 6)), "by itself"),
     "an embedding": (lambda m, x, h: m.read(m.t(x)), "Embedding"),
 }  # fmt: skip
 

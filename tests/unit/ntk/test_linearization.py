@@ -157,6 +157,36 @@ def test_transformers_and_float64_copies():
     assert linearize(mlp()).float()(data()[0].float()).dtype == torch.float32
 
 
+class Several(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Linear(3, 2), nn.Linear(2, 2)
+
+    def forward(self, a, b):
+        return {"logits": torch.tanh(self.one(a)) * self.other(b), "a": a}
+
+
+def test_inputs_by_name_and_an_output_among_several():
+    torch.manual_seed(0)
+    model, (a, y), (b, _) = Several().double(), data(), data(seed=2)
+    inputs = {"a": a, "b": b[:, :2]}
+    linear = linearize(model, output="logits")
+    assert torch.equal(linear(inputs), model(**inputs)["logits"])
+    flow = linear.gradient_flow(inputs, y)
+    torch.testing.assert_close(flow([0.0, math.inf])[0], model(**inputs)["logits"].detach())
+    other = {name: x[:2] for name, x in inputs.items()}
+    torch.testing.assert_close(flow(1.3, other), flow(1.3)[:2])
+
+
+def test_random_forwards_have_no_linearisation():
+    class Random(nn.Linear):
+        def forward(self, x):
+            return super().forward(x + torch.randn_like(x))
+
+    with pytest.raises(ModelError, match="random numbers"):
+        linearize(Random(3, 2).double())(data()[0])
+
+
 @pytest.mark.parametrize("t", [-1.0, math.nan, "soon", [[1.0]]])
 def test_times_that_are_none(t):
     with pytest.raises(FlowError, match="0 or more"):

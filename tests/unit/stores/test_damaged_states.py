@@ -93,7 +93,7 @@ def jobs(run, images_path, tmp_path, monkeypatch):
 def contents(path):
     """All arrays of a store but seconds, by name."""
     kind = ZarrStore.open_part(path, ZarrStore.kind_of(path))
-    return {name: kind.read(name).tobytes() for name in kind.arrays() if name not in SECONDS}
+    return {name: kind.read(name).tobytes() for name, _ in kind.arrays() if name not in SECONDS}
 
 
 def interrupt(job: Job, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_a_store_without_manifest_is_read_as_before(results, capsys):
     (path / "complete/manifest").unlink()
     assert read_store(path, "snapshots")["loss"].shape == (5, 6)
     assert main([str(results), "--jobs", "1"]) == 0
-    assert "10 are as they were written, 0 are not; 1 of an older" in capsys.readouterr().out
+    assert "10 as they were written, 0 damaged; 1 of an older" in capsys.readouterr().out
     (path / "loss/c/0/0").write_bytes(b"")
     assert look(path).wrong
     sealed(results / "b.zarr")
@@ -123,7 +123,7 @@ def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, m
     monkeypatch.chdir(results.parent)
     assert main(["--jobs", "1"]) == 0
     assert capsys.readouterr().out == (
-        "10 stores and tables in results: 10 are as they were written, 0 are not\n"
+        "10 stores and tables in results: 10 as they were written, 0 damaged\n"
     )
     (results / "runs" / RUN / "snapshots.zarr/loss/c/1/0").unlink()
     (results / "findings/0.csv").write_text("a,b\n0,2.6\n")
@@ -134,7 +134,7 @@ def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, m
     assert lines[0] == "results/findings/0.csv: the text was changed"
     assert lines[2] == f"{store}: loss/c/1/0 is lost"
     assert f"rm -r {store}; snakemake --cores all {store}" in lines[3]
-    assert lines[4].endswith("8 are as they were written, 2 are not")
+    assert lines[4].endswith("8 as they were written, 2 damaged")
     assert main(["nowhere"]) == 1
     assert "there is no such folder" in capsys.readouterr().err
 

@@ -23,6 +23,7 @@ OTHERS = """2026-11-26 18:05:51,751 ERROR Traceback (most recent call last):
   File "x.py", line 1, in <module>
 ValueError: a wrong value
 """
+FULL = "DiskError: full\n  to do: make room"
 CTRL_C = OTHERS.replace("ValueError: a wrong value", "KeyboardInterrupt")
 WORDS = "DataError: missing: data_batch_1\n  where: data/cifar\n  to do: get it"
 
@@ -32,6 +33,7 @@ WORDS = "DataError: missing: data_batch_1\n  where: data/cifar\n  to do: get it"
     [
         (OURS, WORDS, True, False),
         (AGAIN, WORDS, True, False),
+        ("2026-11-26 18:05:51,751 ERROR DiskError: full\n  to do: make room\n", FULL, True, False),
         (OTHERS, "ValueError: a wrong value", False, False),
         (CTRL_C, "KeyboardInterrupt", False, True),
         ("one\ntwo\nthree\nfour\n", "two\nthree\nfour", False, False),
@@ -66,4 +68,5 @@ def test_a_killed_job_says_by_what() -> None:
 
 
 def test_a_job_without_a_log_says_what_snakemake_says(tmp_path: Path) -> None:
-    assert cause_of(tmp_path / "none.log", "it vanished").words == "it vanished"
+    words = cause_of(tmp_path / "none.log", "it vanished").words
+    assert words == "it vanished\nit left no log: is the disk full?"

@@ -46,6 +46,11 @@ def test_time_left_is_never_less_than_the_longest_running_job_has() -> None:
     assert jobs.seconds_left(200.0) == 0.0
 
 
+def test_no_more_jobs_run_beside_each_other_than_there_are() -> None:
+    jobs = Jobs({"train": 3}, cores=2**63, earlier={"train": 10.0})  # a cluster without bounds
+    assert jobs.seconds_left(0.0) == 10.0
+
+
 def test_time_left_is_not_guessed() -> None:
     assert Jobs({"train": 1}).seconds_left(0.0) is None
 

@@ -218,6 +218,14 @@ def test_a_new_head_is_planned_anew_and_layers_that_change_are_refused() -> None
         watch.step(2)
 
 
+def test_a_store_in_another_precision_is_not_gone_on_with(tmp_path: Path) -> None:
+    watched(4, store=tmp_path / "k.zarr").flush()
+    x, y = samples()
+    double = Watch(network().double(), x[:PROBE].double(), y[:PROBE], store=tmp_path / "k.zarr")
+    with pytest.raises(WatchError, match=r"probe_digest|float64"):
+        double.step(4)
+
+
 def test_dict_inputs_outputs_by_name_and_some_parameters() -> None:
     class Model(nn.Module):
         def __init__(self) -> None:

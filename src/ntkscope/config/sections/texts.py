@@ -58,6 +58,15 @@ def expanded(path: str) -> Path:
     return found
 
 
+def visible(path: Path) -> bool:
+    """Whether there is such a file or folder, and this user may see it."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _path(text: str) -> str:
     expanded(text)
     return text

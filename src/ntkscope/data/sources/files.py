@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntkscope.config.sections import Dataset
+from ntkscope.config.sections.texts import visible
 from ntkscope.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,15 +41,17 @@ def places(dataset: Dataset) -> tuple[Path, Path]:
 
 def lies_in(folders: Iterable[Path], *signs: Sequence[str]) -> bool:
     """Whether any folder holds all of any sign: names of files or folders."""
-    return any(
-        all((folder / part).exists() for part in sign) for folder in folders for sign in signs
-    )
+    return any(all(visible(folder / part) for part in sign) for folder in folders for sign in signs)
+
+
+def _is_file(path: Path) -> bool:
+    return visible(path) and path.is_file()
 
 
 def holder(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
     """The first folder that holds every one of the named files, or None."""
     for folder in folders:
-        if all((folder / name).is_file() for name in names):
+        if all(_is_file(folder / name) for name in names):
             return folder
     return None
 
@@ -62,8 +65,8 @@ def find(folders: Sequence[Path], names: Sequence[str], remedy: str) -> Path:
     found = holder(folders, names)
     if found is not None:
         return found
-    fullest = max(folders, key=lambda folder: sum((folder / n).is_file() for n in names))
-    missing = [name for name in names if not (fullest / name).is_file()]
+    fullest = max(folders, key=lambda folder: sum(_is_file(folder / n) for n in names))
+    missing = [name for name in names if not _is_file(fullest / name)]
     searched = f"{fullest} (searched: {', '.join(map(str, folders))})"
     raise DataError(f"missing: {', '.join(missing)}", where=searched, remedy=remedy)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
+from ntkscope.config.sections.texts import visible
 from ntkscope.data.sources import own
 from ntkscope.data.sources.base import Samples, Split
 from ntkscope.data.sources.files import check_depth, read
@@ -63,7 +64,7 @@ def _look(dataset: Dataset) -> _Folder:
         DataError: missing, without images, or with a class of which the training split has none.
     """
     root = own.own_path(dataset)
-    if not root.is_dir():
+    if not visible(root) or not root.is_dir():
         raise DataError("there is no such folder", where=root, remedy=_REMEDY)
     splits = [root / "train", root / "test"] if (root / "train").is_dir() else [root]
     folders = [folder for split in splits for folder in _below(split)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ntkscope.config.datasets import DatasetFacts
 from ntkscope.config.sections import Dataset
+from ntkscope.config.sections.texts import visible
 from ntkscope.data.subset import balanced_subset
 from ntkscope.errors import DataError
 
@@ -26,7 +27,7 @@ def own_path(dataset: Dataset) -> Path:
 
 def is_there(dataset: Dataset) -> bool:
     """Whether it exists."""
-    return own_path(dataset).exists()
+    return visible(own_path(dataset))
 
 
 def content_digest(parts: Sequence[object]) -> str:

@@ -19,6 +19,7 @@ from ntkscope.errors import DataError
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, JobDirectory, ZarrStore
+from ntkscope.stores.going_on import forget_damaged
 
 if TYPE_CHECKING:
     from ntkscope.config.curve_specs import SampleCounts, ScalarTaskSpec
@@ -125,7 +126,7 @@ def _begin(
 
 def _forget_damaged(store: ZarrStore, parts: list[Part]) -> None:
     """Parts of which a chunk is not there, or damaged, are not done."""
-    for name, place in store.forget_damaged():
+    for name, place in forget_damaged(store):
         for number, (position, split, span) in enumerate(parts):
             is_of_part = name in (f"{split}_sample", f"{split}_target") and (
                 place[0].start == position and span.start <= place[1].start < span.stop

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ntkscope.errors import ModelError
+
 
 class GlobalSelfAttention(nn.Module):
     """Softmax self-attention with tied keys and queries, dot products over their number d.
@@ -19,6 +21,9 @@ class GlobalSelfAttention(nn.Module):
         width: of keys, values and outputs, over all heads.
         heads: the limit is the same for any number.
         bias: of keys, values and outputs, which have standard deviations in this order.
+
+    Raises:
+        ModelError: heads that do not share out the width.
 
     Examples:
         >>> import torch
@@ -41,7 +46,11 @@ class GlobalSelfAttention(nn.Module):
     def __init__(self, inputs: int, width: int, heads: int = 1, bias: bool = True) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"width = {width} is no multiple of heads = {heads}")
+            raise ModelError(
+                f"width = {width} is no multiple of heads = {heads}",
+                where="GlobalSelfAttention",
+                remedy="give as many channels to each head",
+            )
         self.heads = heads
         self.key = nn.Linear(inputs, width, bias)
         self.value = nn.Linear(inputs, width, bias)

@@ -22,6 +22,7 @@ from ntkscope.ntk.empirical.arguments import check_module, check_samples
 from ntkscope.ntk.empirical.face import Chosen, Face, Output, learning_only
 from ntkscope.ntk.empirical.gradients.autograd import with_tensors, without_fused_attention
 from ntkscope.ntk.empirical.inputs import Samples, as_inputs
+from ntkscope.ntk.empirical.state import random_states
 from ntkscope.ntk.empirical.validation import check_model
 from ntkscope.ntk.linearization.gradient_flow import GradientFlow, gradient_flow
 
@@ -101,13 +102,15 @@ class Linearized(nn.Module):
                 stay at θ₀.
 
         Raises:
-            ModelError: a name that is none of `names`, or a displacement of another shape.
+            ModelError: a name that is none of `names`, or a displacement of another shape; a model
+                that draws random numbers.
         """
         check_samples(inputs := as_inputs("x", x))
         tangents = dict(zip(self.names, self.delta, strict=True))
         if delta is not None:
             tangents = {n: torch.zeros_like(t) for n, t in tangents.items()} | dict(delta)
             self._check(tangents)
+        before = random_states()
         point = {n: p.detach() for n, p in self._model.named_parameters() if n in tangents}
         with torch.enable_grad(), without_fused_attention(), sdpa_kernel(SDPBackend.MATH):
             made = vjp(lambda p: with_tensors(self.__dict__["_face"], p, inputs), point)
@@ -115,6 +118,12 @@ class Linearized(nn.Module):
             forth = vjp(lambda c: made[1](c)[0], torch.zeros_like(y))[1]
             (moved,) = forth({n: t.to(point[n]) for n, t in tangents.items()})
             found: Tensor = y + moved
+        if any(not torch.equal(a, b) for a, b in zip(before, random_states(), strict=True)):
+            raise ModelError(
+                "the model's forward draws random numbers: it has no linearisation",
+                where=type(self._model).__name__,
+                remedy="call model.eval() first; functional dropout needs training=self.training",
+            )
         return found if torch.is_grad_enabled() else found.detach()
 
     def gradient_flow(self, x: Samples, targets: Tensor) -> LinearizedFlow:

@@ -16,6 +16,7 @@ from ntkscope.ntk.tiled.device_to_host import Tensors, on_host
 from ntkscope.ntk.tiled.grid import Tile, TileGrid, largest_side, lay_out
 from ntkscope.ntk.tiled.store_layout import axes_of, transposed
 from ntkscope.stores import ZarrStore
+from ntkscope.stores.going_on import is_part_sound
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def is_sound(tiled: Tiled, store: ZarrStore, place: Tile, known: Mapping[str, se
     """
     rows, columns = tiled.grid.samples(place)
     return all(
-        store.is_sound(name, _index(name, tiled.kind, (), *sides), known)
+        is_part_sound(store, name, _index(name, tiled.kind, (), *sides), known)
         for name in ("ntk", "layer_ntk")
         if name in store.group
         for sides in ((rows, columns), (columns, rows))[: 1 + tiled.grid.is_mirrored(place)]

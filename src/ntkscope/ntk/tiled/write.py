@@ -38,6 +38,7 @@ from ntkscope.runtime.device import float32_products
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, ZarrStore
+from ntkscope.stores.going_on import check_begun, forget_damaged_mask
 from ntkscope.stores.manifest import read_journals
 
 _KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
@@ -120,8 +121,9 @@ def write_ntk(
         of = _of(model, x1, x2) | settings | {"tile": grid.side}
         store = _begin(path, plan, grid, of, names)
         tiled = Tiled(model, x1, x2, kind, by_layer, plan, budget, grid, "off" if tf32 else verify)
-        mine, done = list(grid.tiles())[part[0] :: part[1]], store.mask
         known = read_journals(path)
+        forget_damaged_mask(store, known)
+        mine, done = list(grid.tiles())[part[0] :: part[1]], store.mask
         todo = [
             place
             for place in mine
@@ -159,7 +161,7 @@ def _begin(
     if not path.exists():
         _allocate(path, plan, grid, of, layers)
     store = ZarrStore.resume(path, "kernels")
-    store.check_begun(read_journals(path))
+    check_begun(store, read_journals(path))
     found: dict[str, Any] = dict(store.group.attrs)
     differ = [key for key, value in of.items() if found.get("kernel_of", {}).get(key) != value]
     if differ:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ntkscope.config.curve_specs import NetworksSpec
 from ntkscope.stores import Array, ZarrStore
+from ntkscope.stores.going_on import forget_damaged
 from ntkscope.training.learning_curve.log import CurveLog
 from ntkscope.training.learning_curve.members import Member
 from ntkscope.training.state import Named
@@ -78,7 +79,7 @@ def is_whole(store: ZarrStore, log: CurveLog) -> bool:
     if "during_error" in log.arrays:
         known = ~np.isnan(log.arrays["during_error"])
         written["during"] = known | log.arrays["during_diverged"]
-    for name, place in store.forget_damaged():
+    for name, place in forget_damaged(store):
         there = written.get(name.partition("/")[0])
         if there is not None and there[place[0].start, place[1].start]:
             return False

@@ -85,8 +85,8 @@ class Builder:
         atom = replace(_like(x), gaussian=False)
         return self._signal(step, (size,), 0, atom)
 
-    def add(self, one: Signal, other: Signal, sign: float) -> Signal:
-        """One + sign · other.
+    def add(self, one: Signal, other: Signal, factor: float) -> Signal:
+        """Sum of one and factor · other.
 
         Raises:
             ModelError: they are correlated, or of other shapes.
@@ -96,24 +96,22 @@ class Builder:
                 f"{one.shape} is added to {other.shape}",
                 "let both have one shape; broadcasting is not known",
             )
-        apart = {k: v for k, v in one.weights.items() if k not in other.weights}
-        rest = {k: v for k, v in other.weights.items() if k not in one.weights}
+        self._check_independent(one, other)
+        weights = dict(one.weights)
+        for k, v in other.weights.items():
+            weights[k] = weights.get(k, 0.0) + factor * v
+        if len(weights) == len(one.weights) + len(other.weights):
+            step = self._number(Add((1.0, factor)), (one.step, other.step))
+        else:
+            step = self._number(Add(tuple(weights.values())), tuple(weights))
+        return Signal(step, one.shape, one.channel, {**one.atoms, **other.atoms}, weights)
+
+    def _check_independent(self, one: Signal, other: Signal) -> None:
         pairs = [(a, b) for s, a in one.atoms.items() for t, b in other.atoms.items() if s != t]
         for why in (dependence(*pair) for pair in pairs):
             if why is not None:
                 remedy = "let each branch but one end in a linear layer or convolution of its own"
                 raise self.refused(f"a sum whose kernels do not add: {why}", remedy)
-        weights = {**one.weights, **{k: sign * v for k, v in rest.items()}}
-        weights |= {
-            k: v + sign * other.weights[k] for k, v in one.weights.items() if k not in apart
-        }
-        atoms = {**one.atoms, **other.atoms}
-        disjoint = len(apart) == len(one.weights)
-        if disjoint:
-            step = self._number(Add((1.0, 1.0)), (one.step, other.step))
-        else:
-            step = self._number(Add(tuple(weights.values())), tuple(weights))
-        return Signal(step, one.shape, one.channel, atoms, weights)
 
     def computed(self, x: Signal | Elementwise) -> Signal:
         """A signal; of an elementwise function, its step is added.

@@ -84,7 +84,7 @@ class Translation:
         if node.op == "get_attr":
             raise refused(
                 f"{node.target}, in the network's forward",
-                "a parameter or buffer is used by itself",
+                "a parameter, buffer or other tensor is used by itself",
                 "use it through a known layer; positions and tokens that are learned are not known",
             )
         args = fx.node.map_arg(node.args, self._values.__getitem__)
@@ -101,14 +101,18 @@ class Translation:
 
     def _constant(self, node: fx.Node, args: Any, kwargs: Any) -> Value:
         """Arithmetic with sizes."""
-        if node.op == "call_function" and _is_plain((args, kwargs)):
-            return node.target(*args, **kwargs)  # type: ignore[operator]
+        target: Any = node.target
+        known = getattr(target, "__module__", None) in ("_operator", "builtins", "math")
+        if node.op == "call_function" and known and _is_plain((args, kwargs)):
+            return target(*args, **kwargs)
         raise self.build.refused("it is not of the inputs", "leave it out of the network")
 
     def _module(self, node: fx.Node, args: Any, kwargs: Any) -> Value:
         module = self.network.get_submodule(str(node.target))
         build = self.build
-        build.where = f"module {node.target} = {module}"
+        said = str(module)
+        said = type(module).__name__ if "\n" in said else said
+        build.where = f"module {node.target} = {said}"
         if len(args) != 1 or kwargs:
             raise build.refused("its infinite width is not known", remedy_for(module))
         self._check_weights(module)
