@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-bench
 FAST := not slow and not cluster and not gpu and not faults
 SNAKEFILES := Snakefile workflow/Snakefile rules
-CHECKED := $(wildcard src tests scripts benchmarks)
+CHECKED := $(wildcard src tests scripts benchmarks docs examples)
 
 .DEFAULT_GOAL := help
 .PHONY: help environment test test-slow test-faults verify test-cluster test-gpu lint format schema lock report docs why disk clean-results timings bench \

@@ -2,7 +2,8 @@
 The infinite limit
 ==================
 
-As a network gets wider in the NTK parametrisation, its kernel at initialisation approaches a limit that needs no sampling.
+As a network gets wider in the NTK parametrisation, its kernel at initialisation approaches a
+limit that needs no sampling.
 """
 
 import matplotlib.pyplot as plt
@@ -50,7 +51,11 @@ middle = torch.tensor(errors).median(1).values
 axis.loglog(widths, errors, "o", color="C0", alpha=0.4)
 axis.loglog(widths, middle, color="C0")
 axis.loglog(widths, [float(middle[0]) * (widths[0] / w) ** 0.5 for w in widths], "--", color="grey")
-axis.set(xlabel="width", ylabel="distance to the limit", title="Five draws a width; dashed: width$^{-1/2}$")
+axis.set(
+    xlabel="width",
+    ylabel="distance to the limit",
+    title="Five draws a width; dashed: width$^{-1/2}$",
+)
 figure.tight_layout()
 
 # %%
