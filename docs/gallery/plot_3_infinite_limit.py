@@ -18,8 +18,9 @@ x = torch.randn(20, 32, dtype=torch.float64)
 
 def network(width):
     """Two hidden layers of the NTK parametrisation: W ~ N(0, 2 / fan_in), no biases."""
-    layers = [nn.Linear(32, width, bias=False), nn.ReLU(), nn.Linear(width, width, bias=False), nn.ReLU(),
-              nn.Linear(width, 1, bias=False)]  # fmt: skip
+    sizes = [(32, width), (width, width), (width, 1)]
+    first, second, last = (nn.Linear(*size, bias=False) for size in sizes)
+    layers = [first, nn.ReLU(), second, nn.ReLU(), last]
     return nn.Sequential(*layers).double()
 
 
