@@ -8,14 +8,16 @@ The planner chooses one (`planner`), and verifies it on samples (`verification`)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ntkscope.ntk.empirical.gradients.fast_ops import FasterBackward
-from ntkscope.ntk.empirical.gradients.hooks import Call, backpropagate, record
+from ntkscope.ntk.empirical.gradients.hooks import Call, Layout, backpropagate, record
+from ntkscope.ntk.empirical.gradients.uses import UnknownUseError, Uses
+from ntkscope.ntk.empirical.inputs import tensors_of
 from ntkscope.ntk.empirical.sequential.backward import sequential_passes
 from ntkscope.ntk.empirical.sequential.recognise import (
     known_layers,
@@ -33,6 +35,7 @@ class Backpropagation(Protocol):
     Attributes:
         runs_model: the model's own code runs, which may change its buffers and torch's RNG.
         collapses_outputs: just below the readout, a trace NTK's output gradients come as one.
+        captures: parameters are captured where they are used, which one sample does not show.
     """
 
     @property
@@ -40,6 +43,9 @@ class Backpropagation(Protocol):
 
     @property
     def collapses_outputs(self) -> bool: ...  # noqa: D102
+
+    @property
+    def captures(self) -> bool: ...  # noqa: D102
 
     def output_gradients(
         self, x: Tensor, output_vectors: Tensor, modules: list[nn.Module], *, trace: bool
@@ -65,20 +71,49 @@ class Backpropagation(Protocol):
 
 @dataclass(frozen=True)
 class Recorded:
-    """By autograd, from a recorded forward pass."""
+    """By autograd, from a recorded forward pass.
+
+    Attributes:
+        used: names of parameters whose uses are recorded (`uses`), beside the calls of modules.
+        uses: what they are, in order, as the first pass has found them.
+    """
 
     model: nn.Module
     tuning: Tuning = TUNING
+    used: frozenset[str] = frozenset()
+    uses: list[tuple[str, Layout]] = field(default_factory=list)
     runs_model: bool = True
     collapses_outputs: bool = False
+
+    @property
+    def captures(self) -> bool:
+        """As of `Backpropagation`."""
+        return bool(self.used)
 
     def output_gradients(
         self, x: Tensor, output_vectors: Tensor, modules: list[nn.Module], *, trace: bool
     ) -> Gradients:
-        """As of `Backpropagation`."""
-        with FasterBackward():
-            y, calls = record(self.model, x.clone(), modules)
+        """As of `Backpropagation`.
+
+        Raises:
+            UnknownUseError: of a parameter in `used`; or uses are others than in the first pass.
+        """
+        x = x.clone()
+        if not self.used:
+            with FasterBackward():
+                y, calls = record(self.model, x, modules)
+        else:
+            layouts = [layout for _, layout in self.uses]
+            with Uses(self.model, self.used, tensors_of(x), layouts) as seen:
+                y, calls = record(self.model, x, modules, seen.calls)
+            self._compare(seen.uses())
         return calls, backpropagate(y, calls, output_vectors, self.tuning.batched_elements)
+
+    def _compare(self, uses: list[tuple[str, Layout]]) -> None:
+        if not self.uses:
+            self.uses.extend(uses)
+        elif uses != self.uses:
+            raise UnknownUseError(self.used)
 
     def serves(self, model: nn.Module) -> bool:
         """Any model does; what its plan knows of its layers is checked by its results only."""
@@ -86,7 +121,7 @@ class Recorded:
 
     def moved(self, model: nn.Module) -> Recorded:
         """As of `Backpropagation`."""
-        return Recorded(model, self.tuning)
+        return replace(self, model=model)
 
 
 @dataclass(frozen=True)
@@ -97,6 +132,7 @@ class Sequential:
     tuning: Tuning = TUNING
     runs_model: bool = False
     collapses_outputs: bool = True
+    captures: bool = False
 
     @classmethod
     def of(cls, model: nn.Module, probe: Tensor, tuning: Tuning = TUNING) -> Sequential | None:

@@ -94,8 +94,10 @@ def _compute(
 ) -> dict[str, Tensor]:
     """As of `compute_kernels`, by this plan and no other."""
     n, m = len(x1), len(x1 if x2 is None else x2)
-    names = [layer.name for layer in plan.layers if layer.owns]
-    groups = {name: [name] for name in names} if by_layer else {"": names}
+    groups: dict[str, list[str]] = {}
+    for layer in plan.layers:
+        if layer.owns:
+            groups.setdefault(layer.module_name if by_layer else "", []).append(layer.name)
     found = {key: allocate_kernel(plan, n, m) for key in groups}
     for outputs in output_blocks(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing):
         kernels = {

@@ -60,7 +60,10 @@ def check_entries(
     if large and not every and plan.backpropagation and not plan.backpropagation.runs_model:
         _compare_alone(model, plan, found, (x1, columns), (rows, others), outputs)
         return
-    names = {layer.name: layer.owns for layer in plan.layers if layer.owns}
+    names: dict[str, list[str]] = {}
+    for layer in plan.layers:
+        if layer.owns:
+            names.setdefault(layer.module_name, []).extend(layer.owns)
     if "" in kernels and len(kernels) == 1:
         names = {"": [name for own in names.values() for name in own]}
     left, right = x1[rows], None if x2 is None else columns[others]

@@ -24,7 +24,7 @@ class PlannedLayer:
     """A module with parameters of its own that learn.
 
     Attributes:
-        name: in the model.
+        module_name: in the model.
         module: itself.
         learns: attribute → first name of that parameter in `model.named_parameters()`.
         owns: those names that are first met here; the layer's kernel is of them.
@@ -36,9 +36,11 @@ class PlannedLayer:
         rule: the formula that was registered for its class.
         rows: of its input for each sample, in each of its calls; None: not known yet.
         rejected: autograd contradicts that formula, and has taken its place.
+        part: of the module, whose other parameters are by themselves: its first parameter.
+        by_use: its calls are the uses of its parameters (`gradients.uses`).
     """
 
-    name: str
+    module_name: str
     module: nn.Module
     learns: dict[str, str]
     owns: list[str]
@@ -50,6 +52,13 @@ class PlannedLayer:
     rule: LayerRule | None = None
     rows: tuple[int, ...] | None = None
     rejected: bool = False
+    part: str = ""
+    by_use: bool = False
+
+    @property
+    def name(self) -> str:
+        """The module's, or its parameter's if it is a part of the module."""
+        return self.part or self.module_name
 
 
 @dataclass
@@ -125,6 +134,11 @@ class Plan:
         return [layer for layer in self.layers if layer.strategy != "fallback"]
 
     @property
+    def captures(self) -> bool:
+        """Whether parameters are captured where they are used."""
+        return self.backpropagation is not None and self.backpropagation.captures
+
+    @property
     def fallback_parameters(self) -> list[str]:
         """Parameters that are left to the fallback."""
         return [n for layer in self.layers if layer.strategy == "fallback" for n in layer.owns]
@@ -167,9 +181,8 @@ class Plan:
         lines = [_aligned(row, widths) for row in rows]
         inputs = f"{n} samples" if not m else f"{n} × {m} samples"
         lines += [
-            f"{layer.name or '(model)'}: the registered formula is wrong by autograd, which is used"
-            for layer in self.layers
-            if layer.rejected
+            f"{name or '(model)'}: the registered formula is wrong by autograd, which is used"
+            for name in dict.fromkeys(each.module_name for each in self.layers if each.rejected)
         ]
         return "\n".join([f"{self.kind} NTK of {inputs}", *lines])
 

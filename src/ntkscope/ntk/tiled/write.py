@@ -109,7 +109,8 @@ def write_ntk(
     with preserve_state(model), in_place_explained(model), float32_products(tf32):
         x1, x2 = own(x1), None if x2 is None else own(x2)
         plan = make_plan(model, x1, x2, kind)
-        names = [layer.name for layer in plan.layers if layer.owns] if by_layer else []
+        owners = dict.fromkeys(layer.module_name for layer in plan.layers if layer.owns)
+        names = list(owners) if by_layer else []
         samples = len(x1), len(x1 if x2 is None else x2)
         grid = grid_of(plan, kind, samples, x2 is None, len(names), budget, tile)
         settings = {"kind": kind, "by_layer": by_layer, "memory": budget, "tf32": tf32}
