@@ -23,11 +23,11 @@ from ntkscope.ntk.empirical.gradients.factors import (
     LayerGradients,
     select,
 )
-from ntkscope.ntk.empirical.gram.readout import collapse_readout
+from ntkscope.ntk.empirical.gram.readout import collapse_readout, collapsed_shared
 from ntkscope.ntk.empirical.gram.strategies import add_gram
 from ntkscope.ntk.empirical.last_resort import may_fall_back, one_at_a_time
 from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
-from ntkscope.ntk.empirical.output_blocks import OutputBlock, output_blocks
+from ntkscope.ntk.empirical.output_blocks import OutputBlock, holding, output_blocks
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.tuning import Tuning
 
@@ -99,7 +99,8 @@ def _compute(
         if layer.owns:
             groups.setdefault(layer.module_name if by_layer else "", []).append(layer.name)
     found = {key: allocate_kernel(plan, n, m) for key in groups}
-    for outputs in output_blocks(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing):
+    parts = list(output_blocks(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing))
+    for outputs in holding(parts, max(n, m)):
         kernels = {
             key: KernelBlock(values, plan, outputs, symmetric=x2 is None)
             for key, values in found.items()
@@ -172,6 +173,9 @@ def _multiply(
         for name in left:
             if strategies[name] == "factored":
                 left[name], right[name] = _collapsed(left[name], right[name], plan.tuning)
+    if plan.pairs == "trace" and len(plan.output_vectors) > plan.tuning.many_outputs:
+        for side in (left, right):
+            side.update({name: collapsed_shared(each) for name, each in side.items()})
     n, m = (next(iter(side.values())).samples for side in (left, right))
     for rows, columns in cache_tiles(n, m, plan, same):
         for kernel, names in sums.items():

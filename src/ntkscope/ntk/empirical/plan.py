@@ -134,6 +134,11 @@ class Plan:
         return [layer for layer in self.layers if layer.strategy != "fallback"]
 
     @property
+    def runs_model(self) -> bool:
+        """Whether the model's own code runs on the way to the output gradients."""
+        return self.backpropagation is None or self.backpropagation.runs_model
+
+    @property
     def captures(self) -> bool:
         """Whether parameters are captured where they are used."""
         return self.backpropagation is not None and self.backpropagation.captures

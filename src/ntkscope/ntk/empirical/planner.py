@@ -256,6 +256,7 @@ def _layer_shape(
         sum(plan.samples),
         _sample_pairs(plan),
         plan.pairs,
+        one_hot=not products.inputs.is_floating_point(),
     )
 
 
@@ -276,7 +277,7 @@ def _kept(layer: PlannedLayer, shared: bool, item: int) -> BytesPerSample:
     back = shape.groups * shape.outputs * item
     if layer.strategy == "materialised":
         return _of_output_vectors(shape, back * (shape.width + 1))
-    inputs = shape.positions * shape.width
+    inputs = shape.positions * (8 // item if shape.one_hot else shape.width)
     if layer.strategy == "pixels":
         assert shape.image is not None
         inputs = math.prod(shape.image)
