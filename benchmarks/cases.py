@@ -98,7 +98,7 @@ CASES = (
     *(_images("trace", "myrtle5", "Myrtle-5 c64", 64, samples, 1) for samples in (100, 500)),
     *(_mlp("full", width, samples) for width, samples in ((64, 200), (512, 200), (64, 1000))),
     _images("full", "cnn", "CNN 32-64", 32, 100, 10),
-    _today("resnet18", "ResNet-18", 32, width=64),
+    _today("resnet18", "ResNet-18 c32", 32, width=32),
     _today("vit", "ViT", 100),
     _today("gpt", "GPT", 100, length=32),
     _today("gpt", "GPT K 1000", 16, length=32, width=48, depth=2, outputs=1000),

@@ -73,6 +73,21 @@ def output_blocks(
             yield OutputBlock(left, right, rows, columns, blocking)
 
 
+def slowdown(plan: Plan, memory: int) -> float:
+    """How many times as long a plan's kernel takes within a budget, as with enough.
+
+    Raises:
+        ModelError: too little memory.
+    """
+    n, m = plan.samples
+    at_once = _at_once(plan, memory, n, m, None, sparing=False)
+    R = len(plan.output_vectors)
+    crossed = plan.pairs == "full" and at_once < R
+    blocking = _split(plan, at_once, memory, n, max(m, n if crossed else 0), None)
+    enough = _seconds(plan, R, _split(plan, R, None, n, m, None), n, m)
+    return max(1.0, _seconds(plan, at_once, blocking, n, m) / enough) if enough else 1.0
+
+
 def holding(parts: list[OutputBlock], samples: int) -> list[OutputBlock]:
     """The same, with the forward passes of one part kept for the others where each side is one."""
     if len(parts) == 1 or not _is_one_pass(parts[0].blocking, samples):
