@@ -102,7 +102,7 @@ CASES = (
     _today("vit", "ViT", 100),
     _today("gpt", "GPT", 100, length=32),
     _today("gpt", "GPT K 1000", 16, length=32, width=48, depth=2, outputs=1000),
-    _today("skips", "CNN K 3", 100, width=32, outputs=3),
+    _today("skips", "residual K 3", 100, width=32, outputs=3),
     _infinite_mlp(1000),
     _infinite_mlp(4000),
     _infinite_myrtle(8),
