@@ -7,12 +7,13 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-bench
-FAST := not slow and not cluster and not gpu
+FAST := not slow and not cluster and not gpu and not faults
 SNAKEFILES := Snakefile workflow/Snakefile rules
 CHECKED := $(wildcard src tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-slow test-cluster test-gpu lint format schema lock report timings bench bench-gpu clean FORCE
+.PHONY: help environment test test-slow test-faults verify test-cluster test-gpu lint format schema lock report why disk clean-results timings bench \
+  bench-gpu clean FORCE
 .PRECIOUS: figures/%.pdf figures/%.png
 
 # Run a command and show what it says only if it fails.
@@ -22,11 +23,14 @@ help: ## list these targets
 	@echo "make figures/NAME.pdf         draw a figure of the default configuration"
 	@echo "make figures/PRESET/NAME.pdf  draw a figure of config/PRESET.yaml"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' Makefile
-	@echo "variables: CORES=$(CORES) PYTHON=$(PYTHON) VENV=$(VENV) WORKERS=$(WORKERS)"
+	@echo "variables: CORES=$(CORES) PYTHON=$(PYTHON) VENV=$(VENV) WORKERS=$(WORKERS);"
+	@echo "  FIGURE=[PRESET/]NAME (report, why), CONFIGS='FILE.yaml …' (disk, clean-results)"
 
-# Snakemake knows what is out of date, so it is always asked.
+# Snakemake knows what is out of date, so it is always asked. A preset is a file of config/.
 figures/%.pdf figures/%.png: $(STAMP) FORCE
-	$(BIN)/snakemake --cores $(CORES) $@ $(if $(findstring /,$*),--configfile config/$(*D).yaml)
+	$(if $(findstring /,$*),$(if $(wildcard config/$(*D).yaml),,$(error there is no preset \
+	  "$(*D)" (config/$(*D).yaml); there are: $(filter-out config,$(basename $(notdir $(wildcard config/*.yaml)))))))
+	@$(BIN)/snakemake --cores $(CORES) $@ $(if $(findstring /,$*),--configfile config/$(*D).yaml)
 
 environment: $(STAMP) ## make .venv with exactly the locked versions
 
@@ -52,7 +56,10 @@ test: $(STAMP) ## the fast tests
 	@$(BIN)/pytest -q -n $(WORKERS) -m "$(FAST)"
 
 test-slow: $(STAMP) ## the slow tests: real runs of the workflow
-	@$(BIN)/pytest -q -m "slow and not cluster and not gpu"
+	@$(BIN)/pytest -q -m "slow and not cluster and not gpu and not faults"
+
+test-faults: $(STAMP) ## damages to every kind of file, and kills: what must be noticed, and mended
+	@$(BIN)/pytest -q -m faults
 
 test-cluster: $(STAMP) ## the tests on a real SLURM of one machine (root, slurm-wlm, munge)
 	@$(BIN)/pytest -q -m cluster
@@ -85,9 +92,30 @@ lock: ## pin all dependencies in requirements.lock
 	  --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --annotation-style line $(UPGRADE) -o requirements.lock
 
-report: $(STAMP) ## draw all figures and write results/report.html
-	$(BIN)/snakemake --cores $(CORES)
-	$(BIN)/snakemake --report results/report.html
+# One page first; Snakemake's own report lies beside it, one link away.
+REPORTED := $(if $(FIGURE),figures/$(FIGURE).png)
+PRESET_OF_FIGURE := $(if $(findstring /,$(FIGURE)),--configfile config/$(dir $(FIGURE)))
+REPORT := report$(if $(FIGURE),-$(subst /,-,$(FIGURE)))
+SNAKEMAKE_FOR := $(BIN)/snakemake $(REPORTED) $(PRESET_OF_FIGURE:/=.yaml)
+
+report: $(STAMP) ## draw all figures (or FIGURE=reactivation) and write results/report.html
+	@$(SNAKEMAKE_FOR) --cores $(CORES)
+	@$(SNAKEMAKE_FOR) --report results/$(REPORT)-snakemake.html
+	@$(SNAKEMAKE_FOR) --reporter ntkscope --report-ntkscope-path results/$(REPORT).html \
+	  --report-ntkscope-link $(REPORT)-snakemake.html
+	@echo "report:   results/$(REPORT).html"
+
+why: $(STAMP) ## what would run (for FIGURE=reactivation, or everything) and why, in one table
+	@$(SNAKEMAKE_FOR) --dry-run
+
+disk: $(STAMP) ## what results/ holds, by experiment and stage (CONFIGS=: more configurations)
+	@$(BIN)/python -m ntkscope.config.usage $(CONFIGS)
+
+clean-results: $(STAMP) ## delete what no configuration asks for any more: lists it, and asks
+	@$(BIN)/python -m ntkscope.config.usage --clean $(CONFIGS)
+
+verify: $(STAMP) ## whether all that lies in results/ is as it was written
+	@$(BIN)/python -m ntkscope.stores.verify
 
 timings: $(STAMP) ## where the time of the last run went, by rule
 	@$(BIN)/python -m ntkscope.runtime.timings

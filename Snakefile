@@ -1,14 +1,17 @@
 # ntkscope: the door. `snakemake --cores 8 figures/reactivation.pdf`
 # Another workflow comes in through workflow/Snakefile, with `module:`.
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 IS_MODULE = not workflow.modifier.is_main_snakefile()
+HAS_CONFIG = not IS_MODULE and Path("config/config.yaml").exists()
 
 
-# A module has the default of this workflow, whatever is in the folder of the one that imports it.
-configfile: workflow.source_path("config/config.yaml") if IS_MODULE else "config/config.yaml"
+# Elsewhere, and as a module, it has its own default and makes its results where it is started.
+configfile: "config/config.yaml" if HAS_CONFIG else workflow.source_path("config/config.yaml")
 
 
 report: "workflow/report/workflow.rst"
@@ -22,6 +25,7 @@ include: "rules/regression.smk"
 include: "rules/metrics.smk"
 include: "rules/fits.smk"
 include: "rules/figures.smk"
+include: "rules/terminal.smk"
 
 
 rule all:
@@ -29,6 +33,6 @@ rule all:
     default_target: True
     input:
         findings_of(PAPERS),
-        rules.write_exponents.output if CURVES else [],
+        rules.write_exponents.output if CONFIG.learning_curves else [],
         [file for name in (*DRAWN, *DRAWN_CURVES) for file in figures_of(name)],
-        [f"<experiments>/{name}/table.csv" for name in (*TABLES, *CURVES)],
+        [f"<experiments>/{name}/table.csv" for name in (*TABLES, *CONFIG.learning_curves)],

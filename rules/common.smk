@@ -9,10 +9,19 @@ from snakemake.logging import logger
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
 from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.curves import expand_curves
+from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.memory_needs import megabytes_to_measure
-from ntkscope.data.sources import is_there
+from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
+from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.identity import stage_digest
+
+HOME = Path(workflow.current_basedir).resolve().parent
+if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
+    raise WorkflowError(
+        f"started in {Path.cwd()}, a folder inside the workflow: results would be made there\n"
+        f"  to do: cd {HOME}, then the same command without -s"
+    )
 
 try:
     CONFIG, ABSENT = without_absent(
@@ -25,10 +34,17 @@ try:
 except NtkscopeError as error:
     raise WorkflowError(str(error)) from None
 
-if ABSENT and workflow.is_main_process:
-    logger.info(f"left out, for want of their files: {', '.join(ABSENT)}")
-
 CELLS = {name: cells_of(CONFIG, name) for name in CONFIG.experiments}
+CURVES = {name: expand_curves(CONFIG, name) for name in CONFIG.learning_curves}  # of each part
+CHECKED = {
+    **CONFIG.model_dump(mode="json")["experiments"],
+    **CONFIG.model_dump(mode="json")["learning_curves"],
+}
+if CONFIG.check_rounding:  # each experiment a second time, with other rounding: for the verdicts
+    CELLS |= {f"{REPEATED}{name}": repeated_cells(cells) for name, cells in CELLS.items()}
+    CURVES |= {f"{REPEATED}{name}": repeated_curves(curves) for name, curves in CURVES.items()}
+    CHECKED |= {f"{REPEATED}{name}": checked for name, checked in CHECKED.items()}
+
 METRICS = {  # of each experiment: the tables of every run and twin with its kernel, each once
     name: {
         f"{run.id}/metrics-{cell.kernel.id}": run
@@ -46,8 +62,7 @@ RUNS = {
 }
 KERNELS = {cell.kernel.id: cell.kernel for cells in CELLS.values() for cell in cells}
 
-# Learning curves: of each experiment the curves of every part, and what they are made of.
-CURVES = {name: expand_curves(CONFIG, name) for name in CONFIG.learning_curves}
+# What learning curves are made of.
 EVERY_CURVE = [each for curves in CURVES.values() for each in curves]
 NETWORKS = {each.networks.id: each.networks for each in EVERY_CURVE}
 REGRESSIONS = {spec.id: spec for each in EVERY_CURVE for spec in each.regressions}
@@ -100,12 +115,6 @@ pathvars:
     experiments="<results>/<preset>experiments",
     figures="figures",
     benchmarks="<results>/benchmarks",
-
-
-CHECKED = {
-    **CONFIG.model_dump(mode="json")["experiments"],
-    **CONFIG.model_dump(mode="json")["learning_curves"],
-}
 
 
 def experiment_at(*keys):
@@ -183,16 +192,27 @@ def parts_of_experiment(wildcards):
 
 
 def cells_of_experiment(wildcards):
-    """The sweep: axes of each cell, and the tables of its run and twin."""
+    """The sweep: axes of each cell, the tables of its run and twin, and the runs of their tasks."""
     return [
         {
             "axes": cell.axes,
             "facts": cell.facts,
             "run": f"{cell.run.id}/metrics-{cell.kernel.id}",
             "twin": f"{cell.twin.id}/metrics-{cell.kernel.id}" if cell.twin else None,
+            "lineage": {
+                arm: [ancestor.id for ancestor in run.lineage]
+                for arm, run in (("run", cell.run), ("twin", cell.twin))
+                if run
+            },
+            "seeds": list(cell.run.seeds),
         }
         for cell in CELLS[wildcards.experiment]
     ]
+
+
+def fits_of(experiments):
+    """The fits of experiments."""
+    return [f"<experiments>/{name}/fits.nc" for name in experiments]
 
 
 def findings_of(papers):
@@ -218,14 +238,34 @@ def snapshots_output(path):
     return directory(path) if CONFIG.resources.keep_snapshots else temp(directory(path))
 
 
+def few(specs):
+    """The ids of specs if they are few, else how to see them."""
+    all_of_them = "snakemake --dry-run --logger-ntkscope-everything lists them"
+    return ", ".join(specs) if len(specs) < 6 else all_of_them
+
+
 def known(specs, id, what):
     """A spec by its id, or an error for a path that the configuration does not ask for."""
     if id not in specs:
         raise WorkflowError(
-            f"this configuration has no {what} {id!r}\n"
-            f"  to do: ask for one that it has (snakemake --dry-run lists them), or change config/"
+            f"this configuration has no {what} {id!r}{did_you_mean(id, specs)}\n"
+            f"  to do: ask for one that it has ({few(specs)}), or change config/"
         )
     return specs[id]
+
+
+def refuse_absent_data(jobs):
+    """Tell of a data set whose files are missing before any job has run, as its job would."""
+    absent = {
+        job.wildcards.dataset: SOURCES[job.wildcards.dataset]
+        for job in jobs
+        if job.rule.name == "prepare_data" and not is_there(SOURCES[job.wildcards.dataset])
+    }
+    for source in absent.values():
+        try:
+            open_source(source)
+        except NtkscopeError as error:
+            raise WorkflowError(f"{error}\n  (nothing was run)") from None
 
 
 def run_at(wildcards):

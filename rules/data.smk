@@ -2,6 +2,10 @@
 #       these, or nothing  → results/tasks/{task}.zarr (samples and targets of every seed)
 
 
+onstart:
+    refuse_absent_data(workflow.dag.needrun_jobs())
+
+
 rule prepare_data:
     """Read a dataset from its source, check it, and write it as one Zarr store."""
     output:

@@ -63,7 +63,7 @@ use rule draw as draw_curves with:
     benchmark:
         "<benchmarks>/draw_curves/<preset>{experiment}.tsv"
     wildcard_constraints:
-        experiment=only(CURVES),
+        experiment=only(CONFIG.learning_curves),
     params:
         labels={},
         template=lambda wildcards: template_of(

@@ -13,7 +13,7 @@ rule fit_experiment:
     benchmark:
         "<benchmarks>/fit_experiment/<preset>{experiment}.tsv"
     wildcard_constraints:
-        experiment=only(CONFIG.experiments),
+        experiment=only(CELLS),
     conda:
         "../environment.yml"
     resources:
@@ -23,7 +23,7 @@ rule fit_experiment:
         window=experiment_at("fits", "window"),
         confidence=experiment_at("fits", "confidence"),
         analysis=experiment_at("analysis"),
-        asked=lambda wildcards: plain(ANALYSES[CONFIG.experiments[wildcards.experiment].analysis]),
+        asked=lambda wildcards: plain(ANALYSES[CHECKED[wildcards.experiment]["analysis"]]),
         classes=lambda wildcards: len(CELLS[wildcards.experiment][0].run.tasks[0].classes),
         code=code_of("fit_experiment", "fits"),
     script:
@@ -66,7 +66,7 @@ localrules:
 rule write_exponents:
     """The exponents of all learning curves, and their differences, as one table."""
     input:
-        fits=[f"<experiments>/{name}/fits.nc" for name in CURVES],
+        fits=[f"<experiments>/{name}/fits.nc" for name in CONFIG.learning_curves],
     output:
         csv=report(
             "<results>/<preset>exponents.csv",
@@ -86,7 +86,7 @@ rule write_exponents:
         mem_mb=grows(2000),
         runtime=grows(15),
     params:
-        experiments=list(CURVES),
+        experiments=list(CONFIG.learning_curves),
         code=code_of("write_exponents", "fits", "ntkscope.fits.limitations.exponents"),
     script:
         "../scripts/write_exponents.py"
@@ -95,7 +95,12 @@ rule write_exponents:
 rule write_findings:
     """Judge every claim of a paper, and our own, by the fits of its experiments."""
     input:
-        fits=lambda wildcards: [f"<experiments>/{name}/fits.nc" for name in PAPERS[wildcards.paper]],
+        fits=lambda wildcards: fits_of(PAPERS[wildcards.paper]),
+        repeated=lambda wildcards: (
+            fits_of(REPEATED + name for name in PAPERS[wildcards.paper])
+            if CONFIG.check_rounding
+            else []
+        ),
     output:
         csv=report(
             "<results>/<preset>findings/{paper}.csv",

@@ -1,5 +1,5 @@
 # metrics: kernels of all tasks of a run → results/runs/{run}/metrics-{kernel}.nc
-#          metrics of all runs of an experiment → …/experiments/{experiment}/metrics.nc
+#          metrics of all runs of an experiment → …/experiments/{experiment}/metrics.nc, runs.csv
 
 
 rule measure_kernels:
@@ -34,7 +34,8 @@ rule collect_metrics:
     input:
         metrics=lambda wildcards: [f"<runs>/{name}.nc" for name in METRICS[wildcards.experiment]],
     output:
-        "<experiments>/{experiment}/metrics.nc",
+        metrics="<experiments>/{experiment}/metrics.nc",
+        runs="<experiments>/{experiment}/runs.csv",
     log:
         "<logs>/collect_metrics/<preset>{experiment}.log",
     benchmark:

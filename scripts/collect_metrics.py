@@ -17,6 +17,7 @@ with job_log(snakemake.log[0]):
     ]
     collect_metrics(
         cells,
-        Path(snakemake.output[0]),
+        Path(snakemake.output.metrics),
         record=provenance(**dict(snakemake.wildcards.items()), **dict(snakemake.params.items())),
+        runs=Path(snakemake.output.runs),
     )

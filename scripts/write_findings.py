@@ -10,8 +10,10 @@ with job_log(snakemake.log[0]):
         from ntkscope.fits.findings import write_findings
         from ntkscope.runtime.provenance import provenance
 
+    names = snakemake.params.experiments
+    repeated = map(Path, snakemake.input.repeated)
     write_findings(
-        dict(zip(snakemake.params.experiments, map(Path, snakemake.input.fits), strict=True)),
+        dict(zip(names, map(Path, snakemake.input.fits), strict=True)),
         Path(snakemake.output.csv),
         Path(snakemake.output.markdown),
         Path(snakemake.output.tex),
@@ -19,4 +21,5 @@ with job_log(snakemake.log[0]):
         figures=snakemake.params.figures,
         confidence=snakemake.params.confidence,
         record=provenance(),
+        repeated=dict(zip(names, repeated, strict=False)),
     )

@@ -2,8 +2,8 @@
 
 The names below are the library's face, each imported when it is first used. One package a stage of
 the workflow, each importing only those before it: `data`, `training`, `kernels`, `metrics`, `fits`,
-`figures`; the instrument that computes kernels, `ntk`; and the ground that they share: `config`,
-`models`, `statistics`, `stores`, `runtime`.
+`figures`; the instrument that computes kernels, `ntk`; one's own runs, `watch`; and the ground that
+they share: `config`, `models`, `statistics`, `stores`, `runtime`.
 """
 
 from typing import TYPE_CHECKING
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         register_layer,
         write_ntk,
     )
+    from ntkscope.ntk.linearization import gradient_flow, linearize
     from ntkscope.ntk.operator import NTKOperator, largest_eigenvalue, xtrace
     from ntkscope.ntk.regression import KernelRidge
     from ntkscope.runtime.provenance import __version__
     from ntkscope.stores import read_store
+    from ntkscope.watch import Watch, compare, open_kernels
 else:
     from ntkscope.runtime.imports import lazy_names
 
@@ -30,14 +32,19 @@ else:
         {
             "KernelRidge": "ntkscope.ntk.regression",
             "NTKOperator": "ntkscope.ntk.operator",
+            "Watch": "ntkscope.watch",
             "__version__": "ntkscope.runtime.provenance",
             "alignment": "ntkscope.metrics",
             "cka": "ntkscope.metrics",
             "cka_distance": "ntkscope.metrics",
+            "compare": "ntkscope.watch",
             "empirical_ntk": "ntkscope.ntk",
+            "gradient_flow": "ntkscope.ntk.linearization",
             "infinite_nngp": "ntkscope.ntk",
             "infinite_ntk": "ntkscope.ntk",
             "largest_eigenvalue": "ntkscope.ntk.operator",
+            "linearize": "ntkscope.ntk.linearization",
+            "open_kernels": "ntkscope.watch",
             "plan_ntk": "ntkscope.ntk",
             "read_store": "ntkscope.stores",
             "register_layer": "ntkscope.ntk",
@@ -51,14 +58,19 @@ else:
 __all__ = [
     "KernelRidge",
     "NTKOperator",
+    "Watch",
     "__version__",
     "alignment",
     "cka",
     "cka_distance",
+    "compare",
     "empirical_ntk",
+    "gradient_flow",
     "infinite_nngp",
     "infinite_ntk",
     "largest_eigenvalue",
+    "linearize",
+    "open_kernels",
     "plan_ntk",
     "read_store",
     "register_layer",

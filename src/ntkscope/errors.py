@@ -22,6 +22,14 @@ class NtkscopeError(Exception):
         super().__init__("\n".join(lines))
 
 
+def remake(path: object) -> str:
+    """What to do about a file or store that is damaged: the commands."""
+    return (
+        f"delete it and make it again: rm -r {path}; snakemake --cores all {path} (of a preset: "
+        "with its --configfile), or the call that wrote it"
+    )
+
+
 class ConfigError(NtkscopeError):
     """The configuration says something that cannot be run."""
 

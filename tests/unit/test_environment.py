@@ -24,9 +24,12 @@ PINS = [
     (canonicalize_name(name), Version(version))
     for name, version in re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.MULTILINE)
 ]
+FRAMEWORKS = {"lightning", "transformers", "avalanche"}
+"""Extras that whoever trains with such a framework has already: no part of this environment."""
+EXTRAS = {k: v for k, v in PROJECT["optional-dependencies"].items() if k not in FRAMEWORKS}
 WANTED = [
     *PROJECT["dependencies"],
-    *(wanted for extra in PROJECT["optional-dependencies"].values() for wanted in extra),
+    *(wanted for extra in EXTRAS.values() for wanted in extra),
     *PYPROJECT["build-system"]["requires"],  # as the lock serves --no-build-isolation
 ]
 
@@ -39,11 +42,16 @@ def test_every_dependency_is_locked_at_a_version_that_fits(wanted: str) -> None:
     assert [version for version in pinned if version not in requirement.specifier] == []
 
 
-def test_the_lock_is_made_with_all_extras() -> None:
+def test_the_lock_is_made_with_all_extras_but_frameworks() -> None:
     (command,) = re.findall(
         r"pip compile(.*)-o requirements.lock", (ROOT / "Makefile").read_text("utf-8"), re.DOTALL
     )
-    assert set(re.findall(r"--extra (\w+)", command)) == set(PROJECT["optional-dependencies"])
+    assert set(re.findall(r"--extra (\w+)", command)) == set(EXTRAS)
+
+
+def test_each_framework_has_an_adapter_and_the_other_way_round() -> None:
+    adapters = {file.stem for file in (ROOT / "src/ntkscope/watch/adapters").glob("[!_]*.py")}
+    assert adapters == FRAMEWORKS <= set(PROJECT["optional-dependencies"])
 
 
 def test_every_locked_package_has_hashes_and_no_address() -> None:
@@ -163,3 +171,15 @@ def test_targets_stand_before_configfile_which_takes_all_that_follows(file: str)
     for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
         _, option, rest = line.partition("--configfile ")
         assert not option or not re.search(r"\s(\$@|figures/|results/)", rest), line
+
+
+def test_a_preset_that_is_none_is_told_with_those_that_are(project: Path) -> None:
+    assert install(project).returncode == 0
+    for preset in ("config", "fashion"):
+        (project / "config").mkdir(exist_ok=True)
+        (project / f"config/{preset}.yaml").touch()
+    command = ["make", "-C", str(project), "figures/nopreset/x.pdf", "VENV=.venv"]
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain)
+    assert done.returncode != 0
+    assert 'there is no preset "nopreset" (config/nopreset.yaml); there are: fashion' in done.stderr

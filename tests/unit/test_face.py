@@ -16,8 +16,9 @@ from ntkscope.runtime.imports import need_extra
 FACE = {
     *("empirical_ntk", "plan_ntk", "write_ntk", "infinite_ntk", "infinite_nngp"),
     *("NTKOperator", "largest_eigenvalue", "xtrace", "KernelRidge", "register_layer"),
+    *("linearize", "gradient_flow"),
     *("cka", "cka_distance", "velocity", "alignment", "spectral_norm"),
-    *("read_store", "__version__"),
+    *("read_store", "__version__", "Watch", "compare", "open_kernels"),
 }
 HEAVY = ("torch", "numpy", "scipy", "xarray", "zarr", "pydantic", "matplotlib")
 
@@ -69,7 +70,7 @@ def test_metrics_need_neither_torch_nor_the_workflow() -> None:
 def test_a_kernel_loads_no_regression_operator_or_infinite_width() -> None:
     code = "from ntkscope import empirical_ntk; import sys; " + "; ".join(
         f"assert 'ntkscope.ntk.{part}' not in sys.modules, '{part}'"
-        for part in ("infinite", "operator", "regression", "tiled")
+        for part in ("infinite", "linearization", "operator", "regression", "tiled")
     )
     assert loaded(code) <= {"torch", "numpy"}
 

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("rules", "scripts", "config", "profiles", "workflow", "src/ntkscope")
+FOLDERS = ("rules", "scripts", "config", "profiles", "workflow", "src")
 FILES = ("Snakefile", *(file.name for file in ROOT.glob("environment.*")))
 
 MINI = ROOT / "config/test/mini.yaml"
@@ -27,6 +27,9 @@ TINY: dict[str, Any] = {key: _WHOLE[key] for key in _WHOLE if key != "learning_c
 
 CURVES: dict[str, Any] = {key: _WHOLE[key] for key in ("preset", "seeds", "learning_curves")}
 """The same with learning curves alone."""
+
+EVERYTHING = "--logger-ntkscope-everything"
+"""Each job with its files, in Snakemake's own words."""
 
 ALL_JOBS = {
     "prepare_data": 1,
@@ -147,9 +150,9 @@ def planned(said: str) -> dict[str, int]:
     """What would run by what a dry run said: jobs of each rule, the target's aside."""
     if "Nothing to be done" in said:
         return {}
-    table = re.search(r"^job +count\n-[- ]*\n(.*?)^total ", said, re.MULTILINE | re.DOTALL)
+    table = re.search(r"^stage +jobs  why\n-[- ]*\n(.*?)^total ", said, re.MULTILINE | re.DOTALL)
     assert table, said
-    jobs = dict(line.split() for line in table[1].splitlines())
+    jobs = dict(line.split()[:2] for line in table[1].splitlines())
     return {rule: int(count) for rule, count in jobs.items() if rule != "all"}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 
 import numpy as np
 import xarray as xr
 
+from ntkscope import open_kernels
 from tests.workflow.project import ALL_JOBS, Project
 
 FIGURES = ("figures/reactivation.pdf", "figures/reactivation.png")
@@ -22,7 +24,13 @@ def test_every_output_is_made_by_the_jobs_that_were_expected(project: Project) -
     rows = project.snakemake("--summary").stdout.splitlines()
     outputs = [row.split("\t") for row in rows if row.count("\t") == 5][1:]
     counts = {rule: sum(row[2] == rule for row in outputs) for rule in ALL_JOBS}
-    files = {"fit_experiment": 2, "write_findings": 3, "draw": 3, "draw_mechanism": 3}
+    files = {
+        "collect_metrics": 2,
+        "fit_experiment": 2,
+        "write_findings": 3,
+        "draw": 3,
+        "draw_mechanism": 3,
+    }
     assert counts == {**ALL_JOBS, **files}
     assert [row[0] for row in outputs if row[4:] != ["ok", "no update"]] == []
     assert [row[0] for row in outputs if not (project.root / row[0]).exists()] == []
@@ -38,6 +46,17 @@ def test_figures_and_tables_are_what_they_claim(finished: Project) -> None:
     with xr.open_dataset(finished.root / TABLES / "fits.nc", engine="h5netcdf") as fits:
         assert fits.sizes["width"] == 2
         assert np.isfinite(fits["estimate"].sel(quantity="distance")).all()
+
+
+def test_kernels_are_found_by_what_a_person_knows_of_the_sweep(finished: Project) -> None:
+    metrics = xr.open_dataset(finished.root / TABLES / "metrics.nc", engine="h5netcdf")
+    regime, width = str(metrics["regime"].values[0]), int(metrics["width"].values[-1])
+    for arm in ("shift", "twin"):
+        at = {"regime": regime, "width": width, "arm": arm}
+        kernels = open_kernels("reactivation", finished.root / "results", **at)
+        traces = np.trace(kernels["ntk"].values, axis1=-2, axis2=-1)
+        np.testing.assert_allclose(traces, metrics["trace"].sel(at), rtol=1e-5)
+        assert kernels["step"].values.tolist() == metrics["step"].values.tolist()
 
 
 def test_every_job_leaves_a_log_and_a_benchmark_and_no_state(finished: Project) -> None:
@@ -66,3 +85,18 @@ def test_the_report_has_the_figure_and_its_caption(project: Project) -> None:
     project.build("--report", "results/report.html")
     report = (project.root / "results/report.html").read_text(encoding="utf-8")
     assert "figures/reactivation.pdf" in report
+
+
+def test_the_reports_first_page_needs_no_other_file(project: Project) -> None:
+    page = ("--report-ntkscope-path", "results/report.html")
+    project.build("figures/reactivation.png", "--reporter", "ntkscope", *page)
+    report = (project.root / "results/report.html").read_text(encoding="utf-8")
+    assert report.count('src="data:image/png;base64,') == 1  # the one that was asked for
+    assert 'href="../figures/reactivation.pdf"' in report
+    assert "How to read it" in report
+    verdicts = (project.root / "results/findings/reactivation.csv").read_text(encoding="utf-8")
+    shown = verdicts.count("figures/reactivation.pdf")
+    assert report.count('class="verdict ') == shown > 0
+    for fact in ("train_task", "<dt>torch</dt>", "<dt>host</dt>", "preset: digits"):
+        assert fact in report
+    assert not re.search(r"(src|href)=.https?:", report)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.project import MINI, ROOT, Project
+from tests.workflow.project import EVERYTHING, MINI, ROOT, Project
 
 SNAKEFILE = """
 configfile: "own.yaml"
@@ -39,7 +39,7 @@ def importer(folder: Path, config: object, expression: str = 'config["kernels"]'
 
 def test_all_files_lie_under_the_prefix(importing: Project) -> None:
     assert importing.plan(FIGURE, *PROFILE)["train_task"] == 6
-    said = importing.build(FIGURE, "--dry-run", *PROFILE)
+    said = importing.build(FIGURE, "--dry-run", EVERYTHING, *PROFILE)
     for kind in ("input", "output", "log", "benchmark"):
         rows = [line for line in said.splitlines() if line.startswith(f"    {kind}: ")]
         files = [file for row in rows for file in row.split(": ", 1)[1].split(", ")]
@@ -52,7 +52,7 @@ def test_paths_can_be_set(importing: Project) -> None:
     paths = '    pathvars:\n        results="products",\n        figures="drawn",\n'
     text = file.read_text(encoding="utf-8").replace('    prefix: "ntk"\n', paths)
     file.write_text(text, encoding="utf-8")
-    said = importing.build("drawn/mini/reactivation.pdf", "--dry-run", *PROFILE)
+    said = importing.build("drawn/mini/reactivation.pdf", "--dry-run", EVERYTHING, *PROFILE)
     assert "products/mini/experiments/reactivation/fits.nc" in said
     assert "results/" not in said
 

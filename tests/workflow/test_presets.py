@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.project import ROOT, Project, planned
+from tests.workflow.project import EVERYTHING, ROOT, Project, planned
 from tests.workflow.test_structure import RULES
 
 
@@ -69,8 +69,8 @@ def test_data_that_are_absent_are_left_out_and_named(shipped: Project) -> None:
 @pytest.mark.parametrize(("preset", "widths", "gpu"), [("fashion", 5, 0), ("paper", 6, 1)])
 def test_another_preset(shipped: Project, preset: str, widths: int, gpu: int) -> None:
     options = (f"figures/{preset}/reactivation.pdf", "--configfile", f"config/{preset}.yaml")
-    said = shipped.build("--dry-run", *options)
-    assert planned(said) == jobs(widths)
+    assert planned(shipped.build("--dry-run", *options)) == jobs(widths)
+    said = shipped.build("--dry-run", *options, EVERYTHING)
     for rule in ("train_task", "compute_kernels"):
         assert len(blocks(said, rule)) == jobs(widths)[rule]
         assert all(f"gpu={gpu}" in block for block in blocks(said, rule))

@@ -1,4 +1,4 @@
-"""The HTML report opened in a headless Chromium: every figure shows, with its caption."""
+"""The HTML report opened in a headless Chromium: one page first, all files one link away."""
 
 from __future__ import annotations
 
@@ -35,17 +35,39 @@ def click(browser: Browser, element: str) -> None:
     browser.run(f"({element}).click()")
 
 
+def reports(finished: Project) -> Path:
+    """The folder of both reports, made once."""
+    folder = finished.root / "results"
+    if not (folder / "report.html").exists():
+        page = ("--report-ntkscope-path", "results/report.html")
+        link = ("--report-ntkscope-link", "report-snakemake.html")
+        finished.build("--report", "results/report-snakemake.html")
+        finished.build("--reporter", "ntkscope", *page, *link)
+    return folder
+
+
 @pytest.mark.parametrize("row", range(4))
 def test_every_file_shows_with_its_caption(finished: Project, tmp_path: Path, row: int) -> None:
     """PDF and PNG of the figure, and of that of its mechanism."""
-    report = finished.root / "results/report.html"
-    if not report.exists():
-        finished.build("--report", "results/report.html")
     with Browser(tmp_path) as browser:
-        browser.open(report.as_uri())
+        browser.open((reports(finished) / "report-snakemake.html").as_uri())
         click(browser, LINK.format("Figures"))
         until(browser, f"{EYES}.length === 4")
         click(browser, f"{EYES}[{row}]")
         until(browser, f"{WIDTHS}.some(w => w > 1000) || {PDFS}.includes('data:application/pdf')")
         click(browser, f"{NOTES}[{row}]")
         until(browser, "document.body.innerText.includes('How to read it')")
+
+
+def test_the_first_page_shows_verdicts_and_figures_and_leads_on(
+    finished: Project, tmp_path: Path
+) -> None:
+    with Browser(tmp_path) as browser:
+        browser.open((reports(finished) / "report.html").as_uri())
+        until(browser, f"{WIDTHS}.filter(w => w > 1000).length === 2")
+        until(browser, "document.querySelectorAll('.verdict').length > 10")
+        until(browser, "document.body.innerText.includes('How to read it')")
+        wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        until(browser, wide)
+        click(browser, "document.querySelector('a[href=\"report-snakemake.html\"]')")
+        until(browser, f"!!({LINK.format('Figures')})")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ntkscope.config.datasets import PUBLISHED, facts_of, own_and_absent
+from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.mistakes import Mistake
 from ntkscope.config.diagnostics.nearest import did_you_mean
-from ntkscope.config.diagnostics.origins import Key
 from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import CurvePart
+from ntkscope.config.sections.texts import visible
 from ntkscope.errors import DataError
 
 
@@ -20,7 +21,6 @@ def mistakes_across(config: Config) -> list[Mistake]:
     datasets = [mistake for each in _datasets(config) for mistake in _dataset(*each)]
     return [
         *_names(config),
-        *_seeds(config),
         *datasets,
         *_regimes(config),
         *_experiments(config),
@@ -64,15 +64,6 @@ def _names(config: Config) -> Iterator[Mistake]:
                 ("learning_curves", name, "like"),
                 f"there are no learning curves {curves.like!r} that are not like others themselves",
                 allowed=", ".join(others) or "null",
-            )
-
-
-def _seeds(config: Config) -> Iterator[Mistake]:
-    """Stores hold seeds in 64 bits."""
-    for position, seed in enumerate(config.seeds):
-        if seed >= 2**63:
-            yield Mistake(
-                ("seeds", position), f"{seed} is too large", allowed="a whole number below 2⁶³"
             )
 
 
@@ -139,14 +130,14 @@ def _sizes(section: Key, dataset: Dataset, classes: int) -> Iterator[Mistake]:
 
 
 def _places(section: Key, dataset: Dataset) -> Iterator[Mistake]:
-    if dataset.root is not None and not dataset.download and not _there(dataset.root).is_dir():
+    if dataset.root is not None and not dataset.download and not _there(dataset.root, Path.is_dir):
         yield Mistake(
             (*section, "root"),
             f"there is no folder {dataset.root!r} (seen from {Path.cwd()})",
             remedy="name the folder that holds the dataset's files, or set download: true",
         )
     listed = dataset.class_list if dataset.name == "imagenet100" else None
-    if listed is not None and not _there(listed).is_file():
+    if listed is not None and not _there(listed, Path.is_file):
         yield Mistake(
             (*section, "class_list"),
             f"there is no file {listed!r} (seen from {Path.cwd()})",
@@ -154,8 +145,9 @@ def _places(section: Key, dataset: Dataset) -> Iterator[Mistake]:
         )
 
 
-def _there(path: str) -> Path:
-    return Path(path).expanduser()
+def _there(path: str, is_kind: Callable[[Path], bool]) -> bool:
+    found = Path(path).expanduser()
+    return visible(found) and is_kind(found)
 
 
 def _regimes(config: Config) -> Iterator[Mistake]:

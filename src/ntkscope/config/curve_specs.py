@@ -5,7 +5,8 @@ As in `specs`, a spec holds exactly the fields that change a number.
 
 from __future__ import annotations
 
-from typing import Literal
+import itertools
+from typing import Any, Literal
 
 from ntkscope.config.sections.base import Precision
 from ntkscope.config.sections.learning_curves import (
@@ -17,12 +18,20 @@ from ntkscope.config.sections.learning_curves import (
     Stop,
 )
 from ntkscope.config.specs import DatasetSpec, ModelSpec, Spec, default_of
+from ntkscope.errors import ConfigError
 from ntkscope.identity import digest
 
 # Raise a number when a change of code must not meet stores made before it.
 _FORMAT = {"task": 1, "networks": 1, "regression": 1}
 
 KernelSource = Literal["infinite", "initial", "after", "during"]
+
+
+def _check_rising(name: str, values: tuple[float, ...]) -> None:
+    if any(later <= earlier for earlier, later in itertools.pairwise(values)):
+        raise ConfigError(
+            f"{name} = {values} do not rise", where=name, remedy="sort them, each once"
+        )
 
 
 class SampleCounts(Spec):
@@ -76,7 +85,10 @@ class LearningSpec(Spec):
         stop: early (the parameters of least validation error are kept) or convergence (the last
             are kept, when the training loss is below `converged_loss`).
         patience, patience_from: stops when step > patience · max(best step, patience_from).
+        reversed_batches: each batch is summed in reverse: the same mathematics, other rounding.
     """
+
+    later = frozenset({"reversed_batches"})
 
     learning_rate: float
     momentum: float = default_of(Learning, "momentum")
@@ -91,6 +103,7 @@ class LearningSpec(Spec):
     patience_from: int = default_of(Learning, "patience_from")
     converged_loss: float = default_of(Learning, "converged_loss")
     precision: Precision = default_of(Learning, "precision")
+    reversed_batches: bool = False
 
     def budget(self, samples: int) -> int:
         """Most steps with so many training samples."""
@@ -115,6 +128,22 @@ class NetworksSpec(Spec):
     test: int
     during: tuple[int, ...] = ()
     during_samples: int | None = None
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuse what would train other networks than it says (made without a configuration).
+
+        Raises:
+            ConfigError: sizes or steps that do not rise, snapshots of a network that there is not.
+        """
+        _check_rising("sizes", self.sizes)
+        _check_rising("during", self.during)
+        if (self.during_samples in self.sizes) != bool(self.during):
+            raise ConfigError(
+                f"during_samples = {self.during_samples}, for steps {self.during}, is none of the "
+                f"sizes {self.sizes}",
+                where="during_samples",
+                remedy="name one of sizes with the steps of its snapshots, or give neither",
+            )
 
     @property
     def counts(self) -> SampleCounts:
@@ -172,6 +201,15 @@ class RegressionSpec(Spec):
     offset: Offset = default_of(Kernels, "offset")
     by_layer: bool = default_of(Kernels, "by_layer")
     precision: Precision = default_of(Kernels, "precision")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuse what is not in the order that the stage counts on.
+
+        Raises:
+            ConfigError: names what does not rise.
+        """
+        for name in ("sizes", "ridges", "trained_on", "steps"):
+            _check_rising(name, getattr(self, name))
 
     @property
     def counts(self) -> SampleCounts:

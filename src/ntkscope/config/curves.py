@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from ntkscope.config.curve_specs import (
 )
 from ntkscope.config.datasets import facts_of, title_of
 from ntkscope.config.expand import dataset_spec
+from ntkscope.config.memory_needs import bytes_to_regress
 from ntkscope.config.networks import LAYERS, poolings_of
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import (
@@ -24,9 +26,12 @@ from ntkscope.config.sections.learning_curves import (
     ScalarTask,
 )
 from ntkscope.config.specs import ModelSpec
-from ntkscope.config.tasks import TASKS, check_counts, groups
+from ntkscope.config.tasks import TASKS, Limits, check_counts, groups
 from ntkscope.config.variants import curve_sections, task_dataset
 from ntkscope.errors import ConfigError, DataError
+
+LONE = "all"
+"""The key of the one part of an experiment without parts."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,12 @@ class Curves:
 def _parts(config: Config, name: str) -> Iterator[tuple[str, str, CurvePart]]:
     """Key, place in the configuration, and sections of each part, with the experiment's own.
 
-    An experiment without parts is one part, called `all`.
+    An experiment without parts is one part, called `all` and labelled as its task.
     """
     where, experiment = f"learning_curves.{name}", config.learning_curves[name]
     common = {**curve_sections(config, name), "role": experiment.role, "label": experiment.label}
     if not experiment.parts:
-        yield "all", where, CurvePart.model_construct(**common)
+        yield LONE, where, CurvePart.model_construct(**common)
     for key, part in experiment.parts.items():
         own = {each: getattr(part, each) for each in part.model_fields_set}
         merged = CurvePart.model_construct(**{**common, "role": None, "label": None, **own})
@@ -85,22 +90,41 @@ def expand_curves(config: Config, name: str) -> list[Curves]:
     Raises:
         ConfigError: what cannot be trained or regressed; names the key and what is allowed.
     """
-    return [
-        each
-        for key, where, part in _parts(config, name)
-        for each in _part(config, key, where, part)
-    ]
+    found: list[Curves] = []
+    for key, where, part in _parts(config, name):
+        _check_range(part, config.learning_curves[name].fits.range, where)
+        found += _part(config, key, where, part)
+    return found
+
+
+_FEWEST_POINTS = 3
+
+
+def _check_range(part: CurvePart, within: list[int], where: str) -> None:
+    """Refuse curves of which the range of the fits leaves too few points for an exponent."""
+    low, high = within
+    for key in ("network", "kernel"):
+        sizes = getattr(part.samples, key)
+        inside = [n for n in sizes if low <= n <= high]
+        if len(inside) < _FEWEST_POINTS <= len(sizes):
+            raise ConfigError(
+                f"of the n = {', '.join(map(str, sizes))} only {len(inside)} are in fits.range, "
+                f"{low} to {high}, and an exponent needs {_FEWEST_POINTS}",
+                where=f"{where}.samples.{key}",
+                remedy="widen fits.range, or choose other n",
+            )
 
 
 def _part(config: Config, key: str, where: str, part: CurvePart) -> Iterator[Curves]:
     task, facts = _task(config, part.task, where), _facts(config, part.task)
-    _check_counts(part, where)
+    dataset = task_dataset(config, part.task)
+    _check_counts(part, task, dataset, where)
     common: dict[str, Any] = {
         "part": key,
         "role": part.role or "",
-        "label": part.label or key.replace("_", " "),
+        "label": part.label or (key.replace("_", " ") if key != LONE else facts.title),
         "title": facts.title,
-        "dataset": task_dataset(config, part.task),
+        "dataset": dataset,
     }
     _check_learning(part, where)
     for number, width in enumerate(part.network.width):
@@ -114,8 +138,10 @@ def _part(config: Config, key: str, where: str, part: CurvePart) -> Iterator[Cur
             **_snapshots(part, where),
         )
         shared = _shared(part, task, facts, where) if number == 0 else ()
-        own = _of_networks(part, networks, facts, where)
-        yield Curves(**common, networks=networks, regressions=(*shared, *own))
+        regressions = (*shared, *_of_networks(part, networks, facts, where))
+        for spec in regressions:
+            _check_memory(spec, facts, config.resources.mem_mb, where)
+        yield Curves(**common, networks=networks, regressions=regressions)
 
 
 def _task(config: Config, task: ScalarTask, where: str) -> ScalarTaskSpec:
@@ -168,7 +194,20 @@ def _facts(config: Config, task: ScalarTask) -> _Facts:
     return _Facts(title, shape, source.error)
 
 
-def _check_counts(part: CurvePart, where: str) -> None:
+def _limits(task: ScalarTaskSpec, dataset: Dataset | None) -> Limits:
+    """The most samples that are known: of two groups from those of each class, if these are."""
+    source = TASKS[task.name]
+    if source.of_pools is None or dataset is None:
+        return source.limits
+    kept = list(facts_of(dataset).kept(dataset.train_samples, dataset.test_samples))
+    classes = (*(task.positive or ()), *(task.negative or ()))
+    pools = [sum(counts[each] for each in classes) for counts in kept]
+    return source.of_pools(*pools) if pools else source.limits
+
+
+def _check_counts(
+    part: CurvePart, task: ScalarTaskSpec, dataset: Dataset | None, where: str
+) -> None:
     """Refuse more samples than the task is known to have."""
     samples, kernels = part.samples, part.kernels
     trained = (samples.trained or samples.kernel) if kernels.after or kernels.during else []
@@ -179,17 +218,18 @@ def _check_counts(part: CurvePart, where: str) -> None:
         test=samples.test,
     )
     try:
-        check_counts(TASKS[part.task.name].limits, counts, part.task.name, f"{where}.samples")
+        check_counts(_limits(task, dataset), counts, task.name, f"{where}.samples")
     except DataError as error:
         raise ConfigError(error.what, where=error.where, remedy=error.remedy) from None
 
 
-_MOST_STEPS = 10**12
-_FLOAT32 = 3.4e38  # the largest
+_MOST_STEPS = 10**7
+FLOAT32_RIDGE = 1e-6
+"""As `ntkscope.ntk.regression.ridge_scale.FLOORS`: ridges below it are left out in the job."""
 
 
 def _check_learning(part: CurvePart, where: str) -> None:
-    """Refuse numbers that no training could do with."""
+    """Refuse a training that would never end."""
     learning = part.learning
     steps = LearningSpec(**_plain(learning)).budget(max(part.samples.network))
     if steps > _MOST_STEPS:
@@ -198,14 +238,19 @@ def _check_learning(part: CurvePart, where: str) -> None:
             where=f"{where}.learning",
             remedy="lower learning.epochs or learning.steps_at_least",
         )
-    for key in ("learning_rate", "weight_decay"):
-        value = getattr(learning, key)
-        if value > _FLOAT32 and learning.precision == "float32":
-            raise ConfigError(
-                f"{key}: {value:g} is more than float32 can hold",
-                where=f"{where}.learning.{key}",
-                remedy="give a smaller number",
-            )
+
+
+def _check_memory(spec: RegressionSpec, facts: _Facts, mem_mb: int, where: str) -> None:
+    """Refuse kernels that a job surely cannot hold; what they take to be made, the job adds."""
+    n = spec.sizes[-1]
+    least = bytes_to_regress(spec, n, math.prod(facts.shape), spec.leave_one_out_most)
+    if least > mem_mb * 10**6:
+        raise ConfigError(
+            f"regressions on {n} samples take {least / 1e9:.1f} GB or more, and resources.mem_mb "
+            f"gives {mem_mb / 1e3:.1f} GB",
+            where=f"{where}.samples",
+            remedy="use no such n in samples.kernel, infinite and trained, or raise mem_mb",
+        )
 
 
 def _model(network: Network, width: int, facts: _Facts, where: str) -> ModelSpec:
@@ -283,9 +328,15 @@ def _snapshots(part: CurvePart, where: str) -> dict[str, Any]:
     return {"during": tuple(sorted(learning.snapshots)), "during_samples": chosen}
 
 
-def _regression(part: CurvePart, facts: _Facts) -> dict[str, Any]:
+def _regression(part: CurvePart, facts: _Facts, where: str) -> dict[str, Any]:
     """What all regressions of a part have in common."""
     kernels = part.kernels
+    if kernels.precision == "float32" and max(kernels.ridges) < FLOAT32_RIDGE:
+        raise ConfigError(
+            f"all ridges are below {FLOAT32_RIDGE:g}, the rounding of kernels in float32",
+            where=f"{where}.kernels.ridges",
+            remedy="give larger ones, or set kernels.precision: float64",
+        )
     return {
         "test": part.samples.test,
         "criterion": kernels.criterion if facts.error == "zero_one" else "squared",
@@ -300,7 +351,7 @@ def _shared(
     part: CurvePart, task: ScalarTaskSpec, facts: _Facts, where: str
 ) -> tuple[RegressionSpec, ...]:
     """With kernels before training: the infinite one, and the initial one at each width."""
-    common = {**_regression(part, facts), "task": task, "fits": ("own",)}
+    common = {**_regression(part, facts, where), "task": task, "fits": ("own",)}
     network, kernels, sizes = part.network, part.kernels, tuple(sorted(part.samples.kernel))
     widths = network.width if kernels.initial is None else kernels.initial
     initial = [
@@ -331,7 +382,7 @@ def _of_networks(
     """With kernels after and during training."""
     kernels = part.kernels
     common = {
-        **_regression(part, facts),
+        **_regression(part, facts, where),
         "task": networks.task,
         "networks": networks,
         "sizes": tuple(sorted(part.samples.trained or part.samples.kernel)),

@@ -29,6 +29,7 @@ class DatasetFacts:
         train_per_class: fewest training samples in any class; None where only the files tell.
         dtype: of a sample as prepared: uint8 (images), float32 (vectors) or int64 (tokens).
         content: digest of what the files hold; None for published files, which are verified.
+        counts: training samples and test samples of each class; None where only the files tell.
     """
 
     classes: int
@@ -36,6 +37,17 @@ class DatasetFacts:
     train_per_class: int | None
     dtype: str = "uint8"
     content: str | None = None
+    counts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+    def kept(self, train: int | None, test: int | None) -> Iterator[tuple[int, ...]]:
+        """Samples of each class, of both splits, if so many are kept in equal numbers; None: all.
+
+        Nothing where only the files tell.
+        """
+        for there, asked in zip(self.counts or (), (train, test), strict=False):
+            each, more = divmod(sum(there) if asked is None else asked, self.classes)
+            wanted = there if asked is None else [each + (n < more) for n in range(self.classes)]
+            yield tuple(map(min, there, wanted))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ntkscope.config.specs import (
     Task,
 )
 from ntkscope.config.streams import Point, tasks_of
-from ntkscope.config.sweep_checks import Cell, check_analysis
+from ntkscope.config.sweep_checks import Cell, check_analysis, check_points
 from ntkscope.config.variants import by_variant
 from ntkscope.errors import ConfigError
 from ntkscope.identity import digest
@@ -68,6 +68,9 @@ def _sweep(config: Config, name: str, variant: str | None) -> Iterator[Cell]:
     """The cells of one variant (None: of an experiment without any)."""
     experiment = config.experiments[name]
     where = f"experiments.{name}" + (f".variants.{variant}" if variant else "")
+    regimes = [config.regimes[key] for key in experiment.regimes if key in config.regimes]
+    common = _lists_of(experiment.model, experiment.stream, experiment.training)
+    check_points(([*_lists_of(regime), *common] for regime in regimes), where)
     for regime in _regimes(config, experiment, where):
         for model in _points(experiment.model):
             for stream in _points(experiment.stream):
@@ -118,13 +121,22 @@ def _points(section: Section) -> Iterator[Point]:
 
     Arguments of a user's own network are keys `arguments.NAME`, and axes by their names alone.
     """
-    values = {key: getattr(section, key) for key in type(section).model_fields}
-    own = {f"{ARGUMENT}{name}": given for name, given in values.pop("arguments", {}).items()}
-    lists = {key: value for key, value in {**values, **own}.items() if isinstance(value, list)}
+    values, lists = _values_of(section)
     swept = [key for key, value in lists.items() if len(value) > 1]
     for combination in itertools.product(*lists.values()):
         point = {**values, **dict(zip(lists, combination, strict=True))}
         yield {**point, "_axes": {key.removeprefix(ARGUMENT): point[key] for key in swept}}
+
+
+def _values_of(section: Section) -> tuple[Point, dict[str, list[Any]]]:
+    """What a section says, without arguments; and its lists, arguments' among them."""
+    values = {key: getattr(section, key) for key in type(section).model_fields}
+    own = {f"{ARGUMENT}{name}": given for name, given in values.pop("arguments", {}).items()}
+    return values, {k: each for k, each in {**values, **own}.items() if isinstance(each, list)}
+
+
+def _lists_of(*sections: Section) -> list[list[Any]]:
+    return [values for section in sections for values in _values_of(section)[1].values()]
 
 
 def _regimes(config: Config, experiment: Experiment, where: str) -> Iterator[Point]:
@@ -293,5 +305,5 @@ def _file_digest(file: str | None) -> str | None:
     """Digest of a file that decides what the data are; of its name where it is not there yet."""
     if file is None:
         return None
-    path = Path(file)
-    return digest(path.read_text(encoding="utf-8").split() if path.exists() else file)
+    path = Path(file).expanduser()
+    return digest(path.read_text("utf-8", "replace").split() if path.is_file() else file)

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from ntkscope.config.cross_checks import mistakes_across
 from ntkscope.config.curves import expand_curves
 from ntkscope.config.datasets import own_and_absent
+from ntkscope.config.diagnostics.documents import Key, misread, read_document
 from ntkscope.config.diagnostics.mistakes import Mistake, mistakes_of
-from ntkscope.config.diagnostics.origins import COMMAND_LINE, Key, Origins, read_document
+from ntkscope.config.diagnostics.origins import COMMAND_LINE, Origins
 from ntkscope.config.expand import expand
 from ntkscope.config.sections import Config
 from ntkscope.config.variants import without_absent
@@ -50,6 +51,8 @@ def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
     """
     origins = Origins(tuple(read_document(file) for file in files))
     values = _as_yaml(dict(values), origins)
+    if mistakes := list(_not_text(values)):
+        raise _together(mistakes, values, origins)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -86,13 +89,26 @@ def _as_yaml(values: dict[str, Any], origins: Origins) -> dict[str, Any]:
 def _typed(value: Any) -> Any:
     if isinstance(value, list):
         return [_typed(item) for item in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or misread(value):
         return value
     try:
         read = yaml.safe_load(value)
     except yaml.YAMLError:
         return value
     return read if isinstance(read, bool | int | float | None) else value
+
+
+def _not_text(value: Any, key: Key = ()) -> Iterator[Mistake]:
+    """Texts that cannot be written, of which a terminal and every store would make an error."""
+    if isinstance(value, Mapping):
+        for part, inside in value.items():
+            yield from _not_text(str(part), (*key, part))
+            yield from _not_text(inside, (*key, part))
+    elif isinstance(value, list):
+        for number, inside in enumerate(value):
+            yield from _not_text(inside, (*key, number))
+    elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        yield Mistake(key, "half of a surrogate pair is no text", remedy="write the character")
 
 
 def _impossible(config: Config) -> Iterator[Mistake]:
@@ -142,4 +158,5 @@ def _together(mistakes: list[Mistake], values: Mapping[str, Any], origins: Origi
     said = (mistake.say(values, origins) for mistake in mistakes)
     open_ones = any(mistake.remedy is None for mistake in mistakes)
     remedy = "mend this; config/README.md explains every key" if open_ones else None
-    return ConfigError("\n".join([f"the configuration has {count}", *said]), remedy=remedy)
+    text = "\n".join([f"the configuration has {count}", *said])
+    return ConfigError(text.encode(errors="backslashreplace").decode(), remedy=remedy)

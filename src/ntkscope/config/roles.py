@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ntkscope.config.analyses import ANALYSES
+from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.mistakes import Mistake
-from ntkscope.config.diagnostics.origins import Key
 from ntkscope.config.sections import Config, Experiment
 from ntkscope.config.sections.learning_curves import CurvePart, LearningCurves
 from ntkscope.config.sections.models import REGIME_ROLES

@@ -157,14 +157,16 @@ class RunSpec(Spec):
 
     A run stores its last task only and continues its `parent`, the run over the tasks before:
     runs that share their first tasks (a run and its twin, say) share that training.
-    `continues` says that a boundary follows the last task, so that its end is kept densely.
+    `continues` says that a boundary follows the last task, so that its end is kept densely;
+    `reversed_batches` that each batch is summed in reverse: the same mathematics, other rounding.
     """
 
-    later = frozenset({"method"})
+    later = frozenset({"method", "reversed_batches"})
 
     dataset: DatasetSpec
     tasks: tuple[Task, ...]
     continues: bool = False
+    reversed_batches: bool = False
     method: MethodSpec = MethodSpec()
     model: ModelSpec
     optimizer: OptimizerSpec

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,9 @@ from ntkscope.config.analyses import ANALYSES, TABLE, Analysis
 from ntkscope.config.sections import Experiment
 from ntkscope.config.specs import KernelSpec, RunSpec
 from ntkscope.errors import ConfigError
+
+MOST_POINTS = 20_000
+"""Of a sweep: eight jobs each or more, of which Snakemake plans a thousand in two seconds."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,25 @@ class Cell:
     twin: RunSpec | None
     kernel: KernelSpec
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def check_points(sweeps: Iterable[Iterable[Sized]], where: str) -> None:
+    """Refuse a sweep of more points than can be planned.
+
+    Args:
+        sweeps: of each regime or variant the lists whose every combination is a point.
+        where: key of the experiment.
+
+    Raises:
+        ConfigError: says how many they are.
+    """
+    points = sum(math.prod(len(values) for values in lists) for lists in sweeps)
+    if points > MOST_POINTS:
+        raise ConfigError(
+            f"this sweep has {points:,} points, and may have {MOST_POINTS:,}",
+            where=where,
+            remedy="give fewer values, or divide it among configurations of other presets",
+        )
 
 
 def check_analysis(experiment: Experiment, cells: list[Cell], where: str) -> None:

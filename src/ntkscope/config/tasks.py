@@ -57,6 +57,7 @@ class TaskSource:
         error: of a prediction f of target y: zero_one (sign f ≠ y), or squared ((f − y)² / variance
             of the test targets).
         limits: where they are known before data are read.
+        of_pools: of `chosen`: the limits with so many training and test images of both groups.
     """
 
     title: str
@@ -68,6 +69,7 @@ class TaskSource:
     shape: tuple[int, ...] | None = None
     error: Literal["zero_one", "squared"] = "zero_one"
     limits: Limits = ENDLESS
+    of_pools: Callable[[int, int], Limits] | None = None
 
 
 @cache

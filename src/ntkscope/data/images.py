@@ -129,6 +129,16 @@ def _open(path: Path) -> tuple[ZarrStore, str, np.ndarray, int, dict[str, Any]]:
     return store, name, label, int(np.count_nonzero(split == 0)), attrs
 
 
+def content_of(path: Path) -> str | None:
+    """The sha256 of what a prepared dataset holds, as it says itself.
+
+    Raises:
+        StoreError: no prepared dataset, or a damaged one.
+    """
+    found = ZarrStore.open_part(path, _kind(path)).group.attrs.get("sha256")
+    return None if found is None else str(found)
+
+
 def _kind(path: Path) -> str:
     """The kind that a store says it is of, or `images` where it does not."""
     try:

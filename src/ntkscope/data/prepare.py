@@ -20,6 +20,7 @@ from ntkscope.errors import DataError
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store
+from ntkscope.stores.going_on import forget_damaged
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,6 +78,7 @@ def prepare_data(
     kept = (_kept(source, 0, spec.train_samples), _kept(source, 1, spec.test_samples))
     with JobDirectory(state, {"asked": identity, **_fingerprint(dataset, source, kept)}) as place:
         store = _begin(place, source, kept)
+        forget_damaged(store)
         _fill(store, place, source, kept)
         facts = _describe(read_store(place.store, str(store.group.attrs["kind"])), source)
         record = provenance(
@@ -87,6 +89,7 @@ def prepare_data(
         )
         store.describe(**facts, **_origin(dataset, source), provenance=record)
         store.group["split"].attrs.update(flag_values=[0, 1], flag_meanings="train test")
+        store.seal()
         place.finish(output)
 
 
@@ -126,8 +129,6 @@ def _begin(place: JobDirectory, source: Samples, kept: Kept) -> ZarrStore:
     """The store that an earlier job began, or a new one."""
     first = source.train.read(kept[0][:1])
     kind, name, dims, long_name, _ = _LAYOUT[str(first.dtype)]
-    if place.store.exists():
-        return ZarrStore.resume(place.store, kind)
     samples, shape = kept[0].size + kept[1].size, first.shape[1:]
     white = {"white": source.white} if name == "image" else {}
     arrays = {
@@ -150,7 +151,9 @@ def _begin(place: JobDirectory, source: Samples, kept: Kept) -> ZarrStore:
     }
     split = np.repeat(np.array([0, 1], dtype=np.uint8), [kept[0].size, kept[1].size])
     coords: dict[str, tuple[tuple[str, ...], Any]] = {"split": (("sample",), split)}
-    return ZarrStore.allocate(place.store, kind, arrays, coords=coords, mask=("sample",), attrs={})
+    return ZarrStore.allocate(
+        place.store, kind, arrays, coords=coords, mask=("sample",), attrs={}, going_on=True
+    )
 
 
 def _fill(store: ZarrStore, place: JobDirectory, source: Samples, kept: Kept) -> None:

@@ -29,8 +29,8 @@ REGIME_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 @contextmanager
-def themed(style: FigureStyle) -> Iterator[None]:
-    """Seaborn's `ticks` theme at a journal's sizes, without a display."""
+def looks(style: FigureStyle) -> Iterator[None]:
+    """Seaborn's `ticks` theme at a journal's sizes."""
     small = style.font_size - 1
     settings: Any = {
         "axes.labelsize": style.font_size,
@@ -52,10 +52,17 @@ def themed(style: FigureStyle) -> Iterator[None]:
         **{f"{axis}tick.minor.size": 1.5 for axis in "xy"},
         **{f"{axis}tick.major.pad": 2 for axis in "xy"},
     }
+    with sns.axes_style("ticks"), mpl.rc_context(settings):
+        yield
+
+
+@contextmanager
+def themed(style: FigureStyle) -> Iterator[None]:
+    """`looks`, without a display; no figure stays open."""
     backend = mpl.get_backend()
     plt.switch_backend("agg")
     try:
-        with sns.axes_style("ticks"), mpl.rc_context(settings):
+        with looks(style):
             yield
     finally:
         plt.close("all")

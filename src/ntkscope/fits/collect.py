@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from ntkscope.errors import StoreError
 from ntkscope.fits.axes import CellFiles, Index, axes_of, coordinate, facts_of, place_of
+from ntkscope.fits.runs_table import write_runs
 from ntkscope.stores import read_netcdf, write_netcdf
 
 ARMS = ("shift", "twin")
@@ -37,21 +38,42 @@ _PADDING = {"step": -1, "task": 0, "boundary_step": -1, "diverged_step": -1, "de
 _REMEDY = "delete the metrics of these runs and run their rule again"
 
 
-def collect_metrics(cells: Sequence[CellFiles], output: Path, record: dict[str, Any]) -> None:
-    """Write the metrics of all cells of a sweep as one table.
+def collect_metrics(
+    cells: Sequence[CellFiles], output: Path, record: dict[str, Any], runs: Path | None = None
+) -> None:
+    """Write the metrics of all cells of a sweep as one table, and which runs they are of.
 
     Args:
         cells: for each point of the sweep, `axes` (key → value), `run` (path of its metrics),
             `twin` (path of its twin's, or None) and, if anything is known, `facts` (`axes`).
         output: the NetCDF file.
         record: provenance.
+        runs: the CSV file of `runs_table`; None: none.
 
     Raises:
         StoreError: a table is missing or damaged, or two of them cannot be compared: other seeds,
             another dt or kernel, or a twin with other steps than its run.
     """
     began = time.monotonic()
-    tables = _read_tables(cells)
+    paths = dict.fromkeys(str(c[arm]) for c in cells for arm in ("run", "twin") if c[arm])
+    data = experiment_table(cells, {path: read_netcdf(path, "metrics") for path in paths})
+    record = record | {"wall_seconds": time.monotonic() - began}
+    write_netcdf(data, output, "experiment", record)
+    if runs is not None:
+        write_runs(cells, runs)
+
+
+def experiment_table(cells: Sequence[CellFiles], tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """The metrics of all cells of a sweep as one table of kind `experiment`.
+
+    Args:
+        cells: as of `collect_metrics`; `run` and `twin` are keys of `tables`.
+        tables: of kind `metrics`.
+
+    Raises:
+        StoreError: two of them cannot be compared.
+    """
+    tables = _comparable(cells, tables)
     axes = axes_of(cells)
     collected = _lay_out(cells, axes, tables)
     names = {name: f"{name}_axis" if name in collected else name for name in axes}
@@ -63,15 +85,13 @@ def collect_metrics(cells: Sequence[CellFiles], output: Path, record: dict[str, 
     )
     first = next(iter(tables.values()))
     kept = {key: value for key, value in first.attrs.items() if key in (*_MUST_AGREE, "samples")}
-    data = _share_steps(data).assign_attrs(kept, axes=" ".join(names.values()))
-    record = record | {"wall_seconds": time.monotonic() - began}
-    write_netcdf(data, output, "experiment", record)
+    return _share_steps(data).assign_attrs(kept, axes=" ".join(names.values()))
 
 
-def _read_tables(cells: Sequence[CellFiles]) -> dict[str, xr.Dataset]:
-    """Each metrics table once, all of the same dims, by path."""
-    paths = dict.fromkeys(str(c[arm]) for c in cells for arm in ("run", "twin") if c[arm])
-    tables = {path: read_netcdf(path, "metrics") for path in paths}
+def _comparable(
+    cells: Sequence[CellFiles], tables: Mapping[str, xr.Dataset]
+) -> dict[str, xr.Dataset]:
+    """The tables, all of the same dims."""
     first = next(iter(tables.values()))
     for path, table in tables.items():
         _check_comparable(first, table, path)
@@ -103,7 +123,7 @@ def _boundaries(table: xr.Dataset) -> NDArray[np.int64]:
     return np.atleast_1d(np.asarray(table.attrs["boundaries"], np.int64))
 
 
-def _of_one_shape(tables: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+def _of_one_shape(tables: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     """The tables padded to the longest stream, and to all layers, ranks and tasks seen."""
     layers = list(
         dict.fromkeys(n for t in tables.values() for n in t.get("layer", xr.DataArray([])).values)

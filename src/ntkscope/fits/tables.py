@@ -23,9 +23,10 @@ from ntkscope.fits.effects import QUANTITIES
 from ntkscope.fits.exponents import width_exponents
 from ntkscope.fits.laws import sweep_results
 from ntkscope.fits.rows import as_rows
+from ntkscope.fits.schema import check_experiment
 from ntkscope.fits.seed_values import seed_values
 from ntkscope.statistics.paired import ZeroTests, against_zero, median, t_interval
-from ntkscope.stores import atomic, read_netcdf, write_netcdf
+from ntkscope.stores import read_netcdf, write_netcdf, write_text
 
 _MEANINGS = {
     "estimate": "mean over seeds",
@@ -90,12 +91,12 @@ def fit_experiment(
     """
     began = time.monotonic()
     data = read_netcdf(metrics, "experiment")
+    check_experiment(data, metrics)
     fits = fit(data, window, confidence, analysis, classes)
     rows = as_rows(fits)
     record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(fits, output_nc, "fits", record)
-    with atomic(table_csv) as partial:
-        rows.to_csv(partial, index=False, float_format="%.6g")
+    write_text(rows.to_csv(index=False, float_format="%.6g"), table_csv)
 
 
 def fit(

@@ -140,8 +140,6 @@ def begin_store(
         path: its place.
         record: provenance.
     """
-    if path.exists():
-        return ZarrStore.resume(path, "kernels")
     kernel, samples = job.kernel, (len(job.inputs), len(job.inputs))
     lead: tuple[Axis, ...] = (
         ("seed", job.seeds, schedule.seeds_together),
@@ -170,5 +168,5 @@ def begin_store(
     arrays = kernel_arrays(kernel.kind, lead, samples, chunk, job.outputs, layers, kernel.precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     return ZarrStore.allocate(
-        path, "kernels", arrays, coords=coords, mask=schedule.mask, attrs=attrs
+        path, "kernels", arrays, coords=coords, mask=schedule.mask, attrs=attrs, going_on=True
     )

@@ -25,7 +25,8 @@ from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import JobDirectory, ZarrStore, atomic
-from ntkscope.stores.zarr_store import MASK
+from ntkscope.stores.going_on import forget_damaged
+from ntkscope.stores.manifest import MASK, METADATA, fingerprint_of
 
 _WHOLE_BYTES = 2**28  # of the kernels of one snapshot, from which on they go tile by tile
 _PROCESS_BYTES = 10**9  # of a process that has torch, beside what it computes
@@ -55,8 +56,10 @@ class _Asked:
         """
         store = begin_store(self.job, self.schedule, place.store, self.record)
         for made in parts:
-            if ZarrStore.resume(made, "kernels").group.attrs.get("identity") == place.identity:
-                _join(made, store.path)
+            part_store = ZarrStore.open_part(made, "kernels")
+            if part_store.group.attrs.get("identity") == place.identity:
+                _join(part_store, store)
+        forget_damaged(store)
         done = store.mask
         mine = self.schedule.work_items()[part[0] :: part[1]]
         todo = [item for item in mine if not self.schedule.is_done(item, done)]
@@ -107,6 +110,7 @@ def compute_kernels(
             store = asked.fill(place, part, parts)
             record = asked.record | {"wall_seconds": time.monotonic() - began}
             store.describe(provenance=record, identity=place.identity)
+            store.seal()
             place.finish(output)
 
 
@@ -135,15 +139,21 @@ def _ask(
     return _Asked(job, schedule, identity, provenance(run=run.id, device=str(device), **facts))
 
 
-def _join(part: Path, store: Path) -> None:
-    """Link a part's chunks into the store, its completion mask last, in case of a kill."""
-    chunks = (file for file in part.rglob("c/**/*") if file.is_file())
-    for chunk in sorted(chunks, key=lambda file: file.relative_to(part).parts[0] == MASK):
-        place = store / chunk.relative_to(part)
-        if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(chunk, place)
-            except OSError:  # another file system, or one without links
-                with atomic(place) as partial:
-                    shutil.copyfile(chunk, partial)
+def _join(part: ZarrStore, store: ZarrStore) -> None:
+    """Link a part's chunks into the store, its completion mask last, in case of a kill.
+
+    Those that are not as the part's manifest says are left out: they are computed.
+    """
+    known = part.files.manifest or {}
+    chunks = [Path(file) for file in known if not file.endswith(METADATA)]
+    for chunk in sorted(chunks, key=lambda file: file.parts[0] == MASK):
+        source, place = part.path / chunk, store.path / chunk
+        if place.exists() or fingerprint_of(source) != known[str(chunk)]:
+            continue
+        store.files.expect(str(chunk), known[str(chunk)])
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, place)
+        except OSError:  # another file system, or one without links
+            with atomic(place) as partial:
+                shutil.copyfile(source, partial)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.metrics.arrays import FloatArray
+from ntkscope.metrics.observers import Stream
+from ntkscope.metrics.stream_metrics import Log, empty_log
 from ntkscope.stores import read_store
 
-_MUST_AGREE = ("kernel", "normalisation", "probe_digest", "precision")
+IDENTITY = ("kernel", "normalisation", "probe_digest", "precision")
+"""Attributes that kernels must share to be compared."""
 _REMEDY = "delete the kernels of this lineage and run their rules again"
 
 
@@ -42,9 +45,10 @@ class Lineage:
         return np.asarray(self.stores[0]["seed"].values)
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """Labels of the probe, (sample,)."""
-        return np.asarray(self.stores[0]["label"].values)
+    def labels(self) -> NDArray[np.int64] | None:
+        """Labels of the probe, (sample,); None where it has none."""
+        first = self.stores[0]
+        return np.asarray(first["label"].values) if "label" in first else None
 
     @property
     def layers(self) -> list[str]:
@@ -60,7 +64,7 @@ class Lineage:
     @property
     def size(self) -> int:
         """Rows of a kernel: samples × outputs."""
-        return len(self.labels) * self.outputs
+        return int(self.stores[0]["ntk"].sizes["sample"]) * self.outputs
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -68,6 +72,22 @@ class Lineage:
         stored = self.stores[0]["ntk"].dtype
         computed = np.dtype(self.stores[0].attrs.get("precision", stored))
         return min(stored, computed, key=lambda dtype: dtype.itemsize)
+
+    def stream(self, seeds: int, dt: int) -> Stream:
+        """What observers are told: so many seeds together, so many steps behind a velocity."""
+        tolerance = 8.0 * float(np.finfo(self.dtype).eps)
+        return Stream(dt, seeds, tuple(self.layers), self.labels, self.outputs, tolerance)
+
+    def log(self) -> Log:
+        """Loss and accuracy as far as the stores themselves know them."""
+        log = empty_log(len(self.seeds), len(self.steps))
+        if len(self.stores) > 1 or not set(log.curves) <= set(self.stores[0]):
+            return log
+        known = {name: np.asarray(self.stores[0][name].values) for name in log.curves}
+        unseen = max(0, int(self.tasks.max(initial=1)) - known["loss"].shape[-1])
+        pad = ((0, 0), (0, 0), (0, unseen))
+        curves = {n: np.pad(v, pad, constant_values=np.nan) for n, v in known.items()}
+        return replace(log, curves=curves)
 
     def read(self, name: str, snapshot: int, seeds: slice) -> FloatArray:
         """Kernels of one snapshot, (seed, M, M) or (seed, layer, M, M), float64.
@@ -83,7 +103,7 @@ class Lineage:
             raise StoreError(
                 f"a chunk of {name} cannot be read: {error}",
                 where=self.paths[owner],
-                remedy="delete the store and run its rule again",
+                remedy=remake(self.paths[owner]),
             ) from None
         leading = values.shape[:2] if name == "layer_ntk" else values.shape[:1]
         return values.reshape(*leading, self.size, self.size)
@@ -117,7 +137,7 @@ def open_lineage(paths: Sequence[Path]) -> Lineage:
 
 def _check_same(first: xr.Dataset, other: xr.Dataset, path: Path) -> None:
     """Refuse a store whose kernels cannot be compared with the first one's."""
-    differing = [key for key in _MUST_AGREE if first.attrs.get(key) != other.attrs.get(key)]
+    differing = [key for key in IDENTITY if first.attrs.get(key) != other.attrs.get(key)]
     coords = ("seed", "label", "layer")
     differing += [name for name in coords if not _equal(first.get(name), other.get(name))]
     if differing:

@@ -23,47 +23,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from ntkscope.config.memory_needs import BLOCK_BYTES, bytes_to_measure
 from ntkscope.errors import StoreError
-from ntkscope.metrics.failures import blank, earliest, first_step
-from ntkscope.metrics.lineage import Lineage, open_lineage
-from ntkscope.metrics.observers import OBSERVERS, Curves, Stream, Variable
+from ntkscope.metrics.lineage import IDENTITY, Lineage, open_lineage
+from ntkscope.metrics.observers import Curves
+from ntkscope.metrics.stream_metrics import LOGGED, Log, Snapshots, StreamMetrics, metrics_table
 from ntkscope.metrics.training_log import read_log
 from ntkscope.runtime.logs import progress
 from ntkscope.stores import write_netcdf
-
-_LOGGED = {
-    name: Variable(
-        f"test {name}",
-        f"{what} on test images of each task seen",
-        source="training log",
-        dims=("seed", "snapshot", "seen"),
-    )
-    for name, what in (("loss", "mean loss"), ("accuracy", "accuracy"))
-}
-_FAILED = {
-    "diverged_step": Variable(
-        "first step diverged",
-        "first step that is not finite, −1 if none",
-        "step",
-        "training log, kernels",
-        ("seed",),
-    ),
-    "dead_step": Variable(
-        "first step dead",
-        "first step whose NTK is zero or constant, so that CKA is undefined; −1 if none",
-        "step",
-        dims=("seed",),
-    ),
-}
-_KEPT_ATTRS = ("kernel", "normalisation", "probe_digest", "precision")
 
 
 def measure_kernels(
@@ -81,7 +55,8 @@ def measure_kernels(
 
     Args:
         kernels: kernel stores of the lineage, from the first task on.
-        snapshots: its snapshot stores (for the training log), in the same order.
+        snapshots: its snapshot stores (for the training log), in the same order; none: what the
+            kernels' store itself knows, as one that `ntkscope.Watch` wrote does.
         output: the NetCDF file.
         boundaries: steps at which one task ends and the next begins.
         dt: steps behind a velocity.
@@ -100,18 +75,29 @@ def measure_kernels(
             where=kernels[-1],
             remedy="delete the run and its kernels and make them again",
         )
-    log = read_log(snapshots, lineage.steps, lineage.seeds)
+    log, loss = _read_log(snapshots, lineage)
     curves = _measure(lineage, edges, dt)
-    data = _assemble(lineage, curves, log)
-    facts = {key: lineage.stores[0].attrs.get(key, "") for key in _KEPT_ATTRS}
+    layers = tuple(lineage.layers)
+    at = Snapshots(lineage.seeds, lineage.steps, lineage.tasks, layers)
+    data = metrics_table(curves, log, at)
+    facts = {key: lineage.stores[0].attrs.get(key, "") for key in IDENTITY}
     facts.update(
         boundaries=edges,
         dt=dt,
-        samples=len(lineage.labels),
-        loss=log["loss"].attrs.get("long_name", ""),
+        samples=lineage.size // lineage.outputs,
+        loss=loss,
     )
     record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(data.assign_attrs(facts), output, "metrics", record)
+
+
+def _read_log(snapshots: Sequence[Path], lineage: Lineage) -> tuple[Log, str]:
+    """The training log at the kernels' steps, and which loss it has, in words."""
+    if snapshots:
+        log = read_log(snapshots, lineage.steps, lineage.seeds)
+        curves = {name: log[name].values for name in LOGGED}
+        return Log(curves, log["diverged_step"].values), log["loss"].attrs.get("long_name", "")
+    return lineage.log(), ""
 
 
 def _measure(lineage: Lineage, boundaries: NDArray[np.int64], dt: int) -> Curves:
@@ -129,54 +115,11 @@ def _seed_blocks(lineage: Lineage) -> Iterator[slice]:
 def _measure_block(
     lineage: Lineage, seeds: slice, boundaries: NDArray[np.int64], dt: int
 ) -> Curves:
-    stream = _stream(lineage, len(lineage.seeds[seeds]), boundaries, dt)
-    observers = [make(stream) for make in OBSERVERS if make.array == "ntk" or stream.layers]
+    metrics = StreamMetrics(lineage.stream(len(lineage.seeds[seeds]), dt))
     snapshots = range(len(lineage.steps))
     for index in progress(snapshots, len(snapshots), "snapshots measured"):
-        for array in ("ntk", "layer_ntk") if stream.layers else ("ntk",):
-            kernel = lineage.read(array, index, seeds)
-            for observer in observers:
-                if observer.array == array:
-                    observer.update(index, kernel)
-    curves = {name: curve for each in observers for name, curve in each.curves().items()}
-    return {name: np.moveaxis(curve, 0, 1) for name, curve in curves.items()}
-
-
-def _stream(lineage: Lineage, seeds: int, boundaries: NDArray[np.int64], dt: int) -> Stream:
-    return Stream(
-        steps=lineage.steps,
-        boundaries=boundaries,
-        dt=dt,
-        seeds=seeds,
-        layers=tuple(lineage.layers),
-        labels=lineage.labels,
-        outputs=lineage.outputs,
-        tolerance=8.0 * float(np.finfo(lineage.dtype).eps),
-    )
-
-
-def _assemble(lineage: Lineage, curves: Curves, log: xr.Dataset) -> xr.Dataset:
-    """The table: curves blanked where a seed diverged, with their meanings."""
-    steps = lineage.steps
-    diverged = earliest(log["diverged_step"].values, first_step(curves.pop("diverged"), steps))
-    dead = first_step(blank(curves.pop("undefined"), diverged, steps) == 1, steps)
-    curves |= {name: log[name].values for name in _LOGGED}
-    values = {name: blank(curve, diverged, steps) for name, curve in curves.items()}
-    values |= {"diverged_step": diverged, "dead_step": dead}
-    known = _LOGGED | _FAILED | {k: v for each in OBSERVERS for k, v in each.metadata.items()}
-    variables: dict[str, Any] = {
-        name: (known[name].dims, value, known[name].attributes()) for name, value in values.items()
-    }
-    ranks = np.arange(1, 1 + curves["eigenvalues"].shape[-1])
-    return xr.Dataset(variables, _coords(lineage, log, ranks))
-
-
-def _coords(lineage: Lineage, log: xr.Dataset, ranks: NDArray[np.int64]) -> dict[str, Any]:
-    coords: dict[str, Any] = {
-        "seed": lineage.seeds,
-        "step": ("snapshot", lineage.steps, {"long_name": "training step"}),
-        "task": ("snapshot", lineage.tasks, {"long_name": "task, from 1"}),
-        "seen": ("seen", log["seen"].values, {"long_name": "task of the test images, from 1"}),
-        "rank": ("rank", ranks, {"long_name": "rank of the eigenvalue, from 1"}),
-    }
-    return coords | ({"layer": lineage.layers} if lineage.layers else {})
+        step = int(lineage.steps[index])
+        metrics.update(step, partial(lineage.read, snapshot=index, seeds=seeds))
+        if step in boundaries:
+            metrics.mark_boundary()
+    return metrics.curves()

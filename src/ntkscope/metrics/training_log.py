@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.metrics.failures import earliest
 from ntkscope.stores import read_store
 
@@ -89,7 +89,5 @@ def _read(path: Path, seeds: NDArray[np.int64], *, first: bool) -> xr.Dataset:
     missing = [name for name in (*kept, "seen", "step") if name not in data]
     if missing or not np.array_equal(data["seed"].values, seeds):
         what = f"has no {', '.join(missing)}" if missing else "is of other seeds than the kernels"
-        raise StoreError(
-            f"the training log {what}", where=path, remedy="delete it and run its rule again"
-        )
+        raise StoreError(f"the training log {what}", where=path, remedy=remake(path))
     return data[kept].load()

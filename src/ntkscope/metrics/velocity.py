@@ -28,16 +28,25 @@ def later_snapshot(steps: NDArray[np.int64], dt: int) -> NDArray[np.int64]:
     Raises:
         MetricError: steps that do not increase, or dt below 1.
     """
-    if dt < 1:
-        raise MetricError(
-            f"dt counts steps ahead, so it is at least 1, not {dt}", where="dt", remedy="give dt=1"
-        )
+    check_dt(dt)
     if steps.ndim != 1 or np.any(np.diff(steps) <= 0):
         remedy = "give the step of each snapshot, each once and in order"
         raise MetricError("the steps do not increase", where="steps", remedy=remedy)
     place = np.searchsorted(steps, steps + dt)
     found = steps[np.minimum(place, len(steps) - 1)] == steps + dt
     return np.where(found, place, NONE)
+
+
+def check_dt(dt: int) -> None:
+    """Refuse steps ahead that are none.
+
+    Raises:
+        MetricError: dt below 1.
+    """
+    if dt < 1:
+        raise MetricError(
+            f"dt counts steps ahead, so it is at least 1, not {dt}", where="dt", remedy="give dt=1"
+        )
 
 
 def velocity(

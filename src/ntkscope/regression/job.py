@@ -13,14 +13,13 @@ from torch import nn
 
 from ntkscope.config.curve_specs import RegressionSpec
 from ntkscope.data.tasks import LoadedTask, load_task
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.models import Definition, layer_names, load_numbers
 from ntkscope.models.zoo import define
 from ntkscope.regression.kernel_pair import working_bytes
 from ntkscope.regression.ridge import Ridges
 from ntkscope.seeds import RandomStream, torch_seed
 from ntkscope.stores import ZarrStore
-from ntkscope.stores.zarr_store import REMAKE
 
 SPECTRUM_SAMPLES = 1000
 """Most samples of spectra, alignments and layers' errors."""
@@ -157,7 +156,7 @@ class RegressionJob:
                 f"{source.group}/{broken[0]} has no finite numbers at {index}, and the network did "
                 "not diverge",
                 where=store.path,
-                remedy=f"the store is damaged; {REMAKE}",
+                remedy=f"the store is damaged; {remake(store.path)}",
             )
         return found
 
@@ -179,7 +178,7 @@ class RegressionJob:
         raise StoreError(
             f"no {coordinate} {value} in the store of networks: it has {there}",
             where=self._store.path,
-            remedy=f"it is of another specification; {REMAKE}",
+            remedy=f"it is of another specification; {remake(self._store.path)}",
         )
 
 
@@ -200,13 +199,13 @@ def open_job(
             raise StoreError(
                 f"{count} {split} samples are asked for and the task has {task.count(split)}",
                 where=task_path,
-                remedy=f"prepare the task with more, or ask for fewer; {REMAKE}",
+                remedy=f"prepare the task with more, or ask for fewer; {remake(task_path)}",
             )
     if task.seeds != spec.task.seeds:
         raise StoreError(
             f"the task has samples of the seeds {task.seeds}, not of {spec.task.seeds}",
             where=task_path,
-            remedy=REMAKE,
+            remedy=remake(task_path),
         )
     _check_fresh(spec, task, task_path)
     networks = None if networks_path is None else ZarrStore.open(networks_path, "networks")

@@ -42,8 +42,6 @@ def begin_store(job: RegressionJob, path: Path, record: dict[str, Any]) -> ZarrS
         path: its place.
         record: provenance.
     """
-    if path.exists():
-        return ZarrStore.resume(path, "regression")
     path.parent.mkdir(parents=True, exist_ok=True)
     return ZarrStore.allocate(
         path,
@@ -52,6 +50,7 @@ def begin_store(job: RegressionJob, path: Path, record: dict[str, Any]) -> ZarrS
         coords=_coordinates(job),
         mask=("seed", "source"),
         attrs=_attributes(job, record),
+        going_on=True,
     )
 
 

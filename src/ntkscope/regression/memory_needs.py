@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 
+from ntkscope.config.memory_needs import bytes_to_regress
 from ntkscope.errors import NtkscopeError
 from ntkscope.regression.job import SPECTRUM_SAMPLES, RegressionJob
 
-_PROCESS_BYTES = 6 * 10**8  # of a process that has torch, beside what it computes
 _INFINITE_BYTES = 2**27  # of tiles of an infinite kernel
-_COPIES = {"eigen": 24, "cholesky": 8}  # bytes an element of what a solution takes beside K
 
 
 def check_memory(job: RegressionJob, memory: int) -> None:
@@ -48,15 +47,14 @@ def predicted_bytes(job: RegressionJob, n: int) -> int:
     """
     spec, item = job.spec, job.dtype.itemsize
     kernel, cross = item * n**2, item * n * spec.test
-    inputs = 3 * item * (n + spec.test) * math.prod(job.task.shape)
-    chosen = _COPIES["eigen"] * min(n, max(spec.leave_one_out_most, SPECTRUM_SAMPLES)) ** 2
-    solved = max(chosen, _COPIES["cholesky"] * n**2 if n > spec.leave_one_out_most else 0)
+    solved = max(spec.leave_one_out_most, SPECTRUM_SAMPLES)
+    known = bytes_to_regress(spec, n, math.prod(job.task.shape), solved)
     empirical_here = spec.source != "infinite" and job.device.type == "cpu"
     working = job.working_bytes if empirical_here else _INFINITE_BYTES
     taken = working + (max(kernel, cross) if spec.ensemble > 1 else 0)
     few = min(n, SPECTRUM_SAMPLES)
     layers = item * len(job.layers) * few * (few + spec.test)
-    return _PROCESS_BYTES + inputs + kernel + cross + solved + taken + layers
+    return known + taken + layers
 
 
 def _largest(job: RegressionJob, n: int, memory: int) -> int:

@@ -23,6 +23,7 @@ from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import log, progress
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import JobDirectory, ZarrStore
+from ntkscope.stores.going_on import forget_damaged
 
 Item = tuple[int, int]
 """Positions of a seed and a source."""
@@ -68,9 +69,11 @@ def regress_kernels(
         )
         with JobDirectory(state, identity) as place:
             store = begin_store(job, place.store, record)
+            forget_damaged(store)
             _fill(job, store, place.heartbeat)
             wall = {"wall_seconds": time.monotonic() - began}
             store.describe(provenance=record | wall, identity=place.identity)
+            store.seal()
             place.finish(output)
 
 

@@ -23,6 +23,7 @@ log = logging.getLogger("ntkscope")
 T = TypeVar("T")
 _in_job: ContextVar[bool] = ContextVar("in_job", default=False)
 _LINE_SECONDS = 10.0
+_TOLD_BY_OTHERS = "NTKSCOPE_ERRORS_IN_LOGS"
 
 
 @contextmanager
@@ -32,7 +33,8 @@ def job_log(path: str | Path) -> Iterator[None]:
     An error meant for the user ends the job with its message alone on stderr; any other also
     leaves its traceback there. The log has the traceback of both. Snakemake tries a failed job
     again; where the attempt before ended with an error meant for the user, which no attempt would
-    mend, this one ends at once. (That another process is busy, it may mend.)
+    mend, this one ends at once. (That another process is busy, it may mend.) Where the environment
+    says NTKSCOPE_ERRORS_IN_LOGS, who started the job tells its errors: then stderr has none.
     """
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -52,10 +54,12 @@ def job_log(path: str | Path) -> Iterator[None]:
         kind = type(error).__name__
         if not isinstance(error, BusyError):
             note.write_text(f"{_attempt()[0]}\n{kind}: {error}", encoding="utf-8")
-        print(f"{kind}: {error}", file=sys.stderr)
+        _say(f"{kind}: {error}")
         sys.exit(1)
-    except BaseException:
+    except BaseException as error:
         log.error("%s", traceback.format_exc())
+        if _TOLD_BY_OTHERS in os.environ and not isinstance(error, SystemExit):
+            sys.exit(1)
         raise
     finally:
         _in_job.reset(token)
@@ -79,8 +83,13 @@ def _end_again(file: Path, note: Path, refused: str) -> NoReturn:
     file.write_text(f"{refused}\n  (not tried again)\n", encoding="utf-8")
     note.write_text(f"{_attempt()[0]}\n{refused}", encoding="utf-8")
     what, *_ = refused.splitlines()
-    print(f"{what}\n  (not tried again)", file=sys.stderr)
+    _say(f"{what}\n  (not tried again)")
     sys.exit(1)
+
+
+def _say(error: str) -> None:
+    if _TOLD_BY_OTHERS not in os.environ:
+        print(error, file=sys.stderr)
 
 
 def _attempt() -> tuple[str, str]:

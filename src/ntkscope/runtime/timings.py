@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ntkscope.errors import NtkscopeError
+
 BENCHMARKS = Path("results/benchmarks")
 
 
@@ -15,17 +17,25 @@ def read_benchmarks(folder: Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: there is no benchmark file below the folder.
+        NtkscopeError: one cannot be read.
     """
     files = sorted(folder.rglob("*.tsv"))
     if not files:
         raise FileNotFoundError(f"no benchmark file below {folder}: run the workflow first")
-    tables = [
-        pd.read_csv(file, sep="\t", na_values=["NA", "-"]).assign(
-            rule=file.relative_to(folder).parts[0]
-        )
-        for file in files
-    ]
+    tables = [_read(file).assign(rule=file.relative_to(folder).parts[0]) for file in files]
     return pd.concat(tables)[["rule", "s", "cpu_time", "max_rss"]]
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(file, sep="\t", na_values=["NA", "-"])
+        return table[["s", "cpu_time", "max_rss"]].astype(float)
+    except (ValueError, LookupError):
+        raise NtkscopeError(
+            "this is no benchmark file of Snakemake, or a damaged one",
+            where=file,
+            remedy=f"delete it: rm {file}",
+        ) from None
 
 
 def summarise(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +55,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else BENCHMARKS
     try:
         table = summarise(read_benchmarks(folder))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NtkscopeError) as error:
         sys.exit(str(error))
     print(table.round({"wall_s": 1, "cpu_s": 1, "cpu_share": 3, "largest_mb": 0}).to_string())
 

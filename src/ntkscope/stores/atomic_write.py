@@ -29,13 +29,24 @@ def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
     unique = f"{uuid.uuid4().hex}-" if shared else ""
     # Its suffix stays, which tells some writers a format.
     partial = path.with_name(f"{_PREFIX}{unique}{path.name}")
-    _remove(partial)
+    remove(partial)
     try:
         yield partial
         _move(partial, path, shared)
     except BaseException:
-        _remove(partial)
+        remove(partial)
         raise
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A path beside `path` for something that is gone at the end."""
+    partial = path.with_name(f"{_PREFIX}again-{path.name}")
+    remove(partial)
+    try:
+        yield partial
+    finally:
+        remove(partial)
 
 
 def remove_partial_files(path: Path) -> None:
@@ -67,8 +78,9 @@ def _move(partial: Path, path: Path, shared: bool) -> None:
     partial.replace(path)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; or nothing."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

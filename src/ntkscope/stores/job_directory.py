@@ -7,14 +7,20 @@ store in a directory of its own, and moves it to the output, whole, in one renam
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ntkscope.errors import BusyError
 from ntkscope.identity import digest
-from ntkscope.stores.atomic_write import atomic, remove_partial_files
+from ntkscope.runtime.logs import log
+from ntkscope.stores.atomic_write import atomic, remove
 from ntkscope.stores.lock import Lock
+from ntkscope.stores.seal import seal, unseal
+
+_BEFORE = ".before"
+"""After the name of what was saved before the last."""
 
 
 class JobDirectory:
@@ -55,17 +61,14 @@ class JobDirectory:
 
     def clear_store(self) -> None:
         """Remove a store begun by a job that was killed before its first checkpoint."""
-        if self.store.exists():
-            shutil.rmtree(self.store)
+        remove(self.store)
 
     def finish(self, output: str | Path) -> None:
-        """Move the store, without partial files, to its declared output; remove the directory."""
+        """Move the store, which is sealed, to its declared output; remove the directory."""
         self.heartbeat()
-        remove_partial_files(self.store)
         output = Path(output)
         output.parent.mkdir(parents=True, exist_ok=True)
-        if output.exists():
-            shutil.rmtree(output)
+        remove(output)
         self.store.replace(output)
         shutil.rmtree(self.folder)
 
@@ -82,21 +85,33 @@ class JobDirectory:
         self._lock.touch()
 
     def save(self, name: str, content: bytes) -> None:
-        """Write a small file whole or not at all, and onto the disk."""
-        with atomic(self.folder / name) as partial:
-            partial.write_bytes(content)
+        """Write a small file whole or not at all, and onto the disk; the one before stays too."""
+        file, before = self.folder / name, self.folder / f"{name}{_BEFORE}"
+        with atomic(file) as partial:
+            partial.write_bytes(seal(content, self.identity))
+            if file.is_file():
+                file.replace(before)
 
-    def load(self, name: str) -> bytes | None:
-        """A file saved before, or None."""
-        file = self.folder / name
-        return file.read_bytes() if file.exists() else None
+    def saved(self, name: str) -> Iterator[bytes]:
+        """What was saved, the last first; what is damaged, or another job's, is left out."""
+        for file in (self.folder / name, self.folder / f"{name}{_BEFORE}"):
+            if not file.is_file():
+                continue
+            content = unseal(file.read_bytes(), self.identity)
+            if content is None:
+                log.warning("%s is damaged: going on from what was saved before it", file)
+            else:
+                yield content
 
     def _forget_others(self) -> None:
         """Throw away what a job of another identity left; its identity last, in case of a kill."""
         known = self.folder / "identity"
-        if known.exists() and known.read_text() == self.identity:
+        if known.is_file() and known.read_bytes() == self.identity.encode():
             return
-        for entry in self.folder.iterdir():
-            if entry not in (self._lock.path, known):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        self.save("identity", self.identity.encode())
+        left = [entry for entry in self.folder.iterdir() if entry != self._lock.path]
+        if left:
+            log.warning("%s is of another job, or damaged: this job begins anew", self.folder)
+        for entry in left:
+            remove(entry)
+        with atomic(known) as partial:
+            partial.write_text(self.identity)

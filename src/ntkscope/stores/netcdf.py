@@ -1,4 +1,7 @@
-"""NetCDF-4 tables of metrics and fits: written beside their place, then moved there at once."""
+"""NetCDF-4 tables of metrics and fits: written beside their place, then moved there at once.
+
+A seal is at a table's end, where HDF5 does not look: any reader of NetCDF opens it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.stores.atomic_write import atomic
-from ntkscope.stores.zarr_store import REMAKE, check_kind, no_such
+from ntkscope.stores.seal import is_sealed, seal, unseal
+from ntkscope.stores.zarr_store import check_kind, check_place, no_such
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,6 +35,7 @@ def write_netcdf(data: xr.Dataset, path: str | Path, kind: str, record: dict[str
     }
     with atomic(path) as partial:
         data.to_netcdf(partial, engine="h5netcdf", encoding=checked)
+        partial.write_bytes(seal(partial.read_bytes()))
 
 
 def read_netcdf(path: str | Path, kind: str, *others: str) -> xr.Dataset:
@@ -43,16 +48,37 @@ def read_netcdf(path: str | Path, kind: str, *others: str) -> xr.Dataset:
     Raises:
         StoreError: no such file, unreadable, damaged, or of another kind.
     """
-    import xarray as xr  # 0.4 s, not needed by jobs that train
-
-    path = Path(path)
-    if not path.exists():
-        raise no_such(path, "table")
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as data:
-            loaded = data.load()
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"the table cannot be read: {error}", where=path, remedy=REMAKE) from None
+    loaded = read_any_netcdf(path := Path(path))
     found = loaded.attrs.get("kind")
     check_kind(path, "table", found, found if found in others else kind)
     return loaded
+
+
+def read_any_netcdf(path: Path) -> xr.Dataset:
+    """Read a table of any kind into memory.
+
+    Raises:
+        StoreError: no such file, unreadable, damaged, or in the folder of another run.
+    """
+    import xarray as xr  # 0.4 s, not needed by jobs that train
+
+    if not path.exists():
+        raise no_such(path, "table")
+    try:
+        content = path.read_bytes()
+        if is_sealed(content) and unseal(content) is None:
+            raise ValueError("it is damaged")
+        with xr.open_dataset(path, engine="h5netcdf") as data:
+            loaded: xr.Dataset = data.load()
+        record = dict(json.loads(loaded.attrs.get("provenance", "{}")))
+    except Exception as error:  # h5py and xarray raise anything of a file that is damaged
+        raise StoreError(
+            f"the table cannot be read: {error}", where=path, remedy=remake(path)
+        ) from None
+    check_place(path, "table", record)
+    return loaded
+
+
+def is_table_sealed(path: Path) -> bool:
+    """Whether a table has a seal: those of older versions have none."""
+    return is_sealed(path.read_bytes())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,31 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from ntkscope.errors import StoreError
-from ntkscope.stores.atomic_write import atomic
+from ntkscope.errors import StoreError, remake
+from ntkscope.runtime.logs import log
+from ntkscope.stores.atomic_write import atomic, beside, remove, remove_partial_files
+from ntkscope.stores.checked_store import CheckedStore, damaged
+from ntkscope.stores.chunks import lost_chunks
+from ntkscope.stores.manifest import (
+    MASK,
+    METADATA,
+    Journal,
+    break_manifest,
+    files_of,
+    fingerprint_of,
+    read_journals,
+    read_manifest,
+    write_manifest,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FORMAT = 1
-MASK = "complete"
 WRITTEN = "chunks"
 """The attribute of stores of which every chunk is on the disk, also of what is undefined."""
-DAMAGED = (KeyError, ValueError, TypeError)
+DAMAGED = (LookupError, ValueError, TypeError, AttributeError, AssertionError, RuntimeError)
 """What Zarr raises of a damaged chunk, or of metadata that are none."""
-
-REMAKE = "delete it and make it again: run its rule, or the call that wrote it"
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,7 @@ class ZarrStore:
         attrs: dict[str, Any],
         groups: tuple[str, ...] = (),
         shared: bool = False,
+        going_on: bool = False,
     ) -> ZarrStore:
         """Create the store, whole or not at all, with an empty completion mask.
 
@@ -81,37 +94,85 @@ class ZarrStore:
             attrs: provenance and description, JSON-able.
             groups: groups that exist even if nothing is ever added to them.
             shared: several processes may do this at once: the first one's store stays.
+            going_on: with a store that a killed job left there: all that is written now is written
+                again, and the rest stays (`going_on.forget_damaged`).
         """
-        with atomic(path, shared=shared) as partial:
-            _allocate(partial, kind, arrays, coords, mask, attrs, groups)
+        if going_on and path.exists():
+            try:
+                with beside(path) as again:
+                    _allocate(again, kind, arrays, coords, mask, attrs, groups)
+                    _renew(path, again)
+            except (NotADirectoryError, FileExistsError, IsADirectoryError):
+                log.warning("%s is no store: it is begun anew", path)
+                remove(path)
+        if not path.exists():
+            with atomic(path, shared=shared) as partial:
+                _allocate(partial, kind, arrays, coords, mask, attrs, groups)
         return cls.resume(path, kind)
 
     @classmethod
     def resume(cls, path: Path, kind: str) -> ZarrStore:
         """Open a partly written store to go on with it."""
-        return cls(_open(path, kind, mode="r+"), path)
+        return cls(_open(path, kind, CheckedStore(path)), path)
 
     @classmethod
     def open(cls, path: Path, kind: str) -> ZarrStore:
         """Open a complete store to read it without xarray.
 
+        What is read of it is compared with its manifest, if it has one: stores of versions before
+        there was one have the CRC32C of their chunks alone.
+
         Raises:
-            StoreError: no store, another kind or format, parts of it never written, or a chunk's
-                file is gone since.
+            StoreError: no store, another kind or format, parts of it never written, or a file is
+                gone since.
         """
-        store = cls(_open(path, kind, mode="r"), path)
+        store = cls.open_part(path, kind)
         mask = store.mask
         if not mask.all():
             raise StoreError(
                 f"the store is incomplete: {int(mask.sum())} of {mask.size} parts were written",
                 where=path,
-                remedy="call what writes it again, and it goes on; or delete it and run its rule",
+                remedy=f"call what writes it again, and it goes on; or {remake(path)}",
             )
         store.refuse_lost_chunks()
         return store
 
+    @classmethod
+    def open_part(cls, path: Path, kind: str) -> ZarrStore:
+        """Open a store to read what is there of it: a finished part of another, or not complete."""
+        if not path.exists():
+            raise no_such(path, "store")
+        files = CheckedStore(path, read_only=True, manifest=read_manifest(path))
+        return cls(_open(path, kind, files), path)
+
+    @staticmethod
+    def kind_of(path: Path) -> str:
+        """The kind that a store says it is of.
+
+        Raises:
+            StoreError: it does not say one, or there is no store.
+        """
+        if not path.exists():
+            raise no_such(path, "store")
+        try:
+            about = json.loads((path / METADATA).read_text(encoding="utf-8"))
+            return str(about["attributes"]["kind"])
+        except (OSError, ValueError, LookupError, TypeError):
+            raise damaged(path, f"{METADATA} is none of ntkscope's") from None
+
+    @property
+    def coordinates(self) -> list[str]:
+        """Names of the coordinates, which are written as the store is allocated."""
+        return str(self.group.attrs.get("coordinates", "")).split()
+
+    @property
+    def files(self) -> CheckedStore:
+        """The files of the store."""
+        assert isinstance(self.group.store, CheckedStore)
+        return self.group.store
+
     def refuse_lost_chunks(self) -> None:
-        """Compare the chunks that are expected with those on the disk, of every array.
+        """Compare the files that are expected with those on the disk.
 
         Zarr reads a chunk without a file as fill values: NaN, or zeros. Stores of versions that
         left such chunks out on purpose are not looked at.
@@ -121,12 +182,51 @@ class ZarrStore:
         """
         if self.group.attrs.get(WRITTEN) != "all":
             return
-        there = {file.relative_to(self.path) for file in self.path.rglob("*")}
-        for name in sorted(str(file.parent) for file in there if file.name == "zarr.json"):
-            with suppress(*DAMAGED):  # which reading it will say
-                array = self.group if name == "." else self.group[name]
-                if isinstance(array, zarr.Array) and (lost := _lost_chunks(array, there)):
-                    raise _lacking(self.path, array, len(lost), lost[0])
+        files = {*files_of(self.path)}
+        there = {Path(file) for file in files}
+        for name, array in self.arrays():
+            if lost := lost_chunks(array, there):
+                what = f"array {name!r} lacks {len(lost)} of its {array.nchunks} chunks"
+                raise _lost(self.path, f"{what}: {lost[0]} is lost")
+        if gone := sorted({*(self.files.manifest or ())} - files):
+            raise _lost(self.path, f"{gone[0]} is lost")
+
+    def arrays(self) -> Iterator[tuple[str, zarr.Array[Any]]]:
+        """All arrays, by name, but those whose metadata are damaged: reading them will say so."""
+        folders = (Path(file).parent for file in files_of(self.path) if file.endswith(METADATA))
+        for name in sorted(folder.as_posix() for folder in folders if folder != Path()):
+            with suppress(*DAMAGED):
+                if isinstance(array := self.group[name], zarr.Array):
+                    yield name, array
+
+    def is_sound(self, file: Path, known: Mapping[str, set[str]]) -> bool:
+        """Whether a file of the store is as it was written.
+
+        Args:
+            file: relative to the store.
+            known: of `manifest.read_journals`.
+        """
+        found = fingerprint_of(self.path / file)
+        if is_sound := found in known.get(file.as_posix(), ()):
+            self.files.written[file.as_posix()] = found
+        return is_sound
+
+    def seal(self) -> None:
+        """Write the manifest: nothing more is written. Whoever writes to the store breaks it.
+
+        Raises:
+            StoreError: a chunk is not as it was written, or, of a complete store, gone.
+        """
+        remove_partial_files(self.path)
+        if self.mask.all():
+            self.refuse_lost_chunks()
+        known, files = read_journals(self.path), self.files.written
+        found = {f: files.get(f) or fingerprint_of(self.path / f) for f in files_of(self.path)}
+        kept = {f: is_now for f, is_now in found.items() if f in known or f.endswith(METADATA)}
+        for file, is_now in kept.items():
+            if not file.endswith(METADATA) and is_now not in known[file]:
+                raise damaged(self.path, f"{file} is not as it was written")
+        write_manifest(self.path, kept)
 
     def write(self, name: str, index: Any, values: Any) -> None:
         """Write whole chunks of one array, those of fill values too.
@@ -142,8 +242,7 @@ class ZarrStore:
 
     def add(self, name: str, array: Array, values: Any) -> None:
         """Create and write an array that was not there when the store was allocated."""
-        if name in self.group:
-            del self.group[name]
+        remove(self.path / name)
         _create(self.group, name, array)
         self.write(name, ..., values)
 
@@ -165,7 +264,7 @@ class ZarrStore:
                 return
         except DAMAGED as error:
             raise StoreError(
-                f"array {name!r} cannot be read: {error}", where=self.path, remedy=REMAKE
+                f"array {name!r} cannot be read: {error}", where=self.path, remedy=remake(self.path)
             ) from None
         with _foreign_files_ignored():
             there = ", ".join(sorted(self.group.keys()))
@@ -185,7 +284,8 @@ class ZarrStore:
                 array = _array(self.group, name)
                 lacking = array.nchunks - array.nchunks_initialized
             if lacking:
-                raise _lacking(self.path, array, lacking, None)
+                what = f"array {array.path!r} lacks {lacking} of its {array.nchunks} chunks"
+                raise _lost(self.path, what)
 
     def chunks(self, name: str) -> tuple[int, ...]:
         """Sides of the chunks of an array."""
@@ -200,9 +300,9 @@ class ZarrStore:
         with _foreign_files_ignored():
             return sorted(name for name, _ in found.arrays())
 
-    def done(self, index: Any) -> None:
-        """Mark a part as complete, after its data is written."""
-        _array(self.group, MASK)[index] = True
+    def done(self, index: Any, done: Any = True) -> None:
+        """Mark a part as complete, after its data is written; or, again, as not complete."""
+        _array(self.group, MASK)[index] = done
 
     @property
     def mask(self) -> np.ndarray:
@@ -230,11 +330,15 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
             there = ", ".join(sorted(store.group.keys()))
             raise StoreError(f"no group {group!r}", where=path, remedy=f"the store has: {there}")
         with _foreign_files_ignored():
-            data: xr.Dataset = xr.open_zarr(str(path), group=group, consolidated=False, chunks=None)
+            data: xr.Dataset = xr.open_zarr(
+                store.files, group=group, consolidated=False, chunks=None, zarr_format=3
+            )
         coords = [c for c in str(store.group.attrs["coordinates"]).split() if c in data]
     except DAMAGED as error:
         raise StoreError(
-            f"the store is damaged ({type(error).__name__}: {error})", where=path, remedy=REMAKE
+            f"the store is damaged ({type(error).__name__}: {error})",
+            where=path,
+            remedy=remake(path),
         ) from None
     texts = {
         c: (data[c].dims, np.array(data[c].values.tolist(), dtype=str))
@@ -253,24 +357,26 @@ def _foreign_files_ignored() -> Iterator[None]:
         yield
 
 
-def _open(path: Path, kind: str, mode: Any) -> zarr.Group:
+def _open(path: Path, kind: str, files: CheckedStore) -> zarr.Group:
     if not path.exists():
         raise no_such(path, "store")
     try:
-        root = zarr.open_group(str(path), mode=mode, zarr_format=3)
+        root = zarr.open_group(files, mode="r" if files.read_only else "r+", zarr_format=3)
     except (FileNotFoundError, *DAMAGED) as error:
         raise StoreError(
             f"this is no Zarr store, or a damaged one ({type(error).__name__})",
             where=path,
-            remedy=f"check the path; if it is a damaged store, {REMAKE}",
+            remedy=f"check the path; if it is a damaged store, {remake(path)}",
         ) from None
     check_kind(path, "store", root.attrs.get("kind"), kind)
+    check_place(path, "store", dict(root.attrs))
     if root.attrs.get("format") != FORMAT:
         raise StoreError(
             f"this store has format {root.attrs.get('format')}, "
             f"this version of ntkscope reads {FORMAT}",
             where=path,
-            remedy=f"read it with the version that its attribute `provenance` names, or {REMAKE}",
+            remedy="read it with the version that its attribute `provenance` names, or "
+            f"{remake(path)}",
         )
     return root
 
@@ -301,6 +407,9 @@ def _allocate(
         root.require_group(group)
     root.attrs.update({"kind": kind, "format": FORMAT, "coordinates": " ".join(coords)})
     root.attrs.update({WRITTEN: "all", **attrs})
+    journal = Journal(path)
+    for file in files_of(path):
+        journal.add(file, fingerprint_of(path / file))
 
 
 def no_such(path: Path, what: str) -> StoreError:
@@ -329,6 +438,25 @@ def check_kind(path: Path, what: str, found: Any, kind: str) -> None:
         )
 
 
+def check_place(path: Path, what: str, said: Mapping[str, Any]) -> None:
+    """Refuse a store or table in the folder of another run or experiment than it says to be of.
+
+    Anywhere else it may lie.
+
+    Raises:
+        StoreError: says of which run or experiment it is.
+    """
+    for key in ("run", "networks", "regression", "experiment"):
+        place, of = path.stem if key == "regression" else path.parent.name, said.get(key)
+        named = path.parent.parent.name == "experiments" if key == "experiment" else _is_id(place)
+        if isinstance(of, str) and named and place != of:
+            raise StoreError(f"this is a {what} of {of}", where=path, remedy=remake(path))
+
+
+def _is_id(name: str) -> bool:
+    return re.fullmatch(r".+-[0-9a-f]{12}", name) is not None
+
+
 def _create(root: zarr.Group, name: str, array: Array) -> None:
     floating = np.issubdtype(array.dtype, np.floating)
     root.create_array(
@@ -347,22 +475,20 @@ def _write(root: zarr.Group, name: str, index: Any, values: Any) -> None:
     _array(root, name).with_config({"write_empty_chunks": True})[index] = values
 
 
-def _lost_chunks(array: zarr.Array[Any], there: set[Path]) -> list[Path]:
-    """Files of chunks, relative to the store, that are expected and not there, in order."""
-    folder = Path(array.path, "c")
-    counts = [-(-n // chunk) for n, chunk in zip(array.shape, array.chunks, strict=True)]
-    places = product(*(range(count) for count in counts))
-    expected = (folder.joinpath(*(str(number) for number in place)) for place in places)
-    return [file for file in expected if file not in there]
-
-
-def _lacking(path: Path, array: zarr.Array[Any], lost: int, first: Path | None) -> StoreError:
-    named = "" if first is None else f": {first} is lost"
+def _lost(path: Path, what: str) -> StoreError:
     return StoreError(
-        f"array {array.path!r} lacks {lost} of its {array.nchunks} chunks{named}",
+        what,
         where=path,
-        remedy=f"restore them from a copy of the store; without one, {REMAKE}",
+        remedy=f"restore them from a copy of the store; without one, {remake(path)}",
     )
+
+
+def _renew(path: Path, again: Path) -> None:
+    """Write metadata and coordinates of a store that was begun before again."""
+    break_manifest(path)
+    for file in files_of(again):
+        (path / file).parent.mkdir(parents=True, exist_ok=True)
+        (again / file).replace(path / file)
 
 
 def _array(root: zarr.Group, name: str) -> zarr.Array[Any]:

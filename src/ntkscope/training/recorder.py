@@ -9,6 +9,7 @@ import numpy as np
 
 from ntkscope.config.specs import RunSpec
 from ntkscope.stores import Array, ZarrStore
+from ntkscope.stores.going_on import forget_damaged
 from ntkscope.training.schedule import snapshot_steps
 from ntkscope.training.state import Named
 
@@ -18,7 +19,10 @@ _BLOCK_BYTES = 2**22  # of a parameter's chunk: few files for small networks, no
 def allocate_snapshots(
     run: RunSpec, parameters: Named, constants: Named, path: Path, record: dict[str, Any]
 ) -> ZarrStore:
-    """The empty store of a run's last task, for parameters and constants, name → [S, …]."""
+    """The store of a run's last task, for parameters and constants, name → [S, …].
+
+    It is empty, or as a killed job left it.
+    """
     steps = snapshot_steps(run)
     seeds, snapshots, seen = len(run.seeds), len(steps), len(run.tasks)
     logged, size = ("seed", "snapshot", "seen"), (seeds, snapshots, seen)
@@ -55,7 +59,22 @@ def allocate_snapshots(
         mask=("snapshot",),
         attrs=attrs,
         groups=("optimizer",),
+        going_on=True,
     )
+
+
+def is_whole(run: RunSpec, store: ZarrStore, step: int) -> bool:
+    """Whether all that was recorded up to a step is there, and sound; what is not, is removed.
+
+    Where it is, its snapshots are marked as complete.
+    """
+    count = int(np.searchsorted(snapshot_steps(run), step, side="right"))
+    recorded = ("loss", "accuracy", "parameters/", "constants/")
+    for name, place in forget_damaged(store):
+        if name.startswith("start_") or (name.startswith(recorded) and place[1].start < count):
+            return False
+    store.done(slice(0, count))
+    return True
 
 
 def _block(parameters: Named) -> int:

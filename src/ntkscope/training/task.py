@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedSamples, load_samples
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.models import Definition, initial_numbers
 from ntkscope.models.zoo import define
 from ntkscope.runtime.device import choose_device, repeatable
@@ -24,7 +24,7 @@ from ntkscope.training.batches import Batches
 from ntkscope.training.evaluation import evaluate, evaluation_sets
 from ntkscope.training.losses import per_network_loss
 from ntkscope.training.methods import LearningMethod, TaskStart, method_of
-from ntkscope.training.recorder import Recorder, allocate_snapshots
+from ntkscope.training.recorder import Recorder, allocate_snapshots, is_whole
 from ntkscope.training.schedule import learning_rate_factor
 from ntkscope.training.stacking import stack_sizes
 from ntkscope.training.state import TrainingState, new_state, state_from_bytes
@@ -81,6 +81,7 @@ def train_task(
         _train(run, method, sets, training, recorder, place, checkpoint_seconds)
         kept = method.end_task(training.stacks) if run.continues else {}
         _finish(training, kept, store, {**record, "wall_seconds": time.monotonic() - began})
+        store.seal()
         place.finish(output)
 
 
@@ -94,11 +95,14 @@ def _start(
     record: dict[str, Any],
 ) -> tuple[TrainingState, ZarrStore]:
     """The last checkpoint and its store, or the beginning of the task and an empty store."""
-    checkpoint = place.load(CHECKPOINT)
-    if checkpoint is not None:
+    for checkpoint in place.saved(CHECKPOINT):
         training = state_from_bytes(checkpoint, run, definition, sizes, device)
-        log.info("going on from step %d", training.step)
-        return training, ZarrStore.resume(place.store, "snapshots")
+        numbers = training.parameters(), training.constants()
+        store = allocate_snapshots(run, *numbers, place.store, record)
+        if is_whole(run, store, training.step):
+            log.info("going on from step %d", training.step)
+            return training, store
+        log.warning("not from step %d: chunks of snapshots before it are lost", training.step)
     training = _beginning(run, definition, sizes, device, parent)
     place.clear_store()
     numbers = training.parameters(), training.constants()
@@ -124,7 +128,7 @@ def _beginning(
         raise StoreError(
             f"these snapshots end at step {end}, but the task begins at step {run.start}",
             where=parent,
-            remedy="delete the store and run its rule again",
+            remedy=remake(parent),
         )
     last = {
         name: torch.from_numpy(before.read(f"{group}/{name}", (slice(None), -1)))
@@ -182,6 +186,7 @@ def _train(
         if time.monotonic() - last_checkpoint >= checkpoint_seconds and step + 1 < steps:
             recorder.flush()
             place.heartbeat()
+            recorder.store.files.sync()
             place.save(CHECKPOINT, training.to_bytes())
             last_checkpoint = time.monotonic()
     recorder.flush()
@@ -195,7 +200,7 @@ def _update(
     factor: float,
 ) -> None:
     """One step of every seed. Their losses are summed: no network's gradient sees another."""
-    inputs, labels = batch
+    inputs, labels = (each.flip(1) for each in batch) if run.reversed_batches else batch
     start = 0
     for stack, optimizer in zip(training.stacks, training.optimizers, strict=True):
         mine = slice(start, start + stack.models)

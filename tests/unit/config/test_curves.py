@@ -9,8 +9,10 @@ import pytest
 
 from ntkscope.config import load_config, without_absent
 from ntkscope.config.curve_specs import LearningSpec
-from ntkscope.config.curves import expand_curves
+from ntkscope.config.curves import FLOAT32_RIDGE, expand_curves
+from ntkscope.config.repeats import repeated_curves
 from ntkscope.errors import ConfigError
+from ntkscope.ntk.regression.ridge_scale import FLOORS
 
 SAMPLES = {"network": [20, 40], "kernel": [10, 20], "validation": 10, "test": 30}
 
@@ -44,6 +46,15 @@ def test_infinite_kernel_depends_neither_on_width_nor_on_initialisation():
     )
     assert one.id == other.id
     assert one.model.parametrisation == "ntk"
+
+
+def test_a_repeat_trains_anew_and_shares_the_kernels_of_untrained_networks():
+    once = curves(kernels={"after": [20], "during": [3]}, learning={"snapshots": [3]})
+    (one,), (again,) = once, repeated_curves(once)
+    assert again.networks.id != one.networks.id
+    shared = {spec.source for spec in one.regressions if spec in again.regressions}
+    assert shared == {"infinite", "initial"}
+    assert {spec.networks.id for spec in again.regressions if spec.networks} == {again.networks.id}
 
 
 def test_rate_follows_the_width():
@@ -129,8 +140,9 @@ def test_like_names_learning_curves_that_are_there_and_no_chain():
         ({"fits": {"range": [20]}}, "a list of two, the first the smaller"),
         ({"learning": {"snapshots": [3, 3]}}, "holds 3 twice"),
         ({"kernels": {"initial": [8, 8]}}, "holds 8 twice"),
-        ({"learning": {"epochs": 1.0e30}}, "would never end"),
-        ({"learning": {"learning_rate": 1.0e300}}, "more than float32 can hold"),
+        ({"learning": {"epochs": 1.0e9}}, "would never end"),
+        ({"learning": {"epochs": 1.0e30}}, "a number from 1e-12 to 1e+12"),
+        ({"learning": {"learning_rate": 1.0e300}}, "a number from 1e-12 to 1e+12"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(experiment, words):
@@ -138,8 +150,77 @@ def test_what_cannot_be_is_refused_before_any_work(experiment, words):
 
 
 def test_seeds_that_no_store_can_hold_are_refused():
-    with pytest.raises(ConfigError, match=r"seeds\[1\]: 9223372036854775808 is too large"):
+    with pytest.raises(ConfigError, match=r"seeds\[1\]: 9223372036854775808 is not allowed"):
         load_config({**configuration(), "seeds": [0, 2**63]})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "samples", "words"),
+    [
+        ({"name": "digits"}, {"network": [300]}, "at most 240 training and fresh samples"),
+        ({"name": "digits", "train_samples": 100}, {"network": [18]}, "at most 17 training"),
+        ({"name": "fashion_mnist"}, {"network": [10_001]}, "at most 10000 training"),
+        ({"name": "fashion_mnist"}, {"test": 2001}, "at most 2000 test samples"),
+        ({"name": "digits"}, {"validation": 49}, "at most 48 validation samples"),
+    ],
+)
+def test_two_groups_have_no_more_samples_than_their_classes(dataset, samples, words):
+    task = {"name": "two_groups", "dataset": dataset, "positive": [0], "negative": [1]}
+    assert words in refused(task=task, samples={**SAMPLES, "kernel": [10], **samples})
+
+
+def test_two_groups_of_ones_own_files_have_as_many_samples_as_these(tmp_path):
+    vectors, labels = np.ones((60, 4)), np.arange(60) % 3
+    np.savez(tmp_path / "mine.npz", inputs=vectors, labels=labels)
+    dataset = {"kind": "npz", "path": str(tmp_path / "mine.npz")}
+    task = {"name": "two_groups", "dataset": dataset, "positive": [0]}
+    samples = {"network": [20, 30], "kernel": [10], "validation": 8}
+    assert "at most 12 test samples" in refused(task=task, samples=samples)
+
+
+def test_kernels_that_memory_surely_does_not_hold_are_refused():
+    values = configuration(samples={**SAMPLES, "kernel": [20, 40_000]})
+    with pytest.raises(ConfigError, match=r"40000 samples take 19\.\d GB or more.* gives 3\.0 GB"):
+        load_config(values)
+    load_config({**values, "resources": {"mem_mb": 25_000}})
+
+
+def test_ridges_below_rounding_alone_are_refused():
+    assert FLOORS["float32"] == FLOAT32_RIDGE
+    kernels = {"ridges": [1.0e-9, 1.0e-8]}
+    assert "the rounding of kernels in float32" in refused(kernels=kernels)
+    curves(kernels={**kernels, "precision": "float64"})
+    curves(kernels={"ridges": [1.0e-9, 1.0e-6]})
+
+
+def test_a_curve_that_the_range_of_the_fits_leaves_no_exponent_is_refused():
+    samples = {**SAMPLES, "network": [20, 40, 80]}
+    words = "of the n = 20, 40, 80 only 1 are in fits.range, 30 to 60, and an exponent needs 3"
+    assert words in refused(samples=samples, fits={"range": [30, 60]})
+    curves(samples=samples, fits={"range": [20, 80]})
+
+
+def test_the_one_part_of_an_experiment_is_called_as_its_task():
+    (each,) = curves()
+    assert (each.part, each.label) == ("all", each.title)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sizes": (40, 20)},
+        {"sizes": (20, 20)},
+        {"during": (3, 5), "during_samples": 30},
+        {"during": (5, 3), "during_samples": 20},
+        {"during": (3,)},
+        {"during_samples": 20},
+    ],
+)
+def test_networks_made_without_a_configuration_are_checked_too(wrong):
+    networks = curves()[0].networks
+    fields = {name: getattr(networks, name) for name in type(networks).model_fields}
+    with pytest.raises(ConfigError, match=r"sort them|none of the sizes"):
+        type(networks)(**{**fields, **wrong})
 
 
 def test_tokens_are_no_samples_of_a_task(tmp_path):

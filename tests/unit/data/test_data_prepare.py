@@ -240,5 +240,5 @@ def test_a_damaged_chunk_is_refused(tmp_path: Path) -> None:
     content = bytearray(chunk.read_bytes())
     content[len(content) // 2] ^= 1
     chunk.write_bytes(content)
-    with pytest.raises(StoreError, match="'image' cannot be read"):
+    with pytest.raises(StoreError, match="image/c/0/0/0/0 is damaged"):
         load_samples(output)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ntkscope.config.datasets import facts_of
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources import cifar5m, fashion_mnist, is_there, open_source
 from ntkscope.data.sources.base import Samples
@@ -55,6 +56,10 @@ def test_digits_are_scikit_learns_with_enough_of_each_class() -> None:
     assert (images.train.labels.size, images.test.labels.size) == (1437, 360)
     assert np.bincount(images.train.labels).min() >= 130
     assert set(np.bincount(images.test.labels)) == {36}
+    counts = tuple(
+        tuple(np.bincount(split.labels).tolist()) for split in (images.train, images.test)
+    )
+    assert facts_of(ask("digits")).counts == counts
     assert images.train.read(np.arange(1437)).max() == images.white == 16
 
 
@@ -396,7 +401,7 @@ WRONG_PARTS = {
     "Y is int64 (3,)": {"X": X, "Y": Y[:3]},
     "labels out of 0 to 9": {"X": X, "Y": Y + 7},
     "no item named 'Y.npy'": {"X": X, "y": Y},
-    "Object arrays cannot be loaded": {"X": X, "Y": Y.astype(object)},
+    "Y holds Python objects": {"X": X, "Y": Y.astype(object)},
     "X holds Python objects": {"X": X.astype(object), "Y": Y},
 }
 

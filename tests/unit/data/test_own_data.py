@@ -195,7 +195,7 @@ WRONG = {
         "test_labels": LABELS + 1,
         "classes": np.array(list("abc")),
     },
-    "Object arrays cannot be loaded": {"inputs": VECTORS, "labels": LABELS.astype(object)},
+    "labels holds Python objects": {"inputs": VECTORS, "labels": LABELS.astype(object)},
     "test_inputs has 6 samples": {
         "inputs": VECTORS,
         "labels": LABELS,

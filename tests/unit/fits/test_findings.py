@@ -13,7 +13,15 @@ import xarray as xr
 from scipy import stats
 
 from ntkscope.fits.findings import Claim, Claimed, claims, find, judge, write_findings
-from ntkscope.fits.findings.claim import between, less_than, more_than, some, within
+from ntkscope.fits.findings.claim import (
+    Finding,
+    between,
+    compared,
+    less_than,
+    more_than,
+    some,
+    within,
+)
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.findings.write import tex_escaped
 from ntkscope.stores import write_netcdf
@@ -281,3 +289,17 @@ def test_tex_is_escaped() -> None:
 def test_ids_are_unique_and_claims_are_complete() -> None:
     assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
     assert all(isinstance(claim, Claim) and claim.statistic and claim.source for claim in CLAIMS)
+
+
+def test_a_verdict_that_hangs_on_rounding_is_not_resolved() -> None:
+    about = ("id", "claim", "source", "experiment", "statistic")
+    one = Finding(*about, 0.3, 0.1, 0.5, 0.95, 5, "supported", "least favourable of 2", "figure")
+    other = one._replace(estimate=0.2, low=-0.1, verdict="not supported")
+    same = compared(one, one)
+    assert (same.verdict, same.repeated, same.note) == ("supported", "supported", one.note)
+    differs = compared(one, other)
+    assert (differs.verdict, differs.repeated) == ("not resolved", "not supported")
+    assert differs.note == (
+        "supported; with other rounding 0.2 [-0.1, 0.5], not supported; least favourable of 2"
+    )
+    assert (differs.estimate, differs.low, differs.high) == (0.3, 0.1, 0.5)

@@ -151,8 +151,7 @@ def test_the_table_describes_itself(measured: Make, stream: np.ndarray) -> None:
 def test_a_metric_is_one_registered_function(
     measured: Make, stream: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observer, "OBSERVERS", known := [*OBSERVERS])
-    monkeypatch.setattr(importlib.import_module("ntkscope.metrics.measure"), "OBSERVERS", known)
+    monkeypatch.setattr(observer, "OBSERVERS", [*OBSERVERS])
     meaning = Variable("largest element", "max_ij Θ_ij", "1", "a test", ("seed", "snapshot"))
 
     @register_metric(meaning)
@@ -170,8 +169,7 @@ def test_a_metric_is_one_registered_function(
 def test_a_metric_of_another_shape_is_named(
     measured: Make, stream: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observer, "OBSERVERS", known := [*OBSERVERS])
-    monkeypatch.setattr(importlib.import_module("ntkscope.metrics.measure"), "OBSERVERS", known)
+    monkeypatch.setattr(observer, "OBSERVERS", [*OBSERVERS])
 
     @register_metric(Variable("diagonal", "Θ_ii", "1", "a test", ("seed", "snapshot")))
     def diagonal(kernel: np.ndarray, stream: Stream) -> np.ndarray:

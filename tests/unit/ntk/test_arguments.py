@@ -192,9 +192,49 @@ SLIPS = {
     "one axis": (Arg(lambda y: y[:, 0]), X, r"not shape \(1, K\)"),
     "mapping of others": (mlp(), {"x": X, "y": X[:2]}, "as many in each"),
     "mapping of text": (mlp(), {"x": X, "y": "text"}, "y: str"),
-    "wrong keyword": (mlp(), {"z": X}, "unexpected keyword"),
+    "mapping of arrays": (mlp(), {"x": X, "y": X.numpy()}, r"from_numpy\(x1\['y'\]\)"),
+    "ragged bags": (mlp(), (torch.arange(9), torch.tensor([0, 4])), "padded samples"),
+    "wrong keyword": (mlp(), {"z": X}, r"(?s)unexpected keyword.*takes, \(input"),
+    "missing keyword": (
+        Encoder(),
+        {"input_ids": X.long()},
+        r"takes, \(input_ids, attention_mask\)",
+    ),
     "empty mapping": (mlp(), {}, "has nothing"),
 }
+
+
+class Bag(nn.Module):
+    """Of padded samples; makes the offsets itself."""
+
+    def __init__(self, **how):
+        super().__init__()
+        self.e, self.h = nn.EmbeddingBag(9, 4, **how), nn.Linear(4, 2)
+        self.weighs = how.get("mode") == "sum"
+
+    def forward(self, t):
+        real = t > 0
+        offsets = torch.cat([torch.zeros(1, dtype=torch.long), real.sum(1).cumsum(0)[:-1]])
+        weights = t[real].to(self.h.weight) / 3 if self.weighs else None
+        return self.h(torch.tanh(self.e(t[real], offsets, per_sample_weights=weights)))
+
+
+@pytest.mark.parametrize("how", [{}, {"mode": "sum"}, {"mode": "max"}, {"sparse": True}])
+def test_bags_whose_offsets_a_wrapper_makes(how):
+    torch.manual_seed(0)
+    model, t = Bag(**how).double(), torch.randint(9, (7, 5))
+    t[:, 0] = 1
+    expected = of_kind(full_ntk(model, t), "trace")
+    torch.testing.assert_close(empirical_ntk(model, t), expected)
+    torch.testing.assert_close(NTKOperator(model, t) @ torch.eye(7).double(), expected)
+
+
+def test_mappings_have_the_same_names_in_any_order(encoder, tokens):
+    other = dict(reversed(tokens.items()))
+    found = empirical_ntk(encoder, tokens, other, output="logits")
+    torch.testing.assert_close(found, empirical_ntk(encoder, tokens, output="logits"))
+    with pytest.raises(ModelError, match="x1 have input_ids, attention_mask, x2 input_ids"):
+        empirical_ntk(encoder, tokens, {"input_ids": tokens["input_ids"]}, output="logits")
 
 
 @pytest.mark.parametrize("slip", SLIPS)
@@ -269,7 +309,14 @@ def test_options_of_a_store(how, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("x", "says"), [(X.numpy(), "torch.from_numpy"), (X.long(), "not float32"), (X[0], "shape")]
+    ("x", "says"),
+    [
+        (X.numpy(), "torch.from_numpy"),
+        (X.long(), "not float32"),
+        (X[0], "shape"),
+        ({"x": X}, r"^x1 is a dict: an .* of one tensor\n.*x1\n.*give a tensor \[N, …\], float32"),
+        ((X, X), "x1 is a tuple: .* of one tensor"),
+    ],
 )
 def test_inputs_of_infinite_networks(x, says):
     with pytest.raises(ModelError, match=says):

@@ -24,7 +24,7 @@ from tests.oracles.networks import NAMES, network
 from tests.oracles.ntk import ntk, of_kind
 from tests.pretended_gpu import DeviceError, OnGPU, moved, pretended_gpu
 from tests.unit.kernels.test_stage import KERNEL, taken, trained
-from tests.unit.ntk import test_infinite
+from tests.unit.ntk import test_infinite, test_infinite_graphs
 from tests.unit.training.test_training_task import contents, train
 
 torch.set_num_threads(1)
@@ -120,6 +120,22 @@ def test_infinite_kernels_are_computed_where_their_inputs_are(name, activation, 
             expected = kernel(layers, x1, other)
             found = kernel(layers, x1.to(gpu), None if other is None else other.to(gpu))
             assert relative_error(fetched(found), expected) < 1e-12
+
+
+def test_infinite_kernels_of_traced_networks_too(gpu):
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 6, 3, padding=1, padding_mode="circular"),
+        test_infinite_graphs.Block(6),
+        torch.nn.ELU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(6, 2),
+    ).eval()
+    x1, x2 = test_infinite.images(2, (2, 1, 2)), test_infinite.images(1, (2, 1, 2), 3)
+    x2[0] = x1[1]
+    found = infinite_ntk(network, x1.to(gpu), x2.to(gpu))
+    assert relative_error(fetched(found), infinite_ntk(network, x1, x2)) < 1e-12
+    assert relative_error(fetched(found)[1], infinite_ntk(network, x1)[1, 1]) < 1e-9
 
 
 @pytest.mark.parametrize("options", [{}, {"ridge": 1e-3}, {"ridge": 1e-3, "method": "cg"}])

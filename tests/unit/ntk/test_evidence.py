@@ -18,6 +18,7 @@ from ntkscope.ntk.empirical.checked import Checked
 from ntkscope.ntk.empirical.entries import spread
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.rounding import Rounding, same_rows
+from ntkscope.ntk.operator import NTKOperator
 from tests.oracles.ntk import ntk
 
 torch.set_num_threads(1)
@@ -132,7 +133,10 @@ def test_first_samples_that_prove_nothing(model_class, first):
     elif first == "huge":
         x[0] *= 1e9
     if first == "nan":
-        found = empirical_ntk(model, x)
+        for other in (None, x[1:], x):
+            with pytest.raises(ModelError, match=r"(?s)NaN or infinity in samples 0\n.*x"):
+                empirical_ntk(model, x[1:] if other is x else x, other)
+        found = empirical_ntk(model, x, verify="off")
         assert found[0].isnan().all()
         rest = ntk(copy.deepcopy(model).double(), wide(x[1:]), wide(x[1:]), "trace")
         torch.testing.assert_close(found[1:, 1:].double(), rest, rtol=1e-5, atol=1e-6)
@@ -341,6 +345,25 @@ def test_a_wrong_entry_is_found(monkeypatch, kind, by_layer, verify):
         empirical_ntk(model, x, other, kind=kind, by_layer=by_layer, verify="off")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("by_layer", [False, True])
+def test_a_wrong_entry_of_many_samples_of_known_layers_is_found(monkeypatch, kind, by_layer):
+    model = made(lambda: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)))
+    x, compute = vectors(230), engine.compute_kernels
+
+    def wrong(*arguments, **options):
+        found = compute(*arguments, **options)
+        next(iter(found.values()))[100:] *= 1.001
+        return found
+
+    for other in (None, x[:7]):
+        empirical_ntk(model, x, other, kind=kind, by_layer=by_layer)
+    monkeypatch.setattr("ntkscope.ntk.empirical.api.compute_kernels", wrong)
+    for other in (None, x[:7]):
+        with pytest.raises(ModelError, match="of these samples alone"):
+            empirical_ntk(model, x, other, kind=kind, by_layer=by_layer)
+
+
 def test_nan_never_passes(monkeypatch):
     model, x = made(lambda: nn.Sequential(nn.Linear(6, 3))), vectors()
     compute = engine.compute_kernels
@@ -349,8 +372,10 @@ def test_nan_never_passes(monkeypatch):
         return {name: k * torch.nan for name, k in compute(*arguments, **options).items()}
 
     monkeypatch.setattr("ntkscope.ntk.empirical.api.compute_kernels", wrong)
-    with pytest.raises(ModelError, match="by brute force"):
+    with pytest.raises(ModelError, match="NaN at samples 0, 1, 2, 3, 4, 5, 6 of x1"):
         empirical_ntk(model, x)
+    with pytest.raises(ModelError, match="NaN at samples 0, 1, 2 of x2"):
+        empirical_ntk(model, x, x[:3])
     nan, one = torch.full((1, 2), torch.nan), torch.ones(1, 2)
     rounding = Rounding.of(model)
     assert same_rows(nan, one, rounding) == (False, False)
@@ -409,3 +434,92 @@ def test_formulas_are_kept_where_rounding_alone_is_seen():
     model = made(lambda: nn.Sequential(*copy.deepcopy(layers), nn.Linear(50, 3)))
     plan = make_plan(model, 100 * vectors(30, 50), None, "trace")
     assert not plan.fallback_parameters
+
+
+class WithItsNegative(nn.Module):
+    """Calls a layer on all samples, and then on all their negatives."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.h = nn.Linear(6, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        one, other = torch.tanh(self.a(torch.cat([x, 2 - x]))).chunk(2)
+        return self.h(one + 2 * other)
+
+
+@pytest.mark.parametrize("which", ["all equal", "one proves", "others in x2"])
+def test_the_order_of_samples_shows_where_few_of_them_differ(which):
+    model, x, x2 = made(WithItsNegative).double(), vectors().double(), None
+    if which == "one proves":
+        x[1:] = torch.nan  # their gradients prove nothing
+        found = empirical_ntk(model, x, verify="off")[:1, :1]
+        torch.testing.assert_close(found, ntk(model, x[:1], x[:1], "trace"))
+        return
+    x[:] = x[:1].clone()
+    if which == "others in x2":
+        x2 = vectors(4).double() + 1
+    found = empirical_ntk(model, x, x2, verify="off")
+    torch.testing.assert_close(found, ntk(model, x, x if x2 is None else x2, "trace"))
+
+
+def test_outputs_that_cancel_are_no_mixing_of_samples():
+    model = made(lambda: nn.Sequential(nn.LSTM(6, 4, batch_first=True), Last(), nn.Linear(4, 1)))
+    model, x = model.double(), torch.randn(9, 5, 6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model[2].bias -= model(x.double()[3:4])[0, 0] * (1 - 1e-9)
+    assert error(model, x.double()) < 1e-10
+
+
+class Last(nn.Module):
+    """Of a recurrent layer's outputs."""
+
+    def forward(self, y):
+        return y[0][:, -1]
+
+
+@pytest.mark.parametrize("verify", ["entries", "off"])
+def test_the_sample_that_a_model_fails_on_is_named(verify):
+    tokens = torch.randint(9, (7, 4))
+    model = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(16, 2))
+    spoilt = tokens.clone()
+    spoilt[5, 1] = 9
+    with pytest.raises(ModelError, match=r"(?s)fails on sample 5 of x1, .*out of range"):
+        empirical_ntk(model, spoilt, verify=verify)
+    with pytest.raises(ModelError, match=r"(?s)fails on sample 5 of x2, .*out of range"):
+        empirical_ntk(model, tokens, spoilt, verify=verify)
+    with pytest.raises(ModelError, match=r"(?s)fails on sample 0 of x2, .*shape \(5,\)"):
+        empirical_ntk(model, tokens, torch.randint(9, (3, 5)), verify=verify)
+    with pytest.raises(ModelError, match="sample 5 of x2"):
+        NTKOperator(model, tokens, spoilt) @ torch.ones(7)
+
+
+def test_samples_that_are_not_finite_may_be_masked_by_the_model():
+    x = vectors()
+    x[2, 1], x[4, 0] = torch.nan, torch.inf
+    masking = Masking()
+    assert error(masking, x.nan_to_num(0, 0)) < 1e-6
+    torch.testing.assert_close(
+        empirical_ntk(masking, x), empirical_ntk(masking, x.nan_to_num(0, 0))
+    )
+    plain = made(lambda: nn.Sequential(nn.Linear(6, 3)))
+    for refused in (lambda: NTKOperator(plain, x), lambda: empirical_ntk(plain, x)):
+        with pytest.raises(ModelError, match="not finite: NaN or infinity in samples 2, 4"):
+            refused()
+    with torch.no_grad():
+        masking.a.weight[0, 0] = torch.nan
+    with pytest.raises(ModelError, match=r"parameter a\.weight is not finite"):
+        empirical_ntk(masking, vectors())
+
+
+class Masking(nn.Module):
+    """Takes zero for what is not finite."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.a = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return torch.tanh(self.a(x.nan_to_num(0, 0)))

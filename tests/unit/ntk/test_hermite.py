@@ -12,7 +12,9 @@ from ntkscope.errors import ModelError
 from ntkscope.ntk import infinite_kernels
 from ntkscope.ntk.infinite import hermite
 from ntkscope.ntk.infinite.dual_activations import dual
+from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 
+ERF = Nonlinearity("erf", torch.erf)
 NODES = np.linspace(-9, 9, 901)
 WEIGHTS = np.exp(-(NODES**2) / 2) * (NODES[1] - NODES[0]) / math.sqrt(2 * math.pi)
 
@@ -50,10 +52,10 @@ def test_the_expansion_of_erf_is_its_closed_form(scale):
     rho[0], rho[1], rho[2] = 1, -1, 0
     q1, q2 = q1 * scale, q2 * scale
     K = rho * (q1 * q2).sqrt()
-    found, expected = hermite.pair("erf", K, q1, q2), dual("erf").pair(K, q1, q2)
+    found, expected = hermite.pair(ERF, K, q1, q2), dual("erf").pair(K, q1, q2)
     torch.testing.assert_close(found[0], expected[0], rtol=0, atol=1e-10)
     torch.testing.assert_close(found[1], expected[1], rtol=0, atol=1e-10)
-    for one, other in zip(hermite.same("erf", q1), dual("erf").same(q1), strict=True):
+    for one, other in zip(hermite.same(ERF, q1), dual("erf").same(q1), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)
 
 
@@ -85,7 +87,7 @@ def test_kinks_and_huge_variances_are_refused():
     with pytest.raises(ModelError, match=r"tanh to 1e-10\n.*variance up to 400\n.*smaller W_std"):
         dual("tanh").pair(q / 2, q, q)
     with pytest.raises(ModelError, match="kernel of relu"):
-        hermite.pair("relu", q / 2, q, q)
+        hermite.pair(Nonlinearity("relu", torch.relu), q / 2, q, q)
 
 
 def network(activation, width, images):

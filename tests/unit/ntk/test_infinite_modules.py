@@ -106,17 +106,9 @@ def test_wide_networks_as_torch_initialises_them_agree(network):
     ("module", "says"),
     [
         (nn.BatchNorm2d(2), "1 = BatchNorm2d"),
-        (nn.Conv2d(2, 2, 3), "1 = Conv2d"),
-        (nn.Conv2d(2, 2, 3, padding=1, stride=2), "1 = Conv2d"),
-        (nn.Conv2d(2, 2, (3, 1), padding=(1, 0)), "1 = Conv2d"),
         (nn.Conv2d(2, 2, 3, padding=1, groups=2), "1 = Conv2d"),
-        (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "1 = Conv2d"),
-        (nn.GELU(approximate="tanh"), "1 = GELU"),
         (nn.MaxPool2d(2), "1 = MaxPool2d"),
-        (nn.AvgPool2d(3, stride=2), "1 = AvgPool2d"),
-        (nn.AvgPool2d((2, 1)), "1 = AvgPool2d"),
-        (nn.AdaptiveAvgPool2d(2), "1 = AdaptiveAvgPool2d"),
-        (nn.Dropout(0.5), "at random.*\n.*module 1\n.*eval"),
+        (nn.Dropout(0.5), "at random.*\n.*module 1 = .*\n.*eval"),
         (nn.Linear(6, 6).requires_grad_(False), "frozen"),
         (nn.Flatten(0), "1 = Flatten"),
     ],
@@ -129,15 +121,10 @@ def test_what_is_not_known_is_refused_by_name(module, says):
 
 def test_shared_weights_and_networks_of_other_kinds_are_refused():
     once = nn.Linear(96, 96)
-    with pytest.raises(ModelError, match=r"used twice\n.*module 3"):
+    with pytest.raises(ModelError, match=r"used twice\n.*module 1"):
         infinite_ntk(nn.Sequential(nn.Flatten(), once, nn.ReLU(), once), images())
-    with pytest.raises(ModelError, match="use Linear; Conv2d"):
+    with pytest.raises(ModelError, match="use Linear; Conv1d"):
         infinite_ntk(nn.LSTM(3, 3), images())
-
-
-class Squared(nn.ReLU):
-    def forward(self, x):
-        return super().forward(x) ** 2
 
 
 def _hooked():
@@ -150,8 +137,7 @@ def _hooked():
     ("modules", "match"),
     [
         ((nn.ReLU(), nn.Linear(4, 8), nn.ReLU()), "not Gaussian"),
-        ((nn.Linear(4, 8), nn.ReLU(), nn.Tanh()), "not Gaussian"),
-        ((nn.Linear(4, 8), Squared()), "not known"),
+        ((nn.Linear(4, 8), nn.Tanh(), nn.ReLU()), "kinks"),
         ((nn.Linear(4, 8), _hooked()), "hooks"),
     ],
 )

@@ -11,7 +11,10 @@ from torch import nn
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk import KINDS, empirical_ntk
-from ntkscope.ntk.operator import NTKOperator, VectorError, largest_eigenvalue
+from ntkscope.ntk.empirical import engine
+from ntkscope.ntk.operator import NTKOperator, VectorError, largest_eigenvalue, ntk_operator
+from ntkscope.ntk.operator.autograd_jacobian import AutogradPart
+from ntkscope.ntk.operator.known_layers import LayerPart
 from tests.oracles.networks import NAMES, network
 from tests.oracles.ntk import ntk
 
@@ -150,6 +153,27 @@ def test_a_kernel_that_is_not_finite_is_refused():
     x[2, 0] = torch.nan
     with pytest.raises(ModelError, match="not finite"):
         NTKOperator(model, x).product(torch.ones(5))
+
+
+@pytest.mark.parametrize("kind", ["trace", "full", "pseudo"])
+@pytest.mark.parametrize("name", ["vectors", "attention"])
+def test_a_wrong_product_or_diagonal_is_refused(name, kind, monkeypatch):
+    model, x, _ = network(name)
+    for part in (LayerPart, AutogradPart):
+        right = part.product
+        monkeypatch.setattr(part, "product", lambda self, v, right=right: right(self, v) * 1.001)
+    operator = NTKOperator(model, x, kind=kind)
+    with pytest.raises(ModelError, match="by brute force"):
+        operator.product(torch.ones(operator.shape[1]))
+    unverified = NTKOperator(model, x, x[:2], kind=kind, verify="off")
+    unverified.product(torch.ones(unverified.shape[1]))
+    monkeypatch.setattr(ntk_operator, "compute_kernels", _wrong)
+    with pytest.raises(ModelError, match="by brute force"):
+        NTKOperator(model, x, kind=kind).diagonal()
+
+
+def _wrong(*arguments, **options):
+    return {name: k * 1.001 for name, k in engine.compute_kernels(*arguments, **options).items()}
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from ntkscope.ntk.tiled import grid as grids
 from ntkscope.ntk.tiled.grid import largest_side, lay_out
 from ntkscope.runtime.device import float32_products
 from ntkscope.stores import Array, ZarrStore, read_store
+from tests.damage import copy, damage
 from tests.oracles.ntk import ntk
 from tests.unit.kernels.test_stage import KERNEL, trained
 
@@ -45,7 +47,8 @@ def inputs(count, seed=1, dtype=torch.float64):
 
 def content(store):
     """Digest of every chunk."""
-    files = [file for file in Path(store).rglob("*") if file.is_file() and file.name != "zarr.json"]
+    others = ("zarr.json", "manifest")
+    files = [f for f in Path(store).rglob("*") if f.is_file() and f.name not in others]
     return {str(f.relative_to(store)): hashlib.sha256(f.read_bytes()).digest() for f in files}
 
 
@@ -124,6 +127,30 @@ def test_what_is_complete_is_not_computed_again(tmp_path, monkeypatch):
     assert len(calls) == 3
     assert write_ntk(tmp_path / "a.zarr", network(), inputs(11), tile=4)
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("part", [(0, 2), (0, 1)], ids=["begun", "finished"])
+def test_damaged_tiles_are_computed_again(tmp_path, part):
+    """Called again, whatever happened to a chunk or to the mask of a store, begun or finished."""
+    write_ntk(tmp_path / "whole.zarr", network(), inputs(11), tile=4)
+    write_ntk(tmp_path / "begun.zarr", network(), inputs(11), tile=4, part=part)
+    chunks = sorted(
+        f.relative_to(tmp_path / "begun.zarr") for f in tmp_path.glob("begun.zarr/*/c/*/*")
+    )
+    kinds = ("flip", "cut", "empty", "delete", "foreign")
+    for number, chunk in enumerate(chunks[::3]):
+        path = copy(tmp_path / "begun.zarr", tmp_path / "a.zarr")
+        damage(path / chunk, kinds[number % 5], random.Random(number), [path / f for f in chunks])
+        assert write_ntk(path, network(), inputs(11), tile=4)
+        assert content(path) == content(tmp_path / "whole.zarr"), chunk
+
+
+def test_damaged_metadata_of_a_begun_store_are_refused(tmp_path):
+    write_ntk(tmp_path / "a.zarr", network(), inputs(11), tile=4, part=(0, 2))
+    file = tmp_path / "a.zarr/ntk/zarr.json"
+    file.write_text(file.read_text().replace('"fill_value": "NaN"', '"fill_value": 0.0'))
+    with pytest.raises(StoreError, match=r"ntk/zarr\.json is damaged"):
+        write_ntk(tmp_path / "a.zarr", network(), inputs(11), tile=4)
 
 
 def test_of_two_stores_allocated_at_once_the_first_stays(tmp_path):
@@ -302,6 +329,16 @@ def test_what_a_part_left_undone_is_taken_in_the_end(run, paths, tmp_path, in_ti
     whole = content(taken(run.parent, KERNEL, paths, tmp_path / "whole"))
     parts = [part_of(run.parent, paths, tmp_path, (0, 2))]
     assert content(taken(run.parent, KERNEL, paths, tmp_path / "parts", parts=parts)) == whole
+
+
+def test_a_damaged_chunk_of_a_part_is_computed_again(run, paths, tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshot_blocks, "block_size", lambda *_: 2)
+    whole = content(taken(run.parent, KERNEL, paths, tmp_path / "whole"))
+    for number, kind in enumerate(("flip", "foreign", "delete")):
+        parts = [part_of(run.parent, paths, tmp_path / kind, (i, 2)) for i in (0, 1)]
+        chunks = sorted(file for file in parts[0].glob("ntk/c/**/*") if file.is_file())
+        damage(chunks[number], kind, random.Random(number), chunks)
+        assert content(taken(run.parent, KERNEL, paths, tmp_path / kind, parts=parts)) == whole
 
 
 def test_parts_of_other_code_are_not_used(run, paths, tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.timings import read_benchmarks, summarise
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -19,4 +20,13 @@ def test_shares_add_up(tmp_path):
 
 def test_no_file_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="run the workflow first"):
+        read_benchmarks(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"s\tcpu_time\n1\t2\n", b"s\th:m:s\nx"])
+def test_a_damaged_benchmark_file_is_named(tmp_path, content):
+    file = tmp_path / "train_task" / "a.tsv"
+    file.parent.mkdir()
+    file.write_bytes(content)
+    with pytest.raises(NtkscopeError, match=r"a\.tsv"):
         read_benchmarks(tmp_path)

@@ -293,3 +293,15 @@ def test_jobs_that_train_or_compute_kernels_import_nothing_they_do_not_need():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_reversed_batches_are_the_same_mathematics(images_path, run, tmp_path):
+    assert "reversed_batches" not in run.model_dump()
+    exact = run.model_copy(update={"precision": "float64"})
+    backwards = exact.model_copy(update={"reversed_batches": True})
+    one, other = (
+        xr.open_zarr(train(each, images_path, tmp_path), group="parameters", consolidated=False)
+        for each in (exact, backwards)
+    )
+    assert not one.equals(other)
+    xr.testing.assert_allclose(one, other, rtol=0, atol=1e-12)

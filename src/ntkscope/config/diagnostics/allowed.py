@@ -132,6 +132,8 @@ def _plain_words(node: Node) -> str:
             return f"a number {_bounds(node)}".strip()
         case "string" if "pattern" in node:
             return _PATTERNS[node["pattern"]]
+        case "string" if "maxLength" in node:
+            return f"text of at most {_number(node['maxLength'])} characters"
     return "text"
 
 
@@ -149,8 +151,16 @@ def _either(values: Sequence[str]) -> str:
 
 def _bounds(node: Node) -> str:
     if "minimum" in node and "maximum" in node:
-        return f"from {node['minimum']:g} to {node['maximum']:g}"
-    return " and ".join(f"{sign} {node[key]:g}" for key, sign in _BOUNDS.items() if key in node)
+        return f"from {_number(node['minimum'])} to {_number(node['maximum'])}"
+    return " and ".join(
+        f"{sign} {_number(node[key])}" for key, sign in _BOUNDS.items() if key in node
+    )
+
+
+def _number(value: float) -> str:
+    if value == 2**63 - 1:
+        return "2⁶³ − 1"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def walk(node: Node | None = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

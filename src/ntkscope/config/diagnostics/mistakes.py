@@ -24,8 +24,9 @@ from ntkscope.config.diagnostics.allowed import (
     walk,
     words,
 )
+from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.nearest import did_you_mean, nearest
-from ntkscope.config.diagnostics.origins import MISSING, Key, Origins, value_at
+from ntkscope.config.diagnostics.origins import MISSING, Origins, value_at
 from ntkscope.config.diagnostics.renamed import renamed
 from ntkscope.config.sections import NAME, Experiment
 
@@ -115,6 +116,9 @@ def _mistake(key: Key, detail: ErrorDetails, values: Any, origins: Origins) -> M
         case "repeated":
             text = f"{_show(value)} holds {_show(detail['ctx']['value'])} twice"
             return Mistake(key, text, words(node) if node else None, "remove one of them")
+        case "unusable":
+            text = f"{_show(value)} is not allowed: {detail['ctx']['why']}"
+            return Mistake(key, text, words(node) if node else None)
     return _wrong(key, value, node or {})
 
 

@@ -116,11 +116,24 @@ Plain = Annotated[
 ]
 """True, false, a number or text."""
 
-Positive = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, le=10**9)]
+Natural = Annotated[int, Field(ge=0, le=10**9)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""Stores hold seeds in 64 bits."""
+Steps = Annotated[int, Field(ge=1, le=10**7)]
+"""Of training: the most take hours where one takes a millisecond."""
+Size = Annotated[int, Field(ge=1, le=10**6)]
+"""Units of a layer."""
+Depth = Annotated[int, Field(ge=1, le=1000)]
+"""Layers of a network."""
+Most = Annotated[int, Field(ge=0, le=10**5)]
+"""How many of what all are listed."""
 Range = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_rising)]
 """The least and the most of whole numbers."""
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(ge=1e-12, le=1e12, allow_inf_nan=False)]
+NaturalFloat = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Scale = Annotated[float, Field(ge=1e-3, le=1e3, allow_inf_nan=False)]
+"""Of weights: float32 holds the variances of deep networks no further."""
 
 
 Precision = Literal["float32", "float64"]

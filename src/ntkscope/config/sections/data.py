@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ntkscope.config.sections.base import OneOf, Positive, Section
+from ntkscope.config.sections.texts import PathText
 
 
 def _names() -> list[str]:
@@ -23,6 +25,9 @@ def _kinds() -> list[str]:
     return kinds()
 
 
+_LONGEST = 40  # letters: four bytes each and what a store adds are still a file's name
+
+
 class Dataset(Section):
     """Where the samples come from."""
 
@@ -33,18 +38,18 @@ class Dataset(Section):
     name: Annotated[str, OneOf(_names)] = Field(
         "digits", description="Which data set (kind published)."
     )
-    path: str | None = Field(
+    path: PathText | None = Field(
         None,
         description="The file or folder of your own (kinds npz and folder), absolute or from the "
         "working folder; what it holds counts, not where it is.",
     )
-    root: str | None = Field(
+    root: PathText | None = Field(
         None,
         description="Folder that holds a published data set's files, absolute or from the working "
         "folder (cosmetic); null: data.",
     )
     download: bool = Field(False, description="Whether missing files may be downloaded (cosmetic).")
-    class_list: str | None = Field(
+    class_list: PathText | None = Field(
         None, description="imagenet100 only: a text file of 100 class folder names, one per line."
     )
     train_samples: Positive | None = Field(
@@ -59,4 +64,5 @@ class Dataset(Section):
         """Its name; of files of the user's own the last part of their path, fit for a file's."""
         if self.kind == "published" or self.path is None:
             return self.name
-        return re.sub(r"\W+", "_", Path(self.path).expanduser().resolve().stem) or self.kind
+        real = Path(os.path.realpath(Path(self.path).expanduser()))  # resolve() raises for loops
+        return re.sub(r"\W+", "_", real.stem)[:_LONGEST] or self.kind

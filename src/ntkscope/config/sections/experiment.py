@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ntkscope.config.analyses import OF_STREAMS
-from ntkscope.config.sections.base import Distinct, Name, Natural, Section
+from ntkscope.config.sections.base import Distinct, Name, Section, Seed
 from ntkscope.config.sections.data import Dataset
 from ntkscope.config.sections.learning_curves import LearningCurves
 from ntkscope.config.sections.models import MLP, Model, Regime
@@ -88,7 +88,7 @@ class Config(Section):
         "figures/{preset}/.",
     )
     dataset: Dataset = Field(Dataset(), description="Where the samples come from.")
-    seeds: Distinct[Natural] = Field(
+    seeds: Distinct[Seed] = Field(
         [0, 1, 2, 3, 4], description="One network per seed; five or more for an interval."
     )
     regimes: dict[Name, Regime] = Field(
@@ -99,5 +99,10 @@ class Config(Section):
     )
     learning_curves: dict[Name, LearningCurves] = Field(
         {}, description="Experiments of test error over samples, by name; figures likewise."
+    )
+    check_rounding: bool = Field(
+        False,
+        description="Train everything a second time, each batch summed in reverse order: the same "
+        "mathematics, other rounding. A claim whose two verdicts differ is `not resolved`.",
     )
     resources: Resources = Field(Resources(), description="What a job asks for (cosmetic).")

@@ -8,16 +8,21 @@ from pydantic import Field
 
 from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.sections.base import (
+    Depth,
     Distinct,
     DistinctOrNone,
     Name,
     Natural,
+    NaturalFloat,
     OneOf,
     Positive,
     PositiveFloat,
     Precision,
     Range,
+    Scale,
     Section,
+    Size,
+    Steps,
     Sweep,
 )
 from ntkscope.config.sections.data import Dataset
@@ -28,13 +33,17 @@ from ntkscope.config.sections.models import (
     Parametrisation,
 )
 from ntkscope.config.sections.output import FigureStyle
+from ntkscope.config.sections.texts import Label
 
 CurveLoss = Literal["mse", "logistic"]
 Stop = Literal["early", "convergence"]
 Criterion = Literal["zero_one", "squared"]
 Offset = Literal["subtract", "ignore"]
 NetworkKind = Literal["mlp", "cnn", "cnn5", MyrtleKind]
-Samples = Distinct[Positive]
+Count = Annotated[int, Field(ge=1, le=10**8)]
+"""Samples of a split."""
+
+Samples = Distinct[Count]
 
 
 def _tasks() -> list[str]:
@@ -69,8 +78,8 @@ class Network(Section):
         "mlp",
         description="mlp, cnn, cnn5 (5 layers of k, 2k, 4k, 8k channels) or a Myrtle network.",
     )
-    depth: Positive = Field(3, description="Hidden layers (mlp), or blocks (cnn).")
-    width: Sweep[Positive] = Field([64], description="Units or channels; a list is a sweep.")
+    depth: Depth = Field(3, description="Hidden layers (mlp), or blocks (cnn).")
+    width: Sweep[Size] = Field([64], description="Units or channels; a list is a sweep.")
     activation: Activation = Field("relu", description="Nonlinearity after every layer.")
     bias: bool = Field(True, description="Whether layers have biases.")
     parametrisation: Parametrisation = Field(
@@ -81,10 +90,10 @@ class Network(Section):
         description="standard parametrisation only: PyTorch's default, or he (Kaiming uniform of "
         "gain √2, biases 0), without which deep CNNs hardly learn.",
     )
-    weight_std: PositiveFloat = Field(
+    weight_std: Scale = Field(
         2.0**0.5, description="W_std of the infinite kernel and of the ntk parametrisation."
     )
-    bias_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    bias_std: Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)] = Field(
         0.1, description="b_std of the same."
     )
 
@@ -98,11 +107,11 @@ class Learning(Section):
         description="inverse_width: the rate used is min(learning_rate, "
         "learning_rate · full_rate_width / width).",
     )
-    full_rate_width: Positive = Field(
+    full_rate_width: Size = Field(
         64, description="inverse_width only: the width up to which learning_rate is used whole."
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Heavy ball.")
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    weight_decay: NaturalFloat = Field(
         0.0, description="L2 penalty: weight_decay · parameter is added to the gradient."
     )
     batch_size: Positive | None = Field(
@@ -112,8 +121,8 @@ class Learning(Section):
         "mse", description="mse: (f − y)²; logistic: log(1 + exp(−f y)), for targets ±1."
     )
     epochs: PositiveFloat = Field(60.0, description="Most passes over the training samples…")
-    steps_at_least: Positive = Field(3000, description="…but no fewer steps than these.")
-    evaluations: Annotated[int, Field(ge=2)] = Field(
+    steps_at_least: Steps = Field(3000, description="…but no fewer steps than these.")
+    evaluations: Annotated[int, Field(ge=2, le=10**5)] = Field(
         60, description="Log-spaced steps at which the validation error is looked at."
     )
     stop: Stop = Field(
@@ -121,12 +130,12 @@ class Learning(Section):
         description="early: the parameters of least validation error are kept; convergence: the "
         "last, once the training loss is below converged_loss.",
     )
-    patience: Annotated[float, Field(gt=1, allow_inf_nan=False)] = Field(
+    patience: Annotated[float, Field(gt=1, le=1e12, allow_inf_nan=False)] = Field(
         5.0, description="early only: ends when step > patience · max(best step, patience_from)."
     )
     patience_from: Natural = Field(400, description="early only: see patience; in steps.")
     converged_loss: PositiveFloat = Field(1e-3, description="convergence only: training loss.")
-    snapshots: DistinctOrNone[Positive] = Field(
+    snapshots: DistinctOrNone[Steps] = Field(
         [], description="Steps at which the parameters of `snapshot_samples` are kept too."
     )
     snapshot_samples: Positive | None = Field(
@@ -146,22 +155,24 @@ class CurveSamples(Section):
     trained: Samples | None = Field(
         None, description="n of regressions with kernels after and during training; null: `kernel`."
     )
-    validation: Positive = Field(1000, description="For early stopping.")
-    test: Positive = Field(4000, description="Test samples of each seed.")
+    validation: Count = Field(1000, description="For early stopping.")
+    test: Count = Field(4000, description="Test samples of each seed.")
 
 
 class Kernels(Section):
     """Which kernels are regressed with, and how."""
 
     infinite: bool = Field(True, description="K_∞, of the infinitely wide network.")
-    initial: DistinctOrNone[Positive] | None = Field(
+    initial: DistinctOrNone[Size] | None = Field(
         None, description="K_0 at these widths; null: at the network's own; []: none."
     )
-    ensemble: Positive = Field(1, description="Initialisations over which K_0 is averaged.")
-    after: DistinctOrNone[Positive] = Field(
+    ensemble: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1, description="Initialisations over which K_0 is averaged."
+    )
+    after: DistinctOrNone[Count] = Field(
         [], description="K_m, after training on so many samples (of samples.network)."
     )
-    during: DistinctOrNone[Positive] = Field(
+    during: DistinctOrNone[Steps] = Field(
         [], description="K^t, at these steps of training (of learning.snapshots)."
     )
     fits: Distinct[Literal["own", "fresh"]] = Field(
@@ -195,7 +206,7 @@ class CurvePart(Section):
     role: str | None = Field(
         None, description="What it is to the analysis, whatever its name (cosmetic)."
     )
-    label: str | None = Field(None, description="Its name in figures (cosmetic); null: its key.")
+    label: Label | None = Field(None, description="Its name in figures (cosmetic); null: its key.")
     task: ScalarTask = Field(default_factory=ScalarTask, description="Its task.")
     network: Network = Field(default_factory=Network, description="Its network.")
     learning: Learning = Field(default_factory=Learning, description="How it is trained.")
@@ -209,7 +220,7 @@ class CurveFits(Section):
     range: Range = Field(
         [500, 4000], description="Least and most n of every fit, the same for all curves."
     )
-    error_at_most: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+    error_at_most: PositiveFloat = Field(
         0.4, description="Points above (near chance) are left out and named."
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(

@@ -8,13 +8,16 @@ from pydantic import Field
 
 from ntkscope.config.sections.base import (
     KIND,
+    Depth,
     Identifier,
     Plain,
-    Positive,
     PositiveFloat,
+    Scale,
     Section,
+    Size,
     Sweep,
 )
+from ntkscope.config.sections.texts import Label
 
 MyrtleKind = Literal["myrtle5", "myrtle7", "myrtle10"]
 ModelKind = Literal["mlp", "cnn", "cnn5", MyrtleKind, "module"]
@@ -30,8 +33,8 @@ class MLP(Section):
     """Fully connected network."""
 
     kind: Literal["mlp"] = Field(description=KIND)
-    depth: Sweep[Positive] = Field([2], description="Hidden layers.")
-    width: Sweep[Positive] = Field([256], description="Units in each hidden layer.")
+    depth: Sweep[Depth] = Field([2], description="Hidden layers.")
+    width: Sweep[Size] = Field([256], description="Units in each hidden layer.")
     activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
     bias: Sweep[bool] = Field([True], description=_BIAS)
 
@@ -40,8 +43,8 @@ class CNN(Section):
     """`depth` blocks of [3×3 convolution, activation, 2×2 average pool], then a linear readout."""
 
     kind: Literal["cnn"] = Field(description=KIND)
-    depth: Sweep[Positive] = Field([2], description="Convolution blocks.")
-    width: Sweep[Positive] = Field(
+    depth: Sweep[Depth] = Field([2], description="Convolution blocks.")
+    width: Sweep[Size] = Field(
         [32], description="Channels of the first block; each next block doubles them."
     )
     activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
@@ -52,7 +55,7 @@ class CNN5(Section):
     """Four 3×3 convolutions of k, 2k, 4k and 8k channels, pooled by 1, 2, 2 and all; readout."""
 
     kind: Literal["cnn5"] = Field(description=KIND)
-    width: Sweep[Positive] = Field([16], description="k: channels of the first convolution.")
+    width: Sweep[Size] = Field([16], description="k: channels of the first convolution.")
     activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
     bias: Sweep[bool] = Field([True], description=_BIAS)
 
@@ -61,7 +64,7 @@ class Myrtle(Section):
     """Myrtle network of 5, 7 or 10 layers, global average pooling, linear readout."""
 
     kind: MyrtleKind = Field(description=KIND)
-    width: Sweep[Positive] = Field([64], description="Channels of every convolution.")
+    width: Sweep[Size] = Field([64], description="Channels of every convolution.")
     activation: Sweep[Activation] = Field(["relu"], description=_ACTIVATION)
     bias: Sweep[bool] = Field([True], description=_BIAS)
 
@@ -101,11 +104,11 @@ class Regime(Section):
     scaling: Literal["fixed", "inverse_width"] = Field(
         "fixed", description="inverse_width: the learning rate used is learning_rate / width."
     )
-    weight_std: PositiveFloat = Field(
+    weight_std: Scale = Field(
         2.0**0.5,
         description="ntk parametrisation only: W_std of all layers but the readout (1); √2.",
     )
-    bias_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    bias_std: Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)] = Field(
         0.1, description="ntk parametrisation only: scale of the biases, which start at 0."
     )
     role: Literal["feature", "lazy", "ntk"] | None = Field(
@@ -113,4 +116,4 @@ class Regime(Section):
         description="What it is to claims about regimes, whatever its name (cosmetic); feature: a "
         "fixed rate, lazy: a rate ∝ 1/width, ntk: the true lazy limit, null: none of them.",
     )
-    label: str | None = Field(None, description="Name in figures (cosmetic).")
+    label: Label | None = Field(None, description="Name in figures (cosmetic).")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import Natural, Positive, Precision, Section
+from ntkscope.config.sections.base import Positive, Precision, Section, Seed
 
 KernelKind = Literal["trace", "full", "pseudo"]
 
@@ -14,11 +14,11 @@ KernelKind = Literal["trace", "full", "pseudo"]
 class Probe(Section):
     """The fixed inputs on which kernels are evaluated: images of one task, class-balanced."""
 
-    samples: Annotated[int, Field(ge=4)] = Field(
+    samples: Annotated[int, Field(ge=4, le=10**6)] = Field(
         100, description="Images N; a kernel has N × N entries (full: NK × NK)."
     )
     task: Positive = Field(1, description="Number of the task, from 1, whose images are used.")
-    seed: Natural = Field(0, description="Seed of the choice of images.")
+    seed: Seed = Field(0, description="Seed of the choice of images.")
 
 
 class Kernel(Section):
@@ -65,22 +65,24 @@ class FigureStyle(Section):
 class Resources(Section):
     """What a training or kernel job asks for."""
 
-    threads: Positive = Field(1, description="CPU threads of a job.")
-    mem_mb: Positive = Field(
+    threads: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="CPU threads of a job.")
+    mem_mb: Annotated[int, Field(ge=1, le=10**8)] = Field(
         3000,
         description="Memory of a job, in MB; a large kernel is computed in tiles that fit.",
     )
-    runtime_minutes: Positive = Field(60, description="Time limit of a job, in minutes.")
+    runtime_minutes: Annotated[int, Field(ge=1, le=10**6)] = Field(
+        60, description="Time limit of a job, in minutes."
+    )
     gpu: Annotated[int, Field(ge=0, le=1)] = Field(
         0, description="GPUs that a job requests of the cluster."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where tensors live; auto: a GPU if there is one."
     )
-    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)] = Field(
         30.0, description="Seconds between checkpoints of a running job."
     )
-    kernel_jobs: Positive = Field(
+    kernel_jobs: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Number of jobs that share each kernel of a run; the values are the same."
     )
     keep_snapshots: bool = Field(

@@ -6,27 +6,30 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import KIND, Natural, Positive, Section, Sweep
+from ntkscope.config.sections.base import KIND, Natural, Positive, Section, Seed, Steps, Sweep
+
+Tasks = Annotated[int, Field(ge=1, le=100)]
+"""Of a stream: each is a run that goes on from the one before."""
 
 _ORDER = "Seed of the order in which classes are used; null: 0, 1, 2, …"
 
 
 class _Stream(Section):
-    steps: Sweep[Positive] = Field([300], description="Training steps of each task.")
+    steps: Sweep[Steps] = Field([300], description="Training steps of each task.")
 
 
 class ClassSplit(_Stream):
     """Each task has classes that no task before it had."""
 
     kind: Literal["class_split"] = Field(description=KIND)
-    tasks: Sweep[Positive] = Field([2], description="Number of tasks.")
+    tasks: Sweep[Tasks] = Field([2], description="Number of tasks.")
     classes_per_task: Sweep[Positive] = Field([5], description="Classes of each task, all new.")
     change: Sweep[Literal["abrupt", "gradual"]] = Field(
         ["abrupt"],
         description="abrupt: the classes change at the boundary; gradual: their frequencies go "
         "linearly from the last task's classes to the new ones over each task.",
     )
-    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
+    order_seed: Sweep[Seed | None] = Field([None], description=_ORDER)
 
 
 class Overlap(_Stream):
@@ -40,7 +43,7 @@ class Overlap(_Stream):
     protocol: Sweep[Literal["swap", "add"]] = Field(
         ["swap"], description="swap: new classes replace old ones; add: they join them."
     )
-    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
+    order_seed: Sweep[Seed | None] = Field([None], description=_ORDER)
 
 
 class Frequency(_Stream):
@@ -57,21 +60,21 @@ class Frequency(_Stream):
         ["stepped"],
         description="stepped: α jumps 0→1 at the boundary; ramped: linearly over task 2.",
     )
-    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
+    order_seed: Sweep[Seed | None] = Field([None], description=_ORDER)
 
 
 class Relabel(_Stream):
     """The second and later tasks change labels, or inputs under the old labels."""
 
     kind: Literal["relabel"] = Field(description=KIND)
-    tasks: Sweep[Positive] = Field([2], description="Number of tasks.")
+    tasks: Sweep[Tasks] = Field([2], description="Number of tasks.")
     classes: Sweep[Positive] = Field([5], description="Classes of each task.")
     change: Sweep[Literal["shift", "permute", "inputs"]] = Field(
         ["shift"],
         description="shift: same inputs, labels + classes·task; "
         "permute: same inputs, labels permuted; inputs: new classes under the old labels.",
     )
-    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
+    order_seed: Sweep[Seed | None] = Field([None], description=_ORDER)
 
 
 class Single(_Stream):
@@ -79,7 +82,7 @@ class Single(_Stream):
 
     kind: Literal["single"] = Field(description=KIND)
     classes: Sweep[Positive] = Field([10], description="Classes of the task.")
-    order_seed: Sweep[Natural | None] = Field([None], description=_ORDER)
+    order_seed: Sweep[Seed | None] = Field([None], description=_ORDER)
 
 
 Stream = Annotated[ClassSplit | Overlap | Frequency | Relabel | Single, Field(discriminator="kind")]

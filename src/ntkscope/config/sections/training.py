@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkscope.config.sections.base import Natural, OneOf, Positive, Precision, Section, Sweep
+from ntkscope.config.sections.base import (
+    Most,
+    NaturalFloat,
+    OneOf,
+    Positive,
+    Precision,
+    Section,
+    Sweep,
+)
 
 Optimizer = Literal["sgd", "adam"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -32,7 +40,7 @@ class Training(Section):
     momentum: Sweep[Annotated[float, Field(ge=0, lt=1)]] = Field(
         [0.0], description="Heavy-ball momentum; sgd only."
     )
-    weight_decay: Sweep[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+    weight_decay: Sweep[NaturalFloat] = Field(
         [0.0], description="L2 penalty: weight_decay · parameter is added to the gradient."
     )
     schedule: Sweep[Schedule] = Field(
@@ -48,7 +56,7 @@ class Training(Section):
         description="What is added from task to task: nothing, ewc (elastic weight consolidation) "
         "or replay (of the tasks before).",
     )
-    method_strength: Sweep[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+    method_strength: Sweep[NaturalFloat] = Field(
         [1.0], description="Of ewc: the factor of its penalty; of replay: its share of a batch."
     )
     sampling: Sweep[Sampling] = Field(
@@ -64,10 +72,10 @@ class Training(Section):
 class Snapshots(Section):
     """At which steps the parameters are kept."""
 
-    around_boundary: Natural = Field(
+    around_boundary: Most = Field(
         20, description="Number of steps before and after each boundary at which all are kept."
     )
-    log_spaced: Natural = Field(
+    log_spaced: Most = Field(
         10,
         description="Number of further steps of each task, log-spaced; all, if it has fewer.",
     )

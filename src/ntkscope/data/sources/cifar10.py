@@ -21,7 +21,12 @@ def open_cifar10(dataset: Dataset) -> Samples:
 
 DATASET = Source(
     title="CIFAR-10",
-    facts=DatasetFacts(classes=10, shape=(32, 32, 3), train_per_class=5000),
+    facts=DatasetFacts(
+        classes=10,
+        shape=(32, 32, 3),
+        train_per_class=5000,
+        counts=((5000,) * 10, (1000,) * 10),
+    ),
     open=open_cifar10,
     is_there=lambda dataset: cifar.is_there(dataset, "cifar-10-batches-py", "data_batch_1"),
     licence=cifar.LICENCE,

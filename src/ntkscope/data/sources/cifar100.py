@@ -21,7 +21,12 @@ def open_cifar100(dataset: Dataset) -> Samples:
 
 DATASET = Source(
     title="CIFAR-100",
-    facts=DatasetFacts(classes=100, shape=(32, 32, 3), train_per_class=500),
+    facts=DatasetFacts(
+        classes=100,
+        shape=(32, 32, 3),
+        train_per_class=500,
+        counts=((500,) * 100, (100,) * 100),
+    ),
     open=open_cifar100,
     is_there=lambda dataset: cifar.is_there(dataset, "cifar-100-python", "meta"),
     licence=cifar.LICENCE,

@@ -16,7 +16,7 @@ import numpy as np
 from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources.base import Samples, in_memory, joined
-from ntkscope.data.sources.files import find, holder, lies_in, npy_header, places
+from ntkscope.data.sources.files import DAMAGES, find, holder, lies_in, npy_header, places
 from ntkscope.errors import DataError
 
 _CLASSES = (
@@ -76,8 +76,10 @@ def open_part(file: Path) -> tuple[np.ndarray, np.ndarray]:
                 raise zipfile.BadZipFile(f"wrong CRC-32 of {damaged}")
             images = _map(file, archive.getinfo("X.npy"))
             with archive.open("Y.npy") as member:
+                npy_header(member, archive.getinfo("Y.npy").file_size, "Y")
+                member.seek(0)
                 labels = np.lib.format.read_array(member, allow_pickle=False)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except DAMAGES as error:
         raise _wrong(file, f"truncated or damaged: {error}") from None
     if images.dtype != np.uint8 or images.shape[1:] != _SHAPE:
         raise _wrong(file, f"X is {images.dtype} {images.shape}, not uint8 (n, 32, 32, 3)")
@@ -99,10 +101,8 @@ def _map(file: Path, member: zipfile.ZipInfo) -> np.ndarray:
     with file.open("rb") as stream:
         stream.seek(member.header_offset + 26)
         stream.seek(sum(struct.unpack("<HH", stream.read(4))), 1)
-        shape, fortran, dtype = npy_header(stream)
+        shape, fortran, dtype = npy_header(stream, member.file_size, "X")
         offset = stream.tell()
-    if dtype.hasobject:
-        raise ValueError("X holds Python objects")
     return np.memmap(file, dtype, "r", offset, shape, "F" if fortran else "C")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _REMEDY = (
     "set dataset.download: true, or run `apt-get install dataset-fashion-mnist`, or put the four "
     ".gz files of the official page into dataset.root"
 )
+_LARGEST = 5 * 10**7  # of the unpacked files: more is not what has the MD5
 _CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -100,7 +102,8 @@ def read_idx(file: Path, md5: str) -> np.ndarray:
     """
     packed = read(file, _REMEDY)
     try:
-        unpacked = gzip.decompress(packed)
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
+            unpacked = stream.read(_LARGEST)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
             f"the file is truncated or damaged ({len(packed)} bytes): {error}",
@@ -121,7 +124,12 @@ def _parse(content: bytes, file: Path) -> np.ndarray:
 
 DATASET = Source(
     title="Fashion-MNIST",
-    facts=DatasetFacts(classes=10, shape=(28, 28, 1), train_per_class=6000),
+    facts=DatasetFacts(
+        classes=10,
+        shape=(28, 28, 1),
+        train_per_class=6000,
+        counts=((6000,) * 10, (1000,) * 10),
+    ),
     open=open_fashion_mnist,
     is_there=_is_there,
     licence="MIT",

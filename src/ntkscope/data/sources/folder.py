@@ -17,13 +17,17 @@ import numpy as np
 
 from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
+from ntkscope.config.sections.texts import visible
 from ntkscope.data.sources import own
 from ntkscope.data.sources.base import Samples, Split
-from ntkscope.data.sources.files import check_depth
-from ntkscope.errors import DataError
+from ntkscope.data.sources.files import check_depth, read
+from ntkscope.errors import DataError, NtkscopeError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 _REMEDY = "put images into train/<class>/ and test/<class>/ below dataset.path, or into <class>/"
+
+_UNREADABLE = "replace or remove it"
+_LARGEST = 10**9  # bytes of an image
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def _look(dataset: Dataset) -> _Folder:
         DataError: missing, without images, or with a class of which the training split has none.
     """
     root = own.own_path(dataset)
-    if not root.is_dir():
+    if not visible(root) or not root.is_dir():
         raise DataError("there is no such folder", where=root, remedy=_REMEDY)
     splits = [root / "train", root / "test"] if (root / "train").is_dir() else [root]
     folders = [folder for split in splits for folder in _below(split)]
@@ -75,15 +79,34 @@ def _below(split: Path) -> list[Path]:
 @lru_cache(maxsize=8)
 def _look_again(root: Path, splits: tuple[Path, ...], changed: tuple[object, ...]) -> _Folder:
     classes = tuple(folder.name for folder in _below(splits[0]))
+    for name in classes:
+        _check_name(root / name)
     found = [[_images(split / name) for name in classes] for split in splits]
     labels = [np.repeat(np.arange(len(classes)), list(map(len, each))) for each in found]
     if not classes or min(each.size for each in labels) == 0:
         raise DataError("there are no images in the folders of classes", where=root, remedy=_REMEDY)
     own.check_labels(labels, len(classes), splits[0])
     files = tuple(file for split in found for of_class in split for file in of_class)
-    sums = [(str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()) for f in files]
+    sums = [(str(f.relative_to(root)), _digest(f)) for f in files]
     shape, content = _decode(files[0]).shape, own.content_digest(sums)
     return _Folder(root, files, classes, tuple(labels), shape, content)
+
+
+def _check_name(folder: Path) -> None:
+    """Refuse the name of a class that no store can hold: bytes that are no text."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"the name of the folder {folder.name!a} is no UTF-8",
+            where=folder.parent,
+            remedy="give it another name",
+        ) from None
+
+
+def _digest(file: Path) -> str:
+    content = read(file, _UNREADABLE, _LARGEST)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _images(folder: Path) -> list[Path]:
@@ -93,8 +116,9 @@ def _images(folder: Path) -> list[Path]:
 
 def _facts(dataset: Dataset) -> DatasetFacts:
     folder = _look(dataset)
-    labels = np.concatenate(folder.labels)[folder.splits[0]]
-    return own.facts(labels, folder.shape, "uint8", folder.content)
+    labels = np.concatenate(folder.labels)
+    train, test = (labels[kept] for kept in folder.splits)
+    return own.facts(train, test, folder.shape, "uint8", folder.content)
 
 
 def open_folder(dataset: Dataset) -> Samples:
@@ -126,9 +150,11 @@ def _decode(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
             check_depth(image, file)
             grey = image.mode in ("1", "L") if shape is None else shape[2] == 1
             pixels = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except NtkscopeError:
+        raise
+    except Exception as error:  # a decoder of Pillow may stumble in any way
         raise DataError(
-            f"the image cannot be decoded: {error}", where=file, remedy="replace or remove it"
+            f"the image cannot be decoded: {error}", where=file, remedy=_UNREADABLE
         ) from None
     pixels = pixels[..., None] if grey else pixels
     if shape not in (None, pixels.shape):

@@ -14,7 +14,7 @@ from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources.base import Samples, Split
 from ntkscope.data.sources.files import check_depth, lies_in, places
-from ntkscope.errors import DataError
+from ntkscope.errors import DataError, NtkscopeError
 
 _SIZE, _CLASSES = 64, 100
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
@@ -106,7 +106,9 @@ def _decode(file: Path) -> np.ndarray:
         with Image.open(file) as image:
             check_depth(image, file)
             small = center_crop(resize(image.convert("RGB"), _SIZE), [_SIZE, _SIZE])
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except NtkscopeError:
+        raise
+    except Exception as error:  # a decoder of Pillow may stumble in any way
         raise DataError(
             f"the image cannot be decoded: {error}",
             where=file,

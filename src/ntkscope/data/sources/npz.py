@@ -9,6 +9,7 @@ whole numbers [N, position] from 0, not of type uint8.
 
 from __future__ import annotations
 
+import math
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +22,7 @@ from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources import own
 from ntkscope.data.sources.base import Samples, in_memory
-from ntkscope.data.sources.files import npy_header
+from ntkscope.data.sources.files import DAMAGES, npy_header
 from ntkscope.errors import DataError
 
 _NAMES = (
@@ -30,6 +31,8 @@ _NAMES = (
     ("x_train", "y_train", "x_test", "y_test"),
 )
 _CHANNELS = (1, 3, 4)
+_LARGE, _DENSEST = 10**8, 200  # bytes; as many times its bytes does no array of samples unpack to
+_LONGEST_NAME = 4000  # bytes of a class's
 _END = 2**63  # above every token and label: they are kept as int64
 
 _REMEDY = (
@@ -89,10 +92,12 @@ def _look_again(path: Path, changed: int, size: int) -> _Archive:
         with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as arrays:
             names = _names(arrays.files, path)
             forms = [_form(archive, name, path) for name in names[::2]]
+            counts = [count for count, *_ in forms]
+            _check_small(archive, dict(zip(names[1::2], counts, strict=True)))
             labels = tuple(_labels(arrays[name], name, path) for name in names[1::2])
             titles = [str(name) for name in arrays["classes"]] if "classes" in arrays else []
             sums = {member.filename: member.CRC for member in archive.infolist()}
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except DAMAGES as error:
         raise _wrong(path, f"this is no archive of plain arrays: {error}") from None
     for (count, *form), of_split, name in zip(forms, labels, names[::2], strict=True):
         if count != of_split.size or tuple(form) != forms[0][1:]:
@@ -118,8 +123,7 @@ def _names(there: list[str], path: Path) -> tuple[str, ...]:
 
 def _form(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[int, tuple[int, ...], str]:
     """How many samples an array of inputs holds, and their shape and dtype as prepared."""
-    with archive.open(f"{name}.npy") as member:
-        (count, *shape), _, dtype = npy_header(member)
+    (count, *shape), dtype = _header(archive, name)
     _check_meaning(name, dtype, (count, *shape), path)
     if min(count, *shape, 1) > 0:
         match dtype.kind, dtype.itemsize, len(shape):
@@ -132,6 +136,34 @@ def _form(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[int, tuple[i
             case "i" | "u", _, 1:
                 return count, tuple(shape), "int64"
     raise _wrong(path, f"{name} is {dtype} {(count, *shape)}: neither images, vectors nor tokens")
+
+
+def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of an array, none of which is read.
+
+    Raises:
+        ValueError: it says otherwise than it holds, or is a bomb: next to nothing, made large.
+    """
+    info = archive.getinfo(f"{name}.npy")
+    if info.file_size > _LARGE and info.file_size > _DENSEST * info.compress_size:
+        raise ValueError(f"{name} is {info.compress_size} bytes that unpack to {info.file_size:,}")
+    with archive.open(info) as member:
+        shape, _, dtype = npy_header(member, info.file_size, name)
+    return shape or (0,), dtype
+
+
+def _check_small(archive: zipfile.ZipFile, labels: dict[str, int]) -> None:
+    """Refuse labels and names of classes that are many more than samples, before reading.
+
+    Args:
+        archive: of the arrays.
+        labels: name of each array of labels → number of its samples.
+    """
+    most = {**labels, "classes": max(labels.values())}
+    for name in (*labels, *(["classes"] if "classes.npy" in archive.namelist() else [])):
+        shape, dtype = _header(archive, name)
+        if math.prod(shape) > 10 * most[name] + 1000 or dtype.itemsize > _LONGEST_NAME:
+            raise ValueError(f"{name} is {dtype} {shape} for {most[name]} samples")
 
 
 def _check_meaning(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], path: Path) -> None:
@@ -169,8 +201,8 @@ def _wrong(path: Path, what: str, remedy: str = _REMEDY) -> DataError:
 
 def _facts(dataset: Dataset) -> DatasetFacts:
     archive = _look(dataset)
-    labels = archive.labels[0][archive.splits[0]]
-    return own.facts(labels, archive.shape, archive.dtype, archive.content)
+    train, test = (each[kept] for each, kept in zip(_ends(archive), archive.splits, strict=True))
+    return own.facts(train, test, archive.shape, archive.dtype, archive.content)
 
 
 def open_npz(dataset: Dataset) -> Samples:
@@ -196,7 +228,7 @@ def _read(archive: _Archive) -> list[np.ndarray]:
     try:
         with np.load(archive.path, allow_pickle=False) as arrays:
             read = [np.asarray(arrays[name]) for name in archive.names[::2]]
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError) as error:
+    except DAMAGES as error:
         raise _wrong(archive.path, f"the archive is damaged: {error}") from None
     if archive.dtype == "int64":
         for values, name in zip(read, archive.names[::2], strict=True):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ntkscope.config.datasets import DatasetFacts
 from ntkscope.config.sections import Dataset
+from ntkscope.config.sections.texts import visible
 from ntkscope.data.subset import balanced_subset
 from ntkscope.errors import DataError
 
@@ -26,7 +27,7 @@ def own_path(dataset: Dataset) -> Path:
 
 def is_there(dataset: Dataset) -> bool:
     """Whether it exists."""
-    return own_path(dataset).exists()
+    return visible(own_path(dataset))
 
 
 def content_digest(parts: Sequence[object]) -> str:
@@ -80,7 +81,11 @@ def split_by_class(labels: np.ndarray, where: object) -> tuple[np.ndarray, np.nd
     return np.setdiff1d(np.arange(labels.size), test), test
 
 
-def facts(labels: np.ndarray, shape: tuple[int, ...], dtype: str, content: str) -> DatasetFacts:
-    """Facts of files whose training labels are these."""
-    counts = np.bincount(labels)
-    return DatasetFacts(len(counts), shape, int(counts.min()), dtype, content)
+def facts(
+    train: np.ndarray, test: np.ndarray, shape: tuple[int, ...], dtype: str, content: str
+) -> DatasetFacts:
+    """Facts of files whose labels are these."""
+    counts = np.bincount(train)
+    of_test = np.bincount(test, minlength=len(counts))
+    both = tuple(counts.tolist()), tuple(of_test.tolist())
+    return DatasetFacts(len(counts), shape, int(counts.min()), dtype, content, both)

@@ -149,5 +149,6 @@ TASKS = {
         licence="that of the data set",
         citation="",
         chosen=True,
+        of_pools=limits,
     ),
 }

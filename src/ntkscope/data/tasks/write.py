@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -13,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntkscope.config.tasks import SPLITS, TASKS, TaskSource, check_counts
-from ntkscope.data.images import OpenSamples, open_samples
+from ntkscope.data.images import OpenSamples, content_of, open_samples
 from ntkscope.data.tasks.base import BLOCK, OpenedTask
 from ntkscope.data.tasks.store import KIND, axes
 from ntkscope.errors import DataError
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, JobDirectory, ZarrStore
+from ntkscope.stores.going_on import forget_damaged
 
 if TYPE_CHECKING:
     from ntkscope.config.curve_specs import SampleCounts, ScalarTaskSpec
@@ -66,13 +66,15 @@ def prepare_task(
     opened = source.open(task, _images(task, source, images))
     check_counts(opened.limits, counts, task.name, "learning_curves.….samples")
     asked = {"task": task.model_dump(mode="json"), "counts": counts.model_dump(mode="json")}
-    identity = {**asked, "stage": stage, "images": _content(images)}
+    identity = {**asked, "stage": stage, "images": images and content_of(images)}
     sizes = {split: count for split in SPLITS if (count := getattr(counts, split))}
     with JobDirectory(state, identity) as place:
         store = _begin(place, opened, task.seeds, sizes)
+        _forget_damaged(store, _parts(opened, task.seeds, sizes))
         _fill(store, place, opened, task.seeds, sizes)
         record = provenance(**asked, wall_seconds=round(time.monotonic() - started, 3))
         store.describe(**_facts(store, sizes), **_origin(source, opened, task), provenance=record)
+        store.seal()
         place.finish(output)
 
 
@@ -86,14 +88,6 @@ def _images(task: ScalarTaskSpec, source: TaskSource, path: Path | None) -> Open
             remedy=f"prepare {source.dataset or 'the data set'} and give the path of its store",
         )
     return open_samples(path)
-
-
-def _content(path: Path | None) -> str | None:
-    """What a prepared data set holds, as it says itself."""
-    if path is None:
-        return None
-    attrs = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
-    return str(attrs.get("sha256"))
 
 
 def _parts(opened: OpenedTask, seeds: tuple[int, ...], sizes: dict[str, int]) -> list[Part]:
@@ -119,8 +113,6 @@ def _begin(
     place: JobDirectory, opened: OpenedTask, seeds: tuple[int, ...], sizes: dict[str, int]
 ) -> ZarrStore:
     """The store that an earlier job began, or a new one."""
-    if place.store.exists():
-        return ZarrStore.resume(place.store, KIND)
     return ZarrStore.allocate(
         place.store,
         KIND,
@@ -128,7 +120,19 @@ def _begin(
         coords={"seed": (("seed",), np.array(seeds, dtype=np.int64))},
         mask=Array(("part",), (len(_parts(opened, seeds, sizes)),), np.dtype(bool)),
         attrs={},
+        going_on=True,
     )
+
+
+def _forget_damaged(store: ZarrStore, parts: list[Part]) -> None:
+    """Parts of which a chunk is not there, or damaged, are not done."""
+    for name, place in forget_damaged(store):
+        for number, (position, split, span) in enumerate(parts):
+            is_of_part = name in (f"{split}_sample", f"{split}_target") and (
+                place[0].start == position and span.start <= place[1].start < span.stop
+            )
+            if is_of_part:
+                store.done(number, False)
 
 
 def _arrays(opened: OpenedTask, seeds: int, sizes: dict[str, int]) -> Iterator[tuple[str, Array]]:

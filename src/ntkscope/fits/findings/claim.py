@@ -16,6 +16,7 @@ from ntkscope.statistics.paired import Interval, t_interval
 PAPER = "arXiv 2507.16039"
 OURS = "Beyond the paper"
 SUPPORTED, OPPOSITE, OPEN, UNTESTED = "supported", "opposite", "not supported", "not tested"
+UNRESOLVED = "not resolved"  # the verdict hangs on rounding
 _WORST_FIRST = (OPPOSITE, OPEN, SUPPORTED)
 
 
@@ -101,7 +102,10 @@ class Claim:
 
 
 class Finding(NamedTuple):
-    """A verdict; the attributes are the table's columns."""
+    """A verdict; the attributes are the table's columns.
+
+    The verdict of the same sweep with other rounding is `repeated`, empty if there is none.
+    """
 
     claim_id: str
     claim: str
@@ -116,6 +120,7 @@ class Finding(NamedTuple):
     verdict: str
     note: str
     figure: str
+    repeated: str = ""
 
 
 def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
@@ -149,6 +154,16 @@ def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
     note = _note(family, worst, [v for v, _ in judged], len(there) - len(family))
     ends = (float(found.estimate), float(found.low), float(found.high))
     return Finding(*about, *ends, confidence, int(found.n), verdict, note, figure)
+
+
+def compared(finding: Finding, repeat: Finding) -> Finding:
+    """A finding, not resolved where the same sweep with other rounding has another verdict."""
+    if finding.verdict == repeat.verdict:
+        return finding._replace(repeated=repeat.verdict)
+    ends = f"{repeat.estimate:.3g} [{repeat.low:.3g}, {repeat.high:.3g}]"
+    hangs = f"{finding.verdict}; with other rounding {ends}, {repeat.verdict}"
+    note = "; ".join(filter(None, [hangs, finding.note]))
+    return finding._replace(verdict=UNRESOLVED, repeated=repeat.verdict, note=note)
 
 
 _NO_DATA = "this configuration has no data for it"

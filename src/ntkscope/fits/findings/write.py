@@ -10,10 +10,10 @@ from typing import Any
 
 import xarray as xr
 
-from ntkscope.fits.findings.claim import SUPPORTED, Finding, judge
+from ntkscope.fits.findings.claim import SUPPORTED, Finding, compared, judge
 from ntkscope.fits.findings.evidence import CURVE_FITS, Evidence
 from ntkscope.fits.findings.registry import claims
-from ntkscope.stores import atomic, read_netcdf
+from ntkscope.stores import read_netcdf, write_text
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -48,6 +48,7 @@ def write_findings(
     figures: str,
     confidence: float,
     record: dict[str, Any],
+    repeated: Mapping[str, Path] | None = None,
 ) -> None:
     """Judge every claim of a paper and write the verdicts.
 
@@ -58,19 +59,25 @@ def write_findings(
         figures: folder of the figures, relative to the folder that results are relative to.
         confidence: of a claim's interval, such as 0.95.
         record: provenance, said below the Markdown table.
+        repeated: the fits of the same experiments with other rounding, if they were made.
 
     Raises:
         StoreError: a table of fits is missing, damaged or of another kind.
     """
-    read = {name: read_netcdf(path, "fits", CURVE_FITS) for name, path in fits.items()}
-    found = find(read, paper, figures, confidence)
+
+    def verdicts(paths: Mapping[str, Path]) -> list[Finding]:
+        read = {name: read_netcdf(path, "fits", CURVE_FITS) for name, path in paths.items()}
+        return find(read, paper, figures, confidence)
+
+    found = verdicts(fits)
+    if repeated:
+        found = [compared(*both) for both in zip(found, verdicts(repeated), strict=True)]
     for path, text in (
         (csv, _csv(found)),
         (markdown, as_markdown(found, markdown.parent, record)),
         (tex, as_tex(found)),
     ):
-        with atomic(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(text, path)
 
 
 def find(
@@ -113,7 +120,8 @@ _RULE = (
     "A claim is *supported* if its interval lies wholly on the claimed side, *opposite* if wholly "
     "on the other, else *not supported*; *not tested* where there is no data. A claim of every "
     "width, rate, … is judged by the least favourable of them, with Bonferroni-adjusted intervals. "
-    "Intervals are t intervals over seeds unless the note says otherwise."
+    "Intervals are t intervals over seeds unless the note says otherwise. Where everything was "
+    "trained a second time with other rounding, a claim whose verdicts differ is *not resolved*."
 )
 _MD_HEAD = [
     "| claim | statistic | estimate [interval] | n | verdict | note | figure |",

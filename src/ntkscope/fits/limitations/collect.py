@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, remake
 from ntkscope.fits.limitations.table import KIND, LayerRow, Row, as_table
 from ntkscope.statistics.paired import FloatArray
 from ntkscope.statistics.sampling_error import binomial_error, squared_error_error
@@ -21,7 +21,7 @@ from ntkscope.statistics.spectrum_exponents import (
     spectrum_exponents,
 )
 from ntkscope.stores import write_netcdf
-from ntkscope.stores.zarr_store import DAMAGED, REMAKE, ZarrStore, read_store
+from ntkscope.stores.zarr_store import DAMAGED, ZarrStore, read_store
 
 _FACTS = ("criterion", "ridges", "offset", "leave_one_out_most", "precision", "ensemble")
 
@@ -132,10 +132,14 @@ def _read(path: Path, kind: str) -> xr.Dataset:
             data.variables[name].load()
         data[list(_NEEDED[kind])]
     except DAMAGED as error:
-        raise StoreError(f"the store is damaged: {error}", where=path, remedy=REMAKE) from None
+        raise StoreError(
+            f"the store is damaged: {error}", where=path, remedy=remake(path)
+        ) from None
     for name in ("ridge", "squared_error") if kind == "regression" else ():
         if (data[name].isnull() & (data["undefined"] == 0)).any():
-            raise StoreError(f"the store has lost part of {name!r}", where=path, remedy=REMAKE)
+            raise StoreError(
+                f"the store has lost part of {name!r}", where=path, remedy=remake(path)
+            )
     return data
 
 

@@ -99,6 +99,7 @@ def curves_of(data: xr.Dataset) -> list[Curve]:
 _OTHERS = (
     "ridge_edge",
     "best_is_last",
+    "train_error",
     "alignment",
     "effective_dimension",
     "predicted_exponent",

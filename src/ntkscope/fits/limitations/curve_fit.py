@@ -120,6 +120,9 @@ def _flags(curve: Curve, used: NDArray[np.bool_]) -> list[str]:
         late = (curve.values["best_is_last"][:, place] == 1).sum()
         if late:
             found.append(f"n={n}: best step is the last in {late}")
+        unlearnt = (curve.values["train_error"][:, place] > 0).sum()
+        if unlearnt and curve.about["role"] == "convergence":
+            found.append(f"n={n}: training samples are not all learnt in {unlearnt}")
         lost = (~np.isfinite(curve.error[:, place])).sum()
         if lost:
             found.append(f"n={n}: {curve.reasons[place]} in {lost}")

@@ -25,7 +25,7 @@ from ntkscope.fits.limitations.table import KEYS
 from ntkscope.fits.limitations.table import KIND as CURVES
 from ntkscope.statistics.paired import FloatArray, Interval, t_interval
 from ntkscope.statistics.two_samples import resolution
-from ntkscope.stores import atomic, read_netcdf, write_netcdf
+from ntkscope.stores import read_netcdf, write_netcdf, write_text
 
 KIND = "curve_fits"
 
@@ -92,8 +92,7 @@ def fit_curves(
     rows = as_rows(fits)
     record = record | {"wall_seconds": time.monotonic() - began}
     write_netcdf(fits, output_nc, KIND, record)
-    with atomic(table_csv) as partial:
-        rows.to_csv(partial, index=False, float_format="%.6g")
+    write_text(rows.to_csv(index=False, float_format="%.6g"), table_csv)
 
 
 def fit(

@@ -13,7 +13,7 @@ import pandas as pd
 from ntkscope.fits.findings.write import tex_escaped
 from ntkscope.fits.limitations.curves import KIND
 from ntkscope.fits.limitations.rows import COLUMNS, as_rows, curve_name
-from ntkscope.stores import atomic, read_netcdf
+from ntkscope.stores import read_netcdf, write_text
 
 _HEAD = ("part", "curve", "exponent", "n", "seeds", "curvature", "with offset", "note")
 _PAIR_HEAD = ("part", "curves", "difference", "n", "seeds", "resolution", "verdict")
@@ -54,8 +54,7 @@ def write_exponents(fits: Mapping[str, Path], csv: Path, markdown: Path, tex: Pa
         (markdown, as_markdown(rows)),
         (tex, as_tex(rows)),
     ):
-        with atomic(path) as partial:
-            partial.write_text(content, encoding="utf-8")
+        write_text(content, path)
 
 
 def as_markdown(rows: Mapping[str, pd.DataFrame]) -> str:

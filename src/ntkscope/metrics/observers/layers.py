@@ -53,20 +53,22 @@ class LayerShare(KernelObserver):
 
     def __init__(self, stream: Stream) -> None:
         super().__init__(stream)
-        self._at_boundary = np.isin(stream.steps, stream.boundaries)
         self._boundary: NDArray[np.float64] | None = None
-        self._shares: list[NDArray[np.float64]] = []
+        self._last: tuple[NDArray[np.float64], Curves] | None = None
 
-    def update(self, index: int, kernel: NDArray[np.float64]) -> None:
-        """Take in (seed, layer, M, M)."""
-        if self._at_boundary[index]:
-            self._boundary = kernel
-        if self._boundary is None or self._at_boundary[index]:
-            self._shares.append(np.full(kernel.shape[:2], np.nan))
-            return
-        outputs, tolerance = self.stream.outputs, self.stream.tolerance
-        self._shares.append(layer_share(self._boundary, kernel, outputs, tolerance))
+    def update(self, step: int, kernel: NDArray[np.float64]) -> Curves:
+        """(seed, layer) of (seed, layer, M, M), NaN before the first boundary and at each."""
+        if self._boundary is None:
+            share = np.full(kernel.shape[:2], np.nan)
+        else:
+            outputs, tolerance = self.stream.outputs, self.stream.tolerance
+            share = layer_share(self._boundary, kernel, outputs, tolerance)
+        row: Curves = {"layer_share": share}
+        self._last = kernel, row
+        return row
 
-    def curves(self) -> Curves:
-        """(snapshot, seed, layer), NaN before the first boundary and at each."""
-        return {"layer_share": np.stack(self._shares)}
+    def mark_boundary(self) -> None:
+        """What changes is told from here on."""
+        if self._last is not None:
+            self._boundary, row = self._last
+            row["layer_share"][...] = np.nan

@@ -18,7 +18,7 @@ from ntkscope.metrics.observers.observer import (
     Variable,
     register,
 )
-from ntkscope.metrics.observers.tracker import CURVES, Tracker
+from ntkscope.metrics.observers.tracker import Tracker
 
 _KORNBLITH, _FORT = "Kornblith et al. 2019, eq. 1", "Fort et al. 2020"
 
@@ -89,26 +89,22 @@ class Motion(KernelObserver):
         forms: dict[str, Centring] = {"": "centred", "_uncentred": "uncentred"}
         if stream.outputs == 1:
             forms["_debiased"] = "debiased"
-        self._trackers = {
-            suffix: _tracker(stream, (stream.seeds,), form) for suffix, form in forms.items()
-        }
-        self._finite: list[NDArray[np.bool_]] = []
+        self._trackers = {suffix: _tracker(stream, form) for suffix, form in forms.items()}
 
-    def update(self, index: int, kernel: NDArray[np.float64]) -> None:
-        """Take in (seed, M, M)."""
-        self._finite.append(np.asarray(np.isfinite(kernel).all(axis=(-2, -1))))
+    def update(self, step: int, kernel: NDArray[np.float64]) -> Curves:
+        """Name → (seed,) of (seed, M, M)."""
+        row: Curves = {"diverged": np.asarray(~np.isfinite(kernel).all(axis=(-2, -1)))}
+        for suffix, tracker in self._trackers.items():
+            found, undefined = tracker.update(step, kernel)
+            row |= {f"{name}{suffix}": value for name, value in found.items()}
+            if not suffix:
+                row["undefined"] = undefined
+        return row
+
+    def mark_boundary(self) -> None:
+        """Distances are from here on."""
         for tracker in self._trackers.values():
-            tracker.update(index, kernel)
-
-    def curves(self) -> Curves:
-        """Name → (snapshot, seed)."""
-        found = {
-            f"{name}{suffix}": tracker.curves[name]
-            for suffix, tracker in self._trackers.items()
-            for name in CURVES
-        }
-        finite = np.stack(self._finite)
-        return found | {"diverged": ~finite, "undefined": self._trackers[""].undefined}
+            tracker.mark_boundary()
 
 
 @register
@@ -128,18 +124,19 @@ class LayerMotion(KernelObserver):
 
     def __init__(self, stream: Stream) -> None:
         super().__init__(stream)
-        self._tracker = _tracker(stream, (stream.seeds, len(stream.layers)), "centred")
+        self._tracker = _tracker(stream, "centred")
 
-    def update(self, index: int, kernel: NDArray[np.float64]) -> None:
-        """Take in (seed, layer, M, M)."""
-        self._tracker.update(index, kernel)
+    def update(self, step: int, kernel: NDArray[np.float64]) -> Curves:
+        """Name → (seed, layer) of (seed, layer, M, M)."""
+        found, _ = self._tracker.update(step, kernel)
+        return {f"layer_{name}": value for name, value in found.items()}
 
-    def curves(self) -> Curves:
-        """Name → (snapshot, seed, layer)."""
-        return {f"layer_{name}": self._tracker.curves[name] for name in CURVES}
+    def mark_boundary(self) -> None:
+        """Distances are from here on."""
+        self._tracker.mark_boundary()
 
 
-def _tracker(stream: Stream, batch: tuple[int, ...], form: Centring) -> Tracker:
-    target = label_kernel(stream.labels, stream.outputs)
-    settings = (form, stream.outputs, stream.tolerance)
-    return Tracker(stream.steps, stream.boundaries, stream.dt, target, batch, *settings)
+def _tracker(stream: Stream, form: Centring) -> Tracker:
+    labels = stream.labels
+    target = None if labels is None else label_kernel(labels, stream.outputs)
+    return Tracker(stream.dt, target, form, stream.outputs, stream.tolerance)

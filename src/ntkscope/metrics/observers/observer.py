@@ -45,32 +45,30 @@ class Stream:
     """What an observer knows of a run before its kernels come.
 
     Attributes:
-        steps: (snapshot,), strictly increasing.
-        boundaries: steps at which one task ends and the next begins.
         dt: steps behind a velocity.
         seeds: how many are measured together.
         layers: names of the layer NTKs; none where they were not kept.
-        labels: (sample,), of the probe.
+        labels: (sample,), of the probe; None where it has none: what is of labels is NaN then.
         outputs: K of a full NTK, else 1.
         tolerance: what is rounding, relative to a kernel, in the precision it was computed in.
     """
 
-    steps: NDArray[np.int64]
-    boundaries: NDArray[np.int64]
     dt: int
     seeds: int
     layers: tuple[str, ...]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
     outputs: int
     tolerance: float
 
 
 class KernelObserver(ABC):
-    """Reads one array of the kernel stores, snapshot by snapshot, and makes curves of it.
+    """Reads one array of a stream of kernels, snapshot by snapshot, and makes a row of each.
+
+    It need not know how many will come, nor at which steps.
 
     Attributes:
         array: `ntk`, (seed, M, M) a snapshot, or `layer_ntk`, (seed, layer, M, M).
-        metadata: name → meaning of each curve that it may give.
+        metadata: name → meaning of each variable that it may give.
     """
 
     array: ClassVar[Name] = "ntk"
@@ -80,12 +78,15 @@ class KernelObserver(ABC):
         self.stream = stream
 
     @abstractmethod
-    def update(self, index: int, kernel: NDArray[np.float64]) -> None:
-        """Take in snapshot `index`; they come in order."""
+    def update(self, step: int, kernel: NDArray[np.float64]) -> Curves:
+        """Take in the snapshot of a step; they come in order.
 
-    @abstractmethod
-    def curves(self) -> Curves:
-        """Name → (snapshot, seed, …), when all snapshots were seen."""
+        Returns:
+            Name → (seed, …). What is known only later is NaN, and filled in then, in place.
+        """
+
+    def mark_boundary(self) -> None:  # noqa: B027 - most observers need none
+        """The snapshot taken in last is that of a boundary."""
 
 
 OBSERVERS: list[type[KernelObserver]] = []
@@ -115,11 +116,7 @@ def register_metric(variable: Variable, array: Name = "ntk") -> Callable[[Pointw
         class _Observer(KernelObserver):
             metadata: ClassVar[dict[str, Variable]] = {function.__name__: variable}
 
-            def __init__(self, stream: Stream) -> None:
-                super().__init__(stream)
-                self._values: list[NDArray[Any]] = []
-
-            def update(self, index: int, kernel: NDArray[np.float64]) -> None:
+            def update(self, step: int, kernel: NDArray[np.float64]) -> Curves:
                 found = np.asarray(function(kernel, self.stream))
                 if found.ndim != len(variable.dims) - 1 or len(found) != len(kernel):
                     own = ", ".join(name for name in variable.dims if name != "snapshot")
@@ -129,10 +126,7 @@ def register_metric(variable: Variable, array: Name = "ntk") -> Callable[[Pointw
                         where=function.__module__,
                         remedy="return what its Variable's dims say, or declare other dims",
                     )
-                self._values.append(found)
-
-            def curves(self) -> Curves:
-                return {function.__name__: np.stack(self._values)}
+                return {function.__name__: found}
 
         _Observer.array = array
         register(_Observer)

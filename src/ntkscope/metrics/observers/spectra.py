@@ -11,7 +11,6 @@ from ntkscope.metrics.alignment import label_projection
 from ntkscope.metrics.observers.observer import (
     Curves,
     KernelObserver,
-    Stream,
     Variable,
     register,
 )
@@ -43,18 +42,12 @@ class Spectra(KernelObserver):
         ),
     }
 
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(stream)
-        self._spectra: list[Curves] = []
-
-    def update(self, index: int, kernel: NDArray[np.float64]) -> None:
-        """Take in (seed, M, M)."""
+    def update(self, step: int, kernel: NDArray[np.float64]) -> Curves:
+        """Name → (seed[, rank]) of (seed, M, M)."""
         found = spectrum(kernel, self.stream.tolerance)._asdict()
         vectors = found.pop("eigenvectors")
         labels, outputs = self.stream.labels, self.stream.outputs
-        found["label_projection"] = label_projection(vectors, labels, outputs)
-        self._spectra.append(found)
-
-    def curves(self) -> Curves:
-        """Name → (snapshot, seed[, rank])."""
-        return {name: np.stack([each[name] for each in self._spectra]) for name in self._spectra[0]}
+        unknown = np.full_like(found["eigenvalues"], np.nan)
+        known = labels is not None
+        found["label_projection"] = label_projection(vectors, labels, outputs) if known else unknown
+        return found

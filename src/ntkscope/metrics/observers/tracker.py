@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,70 +11,86 @@ from numpy.typing import NDArray
 from ntkscope.metrics.arrays import FloatArray
 from ntkscope.metrics.centring import FLOAT32_TOLERANCE, Centring, direction_of, normalise
 from ntkscope.metrics.cka import distance, similarity
-from ntkscope.metrics.velocity import NONE, later_snapshot
+from ntkscope.metrics.velocity import check_dt
 
-CURVES = ("distance_from_start", "distance_from_boundary", "velocity", "alignment")
+Row = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A snapshot: its step, the directions of its kernels, and its row."""
+
+    step: int
+    direction: FloatArray
+    row: Row
 
 
 class Tracker:
     """Distances, velocity and alignment of a batch of kernels under one form of CKA.
 
-    It holds the kernels of the start, of the last boundary and of the last `dt` steps, no others.
+    It holds the kernels of the start, of the last boundary and of the last `dt` steps, no others,
+    and does not know which will come.
 
     Args:
-        steps: (snapshot,), strictly increasing.
-        boundaries: steps of the boundaries.
         dt: steps behind a velocity.
-        target: (M, M), the kernel of the labels (`alignment.label_kernel`).
-        batch: shape of the leading axes of the kernels, such as (seed, layer).
+        target: (M, M), the kernel of the labels (`alignment.label_kernel`); None: no alignment.
         centring, outputs, tolerance: as in `centring.normalise`.
 
-    Attributes:
-        curves: name → (snapshot, *batch): `distance_from_start`; `distance_from_boundary`, from the
-            last boundary at or before, NaN before the first; `velocity`; `alignment`. NaN where a
-            kernel has no direction.
-        undefined: (snapshot, *batch), whether a kernel has no direction.
+    Raises:
+        MetricError: dt below 1.
     """
 
     def __init__(
         self,
-        steps: NDArray[np.int64],
-        boundaries: NDArray[np.int64],
         dt: int,
-        target: FloatArray,
-        batch: tuple[int, ...],
+        target: FloatArray | None,
         centring: Centring = "centred",
         outputs: int = 1,
         tolerance: float = FLOAT32_TOLERANCE,
     ) -> None:
-        shape = (len(steps), *batch)
-        self.curves = {name: np.full(shape, np.nan) for name in CURVES}
-        self.undefined = np.zeros(shape, bool)
-        self._dt, self._later = dt, later_snapshot(steps, dt)
-        self._at_boundary = np.isin(steps, boundaries)
-        self._form = (centring, outputs, tolerance)
-        self._target = normalise(target, *self._form)
+        check_dt(dt)
+        self._dt, self._form = dt, (centring, outputs, tolerance)
+        self._target = None if target is None else normalise(target, *self._form)
         self._start: FloatArray | None = None
         self._boundary: FloatArray | None = None
-        self._waiting: dict[int, tuple[int, FloatArray]] = {}
+        self._recent: list[_Seen] = []
 
-    def update(self, index: int, kernel: NDArray[Any]) -> None:
-        """Take in the kernels (*batch, M, M) of snapshot `index`; indices must come in order."""
+    def update(self, step: int, kernel: NDArray[Any]) -> tuple[Row, NDArray[np.bool_]]:
+        """Take in the kernels (*batch, M, M) of a step; steps must come in order.
+
+        Returns:
+            Name → (*batch): `distance_from_start`; `distance_from_boundary`, from the last at or
+            before, NaN before the first; `alignment`; `velocity`, NaN until a snapshot comes at
+            exactly step + dt, then filled in, in place. And whether a kernel has no direction.
+        """
         direction = direction_of(kernel, *self._form)
         if self._start is None:
             self._start = direction
-        if self._at_boundary[index]:
-            self._boundary = direction
-        self.undefined[index] = np.isnan(direction[..., 0, 0])
-        self.curves["distance_from_start"][index] = distance(direction, self._start)
-        if self._boundary is not None:
-            self.curves["distance_from_boundary"][index] = distance(direction, self._boundary)
-        self.curves["alignment"][index] = similarity(direction, self._target)
-        self._measure_velocity(index, direction)
+        none = np.full(direction.shape[:-2], np.nan)
+        row: Row = {
+            "distance_from_start": distance(direction, self._start),
+            "distance_from_boundary": self._from_boundary(direction),
+            "velocity": none.copy(),
+            "alignment": none if self._target is None else similarity(direction, self._target),
+        }
+        self._measure_velocity(step, direction)
+        self._recent.append(_Seen(step, direction, row))
+        return row, np.isnan(direction[..., 0, 0])
 
-    def _measure_velocity(self, index: int, direction: FloatArray) -> None:
-        if index in self._waiting:
-            earlier, before = self._waiting.pop(index)
-            self.curves["velocity"][earlier] = distance(before, direction) / self._dt
-        if self._later[index] != NONE:
-            self._waiting[int(self._later[index])] = (index, direction)
+    def mark_boundary(self) -> None:
+        """The snapshot taken in last is that of a boundary."""
+        last = self._recent[-1]
+        self._boundary = last.direction
+        last.row["distance_from_boundary"][...] = self._from_boundary(last.direction)
+
+    def _from_boundary(self, direction: FloatArray) -> FloatArray:
+        if self._boundary is None:
+            return np.full(direction.shape[:-2], np.nan)
+        return distance(direction, self._boundary)
+
+    def _measure_velocity(self, step: int, direction: FloatArray) -> None:
+        """Fill in that of the snapshot `dt` steps before, and forget those that are older."""
+        for seen in self._recent:
+            if seen.step == step - self._dt:
+                seen.row["velocity"][...] = distance(seen.direction, direction) / self._dt
+        self._recent = [seen for seen in self._recent if seen.step > step - self._dt]

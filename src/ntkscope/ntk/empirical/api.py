@@ -19,12 +19,13 @@ from ntkscope.ntk.empirical.backpropagation import Backpropagation
 from ntkscope.ntk.empirical.budget import free_bytes, parse_bytes
 from ntkscope.ntk.empirical.checked import Checked
 from ntkscope.ntk.empirical.engine import compute_kernels
-from ntkscope.ntk.empirical.entries import VERIFY, check_entries
+from ntkscope.ntk.empirical.entries import VERIFY, check_entries, is_compared_alone
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, is_same_model
 from ntkscope.ntk.empirical.foresight import foresee
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.no_samples import kernels_without_samples
+from ntkscope.ntk.empirical.outputs import failures_explained
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.precision import HALF, cast, cast_model, half_dtype, moved, rounded
@@ -32,7 +33,7 @@ from ntkscope.ntk.empirical.state import own, preserve_state
 from ntkscope.ntk.empirical.structure import changed, objects, same_objects, structure
 from ntkscope.ntk.empirical.throughput import measured_throughput
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
-from ntkscope.ntk.empirical.validation import check_model, in_place_explained, refuse_overflow
+from ntkscope.ntk.empirical.validation import check_model, refuse_nan_inputs, refuse_not_finite
 from ntkscope.ntk.kinds import EMPIRICAL_KINDS
 
 
@@ -76,7 +77,7 @@ def empirical_ntk(
         verify: what of the finished kernel is compared with brute force, a sample and an output at
             a time: some `entries` of samples that are far apart, `all` (slow), or nothing (`off`).
             Of 200 samples or more of a network of known layers in a row, whose formulas are proven
-            by the plan, entries are compared with those of pairs by themselves. The same inputs
+            by the plan, entries are compared with those of a few samples alone. The same inputs
             and parameters are not compared again; where of 200 samples or more only parameters
             have changed since the plan's last kernel, as often as takes 2 % of the time.
         output: where [N, K] is in what the model returns: a key (`"logits"`), an attribute, a place
@@ -96,8 +97,9 @@ def empirical_ntk(
     Raises:
         ModelError: a model whose kernel is not defined (batch statistics, active dropout, outputs
             that are random or mix samples, an in-place operation on what a gradient needs, no
-            parameters, an output that is not [N, K]), a kernel that overflows or is not what brute
-            force gives, or too little memory; the message says what to do.
+            parameters, an output that is not [N, K]), a sample that it fails on, a kernel that is
+            not what brute force gives, NaN or infinity in samples or in the kernel (unless verify
+            is `off`), or too little memory; the message says what to do.
         PlanError: a plan of something else, or of a model that has changed; a ValueError too.
         ValueError: an argument that is none of those allowed.
     """
@@ -151,8 +153,10 @@ def _kernels(
     """As of `compute_kernels`, planned, and verified as asked."""
     start = time.perf_counter()
     may_change = plan is None or _backpropagation(plan).runs_model
-    with preserve_state(model, may_change=may_change), in_place_explained(model):
+    with preserve_state(model, may_change=may_change), failures_explained(model, x1, x2):
         x1, x2 = own(x1), None if x2 is None else own(x2)
+        if how.verify != "off":
+            refuse_nan_inputs(model, x1, x2)
         if plan is None:
             plan = make_plan(model, x1, x2, kind, force)
         memory = how.memory
@@ -183,12 +187,12 @@ def _verify(
     how: _How,
 ) -> None:
     every = how.verify == "all"
+    for kernel in found.values():
+        refuse_not_finite(model, kernel, x1, x2)
     if not every and not plan.checked.is_due(model, x1, x2, (how,)):
         return
     start = time.perf_counter()
-    for kernel in found.values():
-        refuse_overflow(model, kernel, x1, x2)
-    with preserve_state(model):
+    with preserve_state(model, may_change=not is_compared_alone(model, plan, len(x1), every=every)):
         check_entries(model, plan, found, x1, x2, every=every)
     plan.checked.note(model, x1, x2, (how,), time.perf_counter() - start)
 
@@ -228,7 +232,7 @@ def plan_ntk(
         x1, x2 = cast(x1, torch.float32), cast(x2, torch.float32)
     like = next(p for p in of.parameters() if p.requires_grad)
     throughput = measured_throughput(like.device, like.dtype)
-    with preserve_state(of), in_place_explained(of):
+    with preserve_state(of), failures_explained(of, x1, x2):
         x1, x2 = own(x1), None if x2 is None else own(x2)
         plan = make_plan(of, x1, x2, kind, force, throughput, tuning)
         foresee(of, plan, x1)

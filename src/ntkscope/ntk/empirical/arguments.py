@@ -105,6 +105,13 @@ def check_samples(x1: Any, x2: Any = None) -> None:
     if isinstance(x1, Inputs) != isinstance(x2, Inputs):
         remedy = "give both in one form"
         raise ModelError("the inputs x1 and x2 differ in form", where="x1, x2", remedy=remedy)
+    if isinstance(x1, Inputs) and set(x1.tensors) != set(x2.tensors):
+        one, other = (", ".join(x.tensors) for x in (x1, x2))
+        raise ModelError(
+            f"the inputs x1 have {one}, x2 {other}",
+            where="x1, x2",
+            remedy="give the same names, or as many tensors, in both",
+        )
     for what in ("dtype", "device", "ndim"):
         one, other = getattr(x1, what), getattr(x2, what)
         if one != other:

@@ -48,7 +48,7 @@ def check_entries(
     Raises:
         ModelError: an entry is another, or infinite where it should not be.
     """
-    outputs = _outputs(plan, every)
+    outputs = some_outputs(plan, every=every)
     columns = x1 if x2 is None else x2
     most = _how_many(model, len(x1), outputs)
     rows = list(range(len(x1))) if every else spread(len(x1), most, seed=0)
@@ -56,24 +56,60 @@ def check_entries(
     if x2 is None and not every:
         others = rows
     found = {name: _entries(plan, k, rows, others, outputs) for name, k in kernels.items()}
-    large = len(x1) >= _SMALL or _size(model, outputs) > _ELEMENTS
-    if large and not every and plan.backpropagation and not plan.backpropagation.runs_model:
+    if is_compared_alone(model, plan, len(x1), every=every):
         _compare_alone(model, plan, found, (x1, columns), (rows, others), outputs)
         return
+    same = x2 is None and rows == others
+    _compare_by_brute_force(
+        model, plan, found, (x1, None if same else columns), (rows, others), outputs
+    )
+
+
+def check_column(
+    model: nn.Module, plan: Plan, column: Tensor, place: int, x1: Tensor, x2: Tensor
+) -> None:
+    """Compare some entries of a column of a kernel with their definition.
+
+    Args:
+        model, plan: of the kernel.
+        column: [N], or [N, K, k] (kind full) of k outputs, those of `some_outputs`.
+        place: of the column's sample in x2.
+        x1, x2: inputs of rows and columns.
+
+    Raises:
+        ModelError: an entry is another.
+    """
+    rows = spread(len(x1), 2, seed=0)
+    outputs = some_outputs(plan)
+    if plan.full:
+        found = column[rows][:, outputs].unsqueeze(1)
+    else:
+        found = column[rows].unsqueeze(1)
+    _compare_by_brute_force(
+        model, plan, {"": found.cpu().double()}, (x1, x2), (rows, [place]), outputs
+    )
+
+
+def _compare_by_brute_force(
+    model: nn.Module,
+    plan: Plan,
+    found: dict[str, Tensor],
+    sides: tuple[Tensor, Tensor | None],
+    places: tuple[list[int], list[int]],
+    outputs: list[int],
+) -> None:
     names: dict[str, list[str]] = {}
     for layer in plan.layers:
         if layer.owns:
             names.setdefault(layer.module_name, []).extend(layer.owns)
-    if "" in kernels and len(kernels) == 1:
+    if "" in found and len(found) == 1:
         names = {"": [name for own in names.values() for name in own]}
-    left, right = x1[rows], None if x2 is None else columns[others]
-    if x2 is None and rows != others:
-        right = columns[others]
+    left, right = sides[0][places[0]], None if sides[1] is None else sides[1][places[1]]
     wrong, doubt = _differing(model, plan, names, left, right, outputs, found, plan.rounding)
     if wrong and doubt:
         wrong = _decided(model, plan, names, left, right, outputs, found)
     if wrong:
-        raise _refusal(model, wrong, rows, others)
+        raise _refusal(model, wrong, *places)
 
 
 def _refusal(
@@ -94,6 +130,16 @@ def _refusal(
     )
 
 
+def is_compared_alone(model: nn.Module, plan: Plan, samples: int, *, every: bool) -> bool:
+    """Whether entries are compared with those of these samples alone: no code of the user's runs.
+
+    Brute force would take longer than the kernel, whose formulas the plan has proven.
+    """
+    large = samples >= _SMALL or _size(model, some_outputs(plan, every=every)) > _ELEMENTS
+    known = plan.backpropagation is not None and not plan.backpropagation.runs_model
+    return large and known and not every
+
+
 def _compare_alone(
     model: nn.Module,
     plan: Plan,
@@ -102,33 +148,36 @@ def _compare_alone(
     places: tuple[list[int], list[int]],
     outputs: list[int],
 ) -> None:
-    """Where no code of the user's runs: the same formulas, which are proven, of a pair by itself.
-
-    Brute force would take longer than the kernel.
-    """
-    by_layer = set(found) != {""}
-    scales = [
-        {i: _scale(compute_kernels(model, plan, x[i : i + 1], None, by_layer=False)) for i in at}
-        for x, at in list(zip(sides, places, strict=True))[: 1 if sides[0] is sides[1] else 2]
-    ]
-    for (a, i), (b, j) in itertools.product(*map(enumerate, places)):
-        if sides[0] is sides[1] and j < i:
-            continue
-        x, y = sides[0][i : i + 1], sides[1][j : j + 1]
-        alone = compute_kernels(model, plan, x, y, by_layer=by_layer)
-        allowed = 8 * plan.rounding.possible * math.sqrt(scales[0][i] * scales[-1][j])
-        for name, kernel in alone.items():
-            expected = _entries(plan, kernel, [0], [0], outputs)
-            value = found[name][a : a + 1, b : b + 1]
-            same = (value - expected).abs() <= allowed
-            same |= ~value.isfinite() & ~expected.isfinite()
-            if not bool(same.all()):
-                wrong = name, a, b, float(value.flatten()[0]), float(expected.flatten()[0])
-                raise _refusal(model, wrong, *places, "of these samples alone")
+    """With the same formulas, of a few samples by themselves."""
+    by_layer, same = set(found) != {""}, sides[0] is sides[1]
+    x, y = (side[at] for side, at in zip(sides, places, strict=True))
+    alone = compute_kernels(model, plan, x, None if same else y, by_layer=by_layer)
+    if same:
+        scales = [_scales(plan, alone)] * 2
+    else:
+        each = (compute_kernels(model, plan, some, None, by_layer=False) for some in (x, y))
+        scales = [_scales(plan, one) for one in each]
+    allowed = 8 * plan.rounding.possible * scales[0][:, None] * scales[1]
+    every = range(len(x)), range(len(y))
+    for name, kernel in alone.items():
+        expected = _entries(plan, kernel, *every, outputs)
+        error = (found[name] - expected).abs()
+        error[~found[name].isfinite() & ~expected.isfinite()] = 0
+        wrong = ~(error <= allowed.reshape(*allowed.shape, *(1,) * (error.ndim - 2)))
+        if bool(wrong.any()):
+            at = tuple(wrong.nonzero()[0].tolist())
+            entry = name, at[0], at[1], float(found[name][at]), float(expected[at])
+            raise _refusal(model, entry, *places, "of these samples alone")
 
 
-def _scale(kernels: dict[str, Tensor]) -> float:
-    return float(kernels[""].abs().max())
+def _scales(plan: Plan, kernels: dict[str, Tensor]) -> Tensor:
+    """√Θ[n, n] of each sample, the largest of its outputs."""
+    whole = sum(k.double() for k in kernels.values())
+    assert isinstance(whole, Tensor)
+    if plan.pairs == "full":
+        whole = whole.diagonal(0, 1, 3)
+    each = whole.diagonal(0, 0, 1)  # samples last
+    return each.reshape(-1, each.shape[-1]).abs().amax(0).sqrt().cpu()
 
 
 def spread(samples: int, count: int, seed: int) -> list[int]:
@@ -150,7 +199,7 @@ def _how_many(model: nn.Module, samples: int, outputs: list[int]) -> int:
     return 4 if samples > 16 else 8
 
 
-def _outputs(plan: Plan, every: bool) -> list[int]:
+def some_outputs(plan: Plan, *, every: bool = False) -> list[int]:
     """Which output vectors: of a trace all, else the first and the last."""
     count = len(plan.output_vectors)
     if plan.pairs == "trace" or every:
@@ -242,11 +291,11 @@ def _brute_force(
     blocks: dict[str, dict[tuple[int, int], Tensor]] = {name: {} for name in names}
     held: list[list[dict[str, Tensor]]] = []
     for k in range(r):
-        held.append([next(gradients) for gradients in each])
+        held.append([_flat(next(gradients), names) for gradients in each])
         partners = range(k + 1) if pairs == "full" else [k]
-        for name, own in names.items():
+        for name in names:
             for other in partners:
-                blocks[name][k, other] = _gram(held[k], held[other], own)
+                blocks[name][k, other] = _gram(held[k], held[other], name)
         if pairs != "full":
             held[k] = []
     columns = slice(n, None) if right is not None else slice(None)
@@ -273,20 +322,23 @@ def _brute_force(
     return found, scales
 
 
-def _gram(left: list[dict[str, Tensor]], right: list[dict[str, Tensor]], own: list[str]) -> Tensor:
-    """⟨left_n, right_m⟩ over some parameters, float64."""
+def _flat(gradients: dict[str, Tensor], names: dict[str, list[str]]) -> dict[str, Tensor]:
+    """Of each layer, one vector in float64."""
+    return {
+        name: torch.cat([_real(gradients[each]).flatten().double() for each in own])
+        for name, own in names.items()
+    }
+
+
+def _real(g: Tensor) -> Tensor:
+    return torch.view_as_real(g) if g.is_complex() else g
+
+
+def _gram(left: list[dict[str, Tensor]], right: list[dict[str, Tensor]], name: str) -> Tensor:
+    """⟨left_n, right_m⟩ of a layer, float64."""
     found = torch.zeros(len(left), len(right), dtype=torch.float64)
     same = left is right
     for a, b in itertools.product(range(len(left)), range(len(right))):
-        if same and b < a:
-            found[a, b] = found[b, a]
-            continue
-        found[a, b] = float(sum(_dot(left[a][name], right[b][name]) for name in own))
+        swapped = same and b < a
+        found[a, b] = found[b, a] if swapped else float(left[a][name] @ right[b][name])
     return found
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    a, b = a.flatten(), b.flatten()
-    if a.is_complex():
-        a, b = torch.view_as_real(a).flatten(), torch.view_as_real(b).flatten()
-    return a.double() @ b.double()

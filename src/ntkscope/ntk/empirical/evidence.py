@@ -6,18 +6,22 @@ are finite, not zero, and of no very unlike size.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from ntkscope.ntk.empirical.inputs import tensors_of
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.truth import Named, true_gradients
 
 _ELEMENTS = 2**24  # of gradients that are held, about
 _FEWEST, _MOST, _DRAWN = 4, 12, 3  # samples; draws for each
 _EXTREME = 1e6  # times the size of other samples' gradients
+
+_Found = tuple[Tensor, Tensor, Named]  # a sample, its outputs, its gradient
 
 
 @dataclass
@@ -50,13 +54,15 @@ def largest(tensors: list[Tensor]) -> Tensor:
     ).max()
 
 
-def draw(model: nn.Module, plan: Plan, x: Tensor, *, few: bool) -> Evidence:
-    """Samples of x and their gradients, one sample at a time.
+def draw(
+    model: nn.Module, plan: Plan, x1: Tensor, x2: Tensor | None = None, *, few: bool
+) -> Evidence:
+    """Samples of x1 and x2 and their gradients, one sample at a time.
 
     Args:
         model: of the plan.
         plan: of which layers and output vectors are set.
-        x: the whole batch [N, …].
+        x1, x2: the whole batches [N, …]; x2 None, or of other shape than x1: x1 only.
         few: two samples do, as no code of the user's runs.
 
     Raises:
@@ -64,31 +70,54 @@ def draw(model: nn.Module, plan: Plan, x: Tensor, *, few: bool) -> Evidence:
     """
     names = [name for layer in plan.layers for name in layer.owns]
     vector = random_output_vector(plan.output_vectors)
-    wanted = min(len(x), 2 if few else _how_many(model))
-    generator = torch.Generator().manual_seed(len(x))
-    order = torch.randperm(len(x), generator=generator)[: _DRAWN * wanted].tolist()
-    kept: list[tuple[int, Tensor, Named]] = []
-    others: list[tuple[int, Tensor, Named]] = []
+    wanted = 2 if few else _how_many(model)
+    candidates = _drawn(x1, x2, _DRAWN * wanted, few=few)
+    wanted = min(wanted, len(candidates))
+    kept: list[_Found] = []
+    others: list[_Found] = []
     sizes: list[float] = []
-    for number, i in enumerate(order):
+    for x in candidates:
         if len(kept) == wanted:
             break
-        y, found = true_gradients(model, names, x[i : i + 1], vector)
+        y, found = true_gradients(model, names, x, vector)
         gradient = next(found)
         size = float(largest(list(gradient.values())))
         proves = 0 < size < math.inf and not _is_extreme(size, sizes)
-        if proves and not any(torch.equal(x[i], x[j]) for j, _, _ in kept):
-            kept.append((i, y, gradient))
+        if proves and not any(torch.equal(x, other) for other, _, _ in kept):
+            kept.append((x, y, gradient))
             sizes.append(size)
         elif len(others) < wanted:
-            others.append((i, y, gradient))
-        del gradient, number
+            others.append((x, y, gradient))
+        del gradient
     informative = bool(kept)
     if not kept:
         kept = others[:2]
-    at = torch.tensor([i for i, _, _ in kept], device=x.device)
-    outputs = torch.cat([y for _, y, _ in kept])
-    return Evidence(x[at], vector, outputs, [g for _, _, g in kept], informative)
+    elif len(kept) == 1 < len(candidates):  # alone, any order of samples passes for the right one
+        kept = [*kept, *others[:1], *kept]
+    x, outputs = torch.cat([x for x, _, _ in kept]), torch.cat([y for _, y, _ in kept])
+    return Evidence(x, vector, outputs, [g for _, _, g in kept], informative)
+
+
+def _drawn(x1: Tensor, x2: Tensor | None, count: int, *, few: bool) -> list[Tensor]:
+    """Samples [1, …] to be looked at, of both sets in turn: one set may be blank, or all equal."""
+    first = x1 if x2 is None or len(x1) > 1 or len(x2) < 2 else x2
+    second = x2 if x2 is not None and not few and first is x1 and _fit(x1, x2) else None
+    orders = [
+        torch.randperm(len(x), generator=torch.Generator().manual_seed(len(x)))[:count].tolist()
+        for x in (first, second)
+        if x is not None
+    ]
+    found = [first[i : i + 1] for i in orders[0]]
+    if second is not None:
+        others = [second[i : i + 1] for i in orders[1]]
+        turns = itertools.zip_longest(found, others)
+        found = [x for pair in turns for x in pair if x is not None]
+    return found[:count]
+
+
+def _fit(x1: Tensor, x2: Tensor) -> bool:
+    one, other = ([t.shape[1:] for t in tensors_of(x)] for x in (x1, x2))
+    return one == other
 
 
 def _is_extreme(size: float, sizes: list[float]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,12 +88,12 @@ class Inputs:
     @property
     def dtype(self) -> tuple[tuple[str, torch.dtype], ...]:
         """Of each tensor, by name."""
-        return tuple((name, t.dtype) for name, t in self.tensors.items())
+        return tuple((name, self.tensors[name].dtype) for name in sorted(self.tensors))
 
     @property
     def ndim(self) -> tuple[int, ...]:
-        """Of each tensor."""
-        return tuple(t.ndim for t in self.tensors.values())
+        """Of each tensor, by name."""
+        return tuple(self.tensors[name].ndim for name in sorted(self.tensors))
 
     @property
     def nbytes(self) -> int:
@@ -133,12 +134,15 @@ def as_inputs(name: str, x: Any) -> Any:
     lengths = {len(t) for key, t in named.items() if key not in wrong}
     if wrong or len(lengths) != 1 or not all(isinstance(key, str) for key in named):
         found = ", ".join(f"{key}: {_shape(t)}" for key, t in named.items()) or "nothing"
-        raise ModelError(
-            f"{name} has {found}",
-            where=name,
-            remedy="give tensors with the samples on their first axis, as many in each; what is "
-            "the same for all samples belongs into a wrapper of the model",
+        remedy = (
+            "give tensors with the samples on their first axis, as many in each; what is the same "
+            "for all samples belongs into a wrapper of the model, and so do offsets of bags, made "
+            "there of padded samples"
         )
+        arrays = [key for key in wrong if isinstance(named[key], np.ndarray)]
+        if arrays:
+            remedy = f"give torch.from_numpy({name}[{arrays[0]!r}]), in the model's dtype"
+        raise ModelError(f"{name} has {found}", where=name, remedy=remedy)
     return Inputs(named, by_keyword)
 
 

@@ -2,16 +2,91 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError, NtkscopeError
+from ntkscope.ntk.empirical.face import original
 
 
 class ForwardError(ModelError, RuntimeError):
     """The model's own code, or torch in it, fails on the inputs."""
+
+
+def in_place_error(where: str) -> ModelError:
+    """The error about an in-place operation on a tensor that the gradient needs."""
+    return ModelError(
+        "an in-place operation changed a tensor that the gradient needs",
+        where=where,
+        remedy="write it out of place in the model's forward: x = x + y, not x += y",
+    )
+
+
+@contextmanager
+def failures_explained(model: nn.Module, x1: Tensor, x2: Tensor | None = None) -> Iterator[None]:
+    """Say which sample the model fails on, where it or torch in it does, and what to do.
+
+    Raises:
+        ForwardError, ModelError: for an error that says neither.
+    """
+    try:
+        yield
+    except NtkscopeError:
+        raise
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "inplace operation" in str(error):
+            raise in_place_error(type(model).__name__) from error
+        ours = not isinstance(error, _OF_MODELS) or _is_raised_here(error)
+        if ours or "can't allocate memory" in str(error):
+            raise
+        raise _failure(model, (("x1", x1), ("x2", x2)), error) from error
+
+
+_OF_MODELS = (RuntimeError, ValueError, IndexError, KeyError, TypeError, AttributeError)
+"""What torch and a model's own code raise for inputs that do not fit."""
+_TRIED = 4096  # samples
+
+
+def _failure(
+    model: nn.Module, inputs: tuple[tuple[str, Tensor | None], ...], error: Exception
+) -> ModelError:
+    for name, x in inputs:
+        for i in range(0 if x is None else min(len(x), _TRIED)):
+            assert x is not None
+            try:
+                with torch.no_grad():
+                    called(model, x[i : i + 1].clone())
+            except ForwardError as found:
+                what = found.what.replace("a sample", f"sample {i} of {name},", 1)
+                return ForwardError(what, where=found.where, remedy=found.remedy)
+    return ForwardError(
+        f"the model fails: {_first_line(error)}",
+        where=type(model).__name__,
+        remedy="each sample passes its forward by itself: look at what it does to several, or in "
+        "its backward pass",
+    )
+
+
+def _is_raised_here(error: Exception) -> bool:
+    """By this package, as about an argument."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(
+        "ntkscope."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    words = str(error).strip()
+    return f"{type(error).__name__}: {words.splitlines()[0] if words else 'no message'}"
 
 
 def called(model: nn.Module, x: Tensor) -> Tensor:
@@ -28,11 +103,10 @@ def called(model: nn.Module, x: Tensor) -> Tensor:
         said = str(error)
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "inplace operation" in said:
             raise
-        first = said.strip().splitlines()[0] if said.strip() else "no message"
         raise ForwardError(
-            f"the model fails on a sample of {_described(x)}: {type(error).__name__}: {first}",
+            f"the model fails on a sample of {_described(x)}: {_first_line(error)}",
             where=f"{type(model).__name__}.forward",
-            remedy=_remedy(model, x),
+            remedy=_remedy(model, x, error),
         ) from error
     return y
 
@@ -74,8 +148,11 @@ def _described(x: Any) -> str:
     return f"shape {tuple(x.shape[1:])}, {x.dtype}, on {x.device}"
 
 
-def _remedy(model: nn.Module, x: Any) -> str:
-    """What to do first, as far as dtypes and devices tell."""
+def _remedy(model: nn.Module, x: Any, error: Exception) -> str:
+    """What to do first, as far as arguments, dtypes and devices tell."""
+    if isinstance(error, TypeError) and "argument" in str(error):
+        asked = inspect.signature(original(model).forward)
+        return f"give what its forward takes, {asked}: as a mapping by name, as a tuple in order"
     for p in model.parameters():
         if p.device != x.device:
             return f"move the inputs to the model: x.to({str(p.device)!r})"

@@ -116,7 +116,7 @@ def _planned(
         if force == "fallback" or not is_known(layer.module):
             layer.strategy = "fallback"
     proven = known_layers(model) is not None
-    evidence = _of_its_own_number(draw(model, plan, source, few=proven))
+    evidence = _of_its_own_number(draw(model, plan, x1, x2, few=proven))
     if not proven:
         _look_at_companies(model, plan, x1, x2, evidence)
     n = len(evidence.x)

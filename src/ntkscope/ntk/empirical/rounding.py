@@ -27,12 +27,14 @@ class Rounding:
         relative: to the largest of some numbers, a change that is taken for rounding unseen.
         arbiter: there is a finer dtype, in which a doubt can be decided.
         possible: the most that rounding changes one of them.
+        beside: relative to larger numbers that cancelled, a change that is taken for it.
     """
 
     eps: float
     relative: float
     arbiter: bool
     possible: float = 0.0
+    beside: float = 2.0**-51
 
     @classmethod
     def of(cls, model: nn.Module) -> Rounding:
@@ -44,14 +46,16 @@ class Rounding:
         eps = max((torch.finfo(p.dtype).eps for p in parameters), default=2.0**-52)
         single = eps > 1e-12
         possible = (_SINGLE if single else _DOUBLE) * eps * math.sqrt(depth * length)
-        return cls(eps, min(possible, _DECIDED) if single else possible, single, possible)
+        relative = min(possible, _DECIDED) if single else possible
+        beside = 2 * eps if single else _SINGLE * possible / _DOUBLE
+        return cls(eps, relative, single, possible, beside)
 
     def allows(self, error: Tensor, scale: Tensor, beside: Tensor | float = 0.0) -> bool:
         """Whether all errors are rounding at their scales, of a part of something larger `beside`.
 
         NaN is never rounding.
         """
-        return bool((error <= self.relative * scale + 2 * self.eps * beside).all())
+        return bool((error <= self.relative * scale + self.beside * beside).all())
 
     def doubts(self, error: Tensor, scale: Tensor) -> bool:
         """Whether errors that are not allowed may be rounding all the same."""
@@ -65,7 +69,8 @@ UNKNOWN = Rounding(2.0**-52, 1e-10, arbiter=False, possible=1e-10)
 def same_rows(found: Tensor, expected: Tensor, rounding: Rounding) -> tuple[bool, bool]:
     """Whether rows [n, …] agree, each to rounding at its own scale; and if not, whether in doubt.
 
-    Rows that are not finite agree where the other is not finite either: they are no evidence.
+    What cancels to a small number has the rounding of larger ones: those of the median row. Rows
+    that are not finite agree where the other is not finite either: they are no evidence.
     """
     found, expected = found.flatten(1), expected.flatten(1)
     finite = expected.isfinite().all(1)
@@ -73,4 +78,5 @@ def same_rows(found: Tensor, expected: Tensor, rounding: Rounding) -> tuple[bool
         return False, False
     error = (found - expected)[finite].abs().amax(1)
     scale = expected[finite].abs().amax(1)
-    return rounding.allows(error, scale), rounding.doubts(error, scale)
+    typical = scale.median() if len(scale) else 0.0
+    return rounding.allows(error, scale, typical), rounding.doubts(error, scale + typical)

@@ -58,6 +58,9 @@ def _one_by_one(
 
 def _taken(p: nn.Parameter, original: nn.Parameter) -> Tensor:
     """A gradient, of the fresh parameter and of the original where it was used all the same."""
+    if p.grad is not None and original.grad is None and not p.grad.is_sparse:
+        alone, p.grad = p.grad, None
+        return alone
     found = torch.zeros_like(p).detach()
     for gradient in (p.grad, original.grad):
         if gradient is not None:

@@ -38,6 +38,12 @@ class Tuning:
         launch_multiply_adds: in the time that one more strip takes of itself.
         packing_rows: of a product, in the time that ordering its columns in memory takes.
         mirror_rows: copied at once below a kernel's diagonal.
+        infinite_tile_bytes: of the covariance of an infinite kernel's tile.
+        infinite_tile_bytes_gpu: the same on a GPU.
+        infinite_columns: that such a tile has before it has a second row.
+        series_variances: whose Hermite coefficients are found together.
+        quadrature_values: of an activation with kinks, computed together.
+        numpy_threads: most of torch's with which NumPy's arctangent, on one, is faster.
     """
 
     free_share: float = 0.5
@@ -63,9 +69,15 @@ class Tuning:
     launch_multiply_adds: int = 2**24
     packing_rows: int = 25
     mirror_rows: int = 128
+    infinite_tile_bytes: int = 2**21
+    infinite_tile_bytes_gpu: int = 2**28
+    infinite_columns: int = 256
+    series_variances: int = 2**12
+    quadrature_values: int = 2**17
+    numpy_threads: int = 2
 
     def __str__(self) -> str:
-        return "\n".join(f"{f.name:<20}  {getattr(self, f.name)}" for f in fields(self))
+        return "\n".join(f"{f.name:<23}  {getattr(self, f.name)}" for f in fields(self))
 
 
 TUNING = Tuning()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
+from ntkscope.ntk.empirical.inputs import tensors_of
 from ntkscope.ntk.empirical.outputs import called, refuse_output
 from ntkscope.ntk.empirical.state import random_states
 
@@ -76,46 +74,77 @@ def count_outputs(model: nn.Module, x: Tensor) -> int:
     return int(y.shape[1])
 
 
-def in_place_error(where: str) -> ModelError:
-    """The error about an in-place operation on a tensor that the gradient needs."""
-    return ModelError(
-        "an in-place operation changed a tensor that the gradient needs",
-        where=where,
-        remedy="write it out of place in the model's forward: x = x + y, not x += y",
-    )
-
-
-@contextmanager
-def in_place_explained(model: nn.Module) -> Iterator[None]:
-    """Say what to do where autograd finds such a tensor."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "inplace operation" in str(error):
-            raise in_place_error(type(model).__name__) from error
-        raise
-
-
 def differ(found: Tensor, expected: Tensor) -> bool:
     """Whether two tensors differ by more than rounding can do, or are not finite."""
     error, scale = (found - expected).abs().max(), expected.abs().max()
     return not bool(error <= 1000 * torch.finfo(expected.dtype).eps * scale)
 
 
-def refuse_overflow(model: nn.Module, kernel: Tensor, x1: Tensor, x2: Tensor | None) -> None:
-    """An infinite element of a kernel of finite numbers; the largest are on the diagonal.
+def refuse_not_finite(model: nn.Module, kernel: Tensor, x1: Tensor, x2: Tensor | None) -> None:
+    """A kernel with NaN or infinity; the largest elements are on the diagonal, and one of each row.
 
     Raises:
-        ModelError: there is one.
+        ModelError: says whose: of parameters, of an overflow, or of some samples' gradients.
     """
-    samples = (0, 2) if kernel.ndim == 4 else (0, 1)
-    seen = kernel if x2 is not None else kernel.diagonal(0, *samples)
-    if bool(seen.sum().isfinite()) or not bool(seen.isinf().any()):
+    places = (0, 2) if kernel.ndim == 4 else (0, 1)
+    seen = kernel if x2 is not None else kernel.diagonal(0, *places)
+    if bool(seen.sum().isfinite()) or bool(seen.isfinite().all()):
         return
-    of = [*model.parameters(), *(x for x in (x1, x2) if x is not None)]
-    if all(bool(t.isfinite().all()) for t in of):
+    for name, p in model.named_parameters():
+        if not bool(p.isfinite().all()):
+            raise ModelError(
+                f"the model's parameter {name} is not finite",
+                where=type(model).__name__,
+                remedy="take its state of before it diverged; verify='off' lets the NaN through",
+            )
+    if bool(seen.isinf().any()):
         raise ModelError(
             f"the kernel overflows in {kernel.dtype}",
             where=type(model).__name__,
-            remedy="compute in float64: model.double(), with inputs in float64",
+            remedy="compute in float64: model.double(), with inputs in float64; or scale the "
+            "inputs; gradients may be infinite too, as of a root at 0",
         )
+    table = (seen.movedim(-1, 0) if x2 is None else seen).isfinite()
+    bad, axis = ~table.reshape(len(table), -1).all(1), "x1"
+    if x2 is not None and bool(bad.all()):
+        columns = table.movedim(2 if table.ndim == 4 else 1, 0)
+        bad, axis = ~columns.reshape(len(columns), -1).all(1), "x2"
+    raise ModelError(
+        f"the kernel is NaN at samples {listed(bad)} of {axis}",
+        where=type(model).__name__,
+        remedy="look at their gradients: a root, norm or logarithm of 0 in the model's forward?",
+    )
+
+
+def refuse_nan_inputs(model: nn.Module, x1: Tensor, x2: Tensor | None) -> None:
+    """Samples with NaN or infinity, unless the model makes finite numbers of them.
+
+    Raises:
+        ModelError: says which.
+    """
+    for name, x in (("x1", x1), ("x2", x2)):
+        if x is None or all(_is_finite(t) for t in tensors_of(x)):
+            continue
+        bad = torch.zeros(len(x), dtype=torch.bool)
+        for t in tensors_of(x):
+            bad |= ~t.isfinite().flatten(1).all(1).cpu() if t.ndim > 1 else ~t.isfinite().cpu()
+        first = int(bad.int().argmax())
+        with torch.no_grad():
+            y = called(model, x[first : first + 1].clone())
+        if not isinstance(y, Tensor) or not bool(y.isfinite().all()):
+            raise ModelError(
+                f"{name} is not finite: NaN or infinity in samples {listed(bad)}",
+                where=name,
+                remedy="leave them out, or fill in finite numbers; verify='off' lets NaN through",
+            )
+
+
+def _is_finite(t: Tensor) -> bool:
+    return not t.is_floating_point() or bool(t.sum().isfinite()) or bool(t.isfinite().all())
+
+
+def listed(which: Tensor, most: int = 8) -> str:
+    """The first places of a mask, and how many there are."""
+    places = which.nonzero().flatten().tolist()
+    named = ", ".join(map(str, places[:most]))
+    return named if len(places) <= most else f"{named}, … ({len(places)} in all)"

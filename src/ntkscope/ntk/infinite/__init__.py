@@ -1,4 +1,8 @@
-"""Kernels of infinitely wide networks, from the description that builds the finite ones."""
+"""Kernels of infinitely wide networks: of any `nn.Module` of known layers, or of a description.
+
+A plain sequence has a fast way of its own (`propagate`, `layouts/`); all else is traced and goes
+through `graph/`.
+"""
 
 from ntkscope.ntk.infinite.api import (
     InfiniteKernels,
@@ -6,5 +10,12 @@ from ntkscope.ntk.infinite.api import (
     infinite_nngp,
     infinite_ntk,
 )
+from ntkscope.ntk.infinite.attention import GlobalSelfAttention
 
-__all__ = ["InfiniteKernels", "infinite_kernels", "infinite_nngp", "infinite_ntk"]
+__all__ = [
+    "GlobalSelfAttention",
+    "InfiniteKernels",
+    "infinite_kernels",
+    "infinite_nngp",
+    "infinite_ntk",
+]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from ntkscope.models import Architecture, Flatten
-from ntkscope.ntk.empirical.arguments import check_count, check_samples
+from ntkscope.ntk.empirical.arguments import check_count
 from ntkscope.ntk.empirical.budget import reuse_freed_memory
 from ntkscope.ntk.empirical.gradients.hugepages import new_empty
 from ntkscope.ntk.infinite.cross import Engine, cross_kernels
 from ntkscope.ntk.infinite.double_precision import Precise
 from ntkscope.ntk.infinite.dual_activations import fused_through, through
 from ntkscope.ntk.infinite.duplicates import equal_pairs, identities
-from ntkscope.ntk.infinite.from_module import Stds, as_architecture
+from ntkscope.ntk.infinite.from_module import Stds, as_layers
+from ntkscope.ntk.infinite.graph.kernels import graph_kernels
+from ntkscope.ntk.infinite.graph.program import as_program
 from ntkscope.ntk.infinite.input_covariance import cross_products
 from ntkscope.ntk.infinite.layouts.band import BandLayout, reach
 from ntkscope.ntk.infinite.layouts.full import FullLayout
@@ -26,7 +28,7 @@ from ntkscope.ntk.infinite.layouts.vector import VectorLayout
 from ntkscope.ntk.infinite.propagate import Options
 from ntkscope.ntk.infinite.samples import Samples, any_zeros, samples
 from ntkscope.ntk.infinite.tiles import pairs_per_tile, tiles
-from ntkscope.ntk.infinite.validation import check_inputs, check_layers
+from ntkscope.ntk.infinite.validation import check_inputs
 from ntkscope.ntk.kinds import mirror
 
 
@@ -35,6 +37,16 @@ class InfiniteKernels(NamedTuple):
 
     nngp: Tensor
     ntk: Tensor
+
+
+class Asked(TypedDict, total=False):
+    """The options of `infinite_ntk`, with its defaults."""
+
+    W_std: Stds
+    b_std: Stds
+    normal_biases: bool
+    tile: int | None
+    compile: bool
 
 
 def infinite_ntk(
@@ -57,21 +69,31 @@ def infinite_ntk(
     the ratio of the two kernels. Weights count by their variance, as if Gaussian: uniform weights
     change the limit by a relative O(1/fan-in) in the first layer, whose fan-in stays finite.
 
+    A module's forward is traced by torch.fx: residual and dense connections, functions of one
+    preactivation (`x * sigmoid(x)`), reshapes, slices and means are seen through. Sums are exact or
+    refused: kernels of branches add only where the branches are uncorrelated. An `nn.Sequential` of
+    Linear, Conv2d that keeps the size, ReLU, Tanh, GELU, average pooling and Flatten has a faster
+    way of its own, in the inputs' precision; all others are computed in float64.
+
     Args:
-        network: an `nn.Sequential` of Linear, Conv2d (stride 1, padding that keeps the size), ReLU,
-            Tanh, GELU, AvgPool2d, AdaptiveAvgPool2d(1) and Flatten, whose sizes count and whose
-            weights do not; or the layers that `build_network` takes (also erf). Tanh and GELU are
-            exact to 1e-11 of the preactivations' second moments, and slower (`hermite`).
-        x1: inputs [N, channel, y, x] or [N, inputs], float32 or float64; x2: [N2, …], or None: x1.
-        W_std, b_std: of an `nn.Sequential`: the NTK parametrisation, weights N(0, 1) scaled by
-            W_std/√fan_in and biases by b_std (0 if not given), one value for all layers, the last
-            too, or one for each. None: PyTorch's parametrisation, as the module stands.
+        network: an `nn.Module` of known layers (`graph.modules.KNOWN`), whose sizes count and whose
+            weights do not; or the layers that `build_network` takes. Activations are closed forms
+            (ReLU, LeakyReLU, erf), or exact to 1e-10 of the preactivations' second moments: smooth
+            ones by a series (`hermite`), those with kinks by quadrature, which is slow
+            (`piecewise`).
+        x1: inputs [N, channel, y, x], [N, tokens, channel] or [N, inputs], float32 or float64;
+            x2: [N2, …], or None: x1.
+        W_std, b_std: of a module: the NTK parametrisation, weights N(0, 1) scaled by W_std/√fan_in
+            and biases by b_std (0 if not given), one value for all layers, the last too, or one for
+            each in the order in which they are called. None: PyTorch's parametrisation, as the
+            module stands.
         normal_biases: biases of the NTK parametrisation start from N(0, 1), as in
             neural-tangents, and not from zero, as `initial_parameters` has them.
         tile: pairs of samples at once (None: as many as suit the cache). The memory is about
             6 · tile · (pixels)² elements for networks with global pooling.
         compile: fuse each activation's arithmetic by `torch.compile`, which takes some seconds
             and a C++ compiler on CPUs, where it gains little: the arithmetic there stays in cache.
+            For plain sequences only; others are computed without.
 
     Returns:
         [N, N2], dtype and device of x1; exactly symmetric where x2 is None, exact on the diagonal
@@ -79,69 +101,121 @@ def infinite_ntk(
 
     Raises:
         ModelError: a module whose limit is not known, or inputs that do not fit.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from ntkscope import infinite_ntk
+        >>> class Residual(nn.Module):
+        ...     def __init__(self, width):
+        ...         super().__init__()
+        ...         self.first, self.norm = nn.Linear(3, width), nn.LayerNorm(width)
+        ...         self.second, self.readout = nn.Linear(width, width), nn.Linear(width, 1)
+        ...     def forward(self, x):
+        ...         x = self.first(x)
+        ...         x = x + self.second(torch.relu(self.norm(x)))
+        ...         return self.readout(x)
+        >>> x = torch.randn(5, 3)
+        >>> infinite_ntk(Residual(8), x, W_std=2**0.5).shape
+        torch.Size([5, 5])
     """
-    check_samples(x1, x2)
-    layers = as_architecture(network, x1, W_std, b_std)
-    return _kernels(layers, x1, x2, ("ntk",), normal_biases, tile, compile)[0]
+    found = _kernels(
+        network,
+        x1,
+        x2,
+        ("ntk",),
+        W_std=W_std,
+        b_std=b_std,
+        normal_biases=normal_biases,
+        tile=tile,
+        compile=compile,
+    )
+    return found[0]
 
 
 def infinite_nngp(
     network: Architecture | nn.Module,
     x1: Tensor,
     x2: Tensor | None = None,
-    *,
-    W_std: Stds = None,
-    b_std: Stds = None,
-    normal_biases: bool = False,
-    tile: int | None = None,
-    compile: bool = False,
+    **options: Unpack[Asked],
 ) -> Tensor:
     """Covariance of one output at initialisation, infinitely wide (Lee et al. 2018, eq. 5).
 
     Arguments, result and errors are those of `infinite_ntk`.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from ntkscope import infinite_nngp
+        >>> network = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> x = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
+        >>> infinite_nngp(network, x, W_std=1.0)
+        tensor([[0.5000, 0.1592],
+                [0.1592, 0.5000]])
     """
-    check_samples(x1, x2)
-    layers = as_architecture(network, x1, W_std, b_std)
-    return _kernels(layers, x1, x2, ("nngp",), normal_biases, tile, compile)[0]
+    return _kernels(network, x1, x2, ("nngp",), **options)[0]
 
 
 def infinite_kernels(
     network: Architecture | nn.Module,
     x1: Tensor,
     x2: Tensor | None = None,
+    **options: Unpack[Asked],
+) -> InfiniteKernels:
+    """Both kernels in the time of the NTK. Arguments and errors are those of `infinite_ntk`.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from ntkscope.ntk import infinite_kernels
+        >>> network = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+        >>> infinite_kernels(network, torch.randn(3, 2)).nngp.shape
+        torch.Size([3, 3])
+    """
+    return InfiniteKernels(*_kernels(network, x1, x2, InfiniteKernels._fields, **options))
+
+
+@torch.no_grad()
+def _kernels(
+    network: Architecture | nn.Module,
+    x1: Tensor,
+    x2: Tensor | None,
+    wanted: Sequence[str],
     *,
     W_std: Stds = None,
     b_std: Stds = None,
     normal_biases: bool = False,
     tile: int | None = None,
     compile: bool = False,
-) -> InfiniteKernels:
-    """Both kernels in the time of the NTK. Arguments and errors are those of `infinite_ntk`."""
-    check_samples(x1, x2)
-    layers, both = as_architecture(network, x1, W_std, b_std), InfiniteKernels._fields
-    return InfiniteKernels(*_kernels(layers, x1, x2, both, normal_biases, tile, compile))
+) -> list[Tensor]:
+    """Those of `InfiniteKernels` that are wanted."""
+    check_inputs(x1, x2)
+    check_count("tile", tile)
+    reuse_freed_memory()
+    layers = as_layers(network, x1, W_std, b_std)
+    if layers is None:
+        assert isinstance(network, nn.Module)
+        program = as_program(network, x1, (W_std, b_std), normal_biases)
+        return graph_kernels(program, x1, x2, wanted, tile)
+    return _of_layers(
+        layers, x1, x2, Options("ntk" in wanted, normal_biases), wanted, tile, compile
+    )
 
 
-@torch.no_grad()
-def _kernels(
+def _of_layers(
     layers: Architecture,
     x1: Tensor,
     x2: Tensor | None,
+    options: Options,
     wanted: Sequence[str],
-    normal_biases: bool,
     tile: int | None,
     compile: bool,
 ) -> list[Tensor]:
-    """Those of `InfiniteKernels` that are wanted, tile by tile."""
-    check_inputs(x1, x2)
-    check_count("tile", tile)
-    check_layers(layers, tuple(x1.shape[1:]))
-    reuse_freed_memory()
+    """Of layers one after another, tile by tile."""
     layers, layout, entries = _laid_out(layers, x1)
     pairs = tile or pairs_per_tile(entries, x1.dtype, x1.device)
-    s1 = samples(layers, layout, x1, normal_biases, pairs)
-    s2 = s1 if x2 is None else samples(layers, layout, x2, normal_biases, pairs)
-    options = Options("ntk" in wanted, normal_biases)
+    s1 = samples(layers, layout, x1, options.normal_biases, pairs)
+    s2 = s1 if x2 is None else samples(layers, layout, x2, options.normal_biases, pairs)
     apply = fused_through() if compile else through
     engine = Engine(layers, layout, options, any_zeros(s1, s2), apply)
     labels = identities(x1) * 2 if x2 is None else identities(x1, x2)

@@ -14,7 +14,8 @@ import torch
 from numpy.lib.introspect import opt_func_info
 from torch import Tensor
 
-_THREADS = 2  # NumPy has one, so with more than these torch is faster
+from ntkscope.ntk.empirical.tuning import TUNING
+
 _AVX512 = ("AVX512", "X86_V4")  # as NumPy calls it, before and from 2.4 on
 _TYPES = {torch.float32: "f", torch.float64: "d"}
 
@@ -42,7 +43,7 @@ def _by_numpy(name: str, like: Tensor) -> bool:
     return (
         not torch.compiler.is_compiling()
         and like.device.type == "cpu"
-        and torch.get_num_threads() <= _THREADS
+        and torch.get_num_threads() <= TUNING.numpy_threads
         and _vectorised(name, _TYPES.get(like.dtype, ""))
     )
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ntkscope.errors import ModelError
 from ntkscope.models.activations import ACTIVATIONS
-from ntkscope.ntk.infinite import hermite
+from ntkscope.ntk.infinite import hermite, piecewise
 from ntkscope.ntk.infinite.arcs import arcsin_, arctan2
+from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 
 Pair = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Through = Callable[[Pair, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
@@ -81,6 +82,36 @@ def _erf_same(q: Tensor) -> tuple[Tensor, Tensor]:
     return (2 / math.pi) * torch.asin(2 * q / (1 + 2 * q)), (4 / math.pi) * torch.rsqrt(1 + 4 * q)
 
 
+def leaky_dual(slope: float, at_zero: float) -> Dual:
+    """Of z where z > 0, slope · z where z < 0; `at_zero` is its derivative at 0 as torch has it.
+
+    φ = slope · z + (1 − slope) relu(z), and E[u relu(v)] = K/2.
+    """
+    rest = (1 - slope) ** 2
+
+    def mean_slope(q: Tensor) -> Tensor:
+        return torch.where(q > 0, q.new_tensor((1 + slope) / 2), at_zero)
+
+    def pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
+        value, step = _relu_pair(K, q1, q2)
+        apart = mean_slope(q1) * mean_slope(q2)
+        return slope * K + rest * value, torch.where(
+            (q1 > 0) & (q2 > 0), slope + rest * step, apart
+        )
+
+    def same(q: Tensor) -> tuple[Tensor, Tensor]:
+        alike = torch.where(q > 0, q.new_tensor((1 + slope**2) / 2), at_zero**2)
+        return q * (1 + slope**2) / 2, alike
+
+    return Dual(pair, same)
+
+
+def numeric_dual(phi: Nonlinearity) -> Dual:
+    """By a series where φ is analytic, by quadrature between its kinks."""
+    way = piecewise if phi.kinks else hermite
+    return Dual(partial(way.pair, phi), partial(way.same, phi))
+
+
 DUALS = {"relu": Dual(_relu_pair, _relu_same, flat_at_zero=True), "erf": Dual(_erf_pair, _erf_same)}
 """Those with a closed form; every other of `ACTIVATIONS` is expanded (`hermite`), if smooth."""
 
@@ -95,7 +126,7 @@ def dual(kind: str) -> Dual:
     if kind in DUALS:
         return DUALS[kind]
     if kind in ACTIVATIONS:
-        return Dual(partial(hermite.pair, kind), partial(hermite.same, kind))
+        return numeric_dual(Nonlinearity(kind, ACTIVATIONS[kind]))
     raise ModelError(
         f"there is no activation {kind}",
         where="the layers of an infinite-width kernel",

@@ -5,23 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from torch import Tensor, nn
 
-from ntkscope.errors import ModelError
 from ntkscope.models import Activation, Architecture, AvgPool, Conv, Dense, Flatten, GlobalAvgPool
 from ntkscope.models.architecture import Layer
 from ntkscope.models.network import Elementwise, ScaledConv2d, ScaledLinear
 from ntkscope.ntk.empirical.sequential.recognise import is_altered
+from ntkscope.ntk.infinite.refusal import refused
+from ntkscope.ntk.infinite.validation import unfit
 
 Stds = float | Sequence[float] | None
 """One value for all layers with parameters, or one for each."""
 
-_KNOWN = """
-Linear; Conv2d of odd square kernels, stride 1, and zero padding that keeps the image's size;
-ReLU, GELU() and Tanh; AvgPool2d(n), AdaptiveAvgPool2d(1), Flatten(); Identity, and Dropout in eval
-mode; and Sequentials of these
-"""
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 _CLASSES = (
     *(nn.Linear, ScaledLinear, nn.Conv2d, ScaledConv2d, Elementwise, nn.ReLU, nn.Tanh, nn.GELU),
@@ -30,51 +27,77 @@ _CLASSES = (
 """Exactly these: a subclass may compute anything."""
 
 
-def as_architecture(
+def as_layers(
     network: Architecture | nn.Module, x: Tensor, weight_stds: Stds, bias_stds: Stds
-) -> Architecture:
-    """The layers of a network, and of a module as it is initialised or as W_std and b_std say.
+) -> Architecture | None:
+    """The layers of a network that is one after another; None for any other module.
 
     Args:
-        network: layers, which are given back, or a module (see `infinite_ntk`).
+        network: layers, or a module (see `infinite_ntk`).
         x: inputs; of vectors [N, inputs] a Flatten is added.
         weight_stds, bias_stds: W_std and b_std of a module; None: no NTK parametrisation.
 
     Raises:
-        ModelError: a module whose limit is not known, or standard deviations of what has its own.
+        ModelError: layers that do not fit, or standard deviations of what has its own.
     """
+    shape = tuple(x.shape[1:])
     if isinstance(network, nn.Module):
-        layers = tuple(layer for layer in _translated(network) if layer is not None)
-        layers = _scaled(layers, weight_stds, bias_stds)
-    elif not isinstance(network, tuple | list):
-        remedy = "give an nn.Sequential, or a sequence of layers as of `build_network`"
-        raise _refused("network", f"it is a {type(network).__name__}", remedy)
-    else:
-        layers = tuple(network)
-        if weight_stds is not None or bias_stds is not None:
-            raise _refused("W_std and b_std", "layers have their own scales", "give none")
-    return (Flatten(), *layers) if x.dim() == 2 and layers[:1] != (Flatten(),) else layers
+        chain = as_chain(network)
+        if chain is None or unfit(chain := _ordered(chain, x), shape) is not None:
+            return None
+        return scaled(chain, weight_stds, bias_stds)
+    if not isinstance(network, tuple | list):
+        remedy = "give an nn.Module, such as nn.Sequential, or layers as of `build_network`"
+        raise refused("network", f"it is a {type(network).__name__}", remedy)
+    if weight_stds is not None or bias_stds is not None:
+        raise refused("W_std and b_std", "layers have their own scales", "give none")
+    layers = _ordered(tuple(network), x)
+    problem = unfit(layers, shape)
+    if problem is not None:
+        raise problem
+    return layers
 
 
-def _translated(network: nn.Module) -> Iterator[Layer | None]:
-    seen: set[nn.Module] = set()
+def _ordered(layers: Architecture, x: Tensor) -> Architecture:
+    """Vectors are flattened; activations, which commute with Flatten, come before it.
+
+    Behind it a channel is of one position, and no longer distributed like the others.
+    """
+    found = list(layers)
+    if x.dim() == 2 and layers[:1] != (Flatten(),):
+        found.insert(0, Flatten())
+    for i in range(1, len(found)):
+        k = i
+        while k and isinstance(found[k], Activation) and found[k - 1] == Flatten():
+            found[k - 1 : k + 1] = [found[k], found[k - 1]]
+            k -= 1
+    return tuple(found)
+
+
+def as_chain(network: nn.Module) -> Architecture | None:
+    """The layers of a plain `nn.Sequential`, one after another; None for any other module.
+
+    Its kernels have a fast way of their own; whatever is None here is left to `graph`.
+    """
+    layers: list[Layer] = []
+    seen: set[int] = set()
     for name, module in _leaves(network, ""):
-        if any(not p.requires_grad for p in module.parameters()):
-            remedy = "let all parameters require gradients: the limit is of a network that learns"
-            raise _refused(f"module {name}", "it is frozen", remedy)
-        if module in seen and any(True for _ in module.parameters()):
-            remedy = "give each place a module of its own"
-            raise _refused(f"module {name}", "its weights are used twice", remedy)
-        seen.add(module)
-        yield _layer(name, module)
+        parameters = list(module.parameters())
+        if is_altered(module) or any(not p.requires_grad or id(p) in seen for p in parameters):
+            return None
+        seen |= {id(p) for p in parameters}
+        if type(module) in _NOTHING and not (module.training and getattr(module, "p", False)):
+            continue
+        layer = _layer(name, module)
+        if layer is None:
+            return None
+        layers.append(layer)
+    return tuple(layers)
 
 
 def _leaves(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    if is_altered(module):
-        what = "it has hooks, or a forward of its own"
-        raise _refused(f"module {path or '(the network)'}", what, "remove them")
-    if type(module) is not nn.Sequential:
-        yield path or "(the network)", module
+    if type(module) is not nn.Sequential or is_altered(module):
+        yield path, module
         return
     for name, child in module._modules.items():  # named_children leaves repeated ones out
         assert child is not None
@@ -83,17 +106,17 @@ def _leaves(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
 
 def _layer(name: str, module: nn.Module) -> Layer | None:
     if type(module) not in _CLASSES:
-        raise _unknown(name, module)
+        return None
     match module:
         case nn.Linear():
             dense = Dense(name, module.in_features, module.out_features, module.bias is not None)
-            return _own_scales(dense, module)
+            return with_own_scales(dense, module)
         case nn.Conv2d() if _keeps_the_size(module):
             size = module.kernel_size[0]
             conv = Conv(
                 name, module.in_channels, module.out_channels, size, module.bias is not None
             )
-            return _own_scales(conv, module)
+            return with_own_scales(conv, module)
         case Elementwise():
             return Activation(module.kind)
         case nn.ReLU():
@@ -108,21 +131,13 @@ def _layer(name: str, module: nn.Module) -> Layer | None:
             return GlobalAvgPool()
         case nn.Flatten(start_dim=1, end_dim=-1):
             return Flatten()
-    if isinstance(module, _NOTHING):
-        if isinstance(module, nn.Identity) or module.p == 0 or not module.training:
-            return None
-        raise _refused(f"module {name}", "it drops units at random", "call eval() on the network")
-    raise _unknown(name, module)
+    return None
 
 
-def _unknown(name: str, module: nn.Module) -> ModelError:
-    allowed = " ".join(_KNOWN.split())
-    return _refused(
-        f"module {name} = {module}", "its infinite width is not known", f"use {allowed}"
-    )
+L = TypeVar("L", Dense, Conv)
 
 
-def _own_scales(layer: Dense | Conv, module: nn.Module) -> Dense | Conv:
+def with_own_scales(layer: L, module: nn.Module) -> L:
     """With the scales of a layer that `build_network` made."""
     if not isinstance(module, ScaledLinear | ScaledConv2d):
         return layer
@@ -150,21 +165,23 @@ def _square(size: int | tuple[int, ...]) -> int:
     return sides.pop() if len(sides) == 1 else 0
 
 
-def _scaled(layers: Architecture, weight_stds: Stds, bias_stds: Stds) -> Architecture:
-    """In the NTK parametrisation: W_std/√fan_in and b_std."""
+def scaled(layers: Sequence[Layer], weight_stds: Stds, bias_stds: Stds) -> Architecture:
+    """In the NTK parametrisation, W_std/√fan_in and b_std; as they are if both are None.
+
+    Raises:
+        ModelError: standard deviations of what has its own, or another number of them.
+    """
     if weight_stds is None and bias_stds is None:
-        return layers
+        return tuple(layers)
     places = [i for i, layer in enumerate(layers) if isinstance(layer, Dense | Conv)]
     scaled = list(layers)
-    weights, biases = (
-        _each("W_std", weight_stds, len(places)),
-        _each("b_std", bias_stds, len(places)),
-    )
+    weights = _each("W_std", weight_stds, len(places))
+    biases = _each("b_std", bias_stds, len(places))
     for i, weight, bias in zip(places, weights, biases, strict=True):
         layer = scaled[i]
         assert isinstance(layer, Dense | Conv)
         if layer.ntk:
-            raise _refused(f"module {layer.name}", "it has scales of its own", "give no W_std")
+            raise refused(layer.name, "it has scales of its own", "give no W_std")
         scale = weight / math.sqrt(layer.fan_in)
         scaled[i] = replace(layer, ntk=True, weight_scale=scale, bias_scale=bias)
     return tuple(scaled)
@@ -173,14 +190,10 @@ def _scaled(layers: Architecture, weight_stds: Stds, bias_stds: Stds) -> Archite
 def _each(name: str, stds: Stds, layers: int) -> list[float]:
     if stds is None:
         if name == "W_std":
-            raise _refused("b_std", "it belongs to the NTK parametrisation", "give W_std too")
+            raise refused("b_std", "it belongs to the NTK parametrisation", "give W_std too")
         return [0.0] * layers
     each = [float(stds)] * layers if isinstance(stds, int | float) else [float(s) for s in stds]
     if len(each) != layers or min(each, default=0.0) < 0:
         remedy = f"give one value, or {layers}, none below 0"
-        raise _refused(f"{name} = {stds}", f"the network has {layers} layers with weights", remedy)
+        raise refused(f"{name} = {stds}", f"the network has {layers} layers with weights", remedy)
     return each
-
-
-def _refused(where: str, why: str, remedy: str) -> ModelError:
-    return ModelError(f"no infinite-width kernel: {why}", where=where, remedy=remedy)

@@ -10,47 +10,43 @@ what is left out is at most that share of √(E[φ(u)²] E[φ(v)²]). Larger var
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
 
 import torch
 from torch import Tensor
 
 from ntkscope.errors import ModelError
-from ntkscope.models.activations import ACTIVATIONS, activation_derivative
+from ntkscope.ntk.empirical.tuning import TUNING
+from ntkscope.ntk.infinite.nonlinearity import Function, Nonlinearity
 
 ACCURACY = 1e-10
 _TERMS = (32, 128, 512, 2048)
 # The trapezoidal rule: exact to rounding for φ analytic near the real line.
 _STEP, _END = 0.04, 12.8
-_AT_ONCE = 2**12  # variances
+_COARSE = 1e-5  # relative error of E[φ²] by every other node; the rule's own is its square
+_TAIL = 1e-13  # of E[φ²], at the last node
 
-Function = Callable[[Tensor], Tensor]
 
-
-def pair(kind: str, K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
+def pair(phi: Nonlinearity, K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
     """E[φ(u)φ(v)] and E[φ'(u)φ'(v)] of covariances K and variances q1, q2 that broadcast to it.
 
     Raises:
-        ModelError: the series does not end: a φ with kinks, or variances in the hundreds.
+        ModelError: the series does not end: a φ with kinks, or variances in the hundreds; or φ
+            grows so fast that the nodes do not reach far enough.
     """
     size = (q1 * q2).sqrt_()
     correlation = torch.where(size > 0, K / size, 0).clamp_(-1, 1)
-    value, slope = _functions(kind)
-    return _series(kind, value, correlation, q1, q2), _series(kind, slope, correlation, q1, q2)
+    value = _series(phi.name, phi.value, correlation, q1, q2)
+    return value, _series(phi.name, phi.slope, correlation, q1, q2)
 
 
-def same(kind: str, q: Tensor) -> tuple[Tensor, Tensor]:
+def same(phi: Nonlinearity, q: Tensor) -> tuple[Tensor, Tensor]:
     """E[φ(u)²] and E[φ'(u)²] of variances q."""
     value, slope = (
         torch.cat([_weights(q.device) @ _values(function, part).square() for part in _parts(q)])
-        for function in _functions(kind)
+        for function in (phi.value, phi.slope)
     )
     return value.reshape(q.shape).to(q.dtype), slope.reshape(q.shape).to(q.dtype)
-
-
-def _functions(kind: str) -> tuple[Function, Function]:
-    return ACTIVATIONS[kind], lambda z: activation_derivative(kind, z)
 
 
 def _series(kind: str, function: Function, correlation: Tensor, q1: Tensor, q2: Tensor) -> Tensor:
@@ -76,7 +72,7 @@ def _terms(kind: str, values: Tensor, q: Tensor) -> int:
         found = _polynomials(terms, q.device) @ values
         left_out = energy - found.square().cumsum(0)
         enough = (left_out <= ACCURACY * energy).all(1)
-        if bool(enough[-1]):
+        if bool(enough[-1]) and _is_resolved(values, energy, q.device):
             return int(enough.int().argmax()) + 1
     raise ModelError(
         f"{_TERMS[-1]} terms do not give the infinite-width kernel of {kind} to {ACCURACY:g}",
@@ -85,8 +81,16 @@ def _terms(kind: str, values: Tensor, q: Tensor) -> int:
     )
 
 
+def _is_resolved(values: Tensor, energy: Tensor, device: torch.device) -> bool:
+    """Whether the nodes are close enough for the function; False of NaN and overflow."""
+    weights, squares = _weights(device), values.square()
+    coarse, ends = 2 * weights[::2] @ squares[::2], weights[0] * (squares[0] + squares[-1])
+    close = (coarse - energy).abs() <= _COARSE * energy
+    return bool((close & (ends <= _TAIL * energy)).all())
+
+
 def _parts(q: Tensor) -> tuple[Tensor, ...]:
-    parts: tuple[Tensor, ...] = q.double().flatten().split(_AT_ONCE)
+    parts: tuple[Tensor, ...] = q.double().flatten().split(TUNING.series_variances)
     return parts
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import torch
 
-_BYTES = {"cpu": 2 * 2**20, "cuda": 2**28}  # of one tile's covariance
-_COLUMNS = 256  # a tile has these before it has a second row
+from ntkscope.ntk.empirical.tuning import TUNING
 
 
 def pairs_per_tile(entries: int, dtype: torch.dtype, device: torch.device) -> int:
     """How many pairs of samples, of `entries` pixel pairs each, to hold at once."""
-    return max(1, _BYTES.get(device.type, _BYTES["cuda"]) // (entries * dtype.itemsize))
+    on_cpu = device.type == "cpu"
+    size = TUNING.infinite_tile_bytes if on_cpu else TUNING.infinite_tile_bytes_gpu
+    return max(1, size // (entries * dtype.itemsize))
 
 
 def tiles(n1: int, n2: int, pairs: int, upper: bool) -> Iterator[tuple[slice, slice]]:
@@ -22,7 +23,7 @@ def tiles(n1: int, n2: int, pairs: int, upper: bool) -> Iterator[tuple[slice, sl
     Long rows: the arithmetic's inner loops run along them. Each strip of a triangle begins at its
     own diagonal, and is the higher the shorter it is.
     """
-    longest, top = min(pairs, max(_COLUMNS, math.isqrt(pairs))), 0
+    longest, top = min(pairs, max(TUNING.infinite_columns, math.isqrt(pairs))), 0
     while top < n1:
         first = top if upper else 0
         columns = _even(n2 - first, longest)

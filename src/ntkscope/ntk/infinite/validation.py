@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from ntkscope.errors import ModelError
 from ntkscope.models import Activation, Architecture, AvgPool, Conv, Dense, Flatten, GlobalAvgPool
 from ntkscope.models.architecture import Layer
+from ntkscope.ntk.empirical.arguments import check_samples
 from ntkscope.ntk.infinite.dual_activations import dual
 
 
-def check_inputs(x1: Tensor, x2: Tensor | None) -> None:
-    """Refuse integers, half precision, and two sets that differ in kind.
+def check_inputs(x1: Any, x2: Any) -> None:
+    """Refuse several inputs, integers, half precision, and two sets that differ in kind.
 
     Raises:
         ModelError: says which.
     """
+    for name, x in (("x1", x1), ("x2", x2)):
+        if isinstance(x, Mapping | tuple | list):
+            raise ModelError(
+                f"{name} is a {type(x).__name__}: an infinite-width kernel is of one tensor",
+                where=name,
+                remedy="give a tensor [N, …], float32 or float64",
+            )
+    check_samples(x1, x2)
     problem = None
-    if x1.dtype not in (torch.float32, torch.float64):
+    if x1.dim() < 2:
+        problem = f"inputs of shape {tuple(x1.shape)} have no features"
+    elif x1.dtype not in (torch.float32, torch.float64):
         problem = f"the inputs are {x1.dtype}, not float32 or float64"
     elif x2 is not None and (x1.dtype, x1.device) != (x2.dtype, x2.device):
         problem = "the two sets of inputs differ in dtype or device"
@@ -30,39 +42,39 @@ def check_inputs(x1: Tensor, x2: Tensor | None) -> None:
         raise ModelError(problem, where="x1, x2", remedy="convert them; images: [N, channel, y, x]")
 
 
-def check_layers(layers: Architecture, shape: tuple[int, ...]) -> None:
-    """Follow a sample's shape through the layers.
+def unfit(layers: Architecture, shape: tuple[int, ...]) -> ModelError | None:
+    """Why layers have no limit for samples of a shape, which is followed through them.
 
-    Raises:
-        ModelError: a layer that cannot take what comes before it, an unknown activation or one of
-            what is not Gaussian, or an output that is not a vector.
+    A layer that cannot take what comes before it, an unknown activation or one of what is not
+    Gaussian, or an output that is not a vector.
     """
     gaussian = False
     for layer in layers:
         if isinstance(layer, Activation) and not gaussian:
-            raise ModelError(
+            return _unfit(
                 f"{layer} acts on what is not Gaussian in the limit: no layer with weights stands "
                 "between it and the inputs, or the activation before",
-                where="the layers of an infinite-width kernel",
-                remedy="put a dense or convolutional layer before each activation",
+                "put a dense or convolutional layer before each activation",
             )
         gaussian = isinstance(layer, Dense | Conv) or (
             gaussian and not isinstance(layer, Activation)
         )
         found = _after(layer, shape)
         if found is None:
-            raise ModelError(
+            return _unfit(
                 f"{layer} cannot take an input of shape {shape}",
-                where="the layers of an infinite-width kernel",
-                remedy="give images [N, channel, y, x] of the size the network was described for",
+                "give images [N, channel, y, x] of the size the network was described for",
             )
         shape = found
     if len(shape) != 1 or not isinstance(layers[-1], Dense):
-        raise ModelError(
-            "the network does not end in a dense readout",
-            where="the layers of an infinite-width kernel",
-            remedy="end it with Flatten and Dense",
+        return _unfit(
+            "the network does not end in a dense readout", "end it with Flatten and Dense"
         )
+    return None
+
+
+def _unfit(what: str, remedy: str) -> ModelError:
+    return ModelError(what, where="the layers of an infinite-width kernel", remedy=remedy)
 
 
 def _after(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...] | None:

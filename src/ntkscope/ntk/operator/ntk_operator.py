@@ -34,12 +34,14 @@ from ntkscope.ntk.empirical.arguments import (
     refuse_no_samples,
 )
 from ntkscope.ntk.empirical.engine import compute_kernels
+from ntkscope.ntk.empirical.entries import check_column, check_entries, some_outputs
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, learning_only
 from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.last_resort import is_of_the_way
+from ntkscope.ntk.empirical.outputs import failures_explained
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.state import own, preserve_state
-from ntkscope.ntk.empirical.validation import check_model, in_place_explained
+from ntkscope.ntk.empirical.validation import check_model, refuse_nan_inputs
 from ntkscope.ntk.kinds import KINDS
 from ntkscope.ntk.operator.parts import (
     Part,
@@ -73,6 +75,9 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         chunk: samples in one pass, at most.
         float64_sums: in a float32 model, sum over chunks in float64.
         force: for tests: `autograd` uses no layer's formula.
+        verify: some `entries` are compared with brute force before the first product, which takes
+            a product more (of kind full, with two vectors), and of the first diagonal; or nothing
+            (`off`).
         output, parameters: as of `empirical_ntk`.
 
     Attributes:
@@ -98,6 +103,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         chunk: int | None = None,
         float64_sums: bool = False,
         force: str | None = None,
+        verify: str = "entries",
         output: Output = None,
         parameters: Chosen = None,
     ) -> None:
@@ -105,14 +111,18 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         check_choice("kind", kind, KINDS)
         if force is not None:
             check_choice("force", force, ("autograd",))
+        check_choice("verify", verify, ("off", "entries"))
         check_count("chunk", chunk)
         check_samples(x1, x2)
         check_model(model)
+        self._unverified = set() if verify == "off" else {"products", "diagonal"}
         self.model, self.kind, self.products, self._slow = model, kind, 0, False
         self._learns = [name for name, p in model.named_parameters() if p.requires_grad]
         refuse_no_samples(x1, x2)
         columns = x1 if x2 is None else x2
-        with preserve_state(model), in_place_explained(model), torch.no_grad():
+        explained = failures_explained(model, x1, x2)
+        with preserve_state(model), explained, torch.no_grad():
+            refuse_nan_inputs(model, x1, x2)
             columns = own(columns) if x2 is not None else own(x1)
             x1, x2 = (columns, None) if x2 is None else (own(x1), columns)
             self._plan = make_plan(model, x1, x2, kind, "fallback" if force else None)
@@ -152,6 +162,8 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         columns = as_columns(vectors, self.shape[1], self._like)
         with self._as_made(), torch.no_grad():
             self._refuse_changes()
+            if "products" in self._unverified:
+                self._verify()
             found = self._products(columns)
         self.products += columns.shape[1]
         if not bool(found.isfinite().all()):
@@ -182,8 +194,30 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
                 compute_kernels(model, self._plan, some, None, by_layer=False)[""]
                 for some in x.split(_TOGETHER)
             ]
+            if "diagonal" in self._unverified:
+                check_entries(model, self._plan, {"": squares[0]}, x[:_TOGETHER], None)
+                self._unverified = self._unverified - {"diagonal"}
         each = [t.reshape(len(t) * self.outputs, -1).diagonal() for t in squares]
         return torch.cat(each)
+
+    def _verify(self) -> None:
+        """Some entries of a column in the middle, by the products that are to be made.
+
+        Raises:
+            ModelError: they are not those of brute force.
+        """
+        rows, columns = self._asked.rows, self._asked.columns
+        place = len(columns) // 2
+        outputs = some_outputs(self._plan) if self.kind == "full" else [0]
+        units = self._like.new_zeros(self.shape[1], len(outputs))
+        for number, output in enumerate(outputs):
+            units[place * self.outputs + output, number] = 1
+        found = self._products(units)
+        if self.kind == "full":
+            found = found.unflatten(0, (-1, self.outputs))
+        column = found if self.kind == "full" else found.squeeze(1)
+        check_column(self.model, self._plan, column, place, rows, columns)
+        self._unverified = self._unverified - {"products"}
 
     def _products(self, columns: Tensor) -> Tensor:
         """[M, p] to [N, p]; where a sample does not fit the parts, by slower ones from now on."""
@@ -214,8 +248,8 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
     @contextmanager
     def _as_made(self) -> Iterator[None]:
         """The same parameters learn as when it was made, and the model is left as it is."""
-        model = self.model
-        with learning_only(model, self._learns), preserve_state(model), in_place_explained(model):
+        model, explained = self.model, failures_explained(self.model, *self._asked.sides)
+        with learning_only(model, self._learns), preserve_state(model), explained:
             yield
 
     def _refuse_changes(self) -> None:

@@ -51,6 +51,11 @@ class Request:
         return replace(self, rows=self.columns, columns=self.rows)
 
     @property
+    def sides(self) -> tuple[Tensor, Tensor | None]:
+        """Rows, and columns where they are others."""
+        return self.rows, None if self.columns is self.rows else self.columns
+
+    @property
     def probe(self) -> Tensor:
         """Two samples, or the only one."""
         return probe_of(self.rows, self.columns)

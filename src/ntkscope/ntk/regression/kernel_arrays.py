@@ -179,7 +179,7 @@ def check_finite(values: FloatArray, where: str, offset: int = 0) -> None:
     raise RegressionError(
         f"{(~finite).sum()} elements are NaN or infinite",
         where=f"{where}{first.tolist()}",
-        remedy="leave out seeds that diverged, whose kernels are NaN",
+        remedy="leave out these samples, or networks that diverged: their kernels are NaN",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from ntkscope.ntk.tiled.device_to_host import Tensors, on_host
 from ntkscope.ntk.tiled.grid import Tile, TileGrid, largest_side, lay_out
 from ntkscope.ntk.tiled.store_layout import axes_of, transposed
 from ntkscope.stores import ZarrStore
+from ntkscope.stores.going_on import is_part_sound
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,22 @@ def write_tiles(
         if tiled.grid.is_mirrored(place):
             store.done((*lead, place[1], place[0]))
         yield place
+
+
+def is_sound(tiled: Tiled, store: ZarrStore, place: Tile, known: Mapping[str, set[str]]) -> bool:
+    """Whether the chunks of a tile and of its mirror image are as they were written.
+
+    Args:
+        tiled, store, place: as of `write_tiles`.
+        known: fingerprints of the store's files.
+    """
+    rows, columns = tiled.grid.samples(place)
+    return all(
+        is_part_sound(store, name, _index(name, tiled.kind, (), *sides), known)
+        for name in ("ntk", "layer_ntk")
+        if name in store.group
+        for sides in ((rows, columns), (columns, rows))[: 1 + tiled.grid.is_mirrored(place)]
+    )
 
 
 def _index(

@@ -23,20 +23,23 @@ from ntkscope.ntk.empirical.budget import parse_bytes
 from ntkscope.ntk.empirical.entries import VERIFY
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form
 from ntkscope.ntk.empirical.inputs import Samples, as_one
+from ntkscope.ntk.empirical.outputs import failures_explained
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.precision import half_dtype
 from ntkscope.ntk.empirical.state import own, preserve_state
-from ntkscope.ntk.empirical.validation import check_model, in_place_explained
+from ntkscope.ntk.empirical.validation import check_model, refuse_nan_inputs
 from ntkscope.ntk.kinds import KINDS, normalisation
 from ntkscope.ntk.tiled.fingerprint import inputs_digest, model_digest
 from ntkscope.ntk.tiled.grid import TileGrid
 from ntkscope.ntk.tiled.store_layout import kernel_arrays
-from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, write_tiles
+from ntkscope.ntk.tiled.tiled_kernel import Tiled, grid_of, is_sound, write_tiles
 from ntkscope.runtime.device import float32_products
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
-from ntkscope.stores import Array, ZarrStore, remove_partial_files
+from ntkscope.stores import Array, ZarrStore
+from ntkscope.stores.going_on import check_begun, forget_damaged_mask
+from ntkscope.stores.manifest import read_journals
 
 _KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
 
@@ -106,8 +109,10 @@ def write_ntk(
         )
     device = next(p for p in model.parameters() if p.requires_grad).device
     x1, x2 = x1.to(device), None if x2 is None else x2.to(device)
-    with preserve_state(model), in_place_explained(model), float32_products(tf32):
+    with preserve_state(model), failures_explained(model, x1, x2), float32_products(tf32):
         x1, x2 = own(x1), None if x2 is None else own(x2)
+        if verify != "off":
+            refuse_nan_inputs(model, x1, x2)
         plan = make_plan(model, x1, x2, kind)
         owners = dict.fromkeys(layer.module_name for layer in plan.layers if layer.owns)
         names = list(owners) if by_layer else []
@@ -117,13 +122,19 @@ def write_ntk(
         of = _of(model, x1, x2) | settings | {"tile": grid.side}
         store = _begin(path, plan, grid, of, names)
         tiled = Tiled(model, x1, x2, kind, by_layer, plan, budget, grid, "off" if tf32 else verify)
+        known = read_journals(path)
+        forget_damaged_mask(store, known)
         mine, done = list(grid.tiles())[part[0] :: part[1]], store.mask
-        todo = [place for place in mine if not grid.is_done(place, done)]
+        todo = [
+            place
+            for place in mine
+            if not (grid.is_done(place, done) and is_sound(tiled, store, place, known))
+        ]
         for _ in progress(write_tiles(tiled, store, todo), len(todo), f"tiles of {path.name}"):
             pass
     complete = bool(store.mask.all())
     if complete:
-        remove_partial_files(path)
+        store.seal()
     return complete
 
 
@@ -151,6 +162,7 @@ def _begin(
     if not path.exists():
         _allocate(path, plan, grid, of, layers)
     store = ZarrStore.resume(path, "kernels")
+    check_begun(store, read_journals(path))
     found: dict[str, Any] = dict(store.group.attrs)
     differ = [key for key, value in of.items() if found.get("kernel_of", {}).get(key) != value]
     if differ:

@@ -45,10 +45,13 @@ class Batches:
     Args:
         members: their networks, of equal batches.
         samples: what they learn.
+        backwards: whether the samples of a batch are taken in reverse.
     """
 
-    def __init__(self, members: Sequence[Member], samples: CurveSamples) -> None:
-        self.batch = members[0].batch
+    def __init__(
+        self, members: Sequence[Member], samples: CurveSamples, backwards: bool = False
+    ) -> None:
+        self.batch, self._turn = members[0].batch, -1 if backwards else 1
         self._samples = samples
         self._rows = list(range(len(members)))
         self._orders = [SampleOrder(m.seed, m.samples) for m in members]
@@ -80,7 +83,7 @@ class Batches:
 
     def _indices(self, own: np.ndarray) -> Tensor:
         """Among the training samples of all seeds."""
-        shifted = own + self._starts[:, None]
+        shifted = own[..., :: self._turn] + self._starts[:, None]
         return torch.from_numpy(shifted).to(self._samples.inputs.device)
 
     def _gather(self, index: Tensor) -> Samples:

@@ -67,7 +67,7 @@ class Group:
             )
             self._pause()
         if self.training.numbers:
-            self._batches = Batches(self._members(), self.samples)
+            self._batches = Batches(self._members(), self.samples, self.learning.reversed_batches)
 
     def step(self) -> None:
         """One update of every network; those that it ends leave."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ntkscope.config.curve_specs import NetworksSpec
 from ntkscope.stores import Array, ZarrStore
+from ntkscope.stores.going_on import forget_damaged
 from ntkscope.training.learning_curve.log import CurveLog
 from ntkscope.training.learning_curve.members import Member
 from ntkscope.training.state import Named
@@ -39,7 +40,10 @@ _ABOUT: dict[str, tuple[str, str]] = {
 def allocate_networks(
     spec: NetworksSpec, initial: Named, log: CurveLog, path: Path, attrs: dict[str, Any]
 ) -> ZarrStore:
-    """The empty store of a spec's networks, with their initial parameters, name → [S, …]."""
+    """The store of a spec's networks, with their initial parameters, name → [S, …].
+
+    Of others it is empty, or as a killed job left it.
+    """
     seeds, sizes = len(spec.task.seeds), len(spec.sizes)
     arrays = _of_parameters("initial", ("seed",), (seeds,), initial)
     arrays |= _of_parameters("best", ("seed", "size"), (seeds, sizes), initial)
@@ -61,10 +65,25 @@ def allocate_networks(
         "size": (("size",), np.array(spec.sizes, dtype=np.int64)),
         "step": (("snapshot",), np.array(spec.during, dtype=np.int64)),
     }
-    store = ZarrStore.allocate(path, KIND, arrays, coords=coords, mask=("seed",), attrs=attrs)
+    store = ZarrStore.allocate(
+        path, KIND, arrays, coords=coords, mask=("seed",), attrs=attrs, going_on=True
+    )
     for name, tensor in initial.items():
         store.write(f"initial/{name}", ..., tensor.cpu().numpy())
     return store
+
+
+def is_whole(store: ZarrStore, log: CurveLog) -> bool:
+    """Whether all that a log knows to be written is there, and sound; what is not, is removed."""
+    written = {"best": log.arrays["_over"], "prediction": log.arrays["_over"]}
+    if "during_error" in log.arrays:
+        known = ~np.isnan(log.arrays["during_error"])
+        written["during"] = known | log.arrays["during_diverged"]
+    for name, place in forget_damaged(store):
+        there = written.get(name.partition("/")[0])
+        if there is not None and there[place[0].start, place[1].start]:
+            return False
+    return True
 
 
 def write_best(store: ZarrStore, member: Member, parameters: Named, prediction: Tensor) -> None:

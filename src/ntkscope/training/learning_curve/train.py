@@ -21,7 +21,7 @@ from ntkscope.training.learning_curve.evaluation import Evaluation
 from ntkscope.training.learning_curve.group import Group
 from ntkscope.training.learning_curve.log import CurveLog
 from ntkscope.training.learning_curve.members import groups_of, members_of
-from ntkscope.training.learning_curve.record import KIND, allocate_networks, write_log
+from ntkscope.training.learning_curve.record import allocate_networks, is_whole, write_log
 from ntkscope.training.learning_curve.samples import CurveSamples
 from ntkscope.training.learning_curve.state import CurveState, state_from_bytes
 from ntkscope.training.state import Named
@@ -88,6 +88,7 @@ def train_networks(
             training.next_group()
         write_log(store, training.log, members)
         store.describe(provenance={**record, "wall_seconds": time.monotonic() - began})
+        store.seal()
         place.finish(output)
 
 
@@ -115,11 +116,14 @@ def _start(
     attrs: dict[str, Any],
 ) -> tuple[CurveState, ZarrStore]:
     """The last checkpoint and its store, or the beginning and an empty store."""
-    checkpoint = place.load(CHECKPOINT)
-    if checkpoint is not None:
+    for checkpoint in place.saved(CHECKPOINT):
         training = state_from_bytes(checkpoint, spec, layers, device)
-        log.info("going on from step %d of group %d", training.step, training.group + 1)
-        return training, ZarrStore.resume(place.store, KIND)
+        store = allocate_networks(spec, initial, training.log, place.store, attrs)
+        where = f"step {training.step} of group {training.group + 1}"
+        if is_whole(store, training.log):
+            log.info("going on from %s", where)
+            return training, store
+        log.warning("not from %s: parameters written before it are lost", where)
     training = CurveState(CurveLog(spec))
     place.clear_store()
     return training, allocate_networks(spec, initial, training.log, place.store, attrs)
@@ -132,5 +136,6 @@ def _train(group: Group, place: JobDirectory, checkpoint_seconds: float) -> None
         group.step()
         if time.monotonic() - last_checkpoint >= checkpoint_seconds:
             place.heartbeat()
+            group.store.files.sync()
             place.save(CHECKPOINT, group.training.to_bytes())
             last_checkpoint = time.monotonic()

@@ -128,6 +128,7 @@ def test_a_store_with_wrong_attributes_is_refused(
     change: dict[str, object], digits_path: Path, tmp_path: Path
 ) -> None:
     prepare(tmp_path, digits_path, SampleCounts(train=5, fresh=0, validation=0, test=0))
+    (tmp_path / "out.zarr/complete/manifest").unlink()  # as in a store of an older version
     file = tmp_path / "out.zarr/zarr.json"
     content = json.loads(file.read_text())
     content["attributes"].update(change)

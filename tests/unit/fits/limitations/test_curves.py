@@ -50,7 +50,7 @@ def curve(kind: str, means: Mapping[int, Any], squared: float = 2.0, **about: An
     return rows
 
 
-_SAID = ("ridge_edge", "best_is_last", "predicted_exponent", "alignment")
+_SAID = ("ridge_edge", "best_is_last", "train_error", "predicted_exponent", "alignment")
 
 
 def power(exponent: float, sizes: Sequence[int] = SIZES, at_500: float = 0.35) -> dict[int, float]:
@@ -135,6 +135,16 @@ def test_flags_name_the_points() -> None:
     said = str(fitted(edge)["flags"].values[0])
     assert "n=4000: ridge is the highest of its grid in 1 of 5 seeds" in said
     assert "n=4000: ridge is the lowest of its grid in 1 of 5 seeds" in said
+
+
+def test_networks_trained_to_convergence_that_have_not_learnt_all_are_flagged() -> None:
+    rows = curve("network", power(0.5, SIZES[:4]), role="convergence", train_error=[0.0] * 5)
+    part = {"role": "convergence", "train_error": [0.0, 0.002, 0.0, 0.0, 0.1]}
+    rows += curve("network", power(0.5, SIZES[4:]), **part)
+    said = str(fitted(rows)["flags"].values[0])
+    assert said == "n=4000: training samples are not all learnt in 2 of 5 seeds"
+    other = curve("network", power(0.5), role="base", train_error=[0.1] * 5)
+    assert str(fitted(other)["flags"].values[0]) == ""
 
 
 def test_a_curved_law_is_said_to_be() -> None:

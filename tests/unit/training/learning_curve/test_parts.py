@@ -7,8 +7,9 @@ import torch
 
 from ntkscope.config.specs import ModelSpec
 from ntkscope.models.zoo import define
-from ntkscope.training.learning_curve.batches import SampleOrder
+from ntkscope.training.learning_curve.batches import Batches, SampleOrder
 from ntkscope.training.learning_curve.members import groups_of, look_steps, members_of
+from ntkscope.training.learning_curve.samples import CurveSamples
 from ntkscope.training.learning_curve.scalar_losses import scalar_loss, zero_one_error
 from tests.unit.training.learning_curve.conftest import make_networks
 
@@ -24,6 +25,15 @@ def test_an_order_is_a_permutation_each_epoch_however_it_is_asked():
         whole[:36].tolist()
     )
     assert not np.array_equal(SampleOrder(4, 10)(0, 10), whole[:10])
+
+
+def test_reversed_batches_are_the_same_samples_in_reverse(task_path):
+    spec = make_networks()
+    members, samples = members_of(spec)[:2], CurveSamples(spec, task_path, torch.device("cpu"))
+    for step in (0, 3, 200):
+        drawn, turned = (Batches(members, samples, backwards)(step) for backwards in (False, True))
+        for one, other in zip(drawn, turned, strict=True):
+            torch.testing.assert_close(one.flip(1), other, rtol=0, atol=0)
 
 
 def test_looks_are_log_spaced_and_end_with_the_budget():

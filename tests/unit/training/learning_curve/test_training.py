@@ -63,8 +63,10 @@ def plain_torch(spec, task_path, seed, n, steps):
         {"momentum": 0.0, "loss": "logistic"},
         {"batch_size": None},
         {"batch_size": 20},
+        {"reversed_batches": True},
+        {"reversed_batches": True, "batch_size": None},
     ],
-    ids=["momentum", "logistic", "full-batch", "mixed-batches"],
+    ids=["momentum", "logistic", "full-batch", "mixed-batches", "reversed", "full-batch reversed"],
 )
 def test_each_network_is_what_plain_torch_makes_of_it(tmp_path, task_path, learning):
     spec = make_networks(**{**LAST, **learning})

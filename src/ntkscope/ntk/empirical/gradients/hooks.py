@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from ntkscope.ntk.empirical.validation import in_place_error
+from ntkscope.ntk.empirical.outputs import in_place_error
 
 Layout = Literal["first", "second", "inner"]
 """Samples on the first axis, position by position too (n·S); on the second; or inside (S·n)."""

@@ -1,0 +1,47 @@
+"""Which stores of `results/` a configuration asks for, by experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ntkscope.config.curves import Curves, expand_curves
+from ntkscope.config.expand import expand
+from ntkscope.config.repeats import repeated_cells, repeated_curves
+from ntkscope.config.sections import Config
+from ntkscope.config.sweep_checks import Cell
+
+
+def stores_asked_for(config: Config) -> dict[str, set[str]]:
+    """Experiment → its stores, relative to `results/`: data, runs, kernels, metrics, networks, ….
+
+    Those of experiments with other rounding and of data sets that are absent here count as well, so
+    that what is not among them is asked for in no case.
+    """
+    found = {}
+    for name in config.experiments:
+        cells = expand(config, name)
+        found[name] = {store for cell in (*cells, *repeated_cells(cells)) for store in _of(cell)}
+    for name in config.learning_curves:
+        curves = expand_curves(config, name)
+        every = (*curves, *repeated_curves(curves))
+        found[name] = {store for each in every for store in _of_curves(each)}
+    return found
+
+
+def _of(cell: Cell) -> Iterator[str]:
+    for run in filter(None, (cell.run, cell.twin)):
+        yield f"data/{run.dataset.id}.zarr"
+        yield f"runs/{run.id}/metrics-{cell.kernel.id}.nc"
+        for each in run.lineage:
+            yield f"runs/{each.id}/snapshots.zarr"
+            yield f"runs/{each.id}/kernels-{cell.kernel.id}.zarr"
+
+
+def _of_curves(curves: Curves) -> Iterator[str]:
+    if curves.task.dataset:
+        yield f"data/{curves.task.dataset.id}.zarr"
+    yield f"networks/{curves.networks.id}/networks.zarr"
+    yield f"tasks/{curves.networks.counts.store_of(curves.networks.task)}.zarr"
+    for spec in curves.regressions:
+        yield f"tasks/{spec.counts.store_of(spec.task)}.zarr"
+        yield f"regressions/{spec.id}.zarr"

@@ -1,0 +1,170 @@
+"""What `results/` holds and what of it nothing asks for: `make disk`, `make clean-results`.
+
+`python -m ntkscope.config.usage [--clean] [FILE.yaml …]`: the configurations of `config/`, and the
+files named. Runs are shared by all of them, so that what is deleted is asked for by none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ntkscope.config.asked_for import stores_asked_for
+from ntkscope.config.load import load_files
+from ntkscope.errors import NtkscopeError
+
+RESULTS = Path("results")
+_PATTERNS = ("data/*", "tasks/*", "runs/*/*", "networks/*/*", "regressions/*")
+_STAGES = {
+    "data": "prepare_data",
+    "tasks": "prepare_task",
+    "networks": "train_networks",
+    "regressions": "regress_kernels",
+    "snapshots": "train_task",
+    "kernels": "compute_kernels",
+    "metrics": "measure_kernels",
+}
+_SHARED = "(several)"
+_NONE = "(none)"
+
+
+def sizes(results: Path) -> dict[str, int]:
+    """Store, relative to `results` → bytes on the disk; of symbolic links, those of the link."""
+    stores = [store for pattern in _PATTERNS for store in results.glob(pattern)]
+    return {store.relative_to(results).as_posix(): _size(store) for store in sorted(stores)}
+
+
+def _size(store: Path) -> int:
+    inside = [store] if store.is_symlink() or store.is_file() else [store, *store.rglob("*")]
+    return sum(file.lstat().st_blocks * 512 for file in inside)
+
+
+def by_experiment(
+    sizes: Mapping[str, int], asked: Mapping[str, set[str]]
+) -> dict[str, Counter[str]]:
+    """Experiment → stage → bytes. A store of several experiments counts once, under `(several)`."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for experiment, stores in asked.items():
+        for store in stores:
+            owners[store].append(experiment)
+    found: dict[str, Counter[str]] = {}
+    for store, size in sizes.items():
+        own = owners.get(store, [_NONE])
+        found.setdefault(own[0] if len(own) == 1 else _SHARED, Counter())[stage_of(store)] += size
+    return found
+
+
+def stage_of(store: str) -> str:
+    """The rule that made a store; `unfinished` of what a job left half made."""
+    folder, *rest = store.split("/")
+    name = rest[-1]
+    if name.startswith(".") or Path(name).suffix not in (".zarr", ".nc"):
+        return "unfinished"
+    kind = name.partition("-")[0].partition(".")[0] if folder == "runs" else folder
+    return _STAGES.get(kind, "other")
+
+
+def unasked(sizes: Mapping[str, int], asked: Mapping[str, set[str]]) -> dict[str, int]:
+    """The stores that no experiment asks for; what a job left half made stays with its store."""
+    wanted = set().union(*asked.values())
+    runs = {store.rpartition("/")[0] for store in wanted}
+    return {
+        store: size
+        for store, size in sizes.items()
+        if store not in wanted
+        and not (stage_of(store) in ("unfinished", "other") and store.rpartition("/")[0] in runs)
+    }
+
+
+def table(found: Mapping[str, Counter[str]]) -> str:
+    """Megabytes: a row an experiment, a column a stage, sums at the ends."""
+    stages = list(dict.fromkeys(stage for each in found.values() for stage in each))
+    stages.sort(key=lambda stage: -sum(each[stage] for each in found.values()))
+    width = max(map(len, (*found, "experiment")))
+    head = "  ".join([f"{'MB':{width}}", *stages, "together".rjust(10)])
+    rows = [head]
+    everything: Counter[str] = Counter()
+    for name, each in sorted(found.items(), key=lambda item: -item[1].total()):
+        rows.append(_row(f"{name:{width}}", each, stages))
+        everything += each
+    return "\n".join([*rows, _row(f"{'together':{width}}", everything, stages)])
+
+
+def _row(name: str, sizes: Counter[str], stages: Sequence[str]) -> str:
+    cells = [f"{sizes[stage] / 1e6:{len(stage)}.1f}" for stage in stages]
+    return "  ".join([name, *cells, f"{sizes.total() / 1e6:10.1f}"])
+
+
+def clean(results: Path, stores: Mapping[str, int], ask: Callable[[str], str]) -> bool:
+    """List stores, ask, and delete them if the answer is yes; gives whether they were deleted.
+
+    Symbolic links are removed, and never what they lead to.
+    """
+    if not stores:
+        print("nothing to delete: everything is asked for")
+        return False
+    for store, size in stores.items():
+        print(f"{size / 1e6:10.1f} MB  {results / store}")
+    total = sum(stores.values()) / 1e6
+    try:
+        answer = ask(f"delete these {len(stores)} ({total:.1f} MB) for good? [yes/no] ")
+    except EOFError:
+        answer = ""
+    if answer.strip() != "yes":
+        print("nothing was deleted")
+        return False
+    for store in stores:
+        _remove(results / store)
+    print(f"deleted {total:.1f} MB")
+    return True
+
+
+def _remove(store: Path) -> None:
+    if store.is_symlink() or store.is_file():
+        store.unlink()
+    else:
+        shutil.rmtree(store)
+    if store.parent.name not in _STAGES and not any(store.parent.iterdir()):
+        store.parent.rmdir()  # a run or networks of which nothing is left
+
+
+def asked_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
+    """The stores of every experiment of configurations, each of which is put over the default."""
+    asked: dict[str, set[str]] = defaultdict(set)
+    for file in files:
+        config = load_files(*dict.fromkeys((default, file)))
+        for name, stores in stores_asked_for(config).items():
+            asked[name if file == default else f"{config.preset}/{name}"] |= stores
+    return asked
+
+
+def main() -> None:
+    """Print the table; with `--clean`, list and ask."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clean", action="store_true", help="delete what nothing asks for: asks")
+    parser.add_argument("files", nargs="*", type=Path, help="more configurations")
+    options = parser.parse_args()
+    default = Path("config/config.yaml")
+    files = list(dict.fromkeys([default, *sorted(Path("config").glob("*.yaml")), *options.files]))
+    if options.clean and any(Path(".snakemake/locks").glob("*")):
+        sys.exit("Snakemake is running here (or was killed: snakemake --unlock)")
+    try:
+        asked = asked_by(files, default)
+    except (NtkscopeError, OSError) as error:
+        sys.exit(f"{error}\n  (nothing was deleted)" if options.clean else str(error))
+    found = sizes(RESULTS)
+    print(f"asked for by: {', '.join(map(str, files))}")
+    if options.clean:
+        clean(RESULTS, unasked(found, asked), input)
+    elif found:
+        print(table(by_experiment(found, asked)))
+    else:
+        print("results/ is empty")
+
+
+if __name__ == "__main__":
+    main()

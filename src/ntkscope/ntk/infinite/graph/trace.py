@@ -1,0 +1,57 @@
+"""The calls of a module's forward, in order, by torch.fx; every known layer is one call."""
+
+from __future__ import annotations
+
+from torch import fx, nn
+from torch.nn.modules import module as torch_module
+
+from ntkscope.models.network import Elementwise, ScaledConv2d, ScaledLinear
+from ntkscope.ntk.empirical.sequential.recognise import is_altered
+from ntkscope.ntk.empirical.state import preserve_state
+from ntkscope.ntk.infinite.attention import GlobalSelfAttention
+from ntkscope.ntk.infinite.refusal import refused
+
+_OWN = (ScaledLinear, ScaledConv2d, Elementwise, GlobalSelfAttention)
+_GLOBAL_HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        known = type(m).__module__.startswith("torch.nn.") or type(m) in _OWN
+        return known and type(m) is not nn.Sequential
+
+
+def traced(network: nn.Module) -> tuple[nn.Module, fx.Graph]:
+    """The graph of its forward, called with one argument, and the module that its names are of.
+
+    Raises:
+        ModelError: hooks, a forward that depends on values or shapes, or several inputs.
+    """
+    _check_unaltered(network)
+    if _Tracer().is_leaf_module(network, ""):
+        network = nn.Sequential(network)
+    try:
+        with preserve_state(network):
+            graph = _Tracer().trace(network)
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise refused(
+            f"{type(network).__name__}.forward",
+            f"its forward cannot be traced by torch.fx: {said}",
+            "write it without branches or loops on values and shapes of tensors",
+        ) from error
+    places = [node for node in graph.nodes if node.op == "placeholder"]
+    if len([node for node in places if not node.args]) != 1:
+        names = ", ".join(node.name for node in places)
+        remedy = "wrap it in a module whose forward takes one tensor [N, …]"
+        raise refused(f"{type(network).__name__}.forward({names})", "not one input", remedy)
+    return network, graph
+
+
+def _check_unaltered(network: nn.Module) -> None:
+    if any(getattr(torch_module, f"_global_{name}") for name in _GLOBAL_HOOKS):
+        raise refused("torch.nn.modules.module", "there are global hooks", "remove them")
+    for name, module in network.named_modules():
+        if is_altered(module):
+            what = "it has hooks, or a forward of its own"
+            raise refused(f"module {name or '(the network)'}", what, "remove them")

@@ -1,0 +1,6 @@
+"""The network linearised at its parameters, and how it learns by gradient flow, in closed form."""
+
+from ntkscope.ntk.linearization.gradient_flow import FlowError, GradientFlow, gradient_flow
+from ntkscope.ntk.linearization.linearized import Linearized, linearize
+
+__all__ = ["FlowError", "GradientFlow", "Linearized", "gradient_flow", "linearize"]

@@ -1,0 +1,127 @@
+"""Fingerprints of a store's files: journals of one being written, the manifest of a finished one.
+
+Both lie where Zarr does not look, in the folder of the completion mask.
+
+A line is `{CRC-32} {bytes} {file}`. A chunk's is in a journal before the chunk is in its place, so
+that a chunk without one, after a kill or a crash of the machine, is known not to be whole. A
+manifest has a line for every file, metadata too, and ends in a seal.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ntkscope.errors import StoreError, remake
+from ntkscope.stores.atomic_write import atomic
+from ntkscope.stores.seal import seal, unseal
+
+MASK = "complete"
+"""The array that says which parts of a store are complete."""
+
+_MANIFEST = Path(MASK, "manifest")
+_JOURNAL = "journal-"
+METADATA = "zarr.json"
+
+
+def fingerprint(content: Any) -> str:
+    """CRC-32 and number of bytes, of anything with a buffer."""
+    view = memoryview(content)
+    return f"{zlib.crc32(view):08x} {view.nbytes}"
+
+
+def fingerprint_of(file: Path) -> str:
+    """Of a file; of none that is lost."""
+    try:
+        return fingerprint(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return "lost"
+
+
+def files_of(store: Path) -> Iterator[str]:
+    """The files of a store, in order: metadata and chunks, relative to it."""
+    for folder, _, names in os.walk(store):
+        inside = Path(folder).relative_to(store)
+        for name in sorted(names):
+            is_chunk = "c" in (*inside.parts, name) and not name.endswith(".partial")
+            if name == METADATA or is_chunk:
+                yield (inside / name).as_posix()
+
+
+def read_manifest(store: Path) -> dict[str, str] | None:
+    """File → fingerprint, of a finished store; None: it has no manifest.
+
+    Raises:
+        StoreError: the manifest is damaged.
+    """
+    try:
+        content = unseal((store / _MANIFEST).read_bytes(), _MANIFEST.as_posix())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError:
+        content = None
+    if content is None:
+        raise StoreError(
+            f"{_MANIFEST}, the list of the store's files, is damaged",
+            where=store,
+            remedy=remake(store),
+        )
+    return dict(_lines(content))
+
+
+def write_manifest(store: Path, known: Mapping[str, str]) -> None:
+    """Finish a store: its manifest, of these files, replaces its journals."""
+    lines = [f"{found} {file}\n" for file, found in sorted(known.items())]
+    with atomic(store / _MANIFEST, shared=True) as partial:
+        partial.write_bytes(seal("".join(lines).encode(), _MANIFEST.as_posix()))
+    for journal in (store / MASK).glob(f"{_JOURNAL}*"):
+        journal.unlink(missing_ok=True)
+
+
+def break_manifest(store: Path) -> None:
+    """Make a finished store one that is being written: its manifest becomes a journal."""
+    if (store / _MANIFEST).is_file():
+        (store / _MANIFEST).replace(store / MASK / f"{_JOURNAL}finished")
+
+
+def read_journals(store: Path) -> dict[str, set[str]]:
+    """File → the fingerprints that it may have, of a store being written, or of a finished one."""
+    found = {file: {known} for file, known in (read_manifest(store) or {}).items()}
+    for journal in (store / MASK).glob(f"{_JOURNAL}*"):
+        for file, known in _lines(journal.read_bytes()):
+            found.setdefault(file, set()).add(known)
+    return found
+
+
+class Journal:
+    """This process's journal of a store; opened when there is something to say."""
+
+    def __init__(self, store: Path) -> None:
+        self.path = store / MASK / f"{_JOURNAL}{uuid.uuid4().hex}"
+
+    def add(self, file: str, known: str) -> None:
+        """A line, in one write."""
+        line = f"{known} {file}\n".encode()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        try:
+            handle = os.open(self.path, flags, 0o666)
+        except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, flags, 0o666)
+        try:
+            os.write(handle, line)
+        finally:
+            os.close(handle)
+
+
+def _lines(content: bytes) -> Iterator[tuple[str, str]]:
+    """File and fingerprint of each line that is one; a kill may have cut the last."""
+    for line in content.decode("utf-8", errors="replace").splitlines():
+        crc, _, rest = line.partition(" ")
+        size, _, file = rest.partition(" ")
+        if file:
+            yield file, f"{crc} {size}"

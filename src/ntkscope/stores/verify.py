@@ -1,0 +1,158 @@
+"""Whether all that lies in results/ is as it was written: `python -m ntkscope.stores.verify`.
+
+Every byte of every store and table is read and compared with its fingerprint. What a job is
+building at the moment (`.*.state`) is the job's own to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from ntkscope.errors import NtkscopeError, StoreError, remake
+from ntkscope.stores.manifest import METADATA, files_of, fingerprint_of, read_manifest
+from ntkscope.stores.netcdf import is_table_sealed, read_any_netcdf
+from ntkscope.stores.text import is_changed, is_noted
+from ntkscope.stores.zarr_store import ZarrStore, check_place
+
+_TEXTS = {".csv", ".md", ".tex", ".rst"}
+_KINDS = {
+    "metrics.nc": {"experiment"},
+    "curves.nc": {"learning_curves"},
+    "fits.nc": {"fits", "curve_fits"},
+}
+"""What tables of these names are of."""
+
+_NAMED = 3  # damaged files of a store that are named
+
+
+class Verdict(NamedTuple):
+    """What was found of one store or file.
+
+    Attributes:
+        path: where it lies.
+        wrong: what is wrong with it; empty: nothing.
+        known: whether it has fingerprints; without them, as of an older version, numbers in
+            metadata and texts can be wrong without a sign.
+    """
+
+    path: Path
+    wrong: str
+    known: bool
+
+
+def verify(folder: Path, jobs: int | None = None) -> Iterator[Verdict]:
+    """Look at all stores and tables below a folder, in parallel processes, with progress.
+
+    Args:
+        folder: `results`, or any part of it.
+        jobs: processes; None: one a core.
+
+    Raises:
+        StoreError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise StoreError("there is no such folder", where=folder, remedy="name that of the results")
+    found = dict(everything(folder))
+    with tqdm(total=sum(found.values()), unit="B", unit_scale=True, disable=None) as bar:
+        for verdict in _looked_at(list(found), jobs or len(os.sched_getaffinity(0))):
+            bar.update(found[verdict.path])
+            yield verdict
+
+
+def look(path: Path) -> Verdict:
+    """Look at one store or file."""
+    try:
+        if path.is_dir():
+            return _look_at_store(path)
+        if path.suffix == ".nc":
+            kind = str(read_any_netcdf(path).attrs.get("kind"))
+            wrong = "" if kind in _KINDS.get(path.name, {kind}) else f"this is a table of {kind!r}"
+            return Verdict(path, wrong, is_table_sealed(path))
+        return Verdict(path, "the text was changed" if is_changed(path) else "", is_noted(path))
+    except NtkscopeError as error:
+        return Verdict(path, error.what, True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Say what is damaged and how to make it again; 1: something is."""
+    parser = argparse.ArgumentParser(prog="ntkscope verify", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("results"))
+    parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
+    asked = parser.parse_args(arguments)
+    try:
+        verdicts = sorted(verify(asked.folder, asked.jobs))
+    except NtkscopeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    damaged = [verdict for verdict in verdicts if verdict.wrong]
+    for path, wrong, _ in damaged:
+        print(f"{path}: {wrong}\n  to do: {remake(path)}")
+    unknown = sum(not verdict.known for verdict in verdicts)
+    older = f"; {unknown} of an older version, of which metadata cannot be checked"
+    print(
+        f"{len(verdicts)} stores and tables in {asked.folder}: {len(verdicts) - len(damaged)} as "
+        f"they were written, {len(damaged)} damaged{older if unknown else ''}"
+    )
+    return 1 if damaged else 0
+
+
+def everything(folder: Path) -> Iterator[tuple[Path, int]]:
+    """All there is to look at, with its bytes."""
+    for place, folders, files in os.walk(folder):
+        inside = Path(place)
+        stores = [name for name in folders if name.endswith(".zarr") and name[0] != "."]
+        folders[:] = sorted(name for name in folders if name[0] != "." and name not in stores)
+        for name in stores:
+            yield inside / name, sum(f.stat().st_size for f in (inside / name).rglob("*"))
+        for file in (inside / name for name in files if name[0] != "."):
+            if file.suffix in {".nc", *_TEXTS} or file.suffix == ".zarr":
+                yield file, file.stat().st_size
+
+
+def _looked_at(paths: list[Path], jobs: int) -> Iterator[Verdict]:
+    if min(jobs, len(paths)) < 2:
+        yield from map(look, paths)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool: Executor
+    with ProcessPoolExecutor(min(jobs, len(paths)), mp_context=context) as pool:
+        for done in as_completed([pool.submit(look, path) for path in paths]):
+            yield done.result()
+
+
+def _look_at_store(path: Path) -> Verdict:
+    manifest = read_manifest(path)
+    if manifest is None:
+        return Verdict(path, _read_whole(path), known=False)
+    wrong = [
+        f"{file} is {'lost' if found == 'lost' else 'damaged'}"
+        for file, known in manifest.items()
+        if (found := fingerprint_of(path / file)) != known
+    ]
+    wrong += [f"{file} is none of its files" for file in files_of(path) if file not in manifest]
+    if not wrong:
+        check_place(path, "store", json.loads((path / METADATA).read_text("utf-8"))["attributes"])
+    more = f", and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+    return Verdict(path, ", ".join(wrong[:_NAMED]) + more, known=True)
+
+
+def _read_whole(path: Path) -> str:
+    """What is wrong with a store without manifest: each chunk has a CRC32C."""
+    store = ZarrStore.open(path, ZarrStore.kind_of(path))
+    for name, _ in store.arrays():
+        store.read(name)
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Watching a Lightning training: a `Callback`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ntkscope.runtime.imports import need_extra
+from ntkscope.watch.watch import Watch
+
+need_extra("lightning", __name__, "lightning")
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class NTKWatch(Callback):
+    """`Trainer(callbacks=[NTKWatch(probe, labels)])`: values go to the trainer's logger.
+
+    Kernels are of the module itself: its `forward` maps the probe to the outputs [N, K]. With
+    gradient accumulation a step is one of the optimiser. Call `boundary()` where a task ends, from
+    a hook of your module or between two calls of `fit`.
+
+    Args:
+        probe, labels: as of `Watch`.
+        options: of `Watch`; `log_fn` instead of the trainer's loggers.
+
+    Attributes:
+        watch: the `Watch`, once the training has begun.
+    """
+
+    def __init__(self, probe: Any, labels: Any = None, **options: Any) -> None:
+        self.watch: Watch | None = None
+        self._given = (probe, labels)
+        self._options = options
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The network as it begins."""
+        if self.watch is None:
+            own = {"log_fn": _logger_of(trainer)} | self._options
+            self.watch = Watch(pl_module, *self._given, **own)
+            self.watch.step(trainer.global_step)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: torch.Tensor | Mapping[str, Any] | None,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """A step, if the optimiser made one; its loss is as it was before it is accumulated."""
+        assert self.watch is not None
+        if trainer.global_step <= self.watch.last_step:
+            return
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        whole = None if loss is None else loss * trainer.accumulate_grad_batches
+        self.watch.step(trainer.global_step, loss=whole)
+
+    def boundary(self) -> None:
+        """The task ends at the last step."""
+        if self.watch is not None:
+            self.watch.boundary()
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """What the store has is not behind the checkpoint."""
+        if self.watch is not None:
+            self.watch.flush()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nothing stays unwritten."""
+        if self.watch is not None:
+            self.watch.flush()
+
+
+def _logger_of(trainer: Trainer) -> Any:
+    def log(values: dict[str, float], step: int) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=step)
+
+    return log

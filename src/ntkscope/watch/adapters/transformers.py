@@ -1,0 +1,77 @@
+"""Watching a training of Hugging Face's `Trainer`: a `TrainerCallback`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ntkscope.runtime.imports import need_extra
+from ntkscope.watch.watch import Watch
+
+need_extra("transformers", __name__, "transformers")
+
+from transformers import TrainerCallback
+
+
+class NTKWatch(TrainerCallback):
+    """`Trainer(…, callbacks=[NTKWatch(probe, labels)])`: values go into `state.log_history`.
+
+    Callbacks after this one log them too; the trainer's own reporters come before it, so give
+    `log_fn`, such as `lambda values, step: wandb.log(values)`, to have them there.
+
+    Args:
+        probe: a mapping such as the tokeniser gives, of tensors: `{"input_ids": …}`.
+        labels: as of `Watch`.
+        output: where the outputs [N, K] are in what the model returns.
+        options: of `Watch`, such as `parameters="classifier"`, which is much cheaper than all.
+
+    Attributes:
+        watch: the `Watch`, once the training has begun.
+    """
+
+    def __init__(
+        self, probe: Any, labels: Any = None, output: Any = "logits", **options: Any
+    ) -> None:
+        self.watch: Watch | None = None
+        self._given = (probe, labels)
+        self._tell = options.pop("log_fn", None)
+        self._options = {"output": output, "log_fn": self._keep} | options
+        self._values: dict[str, float] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The network as it begins."""
+        if self.watch is None:
+            self.watch = Watch(kwargs["model"], *self._given, **self._options)
+            self.watch.step(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A step of the optimiser."""
+        assert self.watch is not None
+        self.watch.step(state.global_step)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
+    ) -> None:
+        """The values of the last kernel, among what is logged."""
+        if logs is not None:
+            logs.update(self._values)
+            state.log_history[-1].update(self._values)
+
+    def boundary(self) -> None:
+        """The task ends at the last step."""
+        if self.watch is not None:
+            self.watch.boundary()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """What the store has is not behind the checkpoint."""
+        if self.watch is not None:
+            self.watch.flush()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Nothing stays unwritten."""
+        if self.watch is not None:
+            self.watch.flush()
+
+    def _keep(self, values: dict[str, float], step: int) -> None:
+        self._values = {**values, "ntk/step": float(step)}
+        if self._tell is not None:
+            self._tell(values, step)

@@ -1,0 +1,251 @@
+"""`compare`: runs of one's own as one experiment, with the workflow's statistics and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from ntkscope.errors import NtkscopeError
+from ntkscope.runtime.imports import need_extra
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+NO_WIDTH = 1
+"""The width of runs whose width nobody told."""
+
+_MUST_AGREE = ("kernel", "normalisation", "dt", "probe_digest")
+
+
+class ComparisonError(NtkscopeError, ValueError):
+    """Runs that cannot be compared."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs as one experiment.
+
+    Attributes:
+        metrics: table of kind `experiment`, axes `regime` (the names given) and `width`.
+        fits: table of kind `fits`: effects of each boundary, paired with the twins, with intervals
+            over seeds.
+    """
+
+    metrics: xr.Dataset
+    fits: xr.Dataset
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each point, boundary and quantity, then the exponents of width."""
+        from ntkscope.fits import as_rows
+
+        return as_rows(self.fits)
+
+    def plot(self, path: str | Path | None = None, **style: Any) -> Figure:
+        """The paper's figure, with the first boundary in the middle.
+
+        Args:
+            path: a file to write, `.pdf`, `.png` or `.svg`; None: none.
+            style: of `FigureStyle`: `width_mm`, `palette`, `font_size`, `dpi`.
+        """
+        from ntkscope.figures.comparison import plot_comparison
+
+        return plot_comparison(self.metrics, self.fits, path, **style)
+
+
+def compare(
+    runs: Mapping[str, Any],
+    twins: Mapping[str, Any] | None = None,
+    *,
+    window: int = 16,
+    confidence: float = 0.95,
+) -> Comparison:
+    """Compare runs of one's own around their boundaries, over seeds.
+
+    A run is a `Watch`, its `dataset()`, or the path of a table of kind `metrics`. Runs of one name
+    that differ in their seeds are given as a list; runs of several widths as a mapping of width to
+    those. A twin is the same run, seed by seed, whose task does not change: what it does is taken
+    off. Only steps that all seeds of a run and its twin have are compared: watch them with
+    `overhead=None`, and with `every=` where the loss of some jumps by itself.
+
+    Args:
+        runs: name → run, list of runs (one a seed), or width → these.
+        twins: the same of the twins; None: effects that are paired with a twin are NaN.
+        window: steps that count as just before and just after a boundary.
+        confidence: of the intervals.
+
+    Raises:
+        ComparisonError: runs of other kernels, boundaries, seeds or widths, or without a boundary.
+        SchemaError: a dataset that is no table of metrics; says what it lacks.
+        MissingExtraError: the extra `workflow` is not installed.
+
+    Example:
+        >>> import torch, ntkscope
+        >>> def watched(seed):
+        ...     torch.manual_seed(seed)
+        ...     model = torch.nn.Linear(3, 2)
+        ...     x = torch.randn(12, 3)
+        ...     watch = ntkscope.Watch(torch.nn.Sequential(model, torch.nn.Tanh()), x,
+        ...                            (x[:, 0] > 0).long(), overhead=None)
+        ...     for step in range(6):
+        ...         with torch.no_grad():
+        ...             model.weight += 0.1 * (step + 1)
+        ...         watch.step(step)
+        ...         if step == 2:
+        ...             watch.boundary(step)
+        ...     return watch
+        >>> found = ntkscope.compare({"mine": [watched(seed) for seed in range(3)]}, window=2)
+        >>> found.fits["n"].sel(quantity="log_velocity", boundary=1).item()
+        3
+    """
+    need_extra("workflow", "ntkscope.compare", "pandas", "pydantic", "statsmodels")
+    from ntkscope.fits import check_experiment, experiment_table, fit
+
+    cells = list(_cells(runs, twins or {}))
+    tables = {
+        each[arm]: each["tables"][arm] for each in cells for arm in ("run", "twin") if each[arm]
+    }
+    _check_agree(tables)
+    metrics = experiment_table(cells, tables)
+    check_experiment(metrics)
+    return Comparison(metrics, fit(metrics, window, confidence, "table", None))
+
+
+def _cells(runs: Mapping[str, Any], twins: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Cells as `collect_metrics` has them, with their tables."""
+    if not isinstance(runs, Mapping) or not runs:
+        raise ComparisonError(
+            "there are no runs to compare", where="runs", remedy="give name → run or list of runs"
+        )
+    strangers = [name for name in twins if name not in runs]
+    if strangers:
+        raise ComparisonError(
+            f"there is no run {strangers[0]!r} for this twin",
+            where="twins",
+            remedy=f"name twins like their runs: {', '.join(runs)}",
+        )
+    widths = {name: _by_width(runs[name]) for name in runs}
+    for name, those in widths.items():
+        if set(those) != set(next(iter(widths.values()))):
+            raise ComparisonError(
+                f"{name!r} has the widths {sorted(those)}, others have other ones",
+                where="runs",
+                remedy="give every name runs of the same widths",
+            )
+        paired = _by_width(twins[name]) if name in twins else {}
+        for width, run in those.items():
+            label = f"{name}, width {width}" if width != NO_WIDTH else name
+            yield _cell(name, width, label, run, paired.get(width))
+
+
+def _by_width(given: Any) -> dict[int, Any]:
+    if isinstance(given, Mapping) and not isinstance(given, xr.Dataset):
+        return {int(width): run for width, run in given.items()}
+    return {NO_WIDTH: given}
+
+
+def _cell(name: str, width: int, label: str, run: Any, twin: Any) -> dict[str, Any]:
+    given = {"run": run} | ({} if twin is None else {"twin": twin})
+    seeds = {arm: _tables(each, f"{label} ({arm})") for arm, each in given.items()}
+    if len({len(each) for each in seeds.values()}) > 1:
+        raise ComparisonError(
+            f"{len(seeds['run'])} runs have {len(seeds['twin'])} twins",
+            where=label,
+            remedy="give a twin for each run, in the same order",
+        )
+    every = [table for each in seeds.values() for table in each]
+    steps = _common_steps(every, label)
+    tables = {arm: _of_seeds(each, steps) for arm, each in seeds.items()}
+    return {
+        "axes": {"regime": name, "width": width},
+        "run": f"{label} (run)",
+        "twin": f"{label} (twin)" if twin is not None else None,
+        "tables": tables,
+    }
+
+
+def _tables(given: Any, label: str) -> list[xr.Dataset]:
+    """The tables of a run's seeds, each checked."""
+    from ntkscope.fits import check_metrics
+    from ntkscope.stores import read_netcdf
+
+    several = given if isinstance(given, list | tuple) else [given]
+    found = []
+    for each in several:
+        if isinstance(each, str | Path):
+            table = read_netcdf(each, "metrics")
+        else:
+            table = each.dataset() if hasattr(each, "dataset") else each
+        if not isinstance(table, xr.Dataset):
+            raise ComparisonError(
+                f"a run is a {type(each).__name__}",
+                where=label,
+                remedy="give a Watch, its dataset(), or the path of a table of metrics",
+            )
+        check_metrics(table, label)
+        found.append(table)
+    return found
+
+
+def _common_steps(tables: Sequence[xr.Dataset], label: str) -> np.ndarray[Any, Any]:
+    """The steps that all have; their boundaries are among them."""
+    edges = [np.atleast_1d(np.asarray(table.attrs["boundaries"], np.int64)) for table in tables]
+    if not all(np.array_equal(each, edges[0]) for each in edges):
+        raise ComparisonError(
+            f"runs with boundaries at {', '.join(str(each.tolist()) for each in edges)}",
+            where=label,
+            remedy="call watch.boundary at the same steps in every seed, and in the twin",
+        )
+    if not edges[0].size:
+        raise ComparisonError(
+            "the runs have no boundary around which to compare them",
+            where=label,
+            remedy="call watch.boundary(step) where the task ends, in the twin too",
+        )
+    steps = reduce(np.intersect1d, [np.asarray(table["step"].values) for table in tables])
+    if not np.isin(edges[0], steps).all() or len(steps) <= len(edges[0]):
+        raise ComparisonError(
+            "the runs have too few steps in common",
+            where=label,
+            remedy="watch each with overhead=None, or with the same every=",
+        )
+    return np.asarray(steps)
+
+
+def _of_seeds(tables: Sequence[xr.Dataset], steps: np.ndarray[Any, Any]) -> xr.Dataset:
+    """Tables of one or more seeds each as one, at some steps; seeds are numbered anew."""
+    kept = [table.isel(snapshot=np.isin(table["step"].values, steps)) for table in tables]
+    joined = xr.concat(
+        kept, "seed", data_vars="minimal", coords="minimal", compat="override", join="outer"
+    )
+    tasks = 1 + len(np.atleast_1d(joined.attrs["boundaries"]))
+    seen = np.arange(1, 1 + max(tasks, joined.sizes["seen"]))
+    joined = joined.assign_coords(seen=seen[: joined.sizes["seen"]]).reindex(seen=seen)
+    return joined.assign_coords(seed=np.arange(joined.sizes["seed"]))
+
+
+def _check_agree(tables: Mapping[str, xr.Dataset]) -> None:
+    first_name, first = next(iter(tables.items()))
+    for name, table in tables.items():
+        differing = [key for key in _MUST_AGREE if table.attrs.get(key) != first.attrs.get(key)]
+        if "probe_digest" in differing and set(differing) == {"probe_digest"}:
+            raise ComparisonError(
+                f"{first_name} and {name} were watched on different probes",
+                where=name,
+                remedy="give every Watch the same probe and labels",
+            )
+        if table.sizes["seed"] != first.sizes["seed"]:
+            differing.append("number of seeds")
+        if differing:
+            raise ComparisonError(
+                f"{first_name} and {name} differ in {', '.join(differing)}",
+                where=name,
+                remedy="compare runs that were watched alike, as many seeds of each",
+            )

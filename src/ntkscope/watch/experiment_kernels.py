@@ -1,0 +1,147 @@
+"""`open_kernels`: from what a person knows of an experiment to the kernels of one of its runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ntkscope.errors import NtkscopeError, StoreError
+from ntkscope.stores.text import read_text
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Row = dict[str, str]
+
+OTHERS = ("arm", "task", "seeds", "run", "kernel", "kernels", "snapshots", "metrics")
+"""Columns of `runs.csv` that are no axes of the sweep."""
+
+
+class SelectionError(NtkscopeError, LookupError):
+    """A selection that fits no run of an experiment, or several."""
+
+
+def open_kernels(experiment: str | Path, results: str | Path = "results", **at: Any) -> xr.Dataset:
+    """The kernels of one run of an experiment, joined over its tasks, read when they are asked for.
+
+    Args:
+        experiment: its name, or the path of its `runs.csv`. One of another preset than the default:
+            `"fashion/reactivation"`.
+        results: the workflow's folder.
+        at: values of the sweep's axes, such as `regime="lazy", width=256`, and of `arm` (`shift` or
+            `twin`), as far as they are needed to tell one run from all others; and if wanted `seed`
+            and `task`, one or a list.
+
+    Returns:
+        `ntk` (seed, snapshot, sample, sample2) and `layer_ntk`, with the coordinates seed, step,
+        task, label, layer; attributes: `boundaries`, `run`, and the selection.
+
+    Raises:
+        StoreError: no such experiment, or a store that is missing or damaged.
+        SelectionError: no run or several fit; lists what there is to choose.
+
+    Example:
+        >>> import ntkscope
+        >>> kernels = ntkscope.open_kernels(  # doctest: +SKIP
+        ...     "reactivation", regime="lazy", width=256, arm="shift")
+        >>> kernels.ntk.isel(seed=0, snapshot=-1).plot()  # doctest: +SKIP
+    """
+    file = _file_of(experiment, Path(results))
+    rows = list(csv.DictReader(io.StringIO(read_text(file), newline="")))
+    at = dict(at)
+    seeds, tasks = at.pop("seed", None), at.pop("task", None)
+    chosen = _chosen(rows, at, file)
+    from ntkscope.metrics.joined import joined
+    from ntkscope.metrics.lineage import open_lineage
+
+    data = joined(open_lineage([file.parent / row["kernels"] for row in chosen]))
+    facts = {key: value for key, value in chosen[-1].items() if key not in OTHERS[1:]}
+    data = data.assign_attrs({**facts, "run": chosen[-1]["run"]})
+    if tasks is not None:
+        known = _listed(tasks, data["task"].values, "task", file)
+        data = data.isel(snapshot=data["task"].isin(known).values)
+    if seeds is not None:
+        data = data.sel(seed=_listed(seeds, data["seed"].values, "seed", file))
+    return data
+
+
+def _file_of(experiment: str | Path, results: Path) -> Path:
+    path = Path(experiment)
+    if path.suffix == ".csv" or path.is_dir():
+        file = path / "runs.csv" if path.is_dir() else path
+    else:
+        file = results / path.parent / "experiments" / path.name / "runs.csv"
+    if not file.exists():
+        there = sorted(each.parent.name for each in results.glob("**/experiments/*/runs.csv"))
+        raise StoreError(
+            f"there is no table of runs of {str(experiment)!r}",
+            where=file,
+            remedy=f"there are: {', '.join(there)}"
+            if there
+            else "give results=, the workflow's folder; the rule collect_metrics writes it",
+        )
+    return file
+
+
+def _chosen(rows: Sequence[Row], at: Mapping[str, Any], file: Path) -> list[Row]:
+    """The rows of one run, a task each, in order."""
+    axes = [name for name in rows[0] if name not in OTHERS]
+    unknown = [name for name in at if name not in (*axes, "arm")]
+    if unknown:
+        raise SelectionError(
+            f"no axis {unknown[0]!r}", where=file, remedy=f"choose by {', '.join([*axes, 'arm'])}"
+        )
+    for axis, value in at.items():
+        left = [row for row in rows if _same(row[axis], value)]
+        if not left:
+            raise SelectionError(
+                f"no run with {axis} = {value!r}"
+                + (f" and {_said(at, axis)}" if _said(at, axis) else ""),
+                where=file,
+                remedy=f"{axis} is one of {', '.join(_values(rows, axis))}",
+            )
+        rows = left
+    several = {axis: _values(rows, axis) for axis in (*axes, "arm")}
+    choices = {axis: values for axis, values in several.items() if len(values) > 1}
+    if choices:
+        said = "; ".join(f"{axis} = {', '.join(values)}" for axis, values in choices.items())
+        raise SelectionError("several runs fit", where=file, remedy=f"choose {said}")
+    return sorted(rows, key=lambda row: int(row["task"]))
+
+
+def _said(at: Mapping[str, Any], before: str) -> str:
+    names = list(at)
+    return ", ".join(f"{name} = {at[name]!r}" for name in names[: names.index(before)])
+
+
+def _values(rows: Sequence[Row], axis: str) -> list[str]:
+    return list(dict.fromkeys(row[axis] or "(none)" for row in rows))
+
+
+def _same(written: str, value: Any) -> bool:
+    """Whether a value is what was written, as a number or as text; None: nothing was."""
+    if value is None or value == "(none)":
+        return written == ""
+    if isinstance(value, bool):
+        return written == str(value).lower()
+    try:
+        return float(written) == float(value)
+    except (TypeError, ValueError):
+        return written == str(value)
+
+
+def _listed(wanted: Any, there: Any, name: str, file: Path) -> list[Any]:
+    """What is wanted, if all of it is there."""
+    known = list(dict.fromkeys(there.tolist()))
+    listed = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+    missing = [each for each in listed if each not in known]
+    if missing:
+        raise SelectionError(
+            f"no {name} {missing[0]!r}",
+            where=file,
+            remedy=f"{name} is one of {', '.join(map(str, known))}",
+        )
+    return listed

@@ -1,0 +1,167 @@
+"""The NTK of a model in the middle of its training, which is left as it was to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ntkscope.ntk.empirical import empirical_ntk
+from ntkscope.ntk.empirical.api import PlanError, plan_ntk
+from ntkscope.ntk.empirical.arguments import check_choice, check_module
+from ntkscope.ntk.empirical.face import in_any_form
+from ntkscope.ntk.empirical.plan import Plan
+from ntkscope.ntk.empirical.planner import make_plan
+from ntkscope.ntk.empirical.precision import half_dtype
+from ntkscope.ntk.empirical.state import preserve_state
+from ntkscope.ntk.kinds import KINDS
+from ntkscope.watch.probe import Probe, WatchError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside DataParallel, DistributedDataParallel and torch.compile.
+
+    Raises:
+        WatchError: its parameters are spread over processes.
+    """
+    check_module(model)
+    while True:
+        inside = getattr(model, "_orig_mod", None)
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inside = model.module
+        if not isinstance(inside, nn.Module):
+            break
+        model = inside
+    sharded = [n for n, p in model.named_parameters() if type(p).__name__ in _SHARDED]
+    if sharded or type(model).__name__ == "FullyShardedDataParallel":
+        raise WatchError(
+            f"the parameters are spread over processes: {(sharded or ['all'])[0]}",
+            where="model",
+            remedy="watch a model whose parameters are whole on rank 0, as under "
+            "DistributedDataParallel",
+        )
+    return model
+
+
+_SHARDED = ("DTensor", "FlatParameter")
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, in which nothing that training depends on changes.
+
+    Modes, buffers, gradients and the states of all random generators are given back, also after an
+    error; autocast, inference mode and `no_grad` around have no effect.
+
+    Args:
+        model: any; modes of its modules may differ.
+    """
+    with preserve_state(model), torch.enable_grad():
+        modes = [(module, module.training) for module in model.modules()]
+        try:
+            for module, _ in modes:
+                module.training = False
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+
+@dataclass
+class ProbeKernel:
+    """How the kernel of one model on one probe is computed, again and again.
+
+    Args:
+        model: as `unwrapped` gives it.
+        probe: the samples.
+        kind: `trace`, `full` or `pseudo`.
+        by_layer: whether with its layers' (kind trace).
+        options: `output` and `parameters` of `empirical_ntk`.
+    """
+
+    model: nn.Module
+    probe: Probe
+    kind: str = "trace"
+    by_layer: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
+    _plan: Any = None
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, tuple(KINDS))
+
+    def compute(self) -> Arrays:
+        """`ntk`, [N, (K,) N, (K)], and by layer `layers`, their names, and `layer_ntk`.
+
+        Call it while `evaluating`. The first kernel is verified; of a network that diverged a
+        later one is what it is.
+
+        Raises:
+            ModelError: a model whose kernel is not defined.
+        """
+        inputs = self.probe.on(next(self.model.parameters()).device)
+        verify = "entries" if self._plan is None else "off"
+        if self._plan is None:
+            self._plan = self._planned(inputs)
+        try:
+            found = self._kernels(inputs, verify)
+        except PlanError:  # the model was given another head, or some parameters were frozen
+            self._plan = self._planned(inputs)
+            found = self._kernels(inputs, "entries")
+        if isinstance(found, torch.Tensor):
+            return {"ntk": found.cpu().numpy()}
+        stacked = torch.stack(list(found.values()))
+        arrays: Arrays = {"ntk": stacked.sum(0).cpu().numpy()}
+        return arrays | {"layer_ntk": stacked.cpu().numpy(), "layers": np.asarray(list(found))}
+
+    def _planned(self, inputs: Any) -> Any:
+        """By nominal throughput, so that kernels are the same after a restart."""
+        if half_dtype(self.model) is not None:
+            return plan_ntk(self.model, inputs, kind=self.kind, **self.options)
+        return _nominal_plan(self.model, inputs, kind=self.kind, **self.options)
+
+    def _kernels(self, inputs: Any, verify: str) -> torch.Tensor | dict[str, torch.Tensor]:
+        return empirical_ntk(
+            self.model,
+            inputs,
+            kind=self.kind,
+            by_layer=self.by_layer,
+            plan=self._plan,
+            verify=verify,
+            **self.options,
+        )
+
+
+@in_any_form
+def _nominal_plan(
+    model: nn.Module,
+    x1: Any,
+    *,
+    kind: str,
+    x2: None = None,
+    output: Any = None,
+    parameters: Any = None,
+) -> Plan:
+    return make_plan(model, x1, None, kind)
+
+
+Given = Any
+"""A number, a zero-dimensional tensor, one of these for each task seen, or a function of nothing
+that gives any of them."""
+
+
+def values_of(given: Given) -> list[float]:
+    """A loss or an accuracy as numbers, one a task where several are given; none where none is."""
+    found = given() if isinstance(given, Callable) else given  # type: ignore[arg-type]
+    if found is None:
+        return []
+    if isinstance(found, torch.Tensor):
+        found = found.detach().cpu().numpy()
+    return [float(each) for each in np.atleast_1d(np.asarray(found, np.float64))]

@@ -1,0 +1,87 @@
+"""What a watch did and what it cost, in words; and which options it can have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntkscope.ntk.empirical.arguments import is_whole
+from ntkscope.watch.probe import WatchError
+
+
+@dataclass(frozen=True)
+class Report:
+    """Of one watch.
+
+    Attributes:
+        model: its class; samples: of the probe; kind: of the kernels.
+        steps: that it was told; kernels: that it computed; boundaries: how many.
+        put_off: kernels that were due, and put off or left out since they would have cost too much.
+        seconds: in the watch, of `total` since its first kernel began.
+        asked: the share of time that it may take at most; None: any.
+        store: where kernels are; None: nowhere.
+        active: whether this process computes them (rank 0).
+    """
+
+    model: str
+    samples: int
+    kind: str
+    steps: int
+    kernels: int
+    boundaries: int
+    put_off: int
+    seconds: float
+    total: float
+    asked: float | None
+    store: Path | None
+    active: bool = True
+
+    @property
+    def share(self) -> float:
+        """Of the time, spent in the watch; NaN before the first kernel."""
+        return self.seconds / self.total if self.total else float("nan")
+
+    def __str__(self) -> str:
+        if not self.active:
+            return f"Watch({self.model}): idle, since rank 0 watches"
+        if not self.kernels:
+            return f"Watch({self.model}, {self.samples} samples): no kernel yet"
+        bound = "no bound" if self.asked is None else f"asked: at most {100 * self.asked:g} %"
+        took = f"{100 * self.share:.1f} % ({bound}), {1e3 * self.seconds / self.kernels:.1f} ms"
+        said = [
+            f"Watch({self.model}, {self.samples} samples): {self.kernels} {self.kind} kernels in "
+            f"{self.steps} steps, {self.boundaries} boundaries",
+            f"  time: {self.seconds:.2f} of {self.total:.2f} s, {took} a kernel",
+        ]
+        if self.put_off:
+            said.append(f"  put off or left out for their cost: {self.put_off} kernels")
+        if self.asked is not None and self.share > self.asked:
+            said.append(
+                "  above what was asked: the first kernel, and those of boundaries, are not left "
+                "out; it sinks as the run goes on, or with a smaller probe"
+            )
+        if self.store is not None:
+            said.append(f"  kernels: {self.store}")
+        return "\n".join(said)
+
+
+def checked_options(dt: int, every: int | None, dense: int, overhead: float | None) -> None:
+    """Refuse what no watch can be asked.
+
+    Raises:
+        WatchError: says which.
+    """
+    for name, value, least in (("dt", dt, 1), ("every", every, 1), ("dense", dense, 0)):
+        if value is None and name == "every":
+            continue
+        if value is None or not is_whole(value) or value < least:
+            raise WatchError(
+                f"{name} = {value!r} counts steps", where=name, remedy=f"give at least {least}"
+            )
+    number = isinstance(overhead, int | float) and not isinstance(overhead, bool)
+    if overhead is not None and not (number and 0 < overhead < 1):
+        raise WatchError(
+            f"overhead = {overhead!r} is no share of time",
+            where="overhead",
+            remedy="give a number between 0 and 1, such as 0.05, or None for no bound",
+        )

@@ -1,0 +1,439 @@
+"""`Watch`: the NTK of any network in anybody's training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ntkscope.metrics.failures import NEVER
+from ntkscope.metrics.observers import Stream
+from ntkscope.metrics.stream_metrics import GIVEN, Log, Snapshots, StreamMetrics, metrics_table
+from ntkscope.ntk.kinds import normalisation
+from ntkscope.watch.kernel import Arrays, ProbeKernel, evaluating, unwrapped, values_of
+from ntkscope.watch.kernel_store import KernelStore, Snapshot
+from ntkscope.watch.online import online_values
+from ntkscope.watch.overhead import Overhead
+from ntkscope.watch.probe import Probe, WatchError, make_probe
+from ntkscope.watch.report import Report, checked_options
+from ntkscope.watch.schedule import LossJumps, Schedule
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+_LOGGED = ("loss", "accuracy")
+
+
+class Watch:
+    """Watches the NTK of a network while it learns, and changes nothing of its training.
+
+    Put `watch.step(step)` behind each optimiser step; the watch decides itself when a kernel is
+    due. A kernel is of the network in evaluation mode (running statistics, no dropout); modes,
+    buffers, gradients and the states of all random generators are given back. It holds the kernels
+    of the start, of the last boundary and of the last `dt` steps, no others.
+
+    The first step that it is given is the start: `watch.step(0)` before the loop makes that the
+    network as initialised. Under `DistributedDataParallel` it works on rank 0; others are idle.
+
+    Args:
+        model: any torch module, also compiled or wrapped for data parallelism.
+        probe: the fixed samples [N, …] of its kernels: a tensor, an array, or a tuple or mapping of
+            them, as the model is called. A hundred are enough for most questions.
+        labels: their classes, (N,), or one-hot, (N, C); None where there are none: then alignment
+            is not measured.
+        store: a folder to write every kernel into, as a Zarr store that the workflow reads too. A
+            run that was killed goes on from it. None: metrics alone are kept, in memory.
+        kind, output, parameters: as of `empirical_ntk`.
+        by_layer: whether layers are measured too (kind trace).
+        dt: steps behind a velocity.
+        every: a kernel every so many steps; None: dense around boundaries and where the loss jumps,
+            log-spaced elsewhere.
+        dense: how many steps around a boundary are all due.
+        overhead: share of the run's time that may go into watching. Kernels that would cost more
+            are left out, those of boundaries last; None: none is. Which are left out depends on the
+            machine: where runs are to be compared step by step, give None.
+        log_fn: called with (name → number, step) for each kernel, names such as `ntk/velocity`.
+        seed: of the run, a coordinate of its table.
+
+    Raises:
+        WatchError: a probe, labels or options that cannot be.
+        ModelError: at the first step, a model whose kernel is not defined.
+
+    Example:
+        >>> import torch, ntkscope
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(16, 2))
+        >>> x = torch.randn(64, 4)
+        >>> y = (x[:, 0] > 0).long()
+        >>> optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+        >>> watch = ntkscope.Watch(model, x[:20], y[:20], overhead=None)
+        >>> for step in range(40):
+        ...     labels = y if step < 20 else 1 - y
+        ...     loss = torch.nn.functional.cross_entropy(model(x), labels)
+        ...     optimiser.zero_grad(); loss.backward(); optimiser.step()
+        ...     values = watch.step(step, loss=loss)
+        ...     if step == 19:
+        ...         watch.boundary(step)
+        >>> watch.dataset().velocity.sizes["seed"]
+        1
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        probe: Any,
+        labels: Any = None,
+        *,
+        store: str | Path | None = None,
+        kind: str = "trace",
+        by_layer: bool = True,
+        output: Any = None,
+        parameters: Any = None,
+        dt: int = 1,
+        every: int | None = None,
+        dense: int = 16,
+        overhead: float | None = 0.05,
+        log_fn: Callable[[dict[str, float], int], Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        checked_options(dt=dt, every=every, dense=dense, overhead=overhead)
+        self._probe: Probe = make_probe(probe, labels)
+        inside = unwrapped(model)
+        options = {"output": output, "parameters": parameters}
+        self._kernel = ProbeKernel(
+            inside, self._probe, kind, by_layer, {k: v for k, v in options.items() if v is not None}
+        )
+        self._schedule = Schedule(dt=dt, every=every, dense=dense)
+        self._overhead, self._jumps = Overhead(overhead), LossJumps()
+        self._log_fn, self._seed, self._dt = log_fn, seed, dt
+        self._path = None if store is None else Path(store)
+        self._active = _is_first_rank()
+        self._steps_seen, self._last_step = 0, -1
+        self._steps: list[int] = []
+        self._tasks: list[int] = []
+        self._logged: list[dict[str, list[float]]] = []
+        self._boundaries: list[int] = []
+        self._layers: tuple[str, ...] | None = None
+        self._metrics: StreamMetrics | None = None
+        self._store: KernelStore | None = None
+        self._precision = ""
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def step(
+        self, step: int | None = None, *, loss: Any = None, accuracy: Any = None
+    ) -> dict[str, float] | None:
+        """Say that the parameters are those after a step; a kernel is computed if one is due.
+
+        Args:
+            step: its number, above those before; None: one more.
+            loss, accuracy: a number, of the present task, or one for each task seen; or a function
+                of nothing that gives them, called (in evaluation mode) where a kernel is computed.
+                A loss that is given as a number also tells where it jumps.
+
+        Returns:
+            What `log_fn` is given, if a kernel was computed.
+
+        Raises:
+            WatchError: steps that do not increase, or layers that are others than before.
+        """
+        step = self._last_step + 1 if step is None else int(step)
+        if not self._active:
+            self._last_step = step
+            return None
+        self._begin(step)
+        self._overhead.touch()
+        self._note_loss(step, loss)
+        why = self._schedule.due(step)
+        if not why:
+            return None
+        if not self._overhead.allows(why):
+            self._overhead.put_off += self._schedule.denied()
+            return None
+        announced = step in self._schedule.announced
+        found = self._compute(step, why, {"loss": loss, "accuracy": accuracy})
+        if announced:
+            self._mark_boundary(step)
+        return found
+
+    def boundary(self, step: int | None = None) -> None:
+        """Say that the task ends at a step: its kernel is the last of that task.
+
+        Args:
+            step: the last one that was given to `step` (None), or a later one: then the steps
+                before it are dense too.
+
+        Raises:
+            WatchError: a step that lies in the past, or no step yet.
+        """
+        step = self._last_step if step is None else int(step)
+        if not self._active:
+            return
+        if step < self._last_step or self._last_step < 0:
+            raise WatchError(
+                f"a boundary at step {step}, but the run is at step {self._last_step}",
+                where="boundary",
+                remedy="call it with the step just made, or ahead of time",
+            )
+        if step > self._last_step:
+            self._schedule.announced.add(step)
+            return
+        if step in self._boundaries:
+            return
+        if not self._steps or self._steps[-1] != step:
+            self._compute(step, "boundary", {})
+        self._mark_boundary(step)
+
+    def flush(self) -> None:
+        """Write what is not in the store yet: call it with each checkpoint of the training."""
+        if self._store is not None:
+            self._store.flush()
+
+    @property
+    def last_step(self) -> int:
+        """That it was told of; −1 before the first."""
+        return self._last_step
+
+    # --- what it saw ----------------------------------------------------------------------------
+
+    def dataset(self) -> xr.Dataset:
+        """The metrics so far: the workflow's table of a run, with its names, units and attributes.
+
+        Returns:
+            Kind `metrics`, dims (seed, snapshot[, layer][, seen][, rank]); see `metrics.measure`.
+
+        Raises:
+            WatchError: no kernel was computed yet.
+        """
+        if self._metrics is None and self._path is not None and self._path.exists():
+            self._resume(None)
+        metrics = self._any_metrics()
+        seen = max([*self._tasks, *(len(v) for row in self._logged for v in row.values())])
+        curves = {name: np.full((1, len(self._steps), seen), np.nan) for name in _LOGGED}
+        for place, row in enumerate(self._logged):
+            for name, values in row.items():
+                curves[name][0, place, : len(values)] = values
+        log = Log(curves, np.asarray([NEVER]), GIVEN)
+        at = Snapshots(
+            np.asarray([self._seed]),
+            np.asarray(self._steps, np.int64),
+            np.asarray(self._tasks, np.int64),
+            self._layers or (),
+        )
+        table = metrics_table(metrics.curves(), log, at)
+        facts = {key: value for key, value in self._identity().items() if key != "layers"}
+        return table.assign_attrs(
+            **facts,
+            kind="metrics",
+            normalisation=normalisation(self._kernel.kind),
+            boundaries=np.asarray(self._boundaries, np.int64),
+            samples=len(self._probe),
+            loss="",
+        )
+
+    def plot(self, path: str | Path | None = None, **style: Any) -> Figure:
+        """The paper's figure of this run: velocity, norm, distance, alignment; see `figures.run`.
+
+        Args:
+            path: a file to write, `.pdf`, `.png` or `.svg`; None: none.
+            style: of `FigureStyle`: `width_mm`, `palette`, `font_size`, `dpi`.
+        """
+        from ntkscope.figures.run import plot_run
+
+        return plot_run(self.dataset(), path, **style)
+
+    def report(self) -> Report:
+        """What was watched, and what it cost; print it."""
+        return Report(
+            model=type(self._kernel.model).__name__,
+            samples=len(self._probe),
+            kind=self._kernel.kind,
+            steps=self._steps_seen,
+            kernels=len(self._steps),
+            boundaries=len(self._boundaries),
+            put_off=self._overhead.put_off,
+            seconds=self._overhead.spent,
+            total=self._overhead.total,
+            asked=self._overhead.bound,
+            store=self._path,
+            active=self._active,
+        )
+
+    def __repr__(self) -> str:
+        return str(self.report())
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _begin(self, step: int) -> None:
+        """Take in a step's number, and go on from the store before the first."""
+        if self._steps_seen and step <= self._last_step:
+            raise WatchError(
+                f"step {step} after step {self._last_step}",
+                where="step",
+                remedy="give numbers that increase; for another run make another Watch",
+            )
+        if not self._steps_seen and self._path is not None and self._path.exists():
+            self._resume(step)
+        self._steps_seen += 1
+        self._last_step = step
+
+    def _note_loss(self, step: int, loss: Any) -> None:
+        if loss is None or callable(loss):
+            return
+        values = values_of(loss)
+        if len(values) == 1 and self._jumps.jumped(values[0]) and self._steps:
+            self._schedule.restart(step - 1, boundary=False)
+
+    def _compute(self, step: int, why: str, given: Mapping[str, Any]) -> dict[str, float]:
+        """The kernel of a step, what is measured of it, and where it goes."""
+        _synchronise(self._kernel.model)
+        with self._overhead.timed():
+            with evaluating(self._kernel.model):
+                arrays = self._kernel.compute()
+                logged = {name: values_of(given.get(name)) for name in _LOGGED}
+            layers = tuple(arrays.pop("layers").tolist()) if "layers" in arrays else ()
+            self._check_same(layers, str(arrays["ntk"].dtype))
+            task = 1 + len(self._boundaries)
+            logged = {name: _of_tasks(values, task) for name, values in logged.items()}
+            self._take_in(step, task, arrays, logged)
+            self._schedule.taken(step, why)
+            if self._path is not None:
+                if self._store is None:
+                    self._store = self._open_store()
+                self._store.add(Snapshot(step, task, arrays, logged))
+            found = online_values(self._any_metrics().latest(), layers, logged)
+            if self._log_fn is not None:
+                self._log_fn(found, step)
+        return found
+
+    def _take_in(
+        self, step: int, task: int, arrays: Arrays, logged: dict[str, list[float]]
+    ) -> None:
+        if self._metrics is None:
+            self._metrics = StreamMetrics(self._stream(arrays["ntk"]))
+        rows = int(np.prod(arrays["ntk"].shape[: arrays["ntk"].ndim // 2]))
+
+        def read(name: str) -> NDArray[np.float64]:
+            values = np.asarray(arrays[name], np.float64)
+            lead = values.shape[:1] if name == "layer_ntk" else ()
+            return values.reshape(1, *lead, rows, rows)
+
+        self._metrics.update(step, read)
+        self._steps.append(step)
+        self._tasks.append(task)
+        self._logged.append(logged)
+
+    def _stream(self, ntk: NDArray[Any]) -> Stream:
+        return Stream(
+            dt=self._dt,
+            seeds=1,
+            layers=self._layers or (),
+            labels=self._probe.labels,
+            outputs=ntk.shape[1] if ntk.ndim == 4 else 1,
+            tolerance=8.0 * float(np.finfo(ntk.dtype).eps),
+        )
+
+    def _check_same(self, layers: tuple[str, ...], precision: str) -> None:
+        """Refuse kernels that cannot be compared with those before."""
+        if self._layers is None:
+            self._layers, self._precision = layers, precision
+        if layers != self._layers:
+            changed = sorted({*layers} ^ {*self._layers}) or list(layers)
+            raise WatchError(
+                f"the layers that learn have changed: {', '.join(changed[:4])}",
+                where="model",
+                remedy="watch it with by_layer=False, or begin another Watch where they change",
+            )
+        if precision != self._precision:
+            raise WatchError(
+                f"kernels were in {self._precision}, and now are in {precision}",
+                where="model",
+                remedy="keep the model's dtype, or begin another Watch, with another store",
+            )
+
+    def _mark_boundary(self, step: int) -> None:
+        self._boundaries.append(step)
+        self._any_metrics().mark_boundary()
+        self._schedule.restart(step)
+        self._jumps = LossJumps()  # the jump of the loss at a boundary is the boundary's
+        if self._store is not None:
+            self._store.mark_boundary(self._boundaries)
+
+    def _any_metrics(self) -> StreamMetrics:
+        if self._metrics is None:
+            raise WatchError(
+                "no kernel was computed yet",
+                where="watch",
+                remedy="call watch.step() in the training loop; the first call computes one",
+            )
+        return self._metrics
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "kernel": self._kernel.kind,
+            "precision": self._precision,
+            "probe_digest": self._probe.digest,
+            "dt": self._dt,
+            "layers": list(self._layers or ()),
+        }
+
+    def _open_store(self) -> KernelStore:
+        assert self._path is not None
+        return KernelStore(self._path, self._identity(), self._probe, self._seed)
+
+    def _resume(self, before: int | None) -> None:
+        """Take in again what the store has of this run, up to a step."""
+        assert self._path is not None
+        attrs = KernelStore.attributes(self._path)
+        self._precision = str(attrs.get("precision"))
+        self._layers = tuple(attrs.get("layers", ()))
+        self._store = self._open_store()
+        if before is not None:
+            self._store.keep_before(before)
+        lineage = self._store.lineage()
+        if lineage is None:
+            return
+        boundaries, loss = set(self._store.boundaries), self._store.logged()
+        for place, step in enumerate(lineage.steps.tolist()):
+            names = ("ntk", "layer_ntk") if self._layers else ("ntk",)
+            stored = lineage.stores[0]
+            arrays = {name: stored[name].isel(seed=0, snapshot=place).values for name in names}
+            row = {name: _known(values[place]) for name, values in loss.items()}
+            self._take_in(step, int(lineage.tasks[place]), arrays, row)
+            self._schedule.taken(step, self._schedule.due(step) or "spaced")
+            if step in boundaries:
+                self._boundaries.append(step)
+                self._any_metrics().mark_boundary()
+                self._schedule.restart(step)
+        self._last_step = self._steps[-1]
+
+
+def _of_tasks(values: list[float], task: int) -> list[float]:
+    """One value for each task; a single one is of the present task."""
+    return [*[float("nan")] * (task - 1), *values] if len(values) == 1 else values
+
+
+def _known(values: NDArray[np.float64]) -> list[float]:
+    """Without the NaN of tasks that were not seen."""
+    count = int(np.flatnonzero(np.isfinite(values)).max(initial=-1)) + 1
+    return [float(value) for value in values[:count]]
+
+
+def _is_first_rank() -> bool:
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return True
+    return distributed.get_rank() == 0
+
+
+def _synchronise(model: nn.Module) -> None:
+    """Let what training has queued on a GPU be training's time."""
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

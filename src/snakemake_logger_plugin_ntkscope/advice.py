@@ -1,0 +1,129 @@
+"""What an error of Snakemake means in this workflow, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import yaml
+
+from ntkscope.config.diagnostics.nearest import did_you_mean, nearest
+from snakemake_logger_plugin_ntkscope.study import Study
+
+_PLACE = re.compile(r"^\w+(?:Error|Exception)(?: in .*)?:\n")
+_MISSING = re.compile(r"^No rule to produce (.+?) \(if you use input functions", re.MULTILINE)
+_INNER = re.compile(r"^\s*\w+Error:\n(.*?)(?=^Wildcards:|^Traceback:|\Z)", re.MULTILINE | re.DOTALL)
+_FRAME = re.compile(r'^ +File ".*", line \d+, in .*\n?', re.MULTILINE)
+_CONSTRAINT = re.compile(r"{(\w+),[^{}]*(?:{[^{}]*}[^{}]*)*}|{(\w+)}")
+_RENAMED = {"take_kernels": "compute_kernels", "train": "train_task"}
+"""Names of stages that were, or are often meant."""
+
+
+def explain(said: str, words: Sequence[str], study: Study) -> str:
+    """An error of Snakemake in the words of this workflow.
+
+    Args:
+        said: Snakemake's message.
+        words: the command line.
+        study: what can be asked for.
+    """
+    if missing := _MISSING.search(said):
+        return wrong_target(missing[1], study)
+    if "Target rules may not contain wildcards" in said:
+        stages = [stage_by_name(word, study) for word in words if word in study.stages]
+        return "\n".join(stages) or said
+    if "is not valid JSON or YAML" in said:
+        return broken_yaml(words) or said
+    if "  to do: " in said or "this configuration has no" in said:
+        return _ours(said)
+    return said
+
+
+def wrong_target(target: str, study: Study) -> str:
+    """No rule makes what was asked for: what was meant, and what there is."""
+    if target in study.stages:
+        return stage_by_name(target, study)
+    if target in _RENAMED:
+        stage = _RENAMED[target]
+        return f"{target}: did you mean {stage!r}?\n{stage_by_name(stage, study)}"
+    folder = target.rpartition("/")[0]
+    preset = folder.removeprefix("figures/")
+    if folder.startswith("figures/") and preset != study.preset:
+        return _of_preset(target, preset, study)
+    files = [file for each in study.figures.values() for file in each.files]
+    known = [*files, *study.targets, *study.stages, *study.findings.values()]
+    if folder.split("/")[0] == "figures":  # a figure is meant, whatever else is spelt alike
+        known = files
+    meant = nearest(target, known)
+    lines = [f"nothing makes {target}{did_you_mean(target, known)}"]
+    if meant in study.stages:
+        lines += stage_by_name(str(meant), study).splitlines()
+    lines += _wrapped("figures", [each.files[0] for each in study.figures.values()])
+    lines += _wrapped("by name", study.targets)
+    return "\n".join(lines)
+
+
+def stage_by_name(stage: str, study: Study) -> str:
+    """A stage was asked for as if it were a target."""
+    figure = next(iter(each.files[0] for each in study.figures.values()), "all")
+    return (
+        f"{stage} is a stage, which makes a file for each run or experiment: which one?\n"
+        f"  to do: snakemake --cores all {figure} --until {stage}\n"
+        f"     or: ask for one of its files, {_CONSTRAINT.sub(_in_angles, study.stages[stage])}"
+    )
+
+
+def broken_yaml(words: Iterable[str]) -> str:
+    """Which file is not YAML, and in which line; nothing where all are."""
+    named = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
+    for file in (*named, Path("config/config.yaml")):
+        try:
+            yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            what = " ".join(filter(None, (error.context, error.problem)))
+            at = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+            shown = f"\n{textwrap.indent(mark.get_snippet() or '', '  ')}" if mark else ""
+            return (
+                f"{file} is not YAML: {what}\n  where: {file}{at}{shown}\n"
+                "  to do: mend the line, or the one before it"
+            )
+        except (OSError, UnicodeError, yaml.YAMLError) as error:
+            return f"{file} cannot be read as YAML: {error}"
+    return ""
+
+
+def _of_preset(target: str, preset: str, study: Study) -> str:
+    if preset in study.presets:
+        return (
+            f"{target} is a figure of the preset {preset!r}, and this run has the preset "
+            f"{study.preset!r}\n"
+            f"  to do: snakemake --cores all {target} --configfile {study.presets[preset]}"
+        )
+    lines = [f"there is no preset {preset!r}{did_you_mean(preset, study.presets)}"]
+    lines += _wrapped("presets", [f"{name} ({file})" for name, file in study.presets.items()])
+    return "\n".join(lines)
+
+
+def _ours(said: str) -> str:
+    """A message of our own without what Snakemake put around it."""
+    said = _FRAME.sub("", said)
+    inner = _INNER.search(said)
+    if inner:
+        return textwrap.dedent(inner[1]).strip()
+    return textwrap.dedent(_PLACE.sub("", said)).strip()
+
+
+def _in_angles(wildcard: re.Match[str]) -> str:
+    return f"<{wildcard[1] or wildcard[2]}>"
+
+
+def _wrapped(head: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return []
+    text = f"  {head}: {', '.join(items)}"
+    return textwrap.wrap(
+        text, 98, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )

@@ -1,0 +1,63 @@
+"""Why a job failed, in as few words as its log allows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_ERROR = re.compile(
+    r"^([-\d]+ [:,\d]+ ERROR |ntkscope\.errors\.)?([\w.]*(?:Error|Exception|Interrupt))\b(?=:|$)"
+)
+_AGAIN = "(not tried again)"
+_SIGNAL = re.compile(r"died with <Signals\.(SIG\w+)")
+_STOPPED = ("SIGINT", "SIGTERM")
+_STATUS_OF_STOPPED = re.compile(r"non-zero exit status (130|143)\b")
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a job failed.
+
+    Attributes:
+        words: the message.
+        of_user: whether it is an error that the user can mend, and no second attempt.
+        stopped: whether the job was stopped from outside (Ctrl-C, SIGTERM): then nothing is wrong.
+    """
+
+    words: str
+    of_user: bool = False
+    stopped: bool = False
+
+
+def cause_of(log: Path | None, said: str) -> Cause:
+    """The cause of a job's failure.
+
+    Args:
+        log: of the job, if it has one.
+        said: Snakemake's own message of how the job ended.
+    """
+    found = _SIGNAL.search(said)
+    if (found and found[1] in _STOPPED) or _STATUS_OF_STOPPED.search(said):
+        return Cause("stopped from outside", stopped=True)
+    if found:
+        hint = ": was there too little memory?" if found[1] == "SIGKILL" else ""
+        return Cause(f"killed by {found[1]}{hint}")
+    if log is None or not log.is_file():
+        return Cause(f"{said.strip()}\nit left no log: is the disk full?".strip())
+    return _last_error(log.read_text(encoding="utf-8", errors="replace").rstrip())
+
+
+def _last_error(text: str) -> Cause:
+    """The last exception of a log, from the line that names it to the end."""
+    lines = text.splitlines()
+    again = bool(lines) and lines[-1].strip() == _AGAIN
+    if again:
+        lines.pop()
+    for first in reversed(range(len(lines))):
+        found = _ERROR.match(lines[first])
+        if found:
+            words = "\n".join([lines[first].removeprefix(found[1] or ""), *lines[first + 1 :]])
+            stopped = found[2] == "KeyboardInterrupt"
+            return Cause(words.rstrip(), of_user=again or bool(found[1]), stopped=stopped)
+    return Cause("\n".join(lines[-3:]) or "its log is empty")

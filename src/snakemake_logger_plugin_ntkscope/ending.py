@@ -1,0 +1,84 @@
+"""What is said at the end: where figures are, their headline numbers, where the findings are."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from snakemake_logger_plugin_ntkscope.study import Figure, Study
+
+_SHOWN = 3
+_EXPONENT = "exponent of norm_drop"
+_HEADLINED = {"network": "network", "infinite": "infinite kernel"}
+
+
+def results(asked: Mapping[str, Figure], study: Study) -> list[str]:
+    """Lines on the figures that were asked for and are there, and on the findings.
+
+    The headlines are of a few figures only; of many, where they lie.
+    """
+    there = {name: each for name, each in asked.items() if Path(each.files[0]).exists()}
+    lines = []
+    if len(there) > _SHOWN:
+        folder = Path(next(iter(there.values())).files[0]).parent
+        lines.append(f"figures:  {folder}/ ({', '.join(there)})")
+    else:
+        for each in there.values():
+            lines.append(f"figure:   {each.files[0]}")
+            numbers = f"numbers:  {each.table}"
+            if numbers not in lines:
+                lines += [*(f"          {line}" for line in headline(Path(each.table))), numbers]
+    papers = {each.paper for each in there.values()}
+    for paper, table in study.findings.items():
+        if paper in papers and Path(table).exists():
+            lines.append(f"findings: {table}")
+        elif paper in papers:
+            lines.append(f"findings: not yet judged (snakemake --cores all {table})")
+    return lines
+
+
+def headline(table: Path) -> list[str]:
+    """The numbers of an experiment's table that its paper is about; none where it has none.
+
+    Of streams: the exponents of the norm's drop in width. Of learning curves: those of the error in
+    the number of samples.
+    """
+    try:
+        with table.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    except OSError:
+        return []
+    return [line for row in rows if (line := _in_words(row))][: 2 * _SHOWN]
+
+
+def _in_words(row: Mapping[str, str]) -> str:
+    falls = row.get("statistic") == "exponent"  # error ~ n^−exponent
+    number = _with_half_interval(row, -1 if falls else 1)
+    if not number:
+        return ""
+    if row.get("quantity") == _EXPONENT:
+        regime = f" ({row['regime']})" if row.get("regime") else ""
+        curved = ", not a pure power law" if "curve" in row.get("note", "") else ""
+        return f"norm drop ∝ width^{number}{regime}{curved}"
+    if falls and row.get("curve") in _HEADLINED:
+        width = f", width {row['width']}" if row["curve"] != "infinite" else ""
+        return f"error ∝ n^{number} ({row['part']}: {_HEADLINED[row['curve']]}{width})"
+    return ""
+
+
+def _with_half_interval(row: Mapping[str, str], sign: int) -> str:
+    """`−0.64 ± 0.06`, half the interval; nothing where there is no estimate."""
+    try:
+        estimate, low, high = (float(row[name]) for name in ("estimate", "low", "high"))
+    except (KeyError, ValueError):
+        return ""
+    if not all(map(math.isfinite, (estimate, low, high))):
+        return ""
+    return f"{sign * estimate:.2f} ± {(high - low) / 2:.2f}".replace("-", "−")
+
+
+def interrupted(done: int, total: int, command: Sequence[str]) -> list[str]:
+    """What is done, and how it goes on."""
+    return [f"{done} of {total} done; the same command goes on: {' '.join(command)}"]

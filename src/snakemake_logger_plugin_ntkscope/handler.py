@@ -1,0 +1,218 @@
+"""The handler: each of Snakemake's records becomes a change of the table, a line, or nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from logging import LogRecord
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from snakemake_logger_plugin_ntkscope import ending
+from snakemake_logger_plugin_ntkscope.causes import cause_of
+from snakemake_logger_plugin_ntkscope.jobs import Job, Jobs, mean_seconds
+from snakemake_logger_plugin_ntkscope.reasons import Reasons
+from snakemake_logger_plugin_ntkscope.screen import Lines, Terminal
+from snakemake_logger_plugin_ntkscope.study import Study
+
+_NOISE = re.compile(
+    r"Building DAG|Using shell|Provided|Rules claiming|Select jobs|Execute \d|Conda environments"
+    r"|Singularity containers|Group jobs: inactive|Assuming unrestricted|Complete log|Shutting down"
+    r"|Exiting because a job|At least one job did not|Reasons:|Some jobs were triggered"
+    r"|Rules with (provenance|missing|outdated)|\d+ jobs have (missing|outdated)|host: |None$"
+    r"|WorkflowError:\nAt least one job|Removing output files of failed|Trying to restart"
+    r"|DAG of jobs will be|Touching output|Removing temporary output|Config file .* is extended"
+    r"|Creating report|Report created|Adding .* \(|Downloading resources|Report size"
+    r"|Loading script code"
+)
+_JOB_EXCEPTION = re.compile(r"^(RuleException|CalledProcessError|SpawnedJobError)")
+_END = "Elapsed time"
+_ABSENT = "left out, for want of their files"
+ERRORS_IN_LOGS = "NTKSCOPE_ERRORS_IN_LOGS"
+"""While this plugin speaks, jobs leave their errors in their logs: it tells each once."""
+
+
+class LogHandler(LogHandlerBase):
+    """Tells a run of Snakemake: see the package."""
+
+    def __post_init__(self) -> None:
+        """What Snakemake has set is there now."""
+        stream = sys.stdout if self.common_settings.stdout else sys.stderr
+        self._dry = bool(self.common_settings.dryrun)
+        shown = stream.isatty() and os.environ.get("TERM") != "dumb" and not self._dry
+        colour = not self.common_settings.nocolor
+        self._everything = bool(getattr(self.settings, "everything", False))
+        self._screen = Terminal(stream, colour) if shown else Lines(stream)
+        self._jobs, self._study, self._reasons = Jobs(), Study(), Reasons()
+        self._begun = self._stopped = False
+        self._how_it_ended = ""
+        self._told: set[str] = set()
+        if not self._everything:
+            os.environ[ERRORS_IN_LOGS] = "1"
+
+    @property
+    def writes_to_stream(self) -> bool:
+        """To the terminal, instead of Snakemake's own handler."""
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        """Snakemake keeps its own log file."""
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        """What `--quiet` says is left to Snakemake's filter."""
+        return False
+
+    @property
+    def has_formatter(self) -> bool:
+        """Snakemake's, for what is shown in its own words."""
+        return False
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        """No."""
+        return False
+
+    def emit(self, record: LogRecord) -> None:
+        """One record."""
+        try:
+            if hasattr(record, "study"):
+                self._study = Study.of(record.study)
+            elif self._everything:
+                self._in_its_own_words(record)
+            else:
+                self._tell(record)
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        """The table stays as it is. Snakemake may call this twice."""
+        self._screen.end()
+        os.environ.pop(ERRORS_IN_LOGS, None)
+        super().close()
+
+    def _in_its_own_words(self, record: LogRecord) -> None:
+        text = self.format(record)
+        if text and text != "None":
+            self._screen.say(text)
+
+    def _tell(self, record: LogRecord) -> None:
+        match getattr(record, "event", None):
+            case LogEvent.RUN_INFO:
+                self._begin(record.__dict__)
+            case LogEvent.RESOURCES_INFO:
+                facts = record.__dict__
+                beside = facts.get("cores") or facts.get("nodes") or self._jobs.cores
+                self._jobs.cores = int(beside)
+            case LogEvent.JOB_INFO:
+                self._start(record.__dict__)
+            case LogEvent.JOB_FINISHED:
+                self._finish(record.__dict__["job_id"])
+            case LogEvent.JOB_ERROR:
+                self._fail(record.__dict__)
+            case LogEvent.ERROR:
+                self._error(record.getMessage())
+            case None:
+                self._message(record.getMessage())
+
+    def _begin(self, facts: dict[str, Any]) -> None:
+        if self._dry or self._jobs.planned:
+            return
+        planned = {stage: n for stage, n in facts["stats"].items() if stage != "total"}
+        self._jobs.planned = planned
+        self._jobs.earlier = mean_seconds(Path(self._study.benchmarks), planned)
+
+    def _start(self, facts: dict[str, Any]) -> None:
+        stage = facts["rule_name"]
+        if self._dry:
+            self._reasons.add(stage, facts["reason"])
+            return
+        label = " ".join(map(str, (facts.get("wildcards") or {}).values()))
+        log = Path(facts["log"][0]) if facts.get("log") else None
+        if not self._begun:
+            self._begun = True
+            self._screen.begin(self._jobs)
+        self._jobs.start(facts["jobid"], Job(stage, label, log, time.time()))
+
+    def _finish(self, number: int) -> None:
+        done = self._jobs.finish(number, time.time())
+        if done:
+            job, seconds = done
+            self._screen.finished(self._jobs, str(job), seconds)
+
+    def _fail(self, facts: dict[str, Any]) -> None:
+        job = self._jobs.fail(facts["jobid"])
+        log = Path(facts["log"][0]) if facts.get("log") else None
+        cause = cause_of(log, self._how_it_ended)
+        self._how_it_ended = ""
+        self._stopped |= cause.stopped
+        what = f"{job or facts['rule_name']}\n{cause.words}"
+        if self._stopped:
+            self._jobs.failed.clear()
+        if self._stopped or what in self._told:
+            return
+        self._told.add(what)
+        lines = [f"failed: {job or facts['rule_name']}", *cause.words.splitlines()]
+        if not cause.of_user and log:
+            lines.append(f"  log: {log}")
+        self._screen.say("\n  ".join(lines))
+
+    def _error(self, said: str) -> None:
+        if _JOB_EXCEPTION.match(said):
+            self._how_it_ended = said
+        elif not _NOISE.search(said):
+            from snakemake_logger_plugin_ntkscope.advice import explain
+
+            self._screen.end()
+            self._screen.say(explain(said, sys.argv[1:], self._study))
+
+    def _message(self, said: str) -> None:
+        if said.startswith("Terminating processes on user request"):
+            self._stopped = True
+        elif said.startswith(_END):
+            self._end()
+        elif said.startswith("Nothing to be done"):
+            self._nothing()
+        elif said.startswith("This was a dry-run"):
+            self._plan()
+        elif said.startswith(_ABSENT):
+            if any(name in said for name in self._asked_for()):
+                self._screen.say(said)
+        elif said and not _NOISE.match(said):
+            self._screen.say(said)
+
+    def _asked_for(self) -> dict[str, Any]:
+        return self._study.asked_for(sys.argv[1:])
+
+    def _nothing(self) -> None:
+        self._screen.say("Nothing to be done: all that was asked for is there.")
+        self._say_all(ending.results(self._asked_for(), self._study))
+
+    def _plan(self) -> None:
+        said = "Nothing was run (--dry-run). Each job with its files: --logger-ntkscope-everything"
+        self._say_all([*self._reasons.table(), "", said])
+
+    def _end(self) -> None:
+        if not self._jobs.planned:
+            return
+        self._screen.end()
+        done, total = self._jobs.done.total(), self._jobs.total
+        if done == total:
+            self._say_all(ending.results(self._asked_for(), self._study))
+        else:
+            failed = len(self._jobs.failed)
+            if failed and not self._stopped:
+                self._screen.say(f"{failed} failed, and what needs them was not run")
+            self._say_all(ending.interrupted(done, total, ["snakemake", *sys.argv[1:]]))
+
+    def _say_all(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._screen.say(line)

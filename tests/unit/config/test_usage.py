@@ -1,0 +1,122 @@
+"""What results/ holds, and what of it no configuration asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ntkscope.config import expand, load_files
+from ntkscope.config.asked_for import stores_asked_for
+from ntkscope.config.usage import asked_by, by_experiment, clean, sizes, stage_of, table, unasked
+
+MINI = Path(__file__).parents[3] / "config/test/mini.yaml"
+CONFIG = load_files(MINI)
+
+
+def answer(word: str) -> Callable[[str], str]:
+    return lambda question: word
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Every store that the mini preset asks for, of 5,000 bytes each."""
+    for store in set().union(*stores_asked_for(CONFIG).values()):
+        (tmp_path / store).mkdir(parents=True)
+        (tmp_path / store / "chunk").write_bytes(b"x" * 5000)
+    return tmp_path
+
+
+def test_what_is_asked_for_is_what_the_rules_make() -> None:
+    asked = stores_asked_for(CONFIG)
+    cells = expand(CONFIG, "reactivation")
+    runs = {run.id for cell in cells for run in (*cell.run.lineage, *cell.twin.lineage)}
+    assert {f"runs/{run}/snapshots.zarr" for run in runs} <= asked["reactivation"]
+    assert len(asked["reactivation"]) == 1 + 2 * (6 + 6 + 4)  # each with other rounding as well
+    kinds = {store.partition("/")[0] for store in asked["scaling"]}
+    assert {"tasks", "networks", "regressions"} <= kinds
+
+
+def test_nothing_that_is_asked_for_is_offered(results: Path) -> None:
+    assert unasked(sizes(results), stores_asked_for(CONFIG)) == {}
+
+
+def test_the_table_has_experiments_and_stages(results: Path) -> None:
+    found = by_experiment(sizes(results), stores_asked_for(CONFIG))
+    assert (
+        found["reactivation"]["train_task"] == 2 * found["reactivation"]["measure_kernels"] * 6 / 8
+    )
+    assert sum(each.total() for each in found.values()) == sum(sizes(results).values())
+    lines = table(found).splitlines()
+    assert lines[-1].startswith("together")
+    assert {"train_task", "train_networks"} <= set(lines[0].split())
+
+
+@pytest.fixture
+def old(results: Path) -> dict[str, int]:
+    """A run, a kernel and networks that nothing asks for; a job's state beside one that is."""
+    run = next(results.glob("runs/*"))
+    for store in (
+        "runs/mlp-w9-aaaaaaaaaaaa/snapshots.zarr",
+        "runs/mlp-w9-aaaaaaaaaaaa/.snapshots.state",
+        f"runs/{run.name}/kernels-bbbbbbbbbbbb.zarr",
+        "networks/mlp-cccccccccccc/networks.zarr",
+    ):
+        (results / store).mkdir(parents=True)
+    (run / ".snapshots.state").mkdir()
+    (run / "kernels-x.parts").mkdir()
+    return unasked(sizes(results), stores_asked_for(CONFIG))
+
+
+def test_what_nothing_asks_for_is_found(old: dict[str, int]) -> None:
+    assert len(old) == 4
+    assert not [store for store in old if "parts" in store]
+    stages = {stage_of(store) for store in old}
+    assert stages == {"train_networks", "compute_kernels", "unfinished", "train_task"}
+
+
+@pytest.mark.parametrize("word", ["", "no", "y", "Yes please"])
+def test_without_a_yes_nothing_is_deleted(results: Path, old: dict[str, int], word: str) -> None:
+    before = sizes(results)
+    assert not clean(results, old, answer(word))
+    assert sizes(results) == before
+
+
+def test_without_a_terminal_nothing_is_deleted(results: Path, old: dict[str, int]) -> None:
+    def ended(question: str) -> str:
+        raise EOFError
+
+    before = sizes(results)
+    assert not clean(results, old, ended)
+    assert sizes(results) == before
+
+
+def test_after_a_yes_only_what_was_listed_is_deleted(
+    results: Path, old: dict[str, int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "kept").touch()
+    link = results / "tasks/old.zarr"
+    link.symlink_to(elsewhere)
+    before = set(sizes(results))
+    listed = unasked(sizes(results), stores_asked_for(CONFIG))
+    assert clean(results, listed, answer("yes"))
+    assert set(sizes(results)) == before - set(listed)
+    assert not (results / "runs/mlp-w9-aaaaaaaaaaaa").exists()
+    assert (elsewhere / "kept").exists()
+    assert not link.is_symlink()
+
+
+def test_presets_are_put_over_the_default(tmp_path: Path) -> None:
+    default = tmp_path / "config.yaml"
+    values = yaml.safe_load(MINI.read_text(encoding="utf-8"))
+    default.write_text(yaml.safe_dump(values), encoding="utf-8")
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump({"preset": "other", "seeds": [5]}), encoding="utf-8")
+    asked = asked_by([default, other], default)
+    assert {"reactivation", "other/reactivation"} <= set(asked)
+    assert not (asked["reactivation"] & asked["other/reactivation"]) - {
+        store for store in asked["reactivation"] if store.startswith("data/")
+    }

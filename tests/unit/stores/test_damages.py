@@ -1,0 +1,180 @@
+"""Every kind of damage to every kind of file: refused by an error that names it, or harmless."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ntkscope.errors import StoreError
+from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store, write_netcdf, write_text
+from ntkscope.stores.seal import seal, unseal
+from ntkscope.stores.verify import look, main
+from tests.damage import told, try_damages
+
+RUN = "mlp-w4-0123456789ab"
+
+
+def sealed(path, kind="snapshots", seed=0, **attrs):
+    """A finished store with groups, words, NaN and zeros."""
+    values = {
+        "loss": np.random.default_rng(seed).normal(size=(5, 6)),
+        "image": np.zeros((5, 4, 4), np.uint8),
+        "parameters/weight": np.random.default_rng(seed + 1).normal(size=(5, 3)).astype("f4"),
+        "undefined": np.full(5, np.nan),
+    }
+    arrays = {
+        name: Array(
+            ("sample", *(f"{name}{axis}" for axis in range(v.ndim - 1))),
+            v.shape,
+            v.dtype,
+            (2, *v.shape[1:]),
+            compress=name == "image",
+        )
+        for name, v in values.items()
+    }
+    coords = {"layer": (("layer",), ["first", "second"])}
+    store = ZarrStore.allocate(
+        path, kind, arrays, coords=coords, mask=("sample",), attrs={"mean": [0.25], **attrs}
+    )
+    for name, value in values.items():
+        store.write(name, ..., value)
+    store.done(...)
+    store.seal()
+    return path
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results"
+    for number, run in enumerate((RUN, "mlp-w8-ba9876543210")):
+        sealed(folder / "runs" / run / "snapshots.zarr", seed=number, run=run)
+        data = xr.Dataset({"a": (("x",), np.arange(3.0) + number), "s": (("x",), ["p", "q", "r"])})
+        data = data.assign_attrs(boundaries=np.array([3, 6]), window=3)
+        write_netcdf(data, folder / "runs" / run / "metrics-k.nc", "metrics", {"run": run})
+        for kind in ("csv", "md", "tex"):
+            write_text(f"a,b\n{number},2.5\n", folder / f"findings/{number}.{kind}")
+    return folder
+
+
+def test_no_damage_is_unnoticed(results):
+    tally = try_damages(results, random.Random(0), 120)
+    refused = sum(count for (*_, end), count in tally.items() if end == "refused")
+    assert refused > 0.9 * sum(tally.values()), told(tally)
+    assert main([str(results), "--jobs", "1"]) == 0
+
+
+def test_one_digit_of_the_metadata_is_refused(results):
+    file = results / "runs" / RUN / "snapshots.zarr/zarr.json"
+    file.write_text(file.read_text().replace("0.25", "0.26"))
+    for read in (ZarrStore.open, read_store):
+        with pytest.raises(StoreError, match=r"zarr\.json is damaged") as error:
+            read(file.parent, "snapshots")
+        assert f"rm -r {file.parent}; snakemake --cores all {file.parent}" in error.value.remedy
+
+
+def test_what_is_lost_after_opening_is_not_read_as_fill_values(results):
+    path = results / "runs" / RUN / "snapshots.zarr"
+    data, store = read_store(path, "snapshots"), ZarrStore.open(path, "snapshots")
+    (path / "loss/c/1/0").unlink()
+    with pytest.raises(StoreError, match="loss/c/1/0 is lost"):
+        data["loss"].load()
+    with pytest.raises(StoreError, match="loss/c/1/0 is lost"):
+        store.read("loss", slice(2, 4))
+
+
+def test_a_store_of_another_run_is_refused(results, tmp_path):
+    here, other = (results / "runs" / run for run in (RUN, "mlp-w8-ba9876543210"))
+    for file, what in (("snapshots.zarr", "store"), ("metrics-k.nc", "table")):
+        (here / file).rename(tmp_path / file)
+        (other / file).rename(here / file)
+        assert f"this is a {what} of mlp-w8" in look(here / file).wrong
+        (here / file).rename(other / file)
+    assert read_store(tmp_path / "snapshots.zarr", "snapshots").attrs["run"] == RUN
+
+
+def test_a_store_without_manifest_is_read_as_before(results, capsys):
+    path = results / "runs" / RUN / "snapshots.zarr"
+    (path / "complete/manifest").unlink()
+    assert read_store(path, "snapshots")["loss"].shape == (5, 6)
+    assert main([str(results), "--jobs", "1"]) == 0
+    assert "10 as they were written, 0 damaged; 1 of an older" in capsys.readouterr().out
+    (path / "loss/c/0/0").write_bytes(b"")
+    assert look(path).wrong
+    sealed(results / "b.zarr")
+
+
+def test_writing_to_a_finished_store_breaks_its_manifest(results):
+    path = results / "runs" / RUN / "snapshots.zarr"
+    store = ZarrStore.resume(path, "snapshots")
+    store.write("undefined", slice(0, 2), 1.0)
+    assert read_store(path, "snapshots")["undefined"].values[:2].tolist() == [1, 1]
+    store.seal()
+    assert not look(path).wrong
+    assert sorted(f.name for f in (path / "complete").iterdir()) == ["c", "manifest", "zarr.json"]
+
+
+def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, monkeypatch):
+    monkeypatch.chdir(results.parent)
+    assert main(["--jobs", "1"]) == 0
+    assert capsys.readouterr().out == (
+        "10 stores and tables in results: 10 as they were written, 0 damaged\n"
+    )
+    (results / "runs" / RUN / "snapshots.zarr/loss/c/1/0").unlink()
+    (results / "findings/0.csv").write_text("a,b\n0,2.6\n")
+    (results / "runs" / RUN / ".kernels.state").mkdir()
+    assert main(["--jobs", "1"]) == 1
+    store = f"results/runs/{RUN}/snapshots.zarr"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "results/findings/0.csv: the text was changed"
+    assert lines[2] == f"{store}: loss/c/1/0 is lost"
+    assert f"rm -r {store}; snakemake --cores all {store}" in lines[3]
+    assert lines[4].endswith("8 as they were written, 2 damaged")
+    assert main(["nowhere"]) == 1
+    assert "there is no such folder" in capsys.readouterr().err
+
+
+def test_verify_needs_no_torch():
+    code = "import ntkscope.stores.verify, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_checkpoint_has_a_seal_and_the_one_before_stays(tmp_path, caplog):
+    with JobDirectory(tmp_path / "state", {}) as place:
+        place.save("state", b'{"step": 10}')
+        place.save("state", b'{"step": 20}')
+        assert list(place.saved("state")) == [b'{"step": 20}', b'{"step": 10}']
+        file = place.folder / "state"
+        for content in (
+            b"",
+            b'{"step": 20}',
+            file.read_bytes().replace(b"20", b"10" * 9),
+            seal(b'{"step": 99}', "another job"),
+        ):
+            file.write_bytes(content)
+            caplog.clear()
+            assert list(place.saved("state")) == [b'{"step": 10}']
+            assert f"{file} is damaged: going on from what was saved before" in caplog.text
+
+
+def test_a_seal_is_broken_by_any_bit():
+    content = seal(b"abc")
+    assert unseal(content) == b"abc"
+    for place in range(len(content)):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << bit
+            assert unseal(bytes(damaged)) is None
+
+
+def test_plain_readers_open_sealed_files_without_a_warning(results, recwarn):
+    run = results / "runs" / RUN
+    assert xr.open_zarr(run / "snapshots.zarr", consolidated=False)["loss"].shape == (5, 6)
+    assert xr.open_dataset(run / "metrics-k.nc")["a"].values.tolist() == [0, 1, 2]
+    assert json.loads(xr.open_dataset(run / "metrics-k.nc").attrs["provenance"]) == {"run": RUN}
+    assert not [w for w in recwarn if "zarr" in str(w.message).lower()]

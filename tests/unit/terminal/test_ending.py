@@ -1,0 +1,74 @@
+"""What is said at the end of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snakemake_logger_plugin_ntkscope.ending import headline, results
+from snakemake_logger_plugin_ntkscope.study import Figure, Study
+
+STREAMS = """regime,width,quantity,estimate,low,high,note
+lazy,64,norm_drop,0.5,0.4,0.6,
+ntk,,exponent of norm_drop,-0.64,-0.70,-0.58,
+lazy,,exponent of norm_drop,-0.10,-0.20,0.00,log-log curve bends: not to be quoted as a law (curved)
+feature,,exponent of norm_drop,,,,fewer than 3 points
+ntk,,exponent of spike,-0.3,-0.4,-0.2,
+"""
+CURVES = """statistic,part,label,curve,width,fit,trained_on,step,estimate,low,high,note
+exponent,composed,digit pairs,network,64,,0,0,0.50,0.43,0.57,
+exponent,composed,digit pairs,infinite,0,,0,0,0.25,0.23,0.27,
+curvature,composed,digit pairs,network,64,,0,0,0.1,0.0,0.2,
+"""
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.chdir(tmp_path)
+    Path("figures").mkdir()
+    for name in "abcd":
+        Path(f"figures/{name}.pdf").touch()
+        Path(f"{name}.csv").write_text(STREAMS, encoding="utf-8")
+    figures = {n: Figure([f"figures/{n}.pdf", f"figures/{n}.png"], f"{n}.csv", "p") for n in "abcd"}
+    return Study(figures=figures, findings={"p": "findings/p.md", "q": "findings/q.md"})
+
+
+def test_the_headline_of_a_stream_is_the_exponent_of_its_norm_drop(made: Study) -> None:
+    assert headline(Path("a.csv")) == [
+        "norm drop ∝ width^−0.64 ± 0.06 (ntk)",
+        "norm drop ∝ width^−0.10 ± 0.10 (lazy), not a pure power law",
+    ]
+
+
+def test_the_headline_of_learning_curves_is_their_exponents(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(CURVES, encoding="utf-8")
+    assert headline(table) == [
+        "error ∝ n^−0.50 ± 0.07 (composed: network, width 64)",
+        "error ∝ n^−0.25 ± 0.02 (composed: infinite kernel)",
+    ]
+
+
+def test_no_table_no_headline() -> None:
+    assert headline(Path("nowhere.csv")) == []
+
+
+def test_a_figure_is_named_with_its_numbers_and_findings(made: Study) -> None:
+    said = results(made.asked_for(["--cores", "2", "figures/b.png"]), made)
+    assert said[0] == "figure:   figures/b.pdf"
+    assert said[1].strip() == "norm drop ∝ width^−0.64 ± 0.06 (ntk)"
+    assert "numbers:  b.csv" in said
+    assert said[-1].startswith("findings: not yet judged")
+    Path("findings").mkdir()
+    Path("findings/p.md").touch()
+    assert results(made.asked_for(["./figures/b.png"]), made)[-1] == "findings: findings/p.md"
+
+
+def test_many_figures_are_named_by_their_folder(made: Study) -> None:
+    for words in ([], ["p_paper"], ["--cores", "2", "all"]):
+        assert results(made.asked_for(words), made)[0] == "figures:  figures/ (a, b, c, d)"
+
+
+def test_another_file_is_no_figure(made: Study) -> None:
+    assert made.asked_for(["results/data/digits.zarr"]) == {}

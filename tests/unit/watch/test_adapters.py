@@ -1,0 +1,160 @@
+"""Each adapter in a training of its framework: watched as by hand, and the training unchanged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from tests.unit.watch.loops import CLASSES, PROBE, network, samples
+
+PARTS = ("ntk/velocity", "ntk/spectral_norm")
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    theirs = other.state_dict()
+    return all(torch.equal(value, theirs[name]) for name, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_lightning(accumulate: int, tmp_path: Path) -> None:
+    pl = pytest.importorskip("lightning.pytorch")
+    from ntkscope.watch.adapters.lightning import NTKWatch
+
+    class Module(pl.LightningModule):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = network()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.model(x)
+
+        def training_step(self, batch: Any, index: int) -> torch.Tensor:
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters(), lr=0.02)
+
+    x, y = samples()
+
+    def fit(callbacks: list[Any], logger: Any) -> Any:
+        pl.seed_everything(0, verbose=False)
+        module = Module()
+        trainer = pl.Trainer(
+            max_epochs=2,
+            accelerator="cpu",
+            callbacks=callbacks,
+            logger=logger,
+            accumulate_grad_batches=accumulate,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            default_root_dir=tmp_path,
+        )
+        trainer.fit(module, DataLoader(TensorDataset(x, y), batch_size=8, shuffle=True))
+        return module
+
+    logger = pl.loggers.CSVLogger(tmp_path, name="logs")
+    callback = NTKWatch(x[:PROBE], y[:PROBE], overhead=None, store=tmp_path / "k.zarr")
+    watched = fit([callback], logger)
+    assert callback.watch is not None
+    steps = callback.watch.dataset()["step"].values.tolist()
+    assert steps == list(range(12 // accumulate + 1))
+    assert callback.watch.dataset()["loss"].values[0, 1:, 0].min() > 0.1
+    logger.save()
+    header = next(Path(logger.log_dir).glob("*.csv")).read_text().splitlines()[0]
+    assert all(name in header for name in PARTS)
+    assert same(fit([], False), watched)
+    callback.boundary()
+    assert callback.watch.dataset().attrs["boundaries"].tolist() == [steps[-1]]
+
+
+def test_transformers(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    from ntkscope.watch.adapters.transformers import NTKWatch
+
+    settings = transformers.BertConfig(
+        vocab_size=20,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=8,
+        num_labels=2,
+    )
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 20, (32, 6), generator=generator)
+    labels = (ids[:, 0] > 9).long()
+    rows = [{"input_ids": i, "labels": k} for i, k in zip(ids, labels, strict=True)]
+    probe = {"input_ids": ids[:8], "attention_mask": torch.ones(8, 6, dtype=torch.long)}
+
+    def fit(callbacks: list[Any]) -> tuple[nn.Module, list[dict[str, float]]]:
+        transformers.set_seed(0)
+        model = transformers.BertForSequenceClassification(settings)
+        arguments = transformers.TrainingArguments(
+            output_dir=str(tmp_path),
+            max_steps=6,
+            per_device_train_batch_size=4,
+            logging_steps=2,
+            report_to=[],
+            use_cpu=True,
+            disable_tqdm=True,
+            save_strategy="no",
+        )
+        trainer = transformers.Trainer(
+            model=model, args=arguments, train_dataset=rows, callbacks=callbacks
+        )
+        trainer.train()
+        return model, trainer.state.log_history
+
+    callback = NTKWatch(probe, labels[:8], parameters="classifier", overhead=None)
+    watched, history = fit([callback])
+    assert callback.watch is not None
+    assert callback.watch.dataset()["step"].values.tolist() == list(range(7))
+    assert callback.watch.dataset()["layer"].values.tolist() == ["classifier"]
+    assert all(name in history[0] for name in PARTS)
+    assert same(fit([])[0], watched)
+
+
+def test_avalanche() -> None:
+    pytest.importorskip("avalanche")
+    from avalanche.benchmarks.scenarios.deprecated.generators import tensors_benchmark
+    from avalanche.logging import InteractiveLogger  # noqa: F401 - that its loggers are there
+    from avalanche.training.plugins import EvaluationPlugin
+    from avalanche.training.supervised import Naive
+
+    from ntkscope.watch.adapters.avalanche import NTKWatch
+
+    x, y = samples()
+    parts = [(x[:24], y[:24]), (x[24:], (y[24:] + 1) % CLASSES)]
+
+    def fit(plugins: list[Any]) -> nn.Module:
+        torch.manual_seed(0)
+        model = network()
+        benchmark = tensors_benchmark(parts, parts, task_labels=[0, 0])
+        strategy = Naive(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), lr=0.05),
+            criterion=nn.CrossEntropyLoss(),
+            train_mb_size=8,
+            train_epochs=2,
+            plugins=plugins,
+            evaluator=EvaluationPlugin(),
+        )
+        for experience in benchmark.train_stream:
+            strategy.train(experience)
+        return model
+
+    plugin = NTKWatch(x[:PROBE], y[:PROBE], overhead=None)
+    watched = fit([plugin])
+    assert plugin.watch is not None
+    data = plugin.watch.dataset()
+    assert data["step"].values.tolist() == list(range(13))
+    assert data.attrs["boundaries"].tolist() == [6]
+    assert data["task"].values.tolist() == [1] * 7 + [2] * 6
+    assert same(fit([]), watched)

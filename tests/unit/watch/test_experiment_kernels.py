@@ -1,0 +1,123 @@
+"""From what a person knows of an experiment to the kernels of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ntkscope import open_kernels
+from ntkscope.errors import StoreError
+from ntkscope.fits.runs_table import write_runs
+from ntkscope.watch.experiment_kernels import SelectionError
+from tests.unit.metrics.conftest import write_kernels
+
+SEEDS, N = 2, 5
+FIRST, SECOND = [0, 1, 2], [3, 6]
+
+
+@pytest.fixture
+def kernels(tmp_path: Path) -> np.ndarray:
+    """An experiment of two widths: of the narrow one the kernels (seed, snapshot, N, N)."""
+    half = np.random.default_rng(0).standard_normal((SEEDS, 5, N, 8))
+    whole = np.einsum("stik,stjk->stij", half, half).astype("f4")
+    runs = tmp_path / "results/runs"
+    layers = np.stack([0.25 * whole, 0.75 * whole], axis=2)
+    for run, part, steps in (("first", slice(3), FIRST), ("second", slice(3, 5), SECOND)):
+        task = 1 if run == "first" else 2
+        store = runs / f"{run}-1/kernels-k.zarr"
+        write_kernels(store, whole[:, part], steps, task, layers[:, part])
+    cells = [
+        {
+            "axes": {"regime": "lazy", "width": width, "variant": variant},
+            "run": runs / f"second-{width}/metrics-k.nc",
+            "twin": runs / f"third-{width}/metrics-k.nc" if variant is None else None,
+            "lineage": {
+                arm: [f"first-{width}", f"{last}-{width}"]
+                for arm, last in (("run", "second"), ("twin", "third"))
+            },
+            "seeds": [0, 1],
+        }
+        for width, variant in ((1, None), (64, None), (64, "b"))
+    ]
+    write_runs(cells, tmp_path / "results/experiments/mine/runs.csv")
+    return whole
+
+
+def opened(folder: Path, **at: Any) -> Any:
+    return open_kernels("mine", folder / "results", **at)
+
+
+def test_the_kernels_of_all_tasks_are_joined(kernels: np.ndarray, tmp_path: Path) -> None:
+    data = opened(tmp_path, regime="lazy", width=1, arm="shift")
+    assert data["step"].values.tolist() == FIRST + SECOND
+    assert data["task"].values.tolist() == [1, 1, 1, 2, 2]
+    assert data.attrs["boundaries"].tolist() == [2]
+    assert (data.attrs["run"], data.attrs["arm"], data.attrs["width"]) == ("second-1", "shift", "1")
+    np.testing.assert_array_equal(data["ntk"].values, kernels)
+    np.testing.assert_array_equal(data["layer_ntk"].sum("layer").values, kernels)
+    assert opened(tmp_path, width=1, arm="shift", task=2).sizes["snapshot"] == 2
+    one = opened(tmp_path, width=1.0, arm="shift", seed=1)
+    np.testing.assert_array_equal(one["ntk"].values, kernels[1:])
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"snapshot": 4},
+        {"snapshot": -1, "seed": 0},
+        {"snapshot": slice(1, 4), "sample": 2},
+        {"snapshot": [4, 0, 2, 2], "seed": [1]},
+        {"snapshot": slice(None, None, -2), "sample2": slice(1, 3)},
+        {"snapshot": []},
+    ],
+)
+def test_any_part_is_read_as_from_an_array(
+    index: dict[str, Any], kernels: np.ndarray, tmp_path: Path
+) -> None:
+    data = opened(tmp_path, width=1, arm="shift")["ntk"]
+    np.testing.assert_array_equal(
+        data.isel(index).values, data.copy(data=kernels).isel(index).values
+    )
+
+
+def test_no_chunk_is_read_before_it_is_asked_for(kernels: np.ndarray, tmp_path: Path) -> None:
+    data = opened(tmp_path, width=1, arm="shift")
+    chunk = next((tmp_path / "results/runs/second-1/kernels-k.zarr/ntk/c").rglob("0"))
+    while chunk.is_dir():
+        chunk = next(chunk.iterdir())
+    chunk.write_bytes(b"damaged")
+    np.testing.assert_array_equal(data["ntk"].isel(snapshot=0).values, kernels[:, 0])
+    with pytest.raises(Exception, match=r"."):
+        data["ntk"].isel(snapshot=-1).load()
+
+
+@pytest.mark.parametrize(
+    ("at", "word"),
+    [
+        ({}, r"choose width = 1, 64; variant = \(none\), b; arm = shift, twin"),
+        ({"width": 64, "arm": "shift"}, r"choose variant = \(none\), b"),
+        ({"width": 3}, "width is one of 1, 64"),
+        ({"width": 64, "variant": "c"}, "no run with variant = 'c' and width = 64"),
+        ({"depth": 3}, "choose by regime, width, variant, arm"),
+        ({"width": 1, "arm": "shift", "seed": 7}, "seed is one of 0, 1"),
+        ({"width": 1, "arm": "shift", "task": 3}, "task is one of 1, 2"),
+    ],
+)
+def test_a_selection_that_fits_none_or_several_lists_the_choices(
+    at: dict[str, Any], word: str, kernels: np.ndarray, tmp_path: Path
+) -> None:
+    with pytest.raises(SelectionError, match=word):
+        opened(tmp_path, **at)
+
+
+def test_what_is_not_there_is_named(kernels: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there are: mine"):
+        open_kernels("yours", tmp_path / "results")
+    with pytest.raises(StoreError, match="no store here"):
+        opened(tmp_path, width=64, variant=None, arm="twin")
+    file = tmp_path / "results/experiments/mine/runs.csv"
+    assert open_kernels(file, width=1, arm="shift").sizes["snapshot"] == 5
+    assert file.read_text().splitlines()[1].split(",")[:6] == ["lazy", "1", "", "shift", "1", "0 1"]

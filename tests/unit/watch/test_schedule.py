@@ -1,0 +1,108 @@
+"""When kernels are due, and the time they may take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ntkscope import Watch
+from ntkscope.watch.overhead import Overhead
+from ntkscope.watch.schedule import LossJumps, Schedule
+
+
+def due(schedule: Schedule, steps: range, boundaries: tuple[int, ...] = ()) -> list[int]:
+    found = []
+    for step in steps:
+        if why := schedule.due(step):
+            found.append(step)
+            schedule.taken(step, why)
+        if step in boundaries:
+            schedule.restart(step)
+    return found
+
+
+def test_dense_at_first_then_log_spaced_in_pairs() -> None:
+    found = due(Schedule(dense=4, per_decade=4), range(10_000))
+    assert found[:6] == [0, 1, 2, 3, 4, 5]
+    steps = np.asarray(found)
+    alone = steps[~np.isin(steps - 1, steps)]
+    late = alone[alone > 100]
+    np.testing.assert_allclose(late[1:] / late[:-1], 10**0.25, rtol=0.02)
+    assert np.isin(late + 1, steps).all()
+    assert len(found) < 40
+
+
+def test_a_boundary_begins_anew_and_announced_it_is_dense_before_too() -> None:
+    schedule = Schedule(dense=3, per_decade=2, announced={5000})
+    found = due(schedule, range(6000), (1000, 5000))
+    assert set(range(1001, 1005)) <= set(found)
+    assert set(range(4997, 5005)) <= set(found)
+    assert 996 not in found
+
+
+def test_every_k_steps_stays_on_its_grid() -> None:
+    assert due(Schedule(every=10), range(3, 40), (17,)) == [3, 4, 13, 14, 18, 23, 24, 33, 34]
+
+
+def test_a_jump_of_the_loss_is_seen_and_noise_is_not() -> None:
+    rng = np.random.default_rng(0)
+    losses = 2 * np.exp(-np.arange(400) / 60) * (1 + 0.3 * rng.random(400)) + 0.01 * rng.random(400)
+    jumps = LossJumps()
+    assert not any(jumps.jumped(loss) for loss in losses)
+    assert jumps.jumped(2.0)
+    assert not any(jumps.jumped(loss) for loss in (2.0, 1.9, 1.8))
+    assert LossJumps(least=0).jumped(float("nan"))
+
+
+def test_a_watch_is_dense_where_the_loss_jumps() -> None:
+    watch = Watch(nn.Sequential(nn.Linear(2, 2)), torch.randn(4, 2), overhead=None, dense=5)
+    for step in range(400):
+        watch.step(step, loss=1.0 if step < 300 else 9.0)
+    steps = set(watch.dataset()["step"].values.tolist())
+    assert set(range(300, 305)) <= steps
+    assert len(steps) < 90
+    assert watch.dataset().attrs["boundaries"].tolist() == []
+
+
+class Clock:
+    """Seconds that are made up."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("bound", [0.01, 0.05, 0.3])
+def test_the_share_stays_under_what_was_asked(bound: float) -> None:
+    """Training steps of 10 ms, kernels of 200 ms, the first of a second; a boundary in between."""
+    clock, schedule = Clock(), Schedule()
+    overhead = Overhead(bound, clock)
+    for step in range(20_000):
+        clock.now += 0.01
+        overhead.touch()
+        why = schedule.due(step)
+        if why and overhead.allows(why):
+            with overhead.timed():
+                clock.now += 0.2 if step else 1.0
+            schedule.taken(step, why)
+        if step == 10_000:
+            schedule.restart(step)
+    assert overhead.share <= bound
+    assert overhead.share > 0.2 * bound
+    assert overhead.kernels >= 2 * (1 + 100 * bound)
+
+
+def test_the_report_says_what_it_cost() -> None:
+    watch = Watch(nn.Sequential(nn.Linear(2, 2)), torch.randn(4, 2), overhead=0.001)
+    assert "no kernel yet" in repr(watch)
+    for step in range(30):
+        watch.step(step)
+    report = watch.report()
+    assert (report.steps, report.kernels) == (30, 2)
+    assert report.put_off > 0
+    assert report.share > 0.001
+    text = str(report)
+    assert all(word in text for word in ("asked: at most 0.1 %", "above what was asked", "put off"))
