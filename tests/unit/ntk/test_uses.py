@@ -185,3 +185,10 @@ def test_thousands_of_outputs_and_rows_of_an_embedding():
     tokens = torch.randint(0, 500, (7, 3))
     assert plan_ntk(words, tokens).layers[0].strategy == "structured"
     torch.testing.assert_close(empirical_ntk(words, tokens), ntk(words, tokens, tokens, "trace"))
+
+
+@pytest.mark.parametrize("kind", ["trace", "full", "pseudo", "diagonal"])
+def test_one_row_beside_many_columns(kind):
+    model, x, _ = made("by hand", samples=9)
+    found = empirical_ntk(model, x[:1], x, kind=kind)
+    assert (found - empirical_ntk(model, x, kind=kind)[:1]).abs().max() <= 1e-12 * found.abs().max()

@@ -33,6 +33,8 @@ from ntkscope.ntk.empirical.tuning import Tuning
 
 GradientsByLayer = dict[str, LayerGradients]
 
+_MORE = 8  # times as many columns as rows, from which on they change places
+
 
 @torch.no_grad()
 def compute_kernels(
@@ -70,6 +72,18 @@ def compute_kernels(
         ModelError: memory too small.
     """
     reuse_freed_memory(plan.tuning.retained_bytes)
+    if x2 is not None and _MORE * len(x1) <= len(x2):  # products want many rows
+        found = compute_kernels(
+            model,
+            plan,
+            x2,
+            x1,
+            by_layer=by_layer,
+            memory=memory,
+            chunk=chunk,
+            sparing=sparing,
+        )
+        return {name: _swapped(kernel, plan) for name, kernel in found.items()}
     compute = partial(
         _compute, model, by_layer=by_layer, memory=memory, chunk=chunk, sparing=sparing
     )
@@ -79,6 +93,13 @@ def compute_kernels(
         if not may_fall_back(plan, error):
             raise
     return compute(plan=one_at_a_time(plan), x1=x1, x2=x2)
+
+
+def _swapped(kernel: Tensor, plan: Plan) -> Tensor:
+    """Of [N2, …, N, …] the kernel of rows and columns the other way round."""
+    if plan.pairs == "trace":
+        return kernel.mT.contiguous()
+    return kernel.permute(2, 3, 0, 1) if plan.full else kernel.transpose(0, 1)
 
 
 def _compute(
