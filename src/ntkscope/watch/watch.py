@@ -125,6 +125,7 @@ class Watch:
         self._metrics: StreamMetrics | None = None
         self._store: KernelStore | None = None
         self._precision = ""
+        self._given: dict[str, Any] = dict.fromkeys(_LOGGED)
         self._alarms: list[ShiftAlarm] = []
 
     # --- the loop -------------------------------------------------------------------------------
@@ -152,6 +153,7 @@ class Watch:
             return None
         self._begin(step)
         self._overhead.touch()
+        self._given = {"loss": _detached(loss), "accuracy": _detached(accuracy)}
         self._note_loss(step, loss)
         why = self._schedule.due(step)
         if not why:
@@ -160,7 +162,7 @@ class Watch:
             self._overhead.put_off += self._schedule.denied()
             return None
         announced = step in self._schedule.announced
-        found = self._compute(step, why, {"loss": loss, "accuracy": accuracy})
+        found = self._compute(step, why)
         if announced:
             self._mark_boundary(step)
         return found
@@ -190,7 +192,7 @@ class Watch:
         if step in self._boundaries:
             return
         if not self._steps or self._steps[-1] != step:
-            self._compute(step, "boundary", {})
+            self._compute(step, "boundary")
         self._mark_boundary(step)
 
     def alarm(
@@ -339,13 +341,13 @@ class Watch:
         if len(values) == 1 and self._jumps.jumped(values[0]) and self._steps:
             self._schedule.restart(step - 1, boundary=False)
 
-    def _compute(self, step: int, why: str, given: Mapping[str, Any]) -> dict[str, float]:
+    def _compute(self, step: int, why: str) -> dict[str, float]:
         """The kernel of a step, what is measured of it, and where it goes."""
         _synchronise(self._kernel.model)
         with self._overhead.timed():
             with evaluating(self._kernel.model):
                 arrays = self._kernel.compute()
-                logged = {name: values_of(given.get(name)) for name in _LOGGED}
+                logged = {name: values_of(self._given[name]) for name in _LOGGED}
             layers = tuple(arrays.pop("layers").tolist()) if "layers" in arrays else ()
             self._check_same(layers, str(arrays["ntk"].dtype))
             task = 1 + len(self._boundaries)
@@ -472,6 +474,13 @@ class Watch:
                 self._any_metrics().mark_boundary()
                 self._schedule.restart(step)
         self._last_step = self._steps[-1]
+
+
+def _detached(given: Any) -> Any:
+    """Without the graph that it was computed by, which must not outlive its step."""
+    if isinstance(given, list | tuple):
+        return [_detached(each) for each in given]
+    return given.detach() if isinstance(given, torch.Tensor) else given
 
 
 def _of_tasks(values: list[float], task: int) -> list[float]:
