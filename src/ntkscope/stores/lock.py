@@ -74,6 +74,12 @@ class Lock:
         """Whether this process has the lock."""
         return self._read()[0] == me()
 
+    def holder(self) -> str | None:
+        """Who has the lock, in words; None: nobody, or a process that is dead."""
+        owner, touched = self._read()
+        alive = touched is not None and is_alive(owner, time.time() - touched)
+        return None if alive is False else _words(owner) + ("" if alive else ", perhaps dead")
+
     def touch(self) -> None:
         """A sign of life."""
         os.utime(self.path)
