@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -35,7 +36,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0: all is well; 1: an error, which was told; 2: not a command line.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
+    except NtkscopeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except KeyboardInterrupt:
+        return _STOPPED
+
+
+def _run(words: list[str]) -> int:
     words, passed_on = _split(words)
     unknown = [word for word in words[:1] if word[:1] != "-" and word not in COMMANDS]
     if unknown:
@@ -51,15 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.command is None:
         parser.print_help()
         return 0
-    if passed_on and asked.command != "run":
+    if passed_on and COMMANDS[asked.command] not in (run, status):
         parser.error(f"{asked.command} hands nothing on: {' '.join(passed_on)} after --")
-    try:
-        return int(COMMANDS[asked.command].run(asked, passed_on))
-    except NtkscopeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return _STOPPED
+    return int(COMMANDS[asked.command].run(asked, passed_on))
 
 
 def make_parser() -> argparse.ArgumentParser:
