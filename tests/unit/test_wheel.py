@@ -182,5 +182,5 @@ def test_a_folder_of_ones_own_draws_from_the_wheel_alone(
     (row,) = [line for line in command(with_workflow, mine, "status").splitlines() if "6/6" in line]
     assert row.split()[-2:] == ["yes", "yes"]
     assert " 0 damaged" in command(with_workflow, mine, "verify")
-    at = ["regime=lazy", "arm=shift"]
+    at = ["width=4", "arm=shift"]
     assert "layer_ntk" in command(with_workflow, mine, "open", "reactivation", *at)
