@@ -9,10 +9,10 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-bench
 FAST := not slow and not cluster and not gpu and not faults
 SNAKEFILES := Snakefile workflow/Snakefile rules
-CHECKED := $(wildcard src tests scripts benchmarks)
+CHECKED := $(wildcard src tests scripts benchmarks docs examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-slow test-faults verify test-cluster test-gpu lint format schema lock report why disk clean-results timings bench \
+.PHONY: help environment test test-slow test-faults verify test-cluster test-gpu lint format schema lock report docs why disk clean-results timings bench \
   bench-gpu clean FORCE
 .PRECIOUS: figures/%.pdf figures/%.png
 
@@ -58,11 +58,11 @@ test: $(STAMP) ## the fast tests
 test-slow: $(STAMP) ## the slow tests: real runs of the workflow
 	@$(BIN)/pytest -q -m "slow and not cluster and not gpu and not faults"
 
-test-faults: $(STAMP) ## damages to every kind of file, and kills: what must be noticed, and mended
-	@$(BIN)/pytest -q -m faults
-
 test-cluster: $(STAMP) ## the tests on a real SLURM of one machine (root, slurm-wlm, munge)
 	@$(BIN)/pytest -q -m cluster
+
+test-faults: $(STAMP) ## kills, damages and full disks by the dozen (root, for the full disks)
+	@$(BIN)/pytest -q -rP -m faults
 
 test-gpu: $(STAMP) ## the tests that need a GPU
 	@$(BIN)/pytest -q -m gpu
@@ -113,6 +113,10 @@ disk: $(STAMP) ## what results/ holds, by experiment and stage (CONFIGS=: more c
 
 clean-results: $(STAMP) ## delete what no configuration asks for any more: lists it, and asks
 	@$(BIN)/python -m ntkscope.config.usage --clean $(CONFIGS)
+
+docs: $(STAMP) ## write the site to docs/_build/html: its tutorials are run, warnings are errors
+	@cd docs && ../$(BIN)/python -m sphinx -q -W --keep-going -b html . _build/html
+	@echo "site:     docs/_build/html/index.html"
 
 verify: $(STAMP) ## whether all that lies in results/ is as it was written
 	@$(BIN)/python -m ntkscope.stores.verify

@@ -15,6 +15,8 @@ from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
 from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.identity import stage_digest
+from ntkscope.runtime.disk import check_writable
+from ntkscope.runtime.head import remove_dead_locks, sign_locks
 
 HOME = Path(workflow.current_basedir).resolve().parent
 if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
@@ -33,6 +35,28 @@ try:
     )
 except NtkscopeError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process and remove_dead_locks():
+    logger.info("The workflow that ran here was killed: going on from there.")
+
+
+def refuse_closed_folders():
+    """Tell before the first job where nothing can be written."""
+    outputs = (file for job in workflow.dag.needrun_jobs() for file in (*job.output, *job.log))
+    try:
+        check_writable(sorted({Path(file).parent for file in outputs}))
+    except NtkscopeError as error:
+        raise WorkflowError(f"{error}\n  (nothing was run)") from None
+
+
+AT_START = [sign_locks, refuse_closed_folders]
+"""Functions: Snakemake keeps one `onstart` alone, the last."""
+
+
+onstart:
+    for each in AT_START:
+        each()
+
 
 CELLS = {name: cells_of(CONFIG, name) for name in CONFIG.experiments}
 CURVES = {name: expand_curves(CONFIG, name) for name in CONFIG.learning_curves}  # of each part

@@ -2,8 +2,7 @@
 #       these, or nothing  → results/tasks/{task}.zarr (samples and targets of every seed)
 
 
-onstart:
-    refuse_absent_data(workflow.dag.needrun_jobs())
+AT_START.append(lambda: refuse_absent_data(workflow.dag.needrun_jobs()))
 
 
 rule prepare_data:

@@ -50,5 +50,16 @@ class BusyError(NtkscopeError):
     """Another living process writes the same output."""
 
 
+class MadeMeanwhileError(NtkscopeError):
+    """What was to be made is there: another process, which was waited for, has made it.
+
+    A job then has nothing to do, and ends well.
+    """
+
+
+class DiskError(NtkscopeError):
+    """A disk is full, or cannot be written to."""
+
+
 class MissingExtraError(NtkscopeError, ImportError):
     """A part of the package whose libraries are in an extra that is not installed."""

@@ -9,14 +9,15 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import psutil
 
-from ntkscope.errors import BusyError, NtkscopeError
+from ntkscope.errors import BusyError, DiskError, MadeMeanwhileError, NtkscopeError
+from ntkscope.runtime.disk import disk_errors
 
 log = logging.getLogger("ntkscope")
 
@@ -37,33 +38,57 @@ def job_log(path: str | Path) -> Iterator[None]:
     says NTKSCOPE_ERRORS_IN_LOGS, who started the job tells its errors: then stderr has none.
     """
     file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
     note = file.with_name(f".{file.name}.refused")  # Snakemake deletes the log itself
     refused = _refused(note)
     if refused is not None:
         _end_again(file, note, refused)
-    handler = logging.FileHandler(file, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.captureWarnings(True)
+    handler = _log_to(file)
     token = _in_job.set(True)
     try:
-        yield
+        with disk_errors(file):
+            yield
+    except MadeMeanwhileError as made:
+        log.info("%s: nothing is left to do here", made.what)
     except NtkscopeError as error:
-        log.error("%s", traceback.format_exc())
         kind = type(error).__name__
+        known = isinstance(error, DiskError)  # where it was met says nothing more
+        log.error("%s", f"{kind}: {error}" if known else traceback.format_exc())
         if not isinstance(error, BusyError):
-            note.write_text(f"{_attempt()[0]}\n{kind}: {error}", encoding="utf-8")
+            with suppress(OSError):
+                note.write_text(f"{_attempt()[0]}\n{kind}: {error}", encoding="utf-8")
         _say(f"{kind}: {error}")
         sys.exit(1)
-    except BaseException as error:
+    except (KeyboardInterrupt, SystemExit) as end:
+        code = 130 if isinstance(end, KeyboardInterrupt) else end.code
+        _say(f"ended early ({code}): what was saved is gone on with next time")
+        sys.exit(code)
+    except BaseException:
         log.error("%s", traceback.format_exc())
-        if _TOLD_BY_OTHERS in os.environ and not isinstance(error, SystemExit):
+        if _TOLD_BY_OTHERS in os.environ:
             sys.exit(1)
         raise
     finally:
         _in_job.reset(token)
-        handler.flush()
+        with suppress(OSError):
+            handler.flush()
+
+
+def _log_to(file: Path) -> logging.Handler:
+    """Logging to a file alone, or to nothing where none can be written.
+
+    A full disk is told of by the job, once, and not for each line as well.
+    """
+    logging.raiseExceptions = False
+    handler: logging.Handler
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(file, mode="w", encoding="utf-8")
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    return handler
 
 
 def _refused(note: Path) -> str | None:
@@ -80,8 +105,9 @@ def _refused(note: Path) -> str | None:
 
 def _end_again(file: Path, note: Path, refused: str) -> NoReturn:
     """End this attempt with the error of the one before."""
-    file.write_text(f"{refused}\n  (not tried again)\n", encoding="utf-8")
-    note.write_text(f"{_attempt()[0]}\n{refused}", encoding="utf-8")
+    with suppress(OSError):
+        file.write_text(f"{refused}\n  (not tried again)\n", encoding="utf-8")
+        note.write_text(f"{_attempt()[0]}\n{refused}", encoding="utf-8")
     what, *_ = refused.splitlines()
     _say(f"{what}\n  (not tried again)")
     sys.exit(1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
+
+from ntkscope.runtime.owner import machine, started
 
 
 @contextmanager
@@ -26,10 +30,10 @@ def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unique = f"{uuid.uuid4().hex}-" if shared else ""
-    # Its suffix stays, which tells some writers a format.
-    partial = path.with_name(f"{_PREFIX}{unique}{path.name}")
-    remove(partial)
+    _remove_of_dead(path)
+    # A process whose workflow was killed may live on, and write the same. (Its suffix stays, which
+    # tells some writers a format.)
+    partial = path.with_name(f"{_PREFIX}{_writer()}-{uuid.uuid4().hex}-{path.name}")
     try:
         yield partial
         _move(partial, path, shared)
@@ -62,6 +66,21 @@ def remove_partial_files(path: Path) -> None:
 
 
 _PREFIX = ".partial-"
+
+
+def _writer(pid: int | None = None) -> str:
+    """This process, or another of this machine, in letters for a file's name."""
+    who = os.getpid() if pid is None else pid
+    return f"{sha256(machine().encode()).hexdigest()[:8]}-{who}"
+
+
+def _remove_of_dead(path: Path) -> None:
+    """Remove what writers of this file that were killed on this machine left beside it."""
+    for partial in path.parent.glob(f"{_PREFIX}*-*-*-{glob.escape(path.name)}"):
+        pid = partial.name.removeprefix(_PREFIX).split("-")[1]
+        dead = pid.isdigit() and started(int(pid)) < 0
+        if dead and partial.name.startswith(f"{_PREFIX}{_writer(int(pid))}-"):
+            remove(partial)
 
 
 def _move(partial: Path, path: Path, shared: bool) -> None:

@@ -17,7 +17,7 @@ from ntkscope.runtime.logs import log
 from ntkscope.stores.atomic_write import remove
 from ntkscope.stores.checked_store import damaged
 from ntkscope.stores.chunks import dims, file_of, places, spans
-from ntkscope.stores.manifest import MASK, METADATA, files_of, read_journals
+from ntkscope.stores.manifest import MASK, files_of, read_journals
 from ntkscope.stores.zarr_store import ZarrStore
 
 Known = Mapping[str, set[str]]
@@ -41,7 +41,8 @@ def forget_damaged(store: ZarrStore) -> Lacking:
     for name, array in arrays.items():
         for place in places(array):
             file = file_of(array, place).as_posix()
-            if file not in there or _is_lacking(store, Path(file), known):
+            is_nothing = file not in there and not (store.path / file).is_dir()
+            if is_nothing or _is_lacking(store, Path(file), known):
                 lacking.append((name, spans(array, place)))
                 lost_mask |= name == MASK and file in known
     of_data = ((dims(arrays[name]), place) for name, place in lacking if name != MASK)
@@ -78,8 +79,7 @@ def check_begun(store: ZarrStore, known: Known) -> None:
         StoreError: names the file.
     """
     for file in map(Path, files_of(store.path)):
-        of_begin = file.name == METADATA or file.parts[0] in store.coordinates
-        if of_begin and not store.is_sound(file, known):
+        if store.is_of_allocation(file) and not store.is_sound(file, known):
             raise damaged(store.path, f"{file} is damaged")
 
 

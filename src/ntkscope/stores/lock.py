@@ -1,7 +1,8 @@
 """One writer a folder: a lock whose owner may be on another host, and may be dead.
 
-Whether an owner lives is certain on its own host (process id and start time) and where SLURM knows
-its job; elsewhere a lock holds while its file is touched from time to time.
+Whether an owner lives is certain on its own machine (its process) and where SLURM knows its job.
+Elsewhere, whatever the scheduler, a lock holds while its file is touched, which a thread of the
+owner does. Nobody's clock is asked: who waits counts the looks between which nothing changed.
 """
 
 from __future__ import annotations
@@ -9,28 +10,31 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
-import socket
-import subprocess
+import stat
+import threading
 import time
+import uuid
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import psutil
-
-from ntkscope.errors import BusyError
+from ntkscope.errors import BusyError, StoreError
 from ntkscope.runtime.logs import log
+from ntkscope.runtime.owner import Owner, is_alive, me, owner_of
 
-STALE_SECONDS = 600.0
-"""A lock whose owner cannot be asked for is free after so long without a sign of life."""
+SILENT_SECONDS = 120.0
+"""An owner that cannot be asked for is dead after being watched for so long without a sign."""
 
-_LOOK_SECONDS = 5.0  # between two looks at a lock that is waited for
-_WRITING_SECONDS = 5.0  # that a lock file may be without content
+BEAT_SECONDS = 10.0  # between two signs of life
+_WRITING_SECONDS = 5.0  # that a lock file may be without an owner
+_LOOK_SECONDS = 2.0  # between two looks at a lock that is waited for, at first
+_LONGEST_LOOK = 15  # times as long, at last
+_LONGEST = 4096  # bytes of a lock file
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lock:
     """A lock file.
 
@@ -39,61 +43,81 @@ class Lock:
     """
 
     path: Path
+    _token: str = field(default="", init=False)
+    _ended: threading.Event = field(default_factory=threading.Event, init=False)
 
-    def acquire(self) -> None:
-        """Take the lock; wait where the owner's death is likely and not known.
+    def acquire(self, waiting: Callable[[], None] = lambda: None) -> None:
+        """Take the lock; wait while another has it that lives, or may live.
+
+        Args:
+            waiting: called before every look at a lock that is another's.
 
         Raises:
-            BusyError: the owner lives.
+            BusyError: this very process has it.
+            StoreError: what is there is no file.
+            FileNotFoundError: there is no such folder, or no longer.
         """
-        mine, told, first = me(), False, None
+        mine = me() | {"token": uuid.uuid4().hex}
+        watched, told, pause = _Watch(), b"-", _LOOK_SECONDS
         while not self._create(mine):
-            owner, touched = self._read()
-            if touched is None:
+            waiting()
+            seen = self._read()
+            if seen is None:
                 continue
-            first = first or touched
-            alive = is_alive(owner, time.time() - touched)
-            if alive or (alive is None and touched > first):
-                raise BusyError(
-                    f"{_words(owner)} is already writing this output",
-                    where=self.path.parent,
-                    remedy=f"let it finish or end it; if it is surely dead, delete {self.path}",
-                )
+            silent, alive = watched.look(seen, pause), is_alive(seen.owner)
             if alive is None:
-                told = told or self._tell(owner, touched)
-                time.sleep(_LOOK_SECONDS)
+                alive = silent < (SILENT_SECONDS if seen.owner else _WRITING_SECONDS)
+            if not alive:
+                self._break(seen)
                 continue
-            self._break(owner, touched)
+            if seen.owner and seen.owner.items() >= me().items():
+                raise self._busy(seen.owner)
+            if seen.content != told:
+                log.warning("waiting for %s, which has the lock %s", _words(seen.owner), self.path)
+                told, pause = seen.content, _LOOK_SECONDS
+            time.sleep(pause)
+            pause = min(1.5 * pause, _LONGEST_LOOK * _LOOK_SECONDS)
 
     def release(self) -> None:
-        """Remove the lock, if it is this process's."""
+        """Remove the lock, if it is this one's."""
+        self._ended.set()
         if self.is_mine():
             self.path.unlink(missing_ok=True)
 
     def is_mine(self) -> bool:
-        """Whether this process has the lock."""
-        return self._read()[0] == me()
+        """Whether it is this lock that is there."""
+        seen = self._read()
+        return seen is not None and seen.owner.get("token") == self._token
 
     def holder(self) -> str | None:
-        """Who has the lock, in words; None: nobody, or a process that is dead."""
-        owner, touched = self._read()
-        alive = touched is not None and is_alive(owner, time.time() - touched)
-        return None if alive is False else _words(owner) + ("" if alive else ", perhaps dead")
+        """Who has the lock, in words; None: nobody, or a process that is dead.
 
-    def touch(self) -> None:
-        """A sign of life."""
-        os.utime(self.path)
+        Raises:
+            StoreError: what is there is no file.
+        """
+        seen = self._read()
+        alive = seen is not None and is_alive(seen.owner)
+        if seen is None or alive is False:
+            return None
+        age = max(0.0, time.time() - seen.touched * 1e-9)
+        return _words(seen.owner) + ("" if alive else f", last sign of life {age:.0f} s ago")
 
-    def _create(self, mine: dict[str, Any]) -> bool:
+    def _create(self, mine: Owner) -> bool:
+        """Put the lock there, whole, unless there is one; begin to give signs of life."""
+        partial = self.path.with_name(f".partial-{mine['token']}-{self.path.name}")
         try:
-            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return False
-        with os.fdopen(handle, "w") as file:
-            json.dump(mine, file)
+            partial.write_text(json.dumps(mine), encoding="utf-8")
+            if not _move(partial, self.path):
+                return False
+        finally:
+            partial.unlink(missing_ok=True)
+        self._token, self._ended = str(mine["token"]), threading.Event()
+        handle = os.open(self.path, os.O_RDONLY)  # this file, whatever comes to be at its path
+        beat = threading.Thread(target=_give_signs, args=(handle, self._ended), daemon=True)
+        beat.start()
         return True
 
-    def _break(self, owner: dict[str, Any], touched: float) -> None:
+    def _break(self, seen: _Seen) -> None:
         """Remove a dead owner's lock, unless another did: what is there now may be a living one's.
 
         Only who has locked the file itself may remove it, so it stays between look and removal.
@@ -103,109 +127,124 @@ class Lock:
         except FileNotFoundError:
             return
         with file:
-            _alone(file.fileno())
+            claim = self._claim(file.fileno(), seen)
             try:
-                same = os.path.samestat(os.fstat(file.fileno()), self.path.stat())
+                same = os.path.samestat(os.fstat(file.fileno()), self.path.lstat())
+                if same and self._read() == seen:
+                    self.path.unlink(missing_ok=True)
             except FileNotFoundError:
                 return
-            if same and self._read() == (owner, touched):
-                self.path.unlink(missing_ok=True)
+            finally:
+                if claim is not None:
+                    claim.rmdir()
 
-    def _read(self) -> tuple[dict[str, Any], float | None]:
-        """The owner ({} where the file does not say one, as yet), and its last sign of life."""
+    def _claim(self, handle: int, seen: _Seen) -> Path | None:
+        """Wait to be the only one to break this lock; where its disk locks no files, be the first.
+
+        Raises:
+            BusyError: another was the first, and perhaps was killed there.
+        """
         try:
-            touched = self.path.stat().st_mtime
-            owner = json.loads(self.path.read_text())
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            return None
+        except OSError:
+            claim = self.path.with_name(f".breaking-{sha256(seen.content).hexdigest()[:16]}")
+            try:
+                claim.mkdir()
+            except FileExistsError:
+                raise self._busy(seen.owner) from None
+            return claim
+
+    def _read(self) -> _Seen | None:
+        """What is there, or None.
+
+        Raises:
+            StoreError: it is no file.
+        """
+        try:
+            status = self.path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                raise StoreError(
+                    "this should be a lock, which is a file",
+                    where=self.path,
+                    remedy="nothing of ntkscope's makes such a thing: look what it is, delete it",
+                )
+            with self.path.open("rb") as file:  # which also has NFS ask for its time anew
+                content, touched = file.read(_LONGEST), os.fstat(file.fileno()).st_mtime_ns
         except FileNotFoundError:
-            return {}, None
-        except ValueError:  # no JSON, or no text
-            return {}, touched
-        return (owner if _is_owner(owner) else {}), touched
+            return None
+        return _Seen(owner_of(content), content, touched)
 
-    def _tell(self, owner: dict[str, Any], touched: float) -> bool:
-        sign, end = (time.strftime("%H:%M:%S", time.localtime(t)) for t in (
-            touched, touched + STALE_SECONDS,
-        ))  # fmt: skip
-        log.info(
-            "waiting for %s, which has the lock %s: last sign of life %s, taken for dead at %s",
-            _words(owner),
-            self.path,
-            sign,
-            end,
+    def _busy(self, owner: Owner) -> BusyError:
+        return BusyError(
+            f"{_words(owner)} is already writing this output",
+            where=self.path.parent,
+            remedy=f"let it finish or end it; if it is surely dead, delete {self.path}",
         )
-        return True
 
 
-def _is_owner(said: Any) -> bool:
-    """Whether a lock file's content is as of `me`."""
-    kinds: dict[str, Any] = {"pid": int, "host": str, "started": (int, float)}
-    return isinstance(said, dict) and all(isinstance(said.get(k), t) for k, t in kinds.items())
+@dataclass(frozen=True)
+class _Seen:
+    """A lock file: its owner ({} where it does not say one), its bytes, its last sign of life."""
+
+    owner: Owner
+    content: bytes
+    touched: int
 
 
-def _alone(handle: int) -> None:
-    """Wait to be the only one that has an open file locked; not where its disk cannot."""
-    with suppress(OSError):
-        fcntl.flock(handle, fcntl.LOCK_EX)
+class _Watch:
+    """How long a lock has been watched without a change.
 
-
-def me() -> dict[str, Any]:
-    """This process, as a lock says it; with the SLURM job that it belongs to, if any."""
-    process = psutil.Process()
-    slurm = {
-        key: os.environ[name]
-        for key, name in (("slurm_job", "SLURM_JOB_ID"), ("slurm_restarts", "SLURM_RESTART_COUNT"))
-        if name in os.environ
-    }
-    host, started = socket.gethostname(), process.create_time()
-    return {"pid": process.pid, "host": host, "started": started, **slurm}
-
-
-def is_alive(owner: dict[str, Any], age: float) -> bool | None:
-    """Whether a lock's owner lives; None: nobody knows, it may.
-
-    Args:
-        owner: as of `me`.
-        age: seconds since its last sign of life.
+    By looks, each of which counts for little: a disk that did not answer, or a machine that slept,
+    says nothing of the owner.
     """
-    if not owner:
-        return None if age < _WRITING_SECONDS else False
-    if owner.get("host") == socket.gethostname():
-        return _process_is_alive(owner)
-    if "slurm_job" in owner:
-        alive = _slurm_job_is_alive(owner)
-        if alive is not None:
-            return alive
-    return None if age < STALE_SECONDS else False
+
+    def __init__(self) -> None:
+        self._seen: _Seen | None = None
+        self._silent, self._last = 0.0, time.monotonic()
+
+    def look(self, seen: _Seen, pause: float) -> float:
+        """Seconds without a sign; `pause` is about what a look should have taken."""
+        now = time.monotonic()
+        if seen != self._seen:
+            self._seen, self._silent = seen, 0.0
+        else:
+            self._silent += min(now - self._last, 2 * pause)
+        self._last = now
+        return self._silent
 
 
-def _process_is_alive(owner: dict[str, Any]) -> bool:
+def _move(partial: Path, path: Path) -> bool:
+    """Give a file another name, unless it is taken: by a link, for no rename refuses."""
     try:
-        return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) < 1.0)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _slurm_job_is_alive(owner: dict[str, Any]) -> bool | None:
-    """Whether SLURM runs the owner's job; None: no SLURM here, no answer, or it is ending."""
-    if owner["slurm_job"] == os.environ.get("SLURM_JOB_ID"):  # this very job, put back in the queue
-        restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
-        return None if owner.get("slurm_restarts", "0") == restarts else False
-    squeue = shutil.which("squeue")
-    if squeue is None:
-        return None
-    command = [squeue, "-h", "-o", "%T", "-j", str(owner["slurm_job"])]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if asked.returncode:
-        return False if "Invalid job id" in asked.stderr else None
-    states = set(asked.stdout.split())
-    if states & {"RUNNING", "SUSPENDED", "STOPPED"}:
+        os.link(partial, path)
         return True
-    return None if "COMPLETING" in states else False
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        raise
+    except OSError:  # a disk without links
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            return False
+        with os.fdopen(handle, "wb") as file:
+            file.write(partial.read_bytes())
+        return True
 
 
-def _words(owner: dict[str, Any]) -> str:
+def _give_signs(handle: int, ended: threading.Event) -> None:
+    """Touch a lock file until its owner is done, whatever else the owner does meanwhile."""
+    try:
+        while not ended.wait(BEAT_SECONDS):
+            with suppress(OSError):
+                os.utime(handle)
+    finally:
+        os.close(handle)
+
+
+def _words(owner: Owner) -> str:
+    if not owner:
+        return "a process that it does not name"
     job = f" (SLURM job {owner['slurm_job']})" if "slurm_job" in owner else ""
-    return f"process {owner.get('pid')} on {owner.get('host')}{job}"
+    return f"process {owner['pid']} on {owner['host']}{job}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ntkscope.errors import StoreError, remake
-from ntkscope.stores.atomic_write import atomic
+from ntkscope.stores.atomic_write import atomic, remove
 from ntkscope.stores.seal import seal, unseal
 
 MASK = "complete"
@@ -79,20 +79,21 @@ def write_manifest(store: Path, known: Mapping[str, str]) -> None:
     with atomic(store / _MANIFEST, shared=True) as partial:
         partial.write_bytes(seal("".join(lines).encode(), _MANIFEST.as_posix()))
     for journal in (store / MASK).glob(f"{_JOURNAL}*"):
-        journal.unlink(missing_ok=True)
+        remove(journal)
 
 
 def break_manifest(store: Path) -> None:
     """Make a finished store one that is being written: its manifest becomes a journal."""
     if (store / _MANIFEST).is_file():
         (store / _MANIFEST).replace(store / MASK / f"{_JOURNAL}finished")
+    remove(store / _MANIFEST)
 
 
 def read_journals(store: Path) -> dict[str, set[str]]:
     """File → the fingerprints that it may have, of a store being written, or of a finished one."""
     found = {file: {known} for file, known in (read_manifest(store) or {}).items()}
     for journal in (store / MASK).glob(f"{_JOURNAL}*"):
-        for file, known in _lines(journal.read_bytes()):
+        for file, known in _lines(journal.read_bytes() if journal.is_file() else b""):
             found.setdefault(file, set()).add(known)
     return found
 

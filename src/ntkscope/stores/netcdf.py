@@ -6,6 +6,7 @@ A seal is at a table's end, where HDF5 does not look: any reader of NetCDF opens
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,10 @@ def write_netcdf(data: xr.Dataset, path: str | Path, kind: str, record: dict[str
         for name, variable in data.variables.items()
         if variable.ndim and variable.dtype.kind in "fiu" and variable.size
     }
+    whole = BytesIO()  # HDF5 itself does not survive a disk that is full
+    data.to_netcdf(whole, engine="h5netcdf", encoding=checked)
     with atomic(path) as partial:
-        data.to_netcdf(partial, engine="h5netcdf", encoding=checked)
-        partial.write_bytes(seal(partial.read_bytes()))
+        partial.write_bytes(seal(whole.getvalue()))
 
 
 def read_netcdf(path: str | Path, kind: str, *others: str) -> xr.Dataset:

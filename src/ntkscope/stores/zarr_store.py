@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from ntkscope.errors import StoreError, remake
+from ntkscope.runtime.disk import check_space
 from ntkscope.runtime.logs import log
 from ntkscope.stores.atomic_write import atomic, beside, remove, remove_partial_files
 from ntkscope.stores.checked_store import CheckedStore, damaged
@@ -60,6 +62,11 @@ class Array:
     chunks: tuple[int, ...] | None = None
     attrs: dict[str, Any] = field(default_factory=dict)
     compress: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes on the disk, unless it is compressed."""
+        return int(math.prod(self.shape) * np.dtype(self.dtype).itemsize)
 
 
 class ZarrStore:
@@ -106,6 +113,8 @@ class ZarrStore:
                 log.warning("%s is no store: it is begun anew", path)
                 remove(path)
         if not path.exists():
+            plain = (array for array in arrays.values() if not array.compress)
+            check_space(path, sum(array.nbytes for array in plain))
             with atomic(path, shared=shared) as partial:
                 _allocate(partial, kind, arrays, coords, mask, attrs, groups)
         return cls.resume(path, kind)
@@ -165,6 +174,10 @@ class ZarrStore:
         """Names of the coordinates, which are written as the store is allocated."""
         return str(self.group.attrs.get("coordinates", "")).split()
 
+    def is_of_allocation(self, file: Path) -> bool:
+        """Whether a file is of what is written as the store is allocated."""
+        return file.name == METADATA or file.parts[0] in self.coordinates
+
     @property
     def files(self) -> CheckedStore:
         """The files of the store."""
@@ -222,9 +235,9 @@ class ZarrStore:
             self.refuse_lost_chunks()
         known, files = read_journals(self.path), self.files.written
         found = {f: files.get(f) or fingerprint_of(self.path / f) for f in files_of(self.path)}
-        kept = {f: is_now for f, is_now in found.items() if f in known or f.endswith(METADATA)}
-        for file, is_now in kept.items():
-            if not file.endswith(METADATA) and is_now not in known[file]:
+        kept = {f: now for f, now in found.items() if f in known or self.is_of_allocation(Path(f))}
+        for file, now in kept.items():
+            if not self.is_of_allocation(Path(file)) and now not in known[file]:
                 raise damaged(self.path, f"{file} is not as it was written")
         write_manifest(self.path, kept)
 
@@ -479,6 +492,19 @@ def _create(root: zarr.Group, name: str, array: Array) -> None:
         attributes=array.attrs,
         compressors=[ZstdCodec(level=3), Crc32cCodec()] if array.compress else [Crc32cCodec()],
     )
+
+
+def lacking_bytes(path: Path) -> int:
+    """About how many bytes a store that was begun still takes; 0 where it cannot be told."""
+    try:
+        root = zarr.open_group(str(path), mode="r", zarr_format=3)
+        with _foreign_files_ignored():
+            whole = sum(
+                item.nbytes for _, item in root.members(None) if isinstance(item, zarr.Array)
+            )
+    except (OSError, *DAMAGED):
+        return 0
+    return max(0, whole - sum(file.stat().st_size for file in path.rglob("*") if file.is_file()))
 
 
 def _write(root: zarr.Group, name: str, index: Any, values: Any) -> None:

@@ -175,7 +175,6 @@ def _train(
     steps = run.tasks[-1].steps
     if training.step == run.start:
         _record_start(run, training, recorder, sets)
-    last_checkpoint = time.monotonic()
     first = training.step - run.start
     for step in progress(range(first, steps), steps, run.id, done=first):
         factor = learning_rate_factor(run.optimizer.schedule, step, steps)
@@ -183,12 +182,11 @@ def _train(
         training.step += 1
         if recorder.wants(training.step):
             _record(run, training, recorder, sets)
-        if time.monotonic() - last_checkpoint >= checkpoint_seconds and step + 1 < steps:
+        if place.is_due(checkpoint_seconds) and step + 1 < steps:
             recorder.flush()
-            place.heartbeat()
             recorder.store.files.sync()
             place.save(CHECKPOINT, training.to_bytes())
-            last_checkpoint = time.monotonic()
+            place.heartbeat()
     recorder.flush()
 
 

@@ -162,6 +162,8 @@ def values_of(given: Given) -> list[float]:
     found = given() if isinstance(given, Callable) else given  # type: ignore[arg-type]
     if found is None:
         return []
+    if isinstance(found, list | tuple):
+        return [value for each in found for value in values_of(each)]
     if isinstance(found, torch.Tensor):
-        found = found.detach().cpu().numpy()
+        found = found.detach().cpu().double().numpy()
     return [float(each) for each in np.atleast_1d(np.asarray(found, np.float64))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,7 @@ class Watch:
         self._metrics: StreamMetrics | None = None
         self._store: KernelStore | None = None
         self._precision = ""
+        self._given: dict[str, Any] = dict.fromkeys(_LOGGED)
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -149,6 +150,7 @@ class Watch:
             return None
         self._begin(step)
         self._overhead.touch()
+        self._given = {"loss": _detached(loss), "accuracy": _detached(accuracy)}
         self._note_loss(step, loss)
         why = self._schedule.due(step)
         if not why:
@@ -157,7 +159,7 @@ class Watch:
             self._overhead.put_off += self._schedule.denied()
             return None
         announced = step in self._schedule.announced
-        found = self._compute(step, why, {"loss": loss, "accuracy": accuracy})
+        found = self._compute(step, why)
         if announced:
             self._mark_boundary(step)
         return found
@@ -187,7 +189,7 @@ class Watch:
         if step in self._boundaries:
             return
         if not self._steps or self._steps[-1] != step:
-            self._compute(step, "boundary", {})
+            self._compute(step, "boundary")
         self._mark_boundary(step)
 
     def flush(self) -> None:
@@ -290,13 +292,13 @@ class Watch:
         if len(values) == 1 and self._jumps.jumped(values[0]) and self._steps:
             self._schedule.restart(step - 1, boundary=False)
 
-    def _compute(self, step: int, why: str, given: Mapping[str, Any]) -> dict[str, float]:
+    def _compute(self, step: int, why: str) -> dict[str, float]:
         """The kernel of a step, what is measured of it, and where it goes."""
         _synchronise(self._kernel.model)
         with self._overhead.timed():
             with evaluating(self._kernel.model):
                 arrays = self._kernel.compute()
-                logged = {name: values_of(given.get(name)) for name in _LOGGED}
+                logged = {name: values_of(self._given[name]) for name in _LOGGED}
             layers = tuple(arrays.pop("layers").tolist()) if "layers" in arrays else ()
             self._check_same(layers, str(arrays["ntk"].dtype))
             task = 1 + len(self._boundaries)
@@ -412,6 +414,13 @@ class Watch:
                 self._any_metrics().mark_boundary()
                 self._schedule.restart(step)
         self._last_step = self._steps[-1]
+
+
+def _detached(given: Any) -> Any:
+    """Without the graph that it was computed by, which must not outlive its step."""
+    if isinstance(given, list | tuple):
+        return [_detached(each) for each in given]
+    return given.detach() if isinstance(given, torch.Tensor) else given
 
 
 def _of_tasks(values: list[float], task: int) -> list[float]:

@@ -12,7 +12,8 @@ from ntkscope.cli import main
 from ntkscope.cli.status import experiments
 from ntkscope.config import load_files
 from ntkscope.config.asked_for import stores_asked_for
-from ntkscope.stores.lock import Lock, me
+from ntkscope.runtime.owner import me
+from ntkscope.stores.lock import Lock
 from tests.workflow.project import CURVES, TINY
 
 
@@ -58,14 +59,20 @@ def test_the_table_and_the_jobs_that_live(folder: Path, capsys: pytest.CaptureFi
     state.mkdir(parents=True)
     assert main(["status"]) == 0
     assert "no job runs here" in capsys.readouterr().out
-    Lock(state / "lock.json").acquire()
+    lock = Lock(state / "lock.json")
+    lock.acquire()
     assert main(["status"]) == 0
     said = capsys.readouterr().out
     assert f"running:\n  {store.with_suffix('')}: process {me()['pid']} on" in said
     head, row, *_ = said.splitlines()
     assert head.split()[:3] == ["experiment", "prepare_data", "train_task"]
     assert row.split() == ["reactivation", "0/1", "0/6", "0/6", "0/4", "–", "–"]
-    (state / "lock.json").write_text(json.dumps({**me(), "started": 1.0}), encoding="utf-8")
+    elsewhere = {**me(), "host": "another", "machine": "another"}
+    (state / "lock.json").write_text(json.dumps(elsewhere), encoding="utf-8")
+    assert main(["status"]) == 0
+    assert "on another, last sign of life 0 s ago" in capsys.readouterr().out
+    lock.release()
+    (state / "lock.json").unlink()
     assert main(["status"]) == 0
     assert "no job runs here" in capsys.readouterr().out
 

@@ -70,6 +70,7 @@ def test_a_boundary_is_the_last_kernel_of_its_task() -> None:
     assert since[3] == 0
     assert (since[4:] > 0).all()
     assert np.isfinite(data["velocity"].values[0]).tolist() == [1, 0, 1, 1, 0, 1, 0]
+    assert np.isfinite(data["loss"].sel(seen=1).values[0]).tolist() == [1, 1, 1, 1, 0, 0, 0]
 
 
 def test_a_boundary_may_be_told_ahead_and_then_its_approach_is_dense() -> None:

@@ -21,6 +21,7 @@ from ntkscope.ntk.empirical.checked import Checked
 from ntkscope.ntk.empirical.engine import compute_kernels
 from ntkscope.ntk.empirical.entries import VERIFY, check_entries, is_compared_alone
 from ntkscope.ntk.empirical.face import Chosen, Output, in_any_form, is_same_model
+from ntkscope.ntk.empirical.foresight import foresee
 from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.inputs import Samples, as_one
 from ntkscope.ntk.empirical.no_samples import kernels_without_samples
@@ -232,8 +233,8 @@ def plan_ntk(
 
     Returns:
         A plan; as text a table of the layers with strategy, FLOPs of their Gram matrices, memory
-        of what is kept of all samples, and expected seconds. A layer left to the fallback takes
-        further passes through the model, which are not counted.
+        of what is kept of all samples, and expected seconds, of passes from some that were timed;
+        then what budgets of a quarter of that memory, a sixteenth and a 64th would cost.
 
     Example:
         >>> import torch, ntkscope
@@ -260,6 +261,7 @@ def plan_ntk(
     with preserve_state(of), failures_explained(of, x1, x2):
         x1, x2 = own(x1), None if x2 is None else own(x2)
         plan = make_plan(of, x1, x2, kind, force, throughput, tuning)
+        foresee(of, plan, x1)
     return plan if of is model else replace(moved(plan, model), structure=structure(model))
 
 

@@ -125,7 +125,8 @@ def write_ntk(
         if verify != "off":
             refuse_nan_inputs(model, x1, x2)
         plan = make_plan(model, x1, x2, kind)
-        names = [layer.name for layer in plan.layers if layer.owns] if by_layer else []
+        owners = dict.fromkeys(layer.module_name for layer in plan.layers if layer.owns)
+        names = list(owners) if by_layer else []
         samples = len(x1), len(x1 if x2 is None else x2)
         grid = grid_of(plan, kind, samples, x2 is None, len(names), budget, tile)
         settings = {"kind": kind, "by_layer": by_layer, "memory": budget, "tf32": tf32}

@@ -131,11 +131,9 @@ def _start(
 
 def _train(group: Group, place: JobDirectory, checkpoint_seconds: float) -> None:
     """A group to its end, with a checkpoint now and then."""
-    last_checkpoint = time.monotonic()
     while group.training.numbers:
         group.step()
-        if time.monotonic() - last_checkpoint >= checkpoint_seconds:
-            place.heartbeat()
+        if place.is_due(checkpoint_seconds):
             group.store.files.sync()
             place.save(CHECKPOINT, group.training.to_bytes())
-            last_checkpoint = time.monotonic()
+            place.heartbeat()

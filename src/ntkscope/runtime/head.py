@@ -1,0 +1,92 @@
+"""Which Snakemake has a working folder, so that the next one need not be told to unlock it.
+
+Snakemake's own locks do not say whose they are: after a killed head each call wants `--unlock`.
+Here each head signs the lock files that it made, and locks whose signers are all dead are removed.
+Others stay: a living head's, and those of which nobody knows.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from ntkscope.runtime.owner import Owner, is_alive, me, owner_of
+
+_SNAKEMAKE = Path(".snakemake")
+
+_Signed: TypeAlias = dict[str, list[Owner]]
+"""A lock file, as it is told from others of its name → who may have made it."""
+
+
+def sign_locks(folder: Path = _SNAKEMAKE) -> None:
+    """Sign Snakemake's locks as this process's: when it has made them, before the first job.
+
+    Args:
+        folder: Snakemake's own.
+    """
+    with _signed(folder) as signed:
+        others = {name for name, owners in signed.items() if any(map(is_alive, owners))}
+        for name in _locks(folder):
+            if name not in others:
+                signed[name] = [me()]
+            elif me() not in signed[name]:
+                signed[name].append(me())
+
+
+def remove_dead_locks(folder: Path = _SNAKEMAKE) -> bool:
+    """Remove Snakemake's locks whose makers are surely dead; whether there were any.
+
+    Args:
+        folder: Snakemake's own.
+    """
+    if not any(_locks(folder)):
+        return False
+    with _signed(folder) as signed:
+        dead = [
+            file
+            for name, file in _locks(folder).items()
+            if name in signed and all(is_alive(owner) is False for owner in signed[name])
+        ]
+        for file in dead:
+            file.unlink(missing_ok=True)
+    return bool(dead)
+
+
+def _locks(folder: Path) -> dict[str, Path]:
+    """Lock files, by what tells them from any other that has or had the same name."""
+    found = {}
+    for file in sorted((folder / "locks").glob("*.lock")):
+        status = file.stat()
+        found[f"{file.name} {status.st_ino} {status.st_mtime_ns}"] = file
+    return found
+
+
+@contextmanager
+def _signed(folder: Path) -> Iterator[_Signed]:
+    """Who signed which locks: read, and written at the end, by one process at a time."""
+    with (folder / "heads.json").open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        signed = _known(file.read())
+        yield signed
+        there = _locks(folder)
+        file.truncate(0)
+        json.dump({name: owners for name, owners in signed.items() if name in there}, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _known(text: str) -> _Signed:
+    """What a file says, as far as it can be understood."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(said, dict) or not all(isinstance(each, list) for each in said.values()):
+        return {}
+    return {name: [owner_of(json.dumps(each).encode()) for each in said[name]] for name in said}

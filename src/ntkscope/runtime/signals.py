@@ -1,0 +1,65 @@
+"""Being asked to end: by SIGTERM, as schedulers do before they kill, or by Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from ntkscope.runtime.logs import log
+
+_HANDLERS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+"""Signals that are kept, unless the program does something of its own at them."""
+
+
+class Ending:
+    """While it is entered, a first signal is kept until `obey`; a second one ends at once.
+
+    In the main thread only: in others Python knows no signals, and nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Ending:
+        if threading.current_thread() is threading.main_thread():
+            mine = [number for number, usual in _HANDLERS.items() if _is(number, usual)]
+            self._before = {number: signal.signal(number, self._ask) for number in mine}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether there was a signal."""
+        return self._asked > 0
+
+    def obey(self) -> None:
+        """End if there was a signal: with exit status 143 after SIGTERM, as who is killed by it.
+
+        Raises:
+            SystemExit, KeyboardInterrupt: there was.
+        """
+        if self._asked:
+            log.warning("%s: what was done is saved", signal.Signals(self._asked).name)
+            self._end(self._asked)
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        if self._asked:
+            self._end(number)
+        self._asked = number
+
+    def _end(self, number: int) -> None:
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)
+
+
+def _is(number: int, handler: Any) -> bool:
+    return bool(signal.getsignal(number) == handler)

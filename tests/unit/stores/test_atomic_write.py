@@ -1,0 +1,31 @@
+"""Files that appear whole or not at all, also where two processes write the same one."""
+
+import subprocess
+import sys
+
+from ntkscope.stores import atomic
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    file = tmp_path / "a.nc"
+    with atomic(file) as first:
+        first.write_text("whole, of the first")
+        with atomic(file) as second:
+            second.write_text("second")
+        assert file.read_text() == "second"
+    assert file.read_text() == "whole, of the first"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.nc"]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
+    code = (
+        "import os, sys; from ntkscope.stores import atomic\n"
+        "with atomic(sys.argv[1]) as partial: partial.write_text('half'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a[1].nc")], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".partial-")
+    with atomic(tmp_path / "a[1].nc") as partial:
+        partial.write_text("whole")
+        assert not left.exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["a[1].nc"]
