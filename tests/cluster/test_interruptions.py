@@ -30,6 +30,8 @@ def caught(finished: Project, cluster: dict[str, str], tmp_path: Path) -> Iterat
     caught.slow()
     yield caught
     caught.slow(0)
+    subprocess.run(["scancel", "--user=root"], env=caught.environment, check=True)
+    caught.end_all()
 
 
 def job_of(project: Project, rule: str = "train_task") -> str:
@@ -106,8 +108,15 @@ def test_a_job_over_its_memory_goes_on_with_more(caught: Caught, finished: Proje
     caught.change("resources.mem_mb", 600)
     head = caught.start(caught.kernels, *OPTIONS)
     ends_well(caught, head, finished)
-    states = scontrol(caught, "show", "jobs", "-o")
-    assert "JobState=OUT_OF_MEMORY" in states, states
+    ends = re.findall(
+        r"^JobId=(\d+) .*JobState=(\w+) .*MinMemoryNode=(600|1200)M .*Comment=rule_train_task_",
+        scontrol(caught, "show", "jobs", "-o"),
+        re.MULTILINE,
+    )
+    (killed, _, little), (_, state, more) = ends
+    assert (little, more, state) == ("600", "1200", "COMPLETED")
+    node = Path(caught.variables["SLURM_CONF"]).with_name("slurmd.log").read_text("utf-8")
+    assert f"StepId={killed}.0 exceeded memory limit" in node
 
 
 def test_a_killed_head_is_followed_by_the_plain_command(caught: Caught, finished: Project) -> None:
