@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-bench
 FAST := not slow and not cluster and not gpu and not faults
 SNAKEFILES := Snakefile workflow/Snakefile rules
-CHECKED := $(wildcard src tests scripts benchmarks)
+CHECKED := $(wildcard src tests scripts benchmarks docs examples)
 
 .DEFAULT_GOAL := help
 .PHONY: help environment test test-slow test-faults verify test-cluster test-gpu lint format schema lock report docs why disk clean-results timings bench \
@@ -89,7 +89,7 @@ lock: ## pin all dependencies in requirements.lock
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv && \
 	"$$folder/bin/uv" pip compile --quiet pyproject.toml --extra workflow --extra slurm \
-	  --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --extra dev --extra docs --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --annotation-style line $(UPGRADE) -o requirements.lock
 
 # One page first; Snakemake's own report lies beside it, one link away.

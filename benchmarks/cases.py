@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
+TODAY = ("resnet18", "vit", "gpt", "skips")
+"""Networks of torch modules only; `width` counts channels, or features of a token."""
+
+VOCABULARY = 64  # of gpt, whose inputs [N, y] are tokens
 MYRTLE5_BLOCKS = (2, 1, 1)  # convolutions before each pooling
 
 
@@ -23,7 +27,8 @@ class Case:
     Attributes:
         name: as printed.
         group: trace, full, or infinite (the NTK of infinite width).
-        network: mlp, cnn (3×3 convolutions of `width`, 2·`width`, each pooled) or myrtle5.
+        network: mlp, cnn (3×3 convolutions of `width`, 2·`width`, each pooled) or myrtle5; or one
+            of `TODAY` (`peers.today`).
         width: units or channels of the first hidden layer.
         samples: N; `others`: N2, or 0 for the symmetric kernel.
         shape: of an image (y, x, channel).
@@ -52,7 +57,7 @@ class Case:
         return replace(
             self,
             name=f"{self.name} (small)",
-            width=8,
+            width=12 if self.network in TODAY else 8,
             samples=min(self.samples, 12),
             others=min(self.others, 9),
             shape=(min(y, 8), min(x, 8), channels),
@@ -77,18 +82,33 @@ def _infinite_myrtle(size: int) -> Case:
     return Case(name, "infinite", "myrtle5", 64, 40, (size, size, 1), 1, 5, others=25)
 
 
+def _today(network: str, name: str, samples: int, **sizes: int) -> Case:
+    """A trace kernel of a network of `TODAY`."""
+    length = sizes.pop("length", 0)
+    shape = (length, 1, 1) if length else (32, 32, 3)
+    settings = {"width": 96, "depth": 4} | sizes
+    return Case(
+        f"trace {name} N {samples}", "trace", network, samples=samples, shape=shape, **settings
+    )
+
+
 CASES = (
     *(_mlp("trace", width, samples) for samples in (200, 1000) for width in (64, 512, 2048)),
     *(_images("trace", "cnn", "CNN 32-64", 32, samples, 10) for samples in (100, 500)),
     *(_images("trace", "myrtle5", "Myrtle-5 c64", 64, samples, 1) for samples in (100, 500)),
     *(_mlp("full", width, samples) for width, samples in ((64, 200), (512, 200), (64, 1000))),
     _images("full", "cnn", "CNN 32-64", 32, 100, 10),
+    _today("resnet18", "ResNet-18 c32", 32, width=32),
+    _today("vit", "ViT", 100),
+    _today("gpt", "GPT", 100, length=32),
+    _today("gpt", "GPT K 1000", 16, length=32, width=48, depth=2, outputs=1000),
+    _today("skips", "residual K 3", 100, width=32, outputs=3),
     _infinite_mlp(1000),
     _infinite_mlp(4000),
     _infinite_myrtle(8),
     _infinite_myrtle(14),
 )
-QUICK = tuple(CASES[place] for place in (0, 6, 10, 14))
+QUICK = tuple(CASES[place] for place in (0, 6, 10, 15, 19))
 
 
 def chosen(words: str, quick: bool) -> list[Case]:
@@ -110,9 +130,14 @@ def _names(cases: list[Case]) -> str:
 
 
 def inputs(case: Case) -> tuple[Array, Array | None]:
-    """Images x1 [N, channel, y, x] and x2 [N2, …], or None for the symmetric kernel."""
+    """Images x1 [N, channel, y, x] and x2 [N2, …], or None for the symmetric kernel.
+
+    Of gpt tokens [N, y].
+    """
     random = np.random.RandomState(0)  # its numbers are the same in every version of NumPy
     y, x, channels = case.shape
+    if case.network == "gpt":
+        return random.randint(0, VOCABULARY, (case.samples, y)), None
     shape = (case.samples + case.others, channels, y, x)
     drawn = random.standard_normal(shape).astype(np.float32)
     return drawn[: case.samples], drawn[case.samples :] if case.others else None

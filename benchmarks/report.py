@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from benchmarks.cases import TODAY
 from benchmarks.peers import JACOBIAN, NEURAL_TANGENTS, OURS, PRODUCTS
 
 _HEAD = (
@@ -69,6 +70,7 @@ def targets(table: pd.DataFrame) -> list[Target]:
     ours = table[table.peer == OURS]
     wide = (ours.group == "trace") & (ours.network == "mlp") & (ours.width >= 512)
     images = (ours.group == "trace") & (ours.network != "mlp") & (ours.samples == 500)
+    today = _column(table, (table.peer == JACOBIAN) & table.network.isin(TODAY), "ratio")
     infinite = _column(rivals, rivals.group == "infinite", "ratio")
     return [
         Target("neural-tangents, each trace case ≥ 1.3", trace, 1.3),
@@ -76,6 +78,8 @@ def targets(table: pd.DataFrame) -> list[Target]:
         Target("neural-tangents, each full case ≥ 2", full, 2),
         Target("neural-tangents, full, geometric mean ≥ 5", full, 5, mean=True),
         Target("torch.func, never faster", _column(table, table.peer.isin(functions), "ratio"), 1),
+        Target("torch.func, each network of today ≥ 1.3", today, 1.3),
+        Target("torch.func, networks of today, geometric mean ≥ 2", today, 2, mean=True),
         Target(
             "share of sgemm, MLP of width ≥ 512, N 1000, ≥ 0.8",
             _column(ours, wide & (ours.samples == 1000), "share_of_sgemm"),

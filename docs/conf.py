@@ -12,7 +12,7 @@ warnings.filterwarnings("ignore", category=FutureWarning)
 
 project, author = "ntkscope", "The ntkscope developers"
 version = release = version_of("ntkscope")
-copyright = author  # noqa: A001 (Sphinx's name)
+copyright = author
 
 extensions = [
     "myst_parser",

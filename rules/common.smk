@@ -30,7 +30,7 @@ try:
     CONFIG, ABSENT = without_absent(
         load_config(
             {key: value for key, value in config.items() if key != "pathvars"},
-            [] if IS_MODULE else workflow.configfiles,
+            workflow.configfiles if IS_WHOLE else [],
         ),
         is_there,
     )

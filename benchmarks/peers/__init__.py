@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.cases import Case
+from benchmarks.cases import TODAY, Case
+
+_PLAIN = ("mlp", "cnn", "myrtle5")
+_EVERY = (*_PLAIN, *TODAY)
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Peer:
     module: str
     variant: str = ""
     groups: tuple[str, ...] = ("trace", "full")
-    networks: tuple[str, ...] = ("mlp", "cnn", "myrtle5")
+    networks: tuple[str, ...] = _PLAIN
     own_environment: bool = False
 
     def takes(self, case: Case) -> bool:
@@ -44,15 +47,15 @@ PRODUCTS = "torch.func products"
 ASDL = "ASDL"
 
 PEERS = (
-    Peer(SGEMM, "sgemm", groups=("trace", "full", "infinite")),
-    Peer(OURS, "ours", groups=("trace", "full", "infinite")),
+    Peer(SGEMM, "sgemm", groups=("trace", "full", "infinite"), networks=_EVERY),
+    Peer(OURS, "ours", groups=("trace", "full", "infinite"), networks=_EVERY),
     Peer(
         NEURAL_TANGENTS,
         "neural_tangents",
         groups=("trace", "full", "infinite"),
         own_environment=True,
     ),
-    Peer(JACOBIAN, "torch_func", "jacobian"),
+    Peer(JACOBIAN, "torch_func", "jacobian", networks=_EVERY),
     Peer(PRODUCTS, "torch_func", "products"),
     Peer(ASDL, "asdl", groups=("trace",)),
 )

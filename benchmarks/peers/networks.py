@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.cases import Case, inputs, weights
+from benchmarks.cases import TODAY, Case, inputs, weights
+from benchmarks.peers.today import network_of_today
 from ntkscope.config.specs import ModelSpec
 from ntkscope.models import Architecture, build_network
 from ntkscope.models.zoo import architecture
@@ -24,6 +25,8 @@ def layers_of(case: Case) -> Architecture:
 
 def network_of(case: Case) -> nn.Module:
     """The network with the case's weights, float32."""
+    if case.network in TODAY:
+        return network_of_today(case)
     network = build_network(layers_of(case))
     drawn = [torch.from_numpy(array) for layer in weights(case) for array in layer]
     names = network.state_dict().keys()

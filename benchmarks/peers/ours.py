@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.cases import Case
+from benchmarks.cases import TODAY, Case
 from benchmarks.flops import ntk_flops
 from benchmarks.peers.networks import layers_of, network_of, tensors, torch_version
 from ntkscope.ntk import empirical_ntk, infinite_ntk, plan_ntk
@@ -43,6 +43,6 @@ def pick(kernel: Tensor, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[A
 
 def flops(case: Case) -> float | None:
     """What the kernel takes (`benchmarks.flops`); None for infinite width, which is no product."""
-    if case.group == "infinite":
+    if case.group == "infinite" or case.network in TODAY:
         return None
     return ntk_flops(network_of(case), tensors(case)[0], case.outputs, case.group)

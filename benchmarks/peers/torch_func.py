@@ -7,6 +7,7 @@ once they need the memory of N² gradients.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call, jacrev, jvp, vjp, vmap
 
-from benchmarks.cases import Case
+from benchmarks.cases import TODAY, Case
 from benchmarks.peers.networks import network_of, tensors, torch_version
 
 Parameters = dict[str, Tensor]
@@ -36,13 +37,29 @@ def prepare(case: Case, variant: str) -> tuple[Callable[[], Tensor], Callable[..
         return functional_call(network, parameters, (x.unsqueeze(0),)).squeeze(0)
 
     x = tensors(case)[0]
+    if case.network in TODAY:
+        chunk = _best_chunk(one, parameters, x)
+        return lambda: by_jacobian(one, parameters, x, case.group, chunk), pick
     way = {"jacobian": by_jacobian, "products": by_products}[variant]
     return lambda: way(one, parameters, x, case.group), pick
 
 
-def by_jacobian(one: Function, parameters: Parameters, x: Tensor, kind: str) -> Tensor:
-    """[N, N] or [N, N, K, K] from the whole Jacobian."""
-    jacobian = vmap(jacrev(one), (None, 0))(parameters, x)
+def _best_chunk(one: Function, parameters: Parameters, x: Tensor) -> int:
+    """How many samples at once are fastest, tried on some of them."""
+
+    def seconds(chunk: int) -> float:
+        began = time.perf_counter()
+        vmap(jacrev(one), (None, 0), chunk_size=chunk)(parameters, x[:16])
+        return time.perf_counter() - began
+
+    return min((4, 8, 16), key=lambda chunk: min(seconds(chunk) for _ in range(2)))
+
+
+def by_jacobian(
+    one: Function, parameters: Parameters, x: Tensor, kind: str, chunk: int | None = None
+) -> Tensor:
+    """[N, N] or [N, N, K, K] from the whole Jacobian; `chunk` samples of it at once."""
+    jacobian = vmap(jacrev(one), (None, 0), chunk_size=chunk)(parameters, x)
     blocks = [each.flatten(2) for each in jacobian.values()]
     equation = "Naf,Maf->NM" if kind == "trace" else "Naf,Mbf->NMab"
     total = sum(torch.einsum(equation, block, block) for block in blocks)

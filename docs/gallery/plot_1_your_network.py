@@ -21,7 +21,8 @@ x[12:] = x[:12] + 0.3 * torch.randn(12, 3, 32, 32)  # the second half resembles 
 print(ntkscope.plan_ntk(model, x))
 
 # %%
-# The kernel itself: [24, 24], the mean over the ten outputs. Some of its entries have been compared with plain autograd
+# The kernel itself: [24, 24], the mean over the ten outputs. Some of its entries have been
+# compared with plain autograd
 # before it is returned.
 kernel = ntkscope.empirical_ntk(model, x)
 figure, axis = plt.subplots(figsize=(4, 3.6))

@@ -2,7 +2,8 @@
 Watch a task switch
 ===================
 
-Five lines more in a loop that you have: `Watch` decides itself when a kernel is due, and changes nothing of the training.
+Five lines more in a loop that you have: `Watch` decides itself when a kernel is due, and changes
+nothing of the training.
 """
 
 import torch
@@ -16,11 +17,14 @@ digits = load_digits()
 x = torch.from_numpy(digits.data.astype("float32") / 16)
 y = torch.from_numpy(digits.target)
 tasks = [torch.nonzero(y < 5)[:, 0], torch.nonzero(y >= 5)[:, 0]]
-model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 5))
+model = nn.Sequential(
+    nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 5)
+)
 optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
 
 # %%
-# The watch gets the network, a hundred samples of the first task, and their labels. ``overhead=None`` takes
+# The watch gets the network, a hundred samples of the first task, and their labels.
+# ``overhead=None`` takes
 # every kernel that is due; a number keeps watching below that share of the run's time.
 probe = tasks[0][:100]
 watch = ntkscope.Watch(model, x[probe], y[probe], overhead=None)

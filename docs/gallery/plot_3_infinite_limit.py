@@ -2,7 +2,8 @@
 The infinite limit
 ==================
 
-As a network gets wider in the NTK parametrisation, its kernel at initialisation approaches a limit that needs no sampling.
+As a network gets wider in the NTK parametrisation, its kernel at initialisation approaches a
+limit that needs no sampling.
 """
 
 import matplotlib.pyplot as plt
@@ -17,8 +18,9 @@ x = torch.randn(20, 32, dtype=torch.float64)
 
 def network(width):
     """Two hidden layers of the NTK parametrisation: W ~ N(0, 2 / fan_in), no biases."""
-    layers = [nn.Linear(32, width, bias=False), nn.ReLU(), nn.Linear(width, width, bias=False), nn.ReLU(),
-              nn.Linear(width, 1, bias=False)]  # fmt: skip
+    sizes = [(32, width), (width, width), (width, 1)]
+    first, second, last = (nn.Linear(*size, bias=False) for size in sizes)
+    layers = [first, nn.ReLU(), second, nn.ReLU(), last]
     return nn.Sequential(*layers).double()
 
 
@@ -50,7 +52,11 @@ middle = torch.tensor(errors).median(1).values
 axis.loglog(widths, errors, "o", color="C0", alpha=0.4)
 axis.loglog(widths, middle, color="C0")
 axis.loglog(widths, [float(middle[0]) * (widths[0] / w) ** 0.5 for w in widths], "--", color="grey")
-axis.set(xlabel="width", ylabel="distance to the limit", title="Five draws a width; dashed: width$^{-1/2}$")
+axis.set(
+    xlabel="width",
+    ylabel="distance to the limit",
+    title="Five draws a width; dashed: width$^{-1/2}$",
+)
 figure.tight_layout()
 
 # %%

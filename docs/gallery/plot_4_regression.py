@@ -21,7 +21,8 @@ y = torch.from_numpy(np.where(digits.target[order] < 5, 1.0, -1.0))
 train, test = slice(0, 1200), slice(1200, None)
 
 # %%
-# One kernel on the largest set; every smaller n is read from it. The ridge is chosen by exact leave-one-out, from one
+# One kernel on the largest set; every smaller n is read from it. The ridge is chosen by exact
+# leave-one-out, from one
 # eigendecomposition for all ridges.
 network = nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 1)).double()
 kernels = {
@@ -49,10 +50,12 @@ axis.legend(frameon=False)
 figure.tight_layout()
 
 # %%
-# One seed and one test set: a curve to look at, not a claim. The workflow's ``scaling`` figure does it with seeds, paired
+# One seed and one test set: a curve to look at, not a claim. The workflow's ``scaling`` figure
+# does it with seeds, paired
 # differences and intervals.
 #
-# Gradient flow of the linearised network, in closed form: how its outputs move over time, from what they are at first.
+# Gradient flow of the linearised network, in closed form: how its outputs move over time, from
+# what they are at first.
 kernel, cross = (each[:, :300] for each in kernels["NTK at initialisation"])
 with torch.no_grad():
     before, before_test = network(x[:300])[:, 0], network(x[test])[:, 0]

@@ -184,7 +184,15 @@ def full_kernel(model: nn.Module, x1: Any, x2: Any, names: list[str]) -> Tensor:
 
 
 def _jacobians(model: nn.Module, x: Any, names: list[str]) -> list[Tensor]:
-    """Of every parameter [N, K, p], in float64."""
+    """Of every parameter [N, K, p], in float64; without a fused attention that lacks gradients."""
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        return _by_sample(model, x, names)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+
+
+def _by_sample(model: nn.Module, x: Any, names: list[str]) -> list[Tensor]:
     parameters = dict(model.named_parameters())
     learn = [parameters[name] for name in names]
     rows = []

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.cases import CASES, Case, chosen, compared, inputs, weight_shapes
+from benchmarks.cases import CASES, TODAY, Case, chosen, compared, inputs, weight_shapes
 from benchmarks.flops import ntk_flops
 from benchmarks.peers import JACOBIAN, NEURAL_TANGENTS, PEERS, ours, torch_func
 from benchmarks.peers.networks import network_of
@@ -19,7 +19,8 @@ from benchmarks.process import Limits, PeerError, PeerProcess
 from benchmarks.worker import Worker, serve
 
 SMALL = [case.small() for case in CASES]
-EMPIRICAL = [case for case in SMALL if case.group != "infinite"]
+RECENT = [case for case in SMALL if case.network in TODAY]
+EMPIRICAL = [case for case in SMALL if case.group != "infinite" and case not in RECENT]
 
 
 @pytest.mark.parametrize("case", EMPIRICAL, ids=lambda case: case.name)
@@ -37,6 +38,17 @@ def test_torch_func_gives_our_kernel(place: int, variant: str) -> None:
     take, pick = torch_func.prepare(case, variant)
     theirs = pick(take(), rows, columns)
     assert theirs == pytest.approx(ours_pick(ours_take(), rows, columns), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("case", RECENT, ids=lambda case: case.name)
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_torch_func_gives_our_kernel_of_networks_of_today(case: Case) -> None:
+    case = replace(case, samples=5, outputs=min(case.outputs, 20))
+    rows, columns = compared(case)
+    take, pick = torch_func.prepare(case, "jacobian")
+    ours_take, ours_pick = ours.prepare(case, "")
+    wanted = ours_pick(ours_take(), rows, columns)
+    assert np.abs(pick(take(), rows, columns) - wanted).max() <= 1e-4 * np.abs(wanted).max()
 
 
 def test_the_diagonal_of_infinite_kernels_is_not_compared() -> None:

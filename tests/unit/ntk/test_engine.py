@@ -83,12 +83,14 @@ def test_a_forced_strategy_is_taken_where_it_can_be():
     assert set(strategies("recurrent", force="fallback").values()) == {"fallback"}
 
 
-def test_only_what_no_formula_fits_is_left_to_the_fallback():
-    fallback = {
-        name: {n for n, strategy in strategies(name).items() if strategy == "fallback"}
-        for name in NAMES
-    }
-    assert {name: layers for name, layers in fallback.items() if layers} == {
+def test_what_no_module_knows_is_captured_where_it_is_used():
+    captured = {}
+    for name in NAMES:
+        model, x1, x2 = network(name)
+        layers = plan_ntk(model, x1, x2).layers
+        assert "fallback" not in {layer.strategy for layer in layers}
+        captured[name] = {layer.module_name for layer in layers if layer.by_use}
+    assert {name: modules for name, modules in captured.items() if modules} == {
         "conv3d": {"1"},
         "instance norm": {"1"},
         "vision transformer": {""},

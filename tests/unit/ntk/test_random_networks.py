@@ -105,7 +105,7 @@ def scales(model, x1, x2, names, kind):
         full = full_kernel(model, x, None, names).sum(0)
         each.append(full.diagonal(0, 0, 2).diagonal(0, 0, 1).amax(1).abs().sqrt())
     size = each[0][:, None] * each[1]
-    size = size + 1e-13 * size.max()
+    size = size + 1e-13 * size.max() + 1e-200  # zero where nothing that is chosen is used
     return (
         size[:, None, :, None]
         if kind == "full"

@@ -47,6 +47,15 @@ def strategies(model, x):
     return [layer.strategy for layer in plan_ntk(model, x).layers]
 
 
+def by_use(model, x):
+    """Whether each layer's parameters are captured where they are used."""
+    found = {}
+    for layer in plan_ntk(model, x).layers:
+        found.setdefault(layer.module_name, set()).add(layer.by_use)
+        assert layer.strategy != "fallback"
+    return list(found.values())
+
+
 def assert_exact(model, x):
     for kind in ("trace", "full", "diagonal", "pseudo"):
         for force in (None, "structured", "materialised"):
@@ -60,8 +69,9 @@ def assert_exact(model, x):
 def test_a_layer_in_factors():
     made = layer_class()
     model, x = model_of(made)
-    assert strategies(model, x) == ["fallback", "factored", "fallback"]
+    assert by_use(model, x) == [{True}, {False}, {True}]
     register_layer(made, factored=factors, **NAMES)
+    assert by_use(model, x) == [{False}] * 3
     assert strategies(model, x) == ["factored"] * 3
     assert_exact(model, x)
 
@@ -107,11 +117,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_formula_is_left_to_the_fallback(name):
+def test_a_wrong_formula_is_left_out(name):
     made = layer_class()
     register_layer(made, factored=WRONG[name], **NAMES)
     model, x = model_of(made)
-    assert strategies(model, x) == ["fallback", "factored", "fallback"]
+    assert by_use(model, x) == [{True}, {False}, {True}]
     said = str(plan_ntk(model, x)).splitlines()[-2:]
     assert said == [
         f"{n}: the registered formula is wrong by autograd, which is used" for n in "04"
@@ -123,7 +133,7 @@ def test_parameters_that_the_formula_does_not_know():
     made = layer_class()
     register_layer(made, factored=factors)
     model, x = model_of(made)
-    assert strategies(model, x) == ["fallback", "factored", "fallback"]
+    assert by_use(model, x) == [{True}, {False}, {True}]
 
 
 class Doubling(nn.Conv2d):
@@ -137,7 +147,7 @@ def test_a_subclass_is_registered_by_itself():
     torch.manual_seed(0)
     layers = [Doubling(64, 3, 3, padding=1), nn.Flatten(), nn.Linear(48, 2)]
     model, x = nn.Sequential(*layers).double(), torch.randn(4, 64, 4, 4, dtype=torch.float64)
-    assert strategies(model, x) == ["fallback", "factored"]
+    assert by_use(model, x) == [{True}, {False}]
     convolution = registry._RULES[nn.Conv2d]
     register_layer(
         Doubling,

@@ -8,14 +8,17 @@ The planner chooses one (`planner`), and verifies it on samples (`verification`)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ntkscope.ntk.empirical.gradients.fast_ops import FasterBackward
-from ntkscope.ntk.empirical.gradients.hooks import Call, backpropagate, record
+from ntkscope.ntk.empirical.gradients.hooks import Call, Layout, backpropagate, record
+from ntkscope.ntk.empirical.gradients.hooks import Recorded as RecordedCall
+from ntkscope.ntk.empirical.gradients.uses import UnknownUseError, Uses
+from ntkscope.ntk.empirical.inputs import tensors_of
 from ntkscope.ntk.empirical.sequential.backward import sequential_passes
 from ntkscope.ntk.empirical.sequential.recognise import (
     known_layers,
@@ -33,6 +36,7 @@ class Backpropagation(Protocol):
     Attributes:
         runs_model: the model's own code runs, which may change its buffers and torch's RNG.
         collapses_outputs: just below the readout, a trace NTK's output gradients come as one.
+        captures: parameters are captured where they are used, which one sample does not show.
     """
 
     @property
@@ -40,6 +44,9 @@ class Backpropagation(Protocol):
 
     @property
     def collapses_outputs(self) -> bool: ...  # noqa: D102
+
+    @property
+    def captures(self) -> bool: ...  # noqa: D102
 
     def output_gradients(
         self, x: Tensor, output_vectors: Tensor, modules: list[nn.Module], *, trace: bool
@@ -56,6 +63,9 @@ class Backpropagation(Protocol):
             Calls, and gradients [B, R, …]; [1, R, K] at the readout; None without effect.
         """
 
+    def holding(self) -> Backpropagation:
+        """The same for parts of the outputs of the same samples, one after the other."""
+
     def serves(self, model: nn.Module) -> bool:
         """Whether it still is a way through the model, whose modules may have changed."""
 
@@ -65,20 +75,68 @@ class Backpropagation(Protocol):
 
 @dataclass(frozen=True)
 class Recorded:
-    """By autograd, from a recorded forward pass."""
+    """By autograd, from a recorded forward pass.
+
+    Attributes:
+        held: forward passes that further outputs go back through, by their samples' memory; None:
+            they are not held.
+        used: names of parameters whose uses are recorded (`uses`), beside the calls of modules.
+        uses: what they are, in order, as the first pass has found them.
+    """
 
     model: nn.Module
     tuning: Tuning = TUNING
+    used: frozenset[str] = frozenset()
+    uses: list[tuple[str, Layout]] = field(default_factory=list)
+    held: dict[Any, tuple[Tensor, Tensor, list[RecordedCall]]] | None = None
     runs_model: bool = True
     collapses_outputs: bool = False
+
+    @property
+    def captures(self) -> bool:
+        """As of `Backpropagation`."""
+        return bool(self.used)
 
     def output_gradients(
         self, x: Tensor, output_vectors: Tensor, modules: list[nn.Module], *, trace: bool
     ) -> Gradients:
-        """As of `Backpropagation`."""
-        with FasterBackward():
-            y, calls = record(self.model, x.clone(), modules)
+        """As of `Backpropagation`.
+
+        Raises:
+            UnknownUseError: of a parameter in `used`; or uses are others than in the first pass.
+        """
+        _, y, calls = self._forward(x, modules)
         return calls, backpropagate(y, calls, output_vectors, self.tuning.batched_elements)
+
+    def _forward(
+        self, x: Tensor, modules: list[nn.Module]
+    ) -> tuple[Tensor, Tensor, list[RecordedCall]]:
+        """The samples, so that their memory stays theirs, outputs and calls."""
+        place = tuple((t.data_ptr(), t.shape) for t in tensors_of(x))
+        if self.held is not None and place in self.held:
+            return self.held[place]
+        own = x.clone()
+        if not self.used:
+            with FasterBackward():
+                found = (x, *record(self.model, own, modules))
+        else:
+            layouts = [layout for _, layout in self.uses]
+            with Uses(self.model, self.used, tensors_of(own), layouts) as seen:
+                found = (x, *record(self.model, own, modules, seen.calls))
+            self._compare(seen.uses())
+        if self.held is not None:
+            self.held[place] = found
+        return found
+
+    def holding(self) -> Recorded:
+        """As of `Backpropagation`."""
+        return replace(self, held={})
+
+    def _compare(self, uses: list[tuple[str, Layout]]) -> None:
+        if not self.uses:
+            self.uses.extend(uses)
+        elif uses != self.uses:
+            raise UnknownUseError(self.used)
 
     def serves(self, model: nn.Module) -> bool:
         """Any model does; what its plan knows of its layers is checked by its results only."""
@@ -86,7 +144,7 @@ class Recorded:
 
     def moved(self, model: nn.Module) -> Recorded:
         """As of `Backpropagation`."""
-        return Recorded(model, self.tuning)
+        return replace(self, model=model)
 
 
 @dataclass(frozen=True)
@@ -97,6 +155,7 @@ class Sequential:
     tuning: Tuning = TUNING
     runs_model: bool = False
     collapses_outputs: bool = True
+    captures: bool = False
 
     @classmethod
     def of(cls, model: nn.Module, probe: Tensor, tuning: Tuning = TUNING) -> Sequential | None:
@@ -115,6 +174,10 @@ class Sequential:
         return sequential_passes(
             self.layers, x, output_vectors, wanted, collapse=trace, tuning=self.tuning
         )
+
+    def holding(self) -> Sequential:
+        """As of `Backpropagation`; nothing is held."""
+        return self
 
     def serves(self, model: nn.Module) -> bool:
         """Whether the model's layers and hooks are those it was made of."""

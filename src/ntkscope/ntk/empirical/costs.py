@@ -45,6 +45,7 @@ class LayerShape:
         samples: of how many the gradients are made.
         sample_pairs: of how many pairs of samples the kernel is wanted.
         pairs: of which output vectors.
+        one_hot: its inputs are one-hot: numbers of rows, which are compared and not multiplied.
         collapsed: one cotangent stands for all in the Gram matrices (`cotangent`).
     """
 
@@ -59,6 +60,12 @@ class LayerShape:
     sample_pairs: float
     pairs: OutputPairs
     collapsed: bool = False
+    one_hot: bool = False
+
+    @property
+    def depth(self) -> int:
+        """Of the inner products of inputs."""
+        return 1 if self.one_hot else self.width
 
     @property
     def multiplied(self) -> int:
@@ -79,7 +86,7 @@ class LayerShape:
 def passes_cost(shape: LayerShape) -> Cost:
     """A layer's share of the passes: forward once, and backward once per output vector."""
     rows = shape.samples * shape.groups * shape.positions * shape.outputs
-    return product_cost(rows * (1 + shape.output_vectors), shape.width)
+    return product_cost(rows * (1 + shape.output_vectors), shape.depth)
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,17 @@ from ntkscope.ntk.empirical.gradients.factors import (
     LayerGradients,
     select,
 )
-from ntkscope.ntk.empirical.gram.readout import collapse_readout
+from ntkscope.ntk.empirical.gram.readout import collapse_readout, collapsed_shared
 from ntkscope.ntk.empirical.gram.strategies import add_gram
 from ntkscope.ntk.empirical.last_resort import may_fall_back, one_at_a_time
 from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
-from ntkscope.ntk.empirical.output_blocks import OutputBlock, output_blocks
+from ntkscope.ntk.empirical.output_blocks import OutputBlock, holding, output_blocks
 from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.tuning import Tuning
 
 GradientsByLayer = dict[str, LayerGradients]
+
+_MORE = 8  # times as many columns as rows, from which on they change places
 
 
 @torch.no_grad()
@@ -70,6 +72,18 @@ def compute_kernels(
         ModelError: memory too small.
     """
     reuse_freed_memory(plan.tuning.retained_bytes)
+    if x2 is not None and _MORE * len(x1) <= len(x2):  # products want many rows
+        found = compute_kernels(
+            model,
+            plan,
+            x2,
+            x1,
+            by_layer=by_layer,
+            memory=memory,
+            chunk=chunk,
+            sparing=sparing,
+        )
+        return {name: _swapped(kernel, plan) for name, kernel in found.items()}
     compute = partial(
         _compute, model, by_layer=by_layer, memory=memory, chunk=chunk, sparing=sparing
     )
@@ -79,6 +93,13 @@ def compute_kernels(
         if not may_fall_back(plan, error):
             raise
     return compute(plan=one_at_a_time(plan), x1=x1, x2=x2)
+
+
+def _swapped(kernel: Tensor, plan: Plan) -> Tensor:
+    """Of [N2, …, N, …] the kernel of rows and columns the other way round."""
+    if plan.pairs == "trace":
+        return kernel.mT.contiguous()
+    return kernel.permute(2, 3, 0, 1) if plan.full else kernel.transpose(0, 1)
 
 
 def _compute(
@@ -94,10 +115,13 @@ def _compute(
 ) -> dict[str, Tensor]:
     """As of `compute_kernels`, by this plan and no other."""
     n, m = len(x1), len(x1 if x2 is None else x2)
-    names = [layer.name for layer in plan.layers if layer.owns]
-    groups = {name: [name] for name in names} if by_layer else {"": names}
+    groups: dict[str, list[str]] = {}
+    for layer in plan.layers:
+        if layer.owns:
+            groups.setdefault(layer.module_name if by_layer else "", []).append(layer.name)
     found = {key: allocate_kernel(plan, n, m) for key in groups}
-    for outputs in output_blocks(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing):
+    parts = list(output_blocks(plan, memory, n, 0 if x2 is None else m, chunk, sparing=sparing))
+    for outputs in holding(parts, max(n, m)):
         kernels = {
             key: KernelBlock(values, plan, outputs, symmetric=x2 is None)
             for key, values in found.items()
@@ -170,6 +194,9 @@ def _multiply(
         for name in left:
             if strategies[name] == "factored":
                 left[name], right[name] = _collapsed(left[name], right[name], plan.tuning)
+    if plan.pairs == "trace" and len(plan.output_vectors) > plan.tuning.many_outputs:
+        for side in (left, right):
+            side.update({name: collapsed_shared(each) for name, each in side.items()})
     n, m = (next(iter(side.values())).samples for side in (left, right))
     for rows, columns in cache_tiles(n, m, plan, same):
         for kernel, names in sums.items():

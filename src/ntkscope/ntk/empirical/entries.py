@@ -98,7 +98,10 @@ def _compare_by_brute_force(
     places: tuple[list[int], list[int]],
     outputs: list[int],
 ) -> None:
-    names = {layer.name: layer.owns for layer in plan.layers if layer.owns}
+    names: dict[str, list[str]] = {}
+    for layer in plan.layers:
+        if layer.owns:
+            names.setdefault(layer.module_name, []).extend(layer.owns)
     if "" in found and len(found) == 1:
         names = {"": [name for own in names.values() for name in own]}
     left, right = sides[0][places[0]], None if sides[1] is None else sides[1][places[1]]

@@ -15,10 +15,12 @@ from ntkscope.ntk.empirical.gradients.factors import (
     PerSampleGradients,
     join_calls,
     materialise,
+    select,
 )
 from ntkscope.ntk.empirical.gradients.hooks import Call
 from ntkscope.ntk.empirical.gradients.layers import convolution_gradients, pixel_products
 from ntkscope.ntk.empirical.gradients.registry import factored_form, gradients_of_parameters
+from ntkscope.ntk.empirical.gradients.uses import Use
 from ntkscope.ntk.empirical.last_resort import UnlikeTheProbeError
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
 from ntkscope.ntk.empirical.tuning import Tuning
@@ -34,6 +36,9 @@ def per_sample_gradients(
 
     Those that are materialised are written to their `out`, where there is one.
     """
+    if len(x) == 1 and plan.captures:  # what all samples share is seen where there are two
+        twice = per_sample_gradients(model, plan, torch.cat([x, x]))
+        return {name: select(gradients, slice(0, 1)) for name, gradients in twice.items()}
     vectors, names = plan.output_vectors, plan.fallback_parameters
     calls = forward_backward(plan, x, vectors, trace=plan.pairs == "trace")
     sums = autograd_gradients(model, names, x, vectors, plan.vmap_safe) if names else {}
@@ -60,7 +65,7 @@ def _in_form(
     if layer.strategy != "materialised":
         return factored_gradients(calls, n, layer.strategy == "pixels")
     assert out is None or isinstance(out, PerSampleGradients)
-    if len(calls) == 1 and takes_rows(layer.module, tuning):
+    if len(calls) == 1 and takes_rows(calls[0][0].module, tuning):
         ((call, g),) = calls
         return convolution_gradients(call.module, call.inputs, g, out, tuning)  # type: ignore[arg-type]
     factors = factored_gradients(calls, n)
@@ -80,15 +85,20 @@ def forward_backward(
     if not plan.known:
         return {}
     assert plan.backpropagation is not None
-    modules = [layer.module for layer in plan.known]
+    modules = [layer.module for layer in plan.known if not layer.by_use]
     calls, gradients = plan.backpropagation.output_gradients(
         x, output_vectors, modules, trace=trace
     )
     found: dict[str, CallGradients] = {layer.name: [] for layer in plan.known}
-    names = {id(layer.module): layer.name for layer in plan.known}
+    hooked = {id(layer.module): layer.name for layer in plan.known if not layer.by_use}
+    used = {
+        name: layer.name for layer in plan.known if layer.by_use for name in layer.learns.values()
+    }
     for call, g in zip(calls, gradients, strict=True):
-        if g is not None:
-            found[names[id(call.module)]].append((call, g))
+        names = call.parameters if isinstance(call, Use) else ()
+        place = next((used[name] for name in names if name in used), hooked.get(id(call.module)))
+        if g is not None and place is not None:
+            found[place].append((call, g))
     for layer in plan.known:
         rows = tuple(len(call.inputs) for call, _ in found[layer.name])
         if layer.rows is not None and rows != tuple(each * len(x) for each in layer.rows):
@@ -116,11 +126,17 @@ def factored_gradients(
 def _add(sums: dict[str, Tensor], layer: PlannedLayer, calls: CallGradients, n: int) -> None:
     """Add a layer's gradients to those of the same parameters: sums first, products later."""
     for call, g in calls:
-        each = gradients_of_parameters(call.module, call.inputs, g, n)
-        for attr, gradient in each.items():
-            name = layer.learns[attr]
+        for name, gradient in named_gradients(layer, call, g, n).items():
             every = gradient.expand(n, *gradient.shape[1:])
             sums[name] = sums[name] + every if name in sums else every
+
+
+def named_gradients(layer: PlannedLayer, call: Call, g: Tensor, n: int) -> dict[str, Tensor]:
+    """Parameter's name → what a call adds to its gradients: [n, R, …]."""
+    each = gradients_of_parameters(call.module, call.inputs, g, n)
+    if isinstance(call, Use):
+        return call.named(each)
+    return {layer.learns[attr]: gradient for attr, gradient in each.items()}
 
 
 def _sum_of(

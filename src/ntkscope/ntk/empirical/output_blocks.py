@@ -73,6 +73,41 @@ def output_blocks(
             yield OutputBlock(left, right, rows, columns, blocking)
 
 
+def slowdown(plan: Plan, memory: int) -> float:
+    """How many times as long a plan's kernel takes within a budget, as with enough.
+
+    Raises:
+        ModelError: too little memory.
+    """
+    n, m = plan.samples
+    at_once = _at_once(plan, memory, n, m, None, sparing=False)
+    R = len(plan.output_vectors)
+    crossed = plan.pairs == "full" and at_once < R
+    blocking = _split(plan, at_once, memory, n, max(m, n if crossed else 0), None)
+    enough = _seconds(plan, R, _split(plan, R, None, n, m, None), n, m)
+    return max(1.0, _seconds(plan, at_once, blocking, n, m) / enough) if enough else 1.0
+
+
+def holding(parts: list[OutputBlock], samples: int) -> list[OutputBlock]:
+    """The same, with the forward passes of one part kept for the others where each side is one."""
+    if len(parts) == 1 or not _is_one_pass(parts[0].blocking, samples):
+        return parts
+    assert parts[0].plan.backpropagation is not None
+    way = parts[0].plan.backpropagation.holding()
+    return [
+        replace(
+            part,
+            plan=replace(part.plan, backpropagation=way),
+            beside=replace(part.beside, backpropagation=way),
+        )
+        for part in parts
+    ]
+
+
+def _is_one_pass(blocking: Blocking, samples: int) -> bool:
+    return min(blocking.batch, blocking.row_block, blocking.column_block) >= samples
+
+
 def _at_once(
     plan: Plan, memory: int | str | None, n: int, m: int, chunk: int | None, sparing: bool
 ) -> int:
@@ -97,6 +132,9 @@ def _at_once(
         seconds = _seconds(plan, at_once, blocking, n, m)
         if seconds < (plan.tuning.sparing_slowdown * least if sparing else least):
             best, least = at_once, min(seconds, least)
+            kept = plan.of_outputs(plan.output_vectors[:at_once]).gradient_bytes
+            if sparing and (n + m) * kept <= plan.tuning.unspared_bytes:
+                break
     if best is None:
         assert failure is not None
         raise failure
@@ -118,10 +156,14 @@ def _seconds(plan: Plan, at_once: int, blocking: Blocking, n: int, m: int) -> fl
     again = (n + blocks * m) / (n + m) if m else (blocks + 1) / 2  # times that a sample passes
     if plan.pairs == "full" and times > 1:
         times, again = times**2, 2 * again
+    held = _is_one_pass(blocking, max(n, m)) and plan.runs_model
     total = 0.0
     for layer in plan.layers:
         if layer.shape is not None:
             shape = replace(layer.shape, output_vectors=at_once)
             total += plan.throughput.seconds(COSTS[layer.strategy](shape))
             total += again * plan.throughput.seconds(passes_cost(shape))
+            if held:
+                forward = passes_cost(replace(shape, output_vectors=0))
+                total -= plan.throughput.seconds(forward) * (times - 1) / times
     return times * total

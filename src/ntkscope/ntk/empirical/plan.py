@@ -24,7 +24,7 @@ class PlannedLayer:
     """A module with parameters of its own that learn.
 
     Attributes:
-        name: in the model.
+        module_name: in the model.
         module: itself.
         learns: attribute → first name of that parameter in `model.named_parameters()`.
         owns: those names that are first met here; the layer's kernel is of them.
@@ -36,9 +36,11 @@ class PlannedLayer:
         rule: the formula that was registered for its class.
         rows: of its input for each sample, in each of its calls; None: not known yet.
         rejected: autograd contradicts that formula, and has taken its place.
+        part: of the module, whose other parameters are by themselves: its first parameter.
+        by_use: its calls are the uses of its parameters (`gradients.uses`).
     """
 
-    name: str
+    module_name: str
     module: nn.Module
     learns: dict[str, str]
     owns: list[str]
@@ -50,6 +52,13 @@ class PlannedLayer:
     rule: LayerRule | None = None
     rows: tuple[int, ...] | None = None
     rejected: bool = False
+    part: str = ""
+    by_use: bool = False
+
+    @property
+    def name(self) -> str:
+        """The module's, or its parameter's if it is a part of the module."""
+        return self.part or self.module_name
 
 
 @dataclass
@@ -69,6 +78,8 @@ class Plan:
         backpropagation: the way to the output gradients (`planner`).
         tuning: what else decides about speed and memory.
         working: memory that a forward and backward pass takes for each sample, about.
+        pass_seconds: of all forward and backward passes, as foreseen from timed ones (`foresight`).
+        budgets: of memory in bytes, and how many times as long the kernel takes within them.
         rounding: what it can do to the model's numbers.
         in_doubt: a difference was seen that may be rounding, and was not let through.
         doubt: the refusal that such a difference would be, were it none.
@@ -89,6 +100,8 @@ class Plan:
     backpropagation: Backpropagation | None = None
     tuning: Tuning = TUNING
     working: BytesPerSample = field(default_factory=BytesPerSample)
+    pass_seconds: float | None = None
+    budgets: list[tuple[int, float]] = field(default_factory=list)
     rounding: Rounding = UNKNOWN
     in_doubt: bool = False
     doubt: ModelError | None = None
@@ -125,6 +138,16 @@ class Plan:
         return [layer for layer in self.layers if layer.strategy != "fallback"]
 
     @property
+    def runs_model(self) -> bool:
+        """Whether the model's own code runs on the way to the output gradients."""
+        return self.backpropagation is None or self.backpropagation.runs_model
+
+    @property
+    def captures(self) -> bool:
+        """Whether parameters are captured where they are used."""
+        return self.backpropagation is not None and self.backpropagation.captures
+
+    @property
     def fallback_parameters(self) -> list[str]:
         """Parameters that are left to the fallback."""
         return [n for layer in self.layers if layer.strategy == "fallback" for n in layer.owns]
@@ -141,13 +164,20 @@ class Plan:
 
     @property
     def cost(self) -> Cost:
-        """Of all layers, and the forward and backward pass; without the fallback's passes."""
+        """Of all layers, and the products of the forward and backward pass."""
         return sum((layer.cost + layer.passes for layer in self.layers), Cost())
 
     @property
     def seconds(self) -> float:
         """Expected time, where everything that is kept fits into memory."""
-        return self.throughput.seconds(self.cost)
+        products = sum((layer.cost for layer in self.layers), Cost())
+        return self.throughput.seconds(products) + self._pass_seconds
+
+    @property
+    def _pass_seconds(self) -> float:
+        if self.pass_seconds is not None:
+            return self.pass_seconds
+        return self.throughput.seconds(sum((layer.passes for layer in self.layers), Cost()))
 
     def is_tied(self, layer: PlannedLayer) -> bool:
         """Whether another known layer shares a parameter with this one."""
@@ -160,25 +190,30 @@ class Plan:
         for layer in self.layers:
             if layer.owns:
                 held = layer.kept.total(len(self.output_vectors)) * (n + m)
-                rows.append(self._row(layer.name, layer.strategy, layer.cost, held))
-        rows.append(self._row("passes", "", total, None))
-        rows.append(self._row("all", "", self.cost, self.gradient_bytes * (n + m)))
+                seconds = self.throughput.seconds(layer.cost)
+                rows.append(_row(layer.name, layer.strategy, layer.cost, held, seconds))
+        rows.append(_row("passes", "", total, None, self._pass_seconds))
+        rows.append(_row("all", "", self.cost, self.gradient_bytes * (n + m), self.seconds))
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [_aligned(row, widths) for row in rows]
         inputs = f"{n} samples" if not m else f"{n} × {m} samples"
         lines += [
-            f"{layer.name or '(model)'}: the registered formula is wrong by autograd, which is used"
-            for layer in self.layers
-            if layer.rejected
+            f"{name or '(model)'}: the registered formula is wrong by autograd, which is used"
+            for name in dict.fromkeys(each.module_name for each in self.layers if each.rejected)
+        ]
+        lines += [
+            f'memory="{most / 1e6:.3g}MB": {self.seconds * times:.2g} s'
+            for most, times in self.budgets
         ]
         return "\n".join([f"{self.kind} NTK of {inputs}", *lines])
 
-    def _row(
-        self, name: str, strategy: str, cost: Cost, held: int | None
-    ) -> tuple[str, str, str, str, str]:
-        megabytes = "" if held is None else f"{held / 1e6:.1f}"
-        seconds = f"{self.throughput.seconds(cost):.2g}"
-        return name or "(model)", strategy, f"{cost.flops / 1e9:.3g}", megabytes, seconds
+
+def _row(
+    name: str, strategy: str, cost: Cost, held: int | None, seconds: float
+) -> tuple[str, str, str, str, str]:
+    megabytes = "" if held is None else f"{held / 1e6:.1f}"
+    flops = f"{cost.flops / 1e9:.3g}"
+    return name or "(model)", strategy, flops, megabytes, f"{seconds:.2g}"
 
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> str:

@@ -66,7 +66,7 @@ def moved(plan: Plan, model: nn.Module) -> Plan:
     return replace(
         plan,
         model=model,
-        layers=[replace(layer, module=modules[layer.name]) for layer in plan.layers],
+        layers=[replace(layer, module=modules[layer.module_name]) for layer in plan.layers],
         output_vectors=plan.output_vectors.to(like.dtype),
         backpropagation=plan.backpropagation.moved(model),
         checked=Checked(),

@@ -24,6 +24,7 @@ class Tuning:
         outputs_at_once: most outputs that are differentiated together; None: as many as fit.
         unspared_bytes: gradients of this size are kept without a thought of sparing memory.
         sparing_slowdown: how many times as long a computation that spares memory may take.
+        many_outputs: above which a readout's gradients are looked through, to save products.
         batched_elements: of a layer's outputs, up to which all output vectors go back at once.
         row_patch_elements: of a row of a convolution's patch, above which its weight's gradients
             are made a row of the kernel at a time.
@@ -55,6 +56,7 @@ class Tuning:
     outputs_at_once: int | None = None
     unspared_bytes: int = 2**28
     sparing_slowdown: float = 1.05
+    many_outputs: int = 64
     batched_elements: int = 2**15
     row_patch_elements: int = 128
     row_patch_bytes: int = 2**20

@@ -8,6 +8,8 @@ the gradients of each of some samples (`evidence`), not sums of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -17,54 +19,102 @@ from ntkscope.ntk.empirical.evidence import Evidence, largest
 from ntkscope.ntk.empirical.gradients.autograd import autograd_gradients
 from ntkscope.ntk.empirical.gradients.hooks import Call
 from ntkscope.ntk.empirical.gradients.registry import gradients_of_parameters, is_foreign
-from ntkscope.ntk.empirical.layer_gradients import CallGradients, forward_backward
+from ntkscope.ntk.empirical.gradients.uses import UnknownUseError, Use
+from ntkscope.ntk.empirical.last_resort import is_of_the_way
+from ntkscope.ntk.empirical.layer_gradients import CallGradients, forward_backward, named_gradients
+from ntkscope.ntk.empirical.parts import with_parts
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
 from ntkscope.ntk.empirical.rounding import same_rows
 from ntkscope.ntk.empirical.truth import Named
 
 
 def choose_backpropagation(
-    model: nn.Module, plan: Plan, evidence: Evidence
+    model: nn.Module, plan: Plan, evidence: Evidence, *, uses: bool
 ) -> tuple[dict[str, CallGradients], set[str]]:
     """Give the plan the fastest way to its output gradients that autograd confirms.
 
-    Layers that autograd contradicts go to the fallback, and all that share parameters with them.
+    Of layers that are not known, or that autograd contradicts, the parameters are captured where
+    they are used. If autograd contradicts that too, they go to the fallback, and all layers that
+    share parameters with them.
     `plan.in_doubt` says whether a difference was small enough to be rounding, and too large to be
     let through.
 
     Args:
         model: of the plan.
         plan: of which `backpropagation`, the layers' strategies, `tied` and `vmap_safe`
-            are set.
+            are set, and layers of which only parts are known.
         evidence: samples with their gradients.
+        uses: whether parameters of layers that are not known may be captured where they are used.
 
     Returns:
         Layer's name → its calls and their output gradients [B, 1, …] on the samples, recorded;
         and the names of layers of which one output vector stands for all.
     """
     x, vector = evidence.x, evidence.vector
-    plan.backpropagation = Recorded(model, plan.tuning)
     sequential = Sequential.of(model, x, plan.tuning)
-    found = forward_backward(plan, x, vector)
-    wrong = _contradicted(plan, found, evidence, proven=sequential is not None)
+    proven = sequential is not None
+    if uses:
+        _capture(layer for layer in plan.layers if layer.strategy == "fallback")
+    found = _pass(plan, evidence)
+    wrong = _contradicted(plan, found, evidence, proven=proven)
     for layer in plan.known:
         layer.rejected = layer.rule is not None and bool(wrong & set(layer.learns.values()))
+    others = [layer for layer in _sharing(plan, wrong) if not layer.by_use]
+    if others and uses:
+        _capture(others)
+        found = _pass(plan, evidence)
+        wrong = _contradicted(plan, found, evidence, proven=proven)
     wrong |= set(plan.fallback_parameters)
-    while caught := [layer for layer in plan.known if wrong & set(layer.learns.values())]:
+    if caught := _sharing(plan, wrong):
         for layer in caught:
-            layer.strategy = "fallback"
-            wrong |= set(layer.learns.values())
-    users = [name for layer in plan.known for name in layer.learns.values()]
-    plan.tied = {name for name in users if users.count(name) > 1}
+            layer.strategy, layer.by_use = "fallback", False
+        found = _pass(plan, evidence)
+    found = with_parts(plan, found)
     if plan.fallback_parameters:
         plan.vmap_safe = _may_be_mapped(model, plan, evidence)
-    elif not plan.tied and sequential is not None:
+    elif not plan.tied and not plan.captures and sequential is not None:
         recorded, plan.backpropagation = plan.backpropagation, sequential
         collapsed = _collapsed(plan, x)
         if collapsed is not None and _agree(plan, forward_backward(plan, x, vector), found):
             return found, collapsed
         plan.backpropagation = recorded
     return found, set()
+
+
+def _capture(layers: Iterable[PlannedLayer]) -> None:
+    for layer in layers:
+        layer.strategy, layer.by_use = "materialised", True
+
+
+def _sharing(plan: Plan, names: set[str]) -> list[PlannedLayer]:
+    """Known layers with any of these parameters, or that share others with such a layer."""
+    names, found = set(names), []
+    left = plan.known
+    while caught := [layer for layer in left if names & set(layer.learns.values())]:
+        left = [layer for layer in left if not names & set(layer.learns.values())]
+        names.update(*(layer.learns.values() for layer in caught))
+        found += caught
+    return found
+
+
+def _pass(plan: Plan, evidence: Evidence) -> dict[str, CallGradients]:
+    """The calls and uses of all known layers; those that cannot be recorded are known no longer."""
+    while True:
+        used = {n for layer in plan.known if layer.by_use for n in layer.learns.values()}
+        plan.backpropagation = Recorded(plan.model, plan.tuning, frozenset(used))
+        try:
+            found = forward_backward(plan, evidence.x, evidence.vector)
+        except UnknownUseError as error:
+            unknown = error.names & used
+        except Exception as error:
+            if not (used and is_of_the_way(error)):
+                raise
+            unknown = used
+        else:
+            return found
+        for layer in plan.known:
+            if layer.by_use and unknown & set(layer.learns.values()):
+                layer.strategy, layer.by_use = "fallback", False
 
 
 def _agree(plan: Plan, these: dict[str, CallGradients], those: dict[str, CallGradients]) -> bool:
@@ -119,7 +169,9 @@ def _contradicted(
             wrong |= set(layer.learns.values())
         for call, g in calls:
             each = _attempt(layer, call, g, evidence)
-            wrong |= set() if each else set(layer.learns.values())
+            if not each:
+                wrong |= set(layer.learns.values())
+                wrong |= set(call.parameters) if isinstance(call, Use) else set()
             for name, gradient in each.items():
                 found[name] = found[name] + gradient if name in found else gradient
     if not (evidence.informative or proven):
@@ -135,8 +187,8 @@ def _attempt(layer: PlannedLayer, call: Call, g: Tensor, evidence: Evidence) -> 
     """
     n, like = len(evidence.x), evidence.gradients[0]
     try:
-        each = gradients_of_parameters(call.module, call.inputs, g, n)
         if is_foreign(call.module):
+            each = gradients_of_parameters(call.module, call.inputs, g, n)
             two = torch.cat([g, -2 * g], 1)
             again = gradients_of_parameters(call.module, call.inputs, two, n)
             for name, gradient in each.items():
@@ -145,10 +197,12 @@ def _attempt(layer: PlannedLayer, call: Call, g: Tensor, evidence: Evidence) -> 
                     again[name], both, rtol=1e-4, atol=1e-4 * float(both.abs().max())
                 ):
                     return {}
-        found = {layer.learns[attr]: value for attr, value in each.items()}
+        found = named_gradients(layer, call, g, n)
     except (RuntimeError, ValueError, IndexError):
         return {}
     except Exception as error:
+        if isinstance(call, Use):
+            return {}
         if not is_foreign(call.module):
             raise
         raise ModelError(

@@ -18,10 +18,10 @@ from ntkscope.ntk.empirical.gradients.factors import (
     gather_chunks,
     select,
 )
-from ntkscope.ntk.empirical.gram.readout import collapse_readout
+from ntkscope.ntk.empirical.gram.readout import collapse_readout, collapsed_shared
 from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.plan import Plan
-from ntkscope.ntk.operator.layer_jacobian import Direction, collapsed_readout, pull, push, zero
+from ntkscope.ntk.operator.layer_jacobian import Direction, pull, push, zero
 
 GradientsByLayer = dict[str, LayerGradients]
 
@@ -98,7 +98,7 @@ class LayerPart:
 
 
 def _collapsed_readout(gradients: GradientsByLayer) -> GradientsByLayer:
-    return {name: collapsed_readout(each) for name, each in gradients.items()}
+    return {name: collapsed_shared(each) for name, each in gradients.items()}
 
 
 def _fewer(left: LayerGradients, right: LayerGradients) -> tuple[LayerGradients, LayerGradients]:

@@ -11,8 +11,6 @@ along all R at once. It is [N, R] for the full NTK, where one direction belongs 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -20,17 +18,9 @@ from ntkscope.ntk.empirical.gradients.factors import (
     FactoredGradients,
     LayerGradients,
     PerSampleGradients,
-    collapse_outputs,
 )
 
 Direction = list[Tensor]  # in the space of one layer's parameters, a row for each vector
-
-
-def collapsed_readout(gradients: LayerGradients) -> LayerGradients:
-    """A readout's with the same Gram matrix summed over output vectors: ‖g‖² for all samples."""
-    if isinstance(gradients, PerSampleGradients) or not gradients.shared:
-        return gradients
-    return replace(gradients, output_gradients=collapse_outputs(gradients.output_gradients, (3, 4)))
 
 
 def zero(gradients: LayerGradients, vectors: int, full: bool, dtype: torch.dtype) -> Direction:

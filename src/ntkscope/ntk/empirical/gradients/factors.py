@@ -20,6 +20,10 @@ from ntkscope.ntk.empirical.gradients.im2col import Window, patch_products
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.runtime.matmul import batched_matmul_nt, matmul_nt
 
+_BY_SAMPLE = (
+    2**22
+)  # multiply-adds, above which a sample's gradients stay in the cache by themselves
+
 
 @dataclass
 class FactoredGradients:
@@ -194,6 +198,10 @@ def weight_gradients(gradients: FactoredGradients, out: Tensor | None = None) ->
             4, index, g.movedim(2, 4)
         )
     else:
+        if out is not None and groups == 1 and R * O * gradients.inputs[0].numel() > _BY_SAMPLE:
+            for one, seen, place in zip(g[:, 0], gradients.inputs, out.split(1), strict=True):
+                batched_matmul_nt(one.flatten(1).mT.unsqueeze(0), seen.mT, place)
+            return out
         rows, columns = g.flatten(3).flatten(0, 1).mT, gradients.inputs.flatten(0, 1).mT
         if out is not None and groups == 1:
             return batched_matmul_nt(rows, columns, out)

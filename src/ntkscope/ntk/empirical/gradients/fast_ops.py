@@ -37,10 +37,10 @@ class FasterBackward(TorchFunctionMode):
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
-    if input.ndim != 2 or not takes_onednn(input):
+    if input.ndim < 2 or weight.ndim != 2 or not takes_onednn(input):
         return None
-    found: Tensor = _Linear.apply(input, weight, bias)
-    return found
+    found: Tensor = _Linear.apply(input.flatten(0, -2), weight, bias)
+    return found.view(*input.shape[:-1], -1)
 
 
 def _avg_pool2d(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from ntkscope.ntk.empirical.outputs import in_place_error
+
+Layout = Literal["first", "second", "inner"]
+"""Samples on the first axis, position by position too (n·S); on the second; or inside (S·n)."""
 
 
 @dataclass
@@ -38,16 +41,20 @@ class Recorded(Call):
     Attributes:
         version: torch's count of in-place changes to `inputs` at that moment.
         edge: where its output stands in the graph, whatever is done to the output later.
+        layout: where in its inputs and outputs the samples are.
     """
 
     version: int
     edge: GradientEdge
+    layout: Layout = "first"
 
 
 def record(
-    model: nn.Module, x: Tensor, modules: Iterable[nn.Module]
+    model: nn.Module, x: Tensor, modules: Iterable[nn.Module], uses: Sequence[Recorded] = ()
 ) -> tuple[Tensor, list[Recorded]]:
     """The outputs [N, K], with their graph, and the calls of `modules` in order.
+
+    uses: a list that fills while the model runs; they come last.
 
     Raises:
         ModelError: an input of a layer was changed in place after the layer had used it.
@@ -58,6 +65,8 @@ def record(
     for call in calls:
         if call.inputs._version != call.version:
             raise in_place_error(type(call.module).__name__)
+    calls += uses
+    for call in calls:
         call.top = call.edge[:2] == get_gradient_edge(y)[:2]
     return y, calls
 
@@ -116,13 +125,29 @@ def _gradients(
         )
         return found
 
-    small = all(len(c.shape) == 2 and c.shape.numel() <= batched_elements for c in calls)
+    small = all(
+        len(c.shape) == 2 and c.layout == "first" and c.shape.numel() <= batched_elements
+        for c in calls
+    )
     if len(output_vectors) > 1 and small:
         together = _or_none(lambda: grad(output_vectors, batched=True))
         if together is not None:
             return [None if g is None else g.transpose(0, 1).contiguous() for g in together]
     each = [grad(v) for v in output_vectors]
-    return [None if g[0] is None else torch.stack(g, 1) for g in zip(*each, strict=True)]
+    return [
+        None
+        if g[0] is None
+        else torch.stack([samples_first(part, call.layout, len(y)) for part in g], 1)
+        for call, g in zip(calls, zip(*each, strict=True), strict=True)
+    ]
+
+
+def samples_first(t: Tensor, layout: Layout, n: int) -> Tensor:
+    """A tensor of n samples with them on its first axis, in order in memory."""
+    if layout == "first":
+        return t
+    by_position = t if layout == "second" else t.unflatten(0, (-1, n))
+    return by_position.transpose(0, 1).contiguous()
 
 
 def _or_none(

@@ -133,6 +133,11 @@ def is_known(module: nn.Module) -> bool:
     return own <= set(rule.parameters) and isinstance(first, Tensor) and rule.applies(module)
 
 
+def is_factored(module: nn.Module) -> bool:
+    """Whether the formula of its class is of outer products."""
+    return _RULES[type(module)].factored is not None
+
+
 def is_foreign(module: nn.Module) -> bool:
     """Whether its formula is not ours, whose handling of several output vectors is tested."""
     rule = _RULES[type(module)]

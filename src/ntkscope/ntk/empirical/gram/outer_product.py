@@ -75,7 +75,7 @@ def factored_cost(shape: LayerShape) -> Cost:
     pairs = shape.groups * shape.sample_pairs
     depth = shape.outputs * (shape.multiplied if shape.pairs == "trace" else 1)
     return (
-        product_cost(pairs, shape.width)
+        product_cost(pairs, shape.depth)
         + product_cost(pairs * shape.results, depth)
         + Cost(elements=pairs * shape.results)
     )

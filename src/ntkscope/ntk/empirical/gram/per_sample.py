@@ -29,7 +29,7 @@ def add_materialised(
 def materialised_cost(shape: LayerShape) -> Cost:
     """The gradients once per sample, and their Gram matrix."""
     rows = shape.groups * shape.multiplied * shape.outputs  # of all gradients of a sample
-    made = product_cost(shape.samples * rows * shape.width, shape.positions)
-    read = shape.samples * shape.positions * (rows + shape.groups * shape.width)
+    made = product_cost(shape.samples * rows * shape.width, 0 if shape.one_hot else shape.positions)
+    read = shape.samples * shape.positions * (rows + shape.groups * shape.depth)
     depth = rows * shape.width * (1 if shape.pairs == "trace" else 1 / shape.multiplied)
     return made + Cost(elements=read) + product_cost(shape.sample_pairs * shape.results, depth)

@@ -11,7 +11,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ntkscope.ntk.empirical.gradients.factors import FactoredGradients, collapse_outputs
+from ntkscope.ntk.empirical.gradients.factors import (
+    FactoredGradients,
+    LayerGradients,
+    PerSampleGradients,
+    collapse_outputs,
+)
 from ntkscope.ntk.empirical.tuning import TUNING
 
 
@@ -39,6 +44,13 @@ def collapse_readout(
     if left is not right and not _follows(h * (factor != 0), ratio, row, at_once):  # else g = 0
         return left, right
     return _collapsed(left, ratio, row), _collapsed(right, ratio, row)
+
+
+def collapsed_shared(gradients: LayerGradients) -> LayerGradients:
+    """A readout's with the same Gram matrix summed over output vectors: ‖g‖² for all samples."""
+    if isinstance(gradients, PerSampleGradients) or not gradients.shared:
+        return gradients
+    return replace(gradients, output_gradients=collapse_outputs(gradients.output_gradients, (3, 4)))
 
 
 def _collapsed(side: FactoredGradients, ratio: Tensor, row: Tensor) -> FactoredGradients:

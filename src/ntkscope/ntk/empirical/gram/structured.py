@@ -82,7 +82,7 @@ def _every_pair(inner: Tensor, g: Tensor, h: Tensor) -> Tensor:
 def structured_cost(shape: LayerShape) -> Cost:
     """From patches; nothing is made once per sample."""
     pairs = shape.groups * shape.sample_pairs * shape.positions**2
-    return product_cost(pairs, shape.width) + _contraction(shape)
+    return product_cost(pairs, shape.depth) + _contraction(shape)
 
 
 def pixels_cost(shape: LayerShape) -> Cost:

@@ -75,8 +75,11 @@ def sequential_passes(
         if len(calls) == len(wanted):
             break
         below = passed[number - 1].layer  # there is one, since a call is still wanted
+        units = _units(output_vectors, tuning.many_outputs) if number == len(passed) - 1 else None
         last = len(wanted) - len(calls) == 1 and id(below) in wanted
-        cotangent = _back(each, cotangent, bottom=last and _wants_outputs_inside(below, tuning))
+        cotangent = _back(
+            each, cotangent, bottom=last and _wants_outputs_inside(below, tuning), units=units
+        )
     return calls, gradients
 
 
@@ -109,8 +112,28 @@ def _linear(module: Module, x: Tensor) -> Tensor:
     return z
 
 
-def _back(passed: _Passed, cotangent: FactoredCotangent, *, bottom: bool) -> FactoredCotangent:
-    """Through a layer; bottom: only the gradients of a convolution just below are wanted still."""
+def _units(output_vectors: Tensor, many: int) -> slice | None:
+    """Which outputs they are, if they are unit vectors of outputs in a row, and many."""
+    R = len(output_vectors)
+    if many >= R:
+        return None
+    first = int(output_vectors[0].argmax())
+    ones = output_vectors[:, first : first + R].diagonal()
+    is_units = len(ones) == R and bool((ones == 1).all())
+    return slice(first, first + R) if is_units and output_vectors.count_nonzero() == R else None
+
+
+def _back(
+    passed: _Passed, cotangent: FactoredCotangent, *, bottom: bool, units: slice | None = None
+) -> FactoredCotangent:
+    """Through a layer.
+
+    Args:
+        passed: the layer.
+        cotangent: of its output.
+        bottom: only the gradients of a convolution just below are wanted still.
+        units: of the readout, outputs whose unit vectors the cotangent is.
+    """
     layer, a = passed.layer, passed.inputs
     kind = type(layer)
     if kind in ELEMENTWISE:
@@ -123,7 +146,10 @@ def _back(passed: _Passed, cotangent: FactoredCotangent, *, bottom: bool) -> Fac
         return _unflattened(cotangent.spread(), a.shape[1:])
     if kind in LINEAR:
         g = cotangent.dense()
-        back = matmul_nt(g.flatten(0, 1), _weight(layer).T).unflatten(0, g.shape[:2])
+        if units is None:
+            back = matmul_nt(g.flatten(0, 1), _weight(layer).T).unflatten(0, g.shape[:2])
+        else:
+            back = _weight(layer)[units].unsqueeze(0)
     elif kind in CONVOLUTION:
         g = cotangent.dense()
         back = _convolved_back(layer, g, a.shape[1:])
