@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.test_slurm import OPTIONS, scontrol
+from tests.cluster.test_slurm import OPTIONS, PATIENCE, scontrol
 from tests.workflow.caught import KERNELS, TRAINING, Caught
 from tests.workflow.project import Project, kill
 
@@ -30,8 +30,6 @@ def caught(finished: Project, cluster: dict[str, str], tmp_path: Path) -> Iterat
     caught.slow()
     yield caught
     caught.slow(0)
-    subprocess.run(["scancel", "--user=root"], env=caught.environment, check=True)
-    caught.end_all()
 
 
 def job_of(project: Project, rule: str = "train_task") -> str:
@@ -60,7 +58,7 @@ def at_work(project: Caught) -> subprocess.Popen[str]:
 def ends_well(project: Caught, head: subprocess.Popen[str], finished: Project) -> str:
     """What the head said, which must have made the same figure."""
     project.slow(0)
-    said, _ = head.communicate(timeout=500)
+    said, _ = head.communicate(timeout=PATIENCE)
     assert head.returncode == 0, said
     assert project.is_like(finished)
     return said
@@ -164,8 +162,8 @@ def test_purged_files_are_made_again(caught: Caught, finished: Project) -> None:
     for purged in other.iterdir():
         shutil.rmtree(purged) if purged.is_dir() else purged.unlink()
     caught.slow(0)
-    head.communicate(timeout=500)  # whether or not it needed them
-    caught.build(caught.kernels, *OPTIONS)
+    head.communicate(timeout=PATIENCE)  # whether or not it needed them
+    caught.build(caught.kernels, *OPTIONS, limit=PATIENCE)
     assert caught.is_like(finished)
 
 
@@ -175,6 +173,6 @@ def test_a_head_that_is_asked_to_end_leaves_what_the_next_one_needs(
     head = at_work(caught)
     os.kill(head.pid, signal.SIGTERM)
     caught.slow(0)
-    head.communicate(timeout=300)
-    caught.build(caught.kernels, *OPTIONS)
+    head.communicate(timeout=PATIENCE)
+    caught.build(caught.kernels, *OPTIONS, limit=PATIENCE)
     assert caught.is_like(finished)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
-
-import psutil
 
 from ntkscope.config import Cell, expand, load_files
 from tests.workflow.project import ROOT, Project
@@ -56,13 +53,6 @@ class Caught(Project):
         """What the training said, in its last attempt."""
         file = self.root / f"logs/train_task/{self.run}.log"
         return file.read_text(encoding="utf-8") if file.exists() else ""
-
-    def end_all(self) -> None:
-        """Kill what is still at work here: heads of a failed test, jobs that lost theirs."""
-        for process in psutil.process_iter(["cwd"]):
-            if process.info["cwd"] == str(self.root):
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
 
     def is_like(self, finished: Project) -> bool:
         """Whether the figure, of what is there, is that of the uninterrupted workflow."""
