@@ -73,9 +73,9 @@ def detection(metrics: xr.Dataset, confidence: float) -> list[Result]:
     * `delay`: steps from the boundary to the first alarm, over seeds that were hit.
     * `false_alarms`: a step, of the twins, over seeds.
     * `hit_difference`: share of the shifts of a seed that the kernel hit, less what another did.
-    * `delay_difference`: mean over the shifts of a seed of the steps to the first alarm, those to
-      the end of the task where there is none (restricted mean: Royston & Parmar 2013), less that
-      of another.
+    * `delay_difference`: mean over the shifts of a seed of the steps to the first alarm, `WITHIN`
+      where there is none by then (restricted mean: Royston & Parmar 2013), less that of another.
+      Later alarms are of false ones more than of the shift, and count for nothing.
 
     Args:
         metrics: table of kind `experiment`.
@@ -87,7 +87,7 @@ def detection(metrics: xr.Dataset, confidence: float) -> list[Result]:
         raised = {arm: _alarms_of(cell, arm) for arm in ("shift", "twin")}
         for name, (steps, *when) in raised["shift"].items():
             found += _of_cell(raised, name, at, confidence)
-            firsts[name].append(np.minimum(_first(steps, *when), steps[-1]))
+            firsts[name].append(np.minimum(_first(steps, *when), WITHIN))
     return found + list(_differences(firsts, confidence))
 
 

@@ -8,6 +8,7 @@ from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.forgetting_prediction import BETWEEN, WITHIN, forgetting_prediction
 from ntkscope.fits.reactivation.claims.task_shifts import NOTICEABLE
 from ntkscope.fits.reactivation.detection import KERNEL, RATE, SIGNALS
+from ntkscope.fits.reactivation.detection import WITHIN as HIT
 from ntkscope.fits.results import Result, of_seeds
 
 
@@ -100,7 +101,7 @@ def _sooner(signal: str) -> Claim:
         f"A detector on the velocity tells of a shift sooner than one on the {SIGNALS[signal]}",
         OURS,
         "detection",
-        "difference of the steps to the first alarm, mean over kinds of shift",
+        f"difference of the steps to the first alarm (at most {HIT}), mean over kinds of shift",
         less_than(0.0),
         lambda evidence: evidence.results(
             "detection", statistic="delay_difference", against=signal
