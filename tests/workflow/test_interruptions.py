@@ -158,7 +158,9 @@ def killed_at_work(project: Project, chance: random.Random) -> bool:
 
 def written(project: Project) -> set[Path]:
     """What jobs have saved and finished."""
-    return {*project.files("results/**/state.safetensors"), *project.files("results/*/**/*.tsv")}
+    patterns = ("results/runs/*/.*.state/state.safetensors", "results/benchmarks/*/*.tsv")
+    deeper = "results/benchmarks/*/*/*.tsv"  # and never into stores, which come and go meanwhile
+    return {file for pattern in (*patterns, deeper) for file in project.files(pattern)}
 
 
 def metrics_of(project: Project) -> xr.Dataset:
