@@ -87,7 +87,7 @@ def detection(metrics: xr.Dataset, confidence: float) -> list[Result]:
         raised = {arm: _alarms_of(cell, arm) for arm in ("shift", "twin")}
         for name, (steps, *when) in raised["shift"].items():
             found += _of_cell(raised, name, at, confidence)
-            firsts[name].append(np.minimum(_first(steps, *when), WITHIN))
+            firsts[name].append(_first(steps, *when))
     return found + list(_differences(firsts, confidence))
 
 
@@ -183,10 +183,10 @@ def _differences(firsts: dict[str, list[FloatArray]], confidence: float) -> Iter
         if name == KERNEL or not each or len(each) != len(ours):
             continue
         theirs = np.asarray(each)
-        known = np.where(np.isnan(ours + theirs), np.nan, 1.0)
+        known = np.where(np.isnan(ours) | np.isnan(theirs), np.nan, 1.0)
         compared = {
             "hit_difference": ("1", (ours <= WITHIN).astype(float) - (theirs <= WITHIN)),
-            "delay_difference": ("step", ours - theirs),
+            "delay_difference": ("step", np.minimum(ours, WITHIN) - np.minimum(theirs, WITHIN)),
         }
         for statistic, (units, less) in compared.items():
             yield of_seeds(
