@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from ntkscope.fits import collect_metrics, results_of
-from ntkscope.fits.reactivation.detection import RATE, WITHIN, WITHIN, alarms, detection
+from ntkscope.fits.reactivation.detection import RATE, WITHIN, alarms, detection
 from ntkscope.fits.results import as_dataset
 from ntkscope.stores import read_netcdf
 from tests.unit.fits.conftest import metrics_table
