@@ -35,7 +35,7 @@ def results(asked: Mapping[str, Figure], study: Study) -> list[str]:
         if paper in papers and Path(table).exists():
             lines.append(f"findings: {table}")
         elif paper in papers:
-            lines.append(f"findings: not yet judged (snakemake --cores all {table})")
+            lines.append(f"findings: not yet judged (ask for {table})")
     return lines
 
 

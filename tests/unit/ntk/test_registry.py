@@ -124,7 +124,7 @@ def test_a_wrong_formula_is_left_out(name):
     assert by_use(model, x) == [{True}, {False}, {True}]
     said = str(plan_ntk(model, x)).splitlines()[-2:]
     assert said == [
-        f"{n}: the registered formula is wrong by autograd, which is used" for n in "04"
+        f"{n}: autograd is used, which its formula does not agree with here" for n in "04"
     ]
     assert_exact(model, x)
 

@@ -198,7 +198,7 @@ class Plan:
         lines = [_aligned(row, widths) for row in rows]
         inputs = f"{n} samples" if not m else f"{n} × {m} samples"
         lines += [
-            f"{name or '(model)'}: the registered formula is wrong by autograd, which is used"
+            f"{name or '(model)'}: autograd is used, which its formula does not agree with here"
             for name in dict.fromkeys(each.module_name for each in self.layers if each.rejected)
         ]
         lines += [

@@ -43,7 +43,8 @@ def linearize(model: nn.Module, *, output: Output = None, parameters: Chosen = N
         A module whose parameters are δ, zero at first; see `Linearized`.
 
     Raises:
-        ModelError: no torch module, one that is random or mixes samples, or nothing that learns.
+        ModelError: no torch module, one that is random or has batch norm by the batch, or nothing
+            that learns.
 
     Examples:
         >>> import torch
