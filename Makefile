@@ -89,7 +89,7 @@ lock: ## pin all dependencies in requirements.lock
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv && \
 	"$$folder/bin/uv" pip compile --quiet pyproject.toml --extra workflow --extra slurm \
-	  --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --extra dev --extra docs --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --annotation-style line $(UPGRADE) -o requirements.lock
 
 # One page first; Snakemake's own report lies beside it, one link away.

@@ -7,6 +7,8 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 IS_MODULE = not workflow.modifier.is_main_snakefile()
+# A module that is given all that its importer has, as of `ntkscope new`, is told like a workflow.
+IS_WHOLE = not IS_MODULE or config == workflow.modifier_stack[0].globals.get("config")
 HAS_CONFIG = not IS_MODULE and Path("config/config.yaml").exists()
 
 

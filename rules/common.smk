@@ -15,6 +15,7 @@ from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
 from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.identity import stage_digest
+from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
 from ntkscope.runtime.head import remove_dead_locks, sign_locks
 
@@ -29,7 +30,7 @@ try:
     CONFIG, ABSENT = without_absent(
         load_config(
             {key: value for key, value in config.items() if key != "pathvars"},
-            [] if IS_MODULE else workflow.configfiles,
+            workflow.configfiles if IS_WHOLE else [],
         ),
         is_there,
     )
@@ -49,7 +50,18 @@ def refuse_closed_folders():
         raise WorkflowError(f"{error}\n  (nothing was run)") from None
 
 
-AT_START = [sign_locks, refuse_closed_folders]
+def refuse_future_dates():
+    """Tell before the first job of inputs that are dated later than what is made of them."""
+    jobs = list(workflow.dag.needrun_jobs())
+    made = {file for job in jobs for file in job.output}
+    inputs = {file: None for job in jobs for file in job.input if file not in made}
+    try:
+        check_dates(map(Path, inputs))
+    except NtkscopeError as error:
+        raise WorkflowError(f"{error}\n  (nothing was run)") from None
+
+
+AT_START = [sign_locks, refuse_closed_folders, refuse_future_dates]
 """Functions: Snakemake keeps one `onstart` alone, the last."""
 
 

@@ -20,7 +20,7 @@ def mechanism_facts(name):
     return {**figure_facts(name), "files": files}
 
 
-if workflow.is_main_process and not IS_MODULE:
+if workflow.is_main_process and IS_WHOLE:
     logger.info(
         "",
         extra={

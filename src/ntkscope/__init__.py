@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ntkscope.ntk.regression import KernelRidge
     from ntkscope.runtime.provenance import __version__
     from ntkscope.stores import read_store
-    from ntkscope.watch import Watch, compare, open_kernels
+    from ntkscope.watch import ShiftDetector, Watch, compare, open_kernels
 else:
     from ntkscope.runtime.imports import lazy_names
 
@@ -32,6 +32,7 @@ else:
         {
             "KernelRidge": "ntkscope.ntk.regression",
             "NTKOperator": "ntkscope.ntk.operator",
+            "ShiftDetector": "ntkscope.watch",
             "Watch": "ntkscope.watch",
             "__version__": "ntkscope.runtime.provenance",
             "alignment": "ntkscope.metrics",
@@ -58,6 +59,7 @@ else:
 __all__ = [
     "KernelRidge",
     "NTKOperator",
+    "ShiftDetector",
     "Watch",
     "__version__",
     "alignment",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.test_slurm import OPTIONS, scontrol
+from tests.cluster.test_slurm import OPTIONS, PATIENCE, scontrol
 from tests.workflow.caught import KERNELS, TRAINING, Caught
 from tests.workflow.project import Project, kill
 
@@ -58,7 +58,7 @@ def at_work(project: Caught) -> subprocess.Popen[str]:
 def ends_well(project: Caught, head: subprocess.Popen[str], finished: Project) -> str:
     """What the head said, which must have made the same figure."""
     project.slow(0)
-    said, _ = head.communicate(timeout=500)
+    said, _ = head.communicate(timeout=PATIENCE)
     assert head.returncode == 0, said
     assert project.is_like(finished)
     return said
@@ -106,8 +106,15 @@ def test_a_job_over_its_memory_goes_on_with_more(caught: Caught, finished: Proje
     caught.change("resources.mem_mb", 600)
     head = caught.start(caught.kernels, *OPTIONS)
     ends_well(caught, head, finished)
-    states = scontrol(caught, "show", "jobs", "-o")
-    assert "JobState=OUT_OF_MEMORY" in states, states
+    ends = re.findall(
+        r"^JobId=(\d+) .*JobState=(\w+) .*MinMemoryNode=(600|1200)M .*Comment=rule_train_task_",
+        scontrol(caught, "show", "jobs", "-o"),
+        re.MULTILINE,
+    )
+    (killed, _, little), (_, state, more) = ends
+    assert (little, more, state) == ("600", "1200", "COMPLETED")
+    node = Path(caught.variables["SLURM_CONF"]).with_name("slurmd.log").read_text("utf-8")
+    assert f"StepId={killed}.0 exceeded memory limit" in node
 
 
 def test_a_killed_head_is_followed_by_the_plain_command(caught: Caught, finished: Project) -> None:
@@ -155,8 +162,8 @@ def test_purged_files_are_made_again(caught: Caught, finished: Project) -> None:
     for purged in other.iterdir():
         shutil.rmtree(purged) if purged.is_dir() else purged.unlink()
     caught.slow(0)
-    head.communicate(timeout=500)  # whether or not it needed them
-    caught.build(caught.kernels, *OPTIONS)
+    head.communicate(timeout=PATIENCE)  # whether or not it needed them
+    caught.build(caught.kernels, *OPTIONS, limit=PATIENCE)
     assert caught.is_like(finished)
 
 
@@ -166,6 +173,6 @@ def test_a_head_that_is_asked_to_end_leaves_what_the_next_one_needs(
     head = at_work(caught)
     os.kill(head.pid, signal.SIGTERM)
     caught.slow(0)
-    head.communicate(timeout=300)
-    caught.build(caught.kernels, *OPTIONS)
+    head.communicate(timeout=PATIENCE)
+    caught.build(caught.kernels, *OPTIONS, limit=PATIENCE)
     assert caught.is_like(finished)

@@ -24,6 +24,9 @@ OPTIONS = (
     "5",
 )
 
+PATIENCE = 1800
+"""Seconds until a workflow counts as hanging: on a busy machine a job starts for half a minute."""
+
 TOGETHER = ("collect_metrics", "fit_experiment", "draw", "draw_mechanism", "write_findings")
 """Of an experiment in one SLURM job, but for the findings, which are written by the head."""
 
@@ -33,7 +36,7 @@ def test_every_job_is_slurms_and_the_figure_is_the_same(
 ) -> None:
     project = Project(Project.make(tmp_path / "project", finished.config).root, cluster)
     project.change("resources.gpu", 1)
-    project.build(*OPTIONS)
+    project.build(*OPTIONS, limit=PATIENCE)
     jobs = scontrol(project, "show", "jobs", "-o").splitlines()
     of_rules = {rule: jobs_of(rule, jobs) for rule in ALL_JOBS}
     alone = {rule: len(found) for rule, found in of_rules.items() if found}

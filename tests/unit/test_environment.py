@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -83,6 +84,35 @@ def test_the_citation_is_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert (citation["title"], citation["version"]) == (PROJECT["name"], PROJECT["version"])
     assert citation["license"] == PROJECT["license"]
+
+
+def test_codemeta_is_of_this_version() -> None:
+    codemeta = json.loads((ROOT / "codemeta.json").read_text(encoding="utf-8"))
+    assert (codemeta["name"], codemeta["version"]) == (PROJECT["name"], PROJECT["version"])
+    assert codemeta["license"].rpartition("/")[2] == PROJECT["license"]
+    assert codemeta["programmingLanguage"][0]["version"] == PROJECT["requires-python"]
+    required = {Requirement(each).name for each in PROJECT["dependencies"]}
+    assert set(codemeta["softwareRequirements"]) == required
+    assert set(codemeta["keywords"]) == set(PROJECT["keywords"])
+
+
+def test_the_wheel_has_the_whole_workflow() -> None:
+    files = PYPROJECT["tool"]["setuptools"]["data-files"]
+    packed = {file for globs in files.values() for glob in globs for file in ROOT.glob(glob)}
+    places = {
+        place.removeprefix("share/ntkscope").strip("/"): globs for place, globs in files.items()
+    }
+    assert all(
+        Path(glob).parent == Path(place) for place, globs in places.items() for glob in globs
+    )
+    whole = {
+        file
+        for folder in ("rules", "scripts", "workflow", "config", "profiles")
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file() and not {"__pycache__", "test"} & set(file.parts)
+    }
+    assert whole - packed == set()
+    assert ROOT / "Snakefile" in packed
 
 
 def test_documented_targets_exist() -> None:

@@ -18,7 +18,7 @@ FACE = {
     *("NTKOperator", "largest_eigenvalue", "xtrace", "KernelRidge", "register_layer"),
     *("linearize", "gradient_flow"),
     *("cka", "cka_distance", "velocity", "alignment", "spectral_norm"),
-    *("read_store", "__version__", "Watch", "compare", "open_kernels"),
+    *("read_store", "__version__", "Watch", "ShiftDetector", "compare", "open_kernels"),
 }
 HEAVY = ("torch", "numpy", "scipy", "xarray", "zarr", "pydantic", "matplotlib")
 

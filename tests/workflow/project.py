@@ -123,9 +123,9 @@ class Project:
             raise
         return subprocess.CompletedProcess(process.args, process.returncode, said)
 
-    def build(self, *options: str) -> str:
+    def build(self, *options: str, limit: float = 400) -> str:
         """Run the workflow, which must succeed; gives what it said."""
-        done = self.snakemake(*options)
+        done = self.snakemake(*options, limit=limit)
         assert done.returncode == 0, done.stdout
         return done.stdout
 

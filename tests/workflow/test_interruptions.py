@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from tests.workflow.project import Project, kill
 
 TRAINING = "results/runs/*/.snapshots.state/state.safetensors"
 TAKING = "results/runs/*/.kernels-*.state/store.zarr/complete/c/*"
-KILLS = 60
+MOST_KILLS = 60
 
 
 @pytest.fixture
@@ -129,7 +131,9 @@ def says(project: Project, words: str) -> bool:
 def test_killed_again_and_again_it_draws_the_same_figure(finished: Project, tmp_path: Path) -> None:
     cut = Project.make(tmp_path / "cut", finished.config)
     cut.change("resources.checkpoint_seconds", 0)
-    assert any(ended_within(cut, seconds=8 + n % 3) for n in range(KILLS))
+    chance = random.Random(0)
+    kills = list(takewhile(bool, (killed_at_work(cut, chance) for _ in range(MOST_KILLS))))
+    assert 3 < len(kills) < MOST_KILLS
     assert cut.plan() == {}
     tables = [metrics_of(project) for project in (cut, finished)]
     for name in tables[0].data_vars:
@@ -138,16 +142,23 @@ def test_killed_again_and_again_it_draws_the_same_figure(finished: Project, tmp_
     assert figures[0] == figures[1]
 
 
-def ended_within(project: Project, seconds: float) -> bool:
-    """Whether the workflow ended in time, as it should; if not, it was killed."""
-    process = project.start()
+def killed_at_work(project: Project, chance: random.Random) -> bool:
+    """Kill the workflow when its jobs have written something; False if it ended before."""
+    before, process = written(project), project.start()
+    while process.poll() is None and written(project) <= before:
+        time.sleep(0.05)
     try:
-        said, _ = process.communicate(timeout=seconds)
+        said, _ = process.communicate(timeout=chance.uniform(0, 3))
     except subprocess.TimeoutExpired:
         kill(process)
-        return False
+        return True
     assert process.returncode == 0, said
-    return True
+    return False
+
+
+def written(project: Project) -> set[Path]:
+    """What jobs have saved and finished."""
+    return {*project.files("results/**/state.safetensors"), *project.files("results/*/**/*.tsv")}
 
 
 def metrics_of(project: Project) -> xr.Dataset:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -145,3 +148,23 @@ def test_elsewhere_the_workflow_works_with_its_own_configuration(
     elsewhere = Project(tmp_path / "elsewhere", {"PYTHONPATH": str(project.root / "src")})
     plan = elsewhere.plan("figures/reactivation.pdf", "-s", str(project.root / "Snakefile"))
     assert plan["train_task"] == 6
+
+
+def test_files_of_the_future_are_named_before_any_job_and_mended_as_is_said(
+    project: Project,
+) -> None:
+    later = time.time() + 86400
+    for file in project.files("results/**/*"):
+        os.utime(file, (later, later))
+    figure = project.root / "figures/reactivation.pdf"
+    figure.unlink()
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert done.stdout.count("is dated in the future") == 1
+    assert "(nothing was run)" in done.stdout
+    assert not figure.exists()
+    remedy = re.search(r"find results .* \+", done.stdout)
+    assert remedy
+    subprocess.run(remedy[0], shell=True, cwd=project.root, check=True)
+    project.build("--touch")
+    assert project.plan() == {"draw": 1}

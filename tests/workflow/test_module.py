@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ntkscope.cli import main
 from tests.workflow.project import EVERYTHING, MINI, ROOT, Project
 
 SNAKEFILE = """
@@ -72,6 +73,17 @@ def test_without_a_configuration_it_is_the_default(tmp_path: Path) -> None:
     file.write_text(kept, encoding="utf-8")
     plan = project.plan("ntk/figures/reactivation.pdf", *PROFILE)
     assert plan["train_task"] == 42
+
+
+def test_a_folder_of_ones_own_is_told_what_a_workflow_is(tmp_path: Path) -> None:
+    mine = Project(tmp_path / "mine", {"PYTHONPATH": str(ROOT / "src")})
+    main(["new", str(mine.root)])
+    said = mine.snakemake("figures/reactivatio.pdf", "--dry-run").stdout
+    assert "did you mean 'figures/reactivation.pdf'?" in said
+    mine.configure({"sedes": [1]})
+    said = mine.snakemake("--dry-run").stdout
+    assert "did you mean 'seeds'?" in said
+    assert "where: config/config.yaml, line 1" in said
 
 
 @pytest.mark.slow

@@ -60,6 +60,7 @@ class Analysis(_Declared):
         regime_roles: whether its claims go by the roles of regimes.
         laws: statistics along the axes of its sweep.
         compare: name in `COMPARISONS` of the paper's `fits.{paper}.comparisons`, if any.
+        over_time: name in `OVER_TIME` there, of what is found in the curves themselves, if any.
         forgetting: whether accuracy on the old task says what was forgotten. Not where classes only
             change their frequencies: test images have all of them alike.
     """
@@ -74,6 +75,7 @@ class Analysis(_Declared):
     regime_roles: bool = False
     laws: tuple[Law, ...] = ()
     compare: str = ""
+    over_time: str = ""
     forgetting: bool = True
 
 

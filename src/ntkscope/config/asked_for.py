@@ -11,19 +11,20 @@ from ntkscope.config.sections import Config
 from ntkscope.config.sweep_checks import Cell
 
 
-def stores_asked_for(config: Config) -> dict[str, set[str]]:
+def stores_asked_for(config: Config, repeats: bool = True) -> dict[str, set[str]]:
     """Experiment → its stores, relative to `results/`: data, runs, kernels, metrics, networks, ….
 
-    Those of experiments with other rounding and of data sets that are absent here count as well, so
-    that what is not among them is asked for in no case.
+    Those of data sets that are absent here and, with `repeats`, of experiments with other rounding
+    count as well, so that what is not among them is asked for in no case.
     """
     found = {}
     for name in config.experiments:
         cells = expand(config, name)
-        found[name] = {store for cell in (*cells, *repeated_cells(cells)) for store in _of(cell)}
+        every_cell = (*cells, *repeated_cells(cells)) if repeats else cells
+        found[name] = {store for cell in every_cell for store in _of(cell)}
     for name in config.learning_curves:
         curves = expand_curves(config, name)
-        every = (*curves, *repeated_curves(curves))
+        every = (*curves, *repeated_curves(curves)) if repeats else curves
         found[name] = {store for each in every for store in _of_curves(each)}
     return found
 

@@ -182,7 +182,7 @@ def _cell(
         loss=training["loss"],
         batch_size=training["batch_size"],
         sampling=_sampling(training, tasks, where),
-        seeds=tuple(config.seeds),
+        seeds=tuple(experiment.seeds or config.seeds),
         snapshots=SnapshotSpec(**experiment.snapshots.model_dump()),
         precision=experiment.training.precision,
         evaluation_samples=experiment.training.evaluation_samples,

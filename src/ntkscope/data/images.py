@@ -120,7 +120,7 @@ def _open(path: Path) -> tuple[ZarrStore, str, np.ndarray, int, dict[str, Any]]:
     """A checked store, its array of samples, labels, number of training samples and attributes."""
     store = ZarrStore.open(path, _kind(path))
     name = next((each for each in _LAYOUT if each in store.group), "image")
-    store.check_whole(*({name} & {*store.group}), "label", "split")
+    store.check_whole(*([name] if name in store.group else []), "label", "split")
     label, split = store.read("label"), store.read("split")
     samples: Any = store.group[name] if name in store.group else store.read(name)
     _check_layout({name: samples, "label": label, "split": split}, path)

@@ -30,7 +30,11 @@ _NAN = np.asarray(np.nan)
 
 
 def sweep_results(
-    values: xr.Dataset, analysis: str, classes: int | None, confidence: float
+    values: xr.Dataset,
+    analysis: str,
+    classes: int | None,
+    confidence: float,
+    metrics: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """The statistics of an analysis' sweep (`results`).
 
@@ -39,6 +43,7 @@ def sweep_results(
         analysis: of the experiment; one that nobody declares is asked what `table` is.
         classes: of its first task; None: nothing is compared with the dissimilarity of tasks.
         confidence: such as 0.95.
+        metrics: the table of kind `experiment`; None: nothing is found that is of its curves.
 
     Raises:
         ConfigError: the analysis declares a quantity or a statistic that there is not.
@@ -60,6 +65,9 @@ def sweep_results(
     if asked.compare:
         comparisons = import_module(f"ntkscope.fits.{asked.paper}.comparisons")
         found += comparisons.COMPARISONS[asked.compare](table, confidence)
+    if asked.over_time and metrics is not None:
+        comparisons = import_module(f"ntkscope.fits.{asked.paper}.comparisons")
+        found += comparisons.OVER_TIME[asked.over_time](metrics, confidence)
     if asked.forgetting:
         found += forgetting_prediction([table], confidence)
     return as_dataset(found, values)

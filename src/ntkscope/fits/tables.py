@@ -131,7 +131,7 @@ def fit(
         quantity_units=("quantity", [each.units for each in QUANTITIES.values()]),
         quantity_paired=("quantity", [each.paired for each in QUANTITIES.values()]),
     )
-    found = found.merge(sweep_results(found, analysis, classes, confidence))
+    found = found.merge(sweep_results(found, analysis, classes, confidence, data))
     for name, meaning in _MEANINGS.items():
         if name in found:
             found[name].attrs["long_name"] = meaning

@@ -52,6 +52,16 @@ def alignment(
 
     Raises:
         MetricError: kernels or labels of other shapes.
+
+    Example:
+        >>> import numpy as np, ntkscope
+        >>> labels = np.array([0, 0, 1, 1])
+        >>> one_hot = np.eye(2)[labels]
+        >>> print(round(float(ntkscope.alignment(one_hot @ one_hot.T, labels)), 6))
+        1.0
+        >>> x = np.array([[0.0], [1.0], [0.0], [1.0]])  # says nothing of the labels
+        >>> print(round(float(ntkscope.alignment(x @ x.T, labels)), 6))
+        0.0
     """
     kernels = as_kernels(kernel, outputs)
     labels = as_labels(labels, kernels.shape[-1] // outputs)

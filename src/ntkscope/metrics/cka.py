@@ -41,6 +41,18 @@ def cka(first: Any, second: Any, outputs: int = 1) -> FloatArray:
 
     Raises:
         MetricError: not square, not symmetric, or not of the same samples.
+
+    Example:
+        >>> import numpy as np, ntkscope
+        >>> x = np.random.default_rng(0).standard_normal((20, 5))
+        >>> kernel = x @ x.T
+        >>> print(round(float(ntkscope.cka(kernel, 3 * kernel)), 6))  # neither scale
+        1.0
+        >>> print(round(float(ntkscope.cka(kernel, kernel + 7)), 6))  # nor a constant counts
+        1.0
+        >>> many = np.stack([kernel, kernel**2])  # leading axes are kept
+        >>> ntkscope.cka(many, kernel).shape
+        (2,)
     """
     return similarity(*_directions(first, second, "centred", outputs))
 
@@ -63,7 +75,16 @@ def cosine_similarity(first: Any, second: Any) -> FloatArray:
 
 
 def cka_distance(first: Any, second: Any, outputs: int = 1) -> FloatArray:
-    """S = 1 − CKA, without cancellation; arguments as `cka`."""
+    """S = 1 − CKA, without cancellation; arguments as `cka`.
+
+    Example:
+        >>> import numpy as np, ntkscope
+        >>> x = np.random.default_rng(0).standard_normal((20, 5))
+        >>> y = x + 1e-9 * np.random.default_rng(1).standard_normal((20, 5))
+        >>> distance = ntkscope.cka_distance(x @ x.T, y @ y.T)
+        >>> bool(0 < distance < 1e-16), 1 - float(ntkscope.cka(x @ x.T, y @ y.T)) < 1e-15
+        (True, True)
+    """
     return distance(*_directions(first, second, "centred", outputs))
 
 

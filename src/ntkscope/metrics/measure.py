@@ -13,6 +13,8 @@ and the variables that `observers` measures, each with `long_name`, `units`, `de
   layer_distance_from_start, layer_distance_from_boundary, layer_alignment, layer_share. Layer NTKs
   and their change are centred in all but the first two.
 * (seed, snapshot, seen): loss, accuracy; at a boundary on the task that begins there too.
+* (seed, snapshot), where the training log has them: batch_loss, gradient_norm, of the step to a
+  snapshot and of the parameters before it.
 * (seed): diverged_step, dead_step.
 
 Metrics of a full NTK are of its (N·K, N·K) matrix, centred over samples for each output; its
@@ -34,7 +36,14 @@ from ntkscope.config.memory_needs import BLOCK_BYTES, bytes_to_measure
 from ntkscope.errors import StoreError
 from ntkscope.metrics.lineage import IDENTITY, Lineage, open_lineage
 from ntkscope.metrics.observers import Curves
-from ntkscope.metrics.stream_metrics import LOGGED, Log, Snapshots, StreamMetrics, metrics_table
+from ntkscope.metrics.stream_metrics import (
+    LOGGED,
+    LOGGED_STEPS,
+    Log,
+    Snapshots,
+    StreamMetrics,
+    metrics_table,
+)
 from ntkscope.metrics.training_log import read_log
 from ntkscope.runtime.logs import progress
 from ntkscope.stores import write_netcdf
@@ -95,7 +104,8 @@ def _read_log(snapshots: Sequence[Path], lineage: Lineage) -> tuple[Log, str]:
     """The training log at the kernels' steps, and which loss it has, in words."""
     if snapshots:
         log = read_log(snapshots, lineage.steps, lineage.seeds)
-        curves = {name: log[name].values for name in LOGGED}
+        names = (name for name in (*LOGGED, *LOGGED_STEPS) if name in log)
+        curves = {name: log[name].values for name in names}
         return Log(curves, log["diverged_step"].values), log["loss"].attrs.get("long_name", "")
     return lineage.log(), ""
 

@@ -88,7 +88,14 @@ def spectrum(kernel: Any, tolerance: float = FLOAT32_TOLERANCE) -> Spectrum:
 
 
 def spectral_norm(kernel: Any) -> FloatArray:
-    """λ_max alone of symmetric kernels (…, M, M), by the faster way; NaN where not finite."""
+    """λ_max alone of symmetric kernels (…, M, M), by the faster way; NaN where not finite.
+
+    Example:
+        >>> import numpy as np, ntkscope
+        >>> kernels = np.stack([np.diag([3.0, 1.0]), np.ones((2, 2))])
+        >>> ntkscope.spectral_norm(kernels).tolist()
+        [3.0, 2.0]
+    """
     finite, safe = _finite(as_kernels(kernel))
     if safe.shape[-1] < LANCZOS_FROM:
         largest = np.linalg.eigvalsh(safe)[..., -1]

@@ -35,6 +35,18 @@ GIVEN = {
 }
 """The same of a run that `ntkscope.Watch` watched."""
 
+LOGGED_STEPS = {
+    "batch_loss": Variable(
+        "batch loss", "mean loss of the batch of the step to the snapshot", source="training log"
+    ),
+    "gradient_norm": Variable(
+        "gradient norm",
+        "norm of that batch's gradient, at the parameters before the step",
+        source="training log",
+    ),
+}
+"""Of the steps themselves, where the log has them."""
+
 _FAILED = {
     "diverged_step": Variable(
         "first step diverged",
@@ -113,7 +125,7 @@ class Log:
     """What is known of training beside its kernels.
 
     Attributes:
-        curves: of `LOGGED`, (seed, snapshot, seen).
+        curves: of `LOGGED`, (seed, snapshot, seen); some of `LOGGED_STEPS`, (seed, snapshot).
         diverged_step: (seed,), −1: never.
         logged: what they are, where it is not what `LOGGED` says.
     """
@@ -160,7 +172,7 @@ def metrics_table(curves: Curves, log: Log, at: Snapshots) -> xr.Dataset:
     values = {name: blank(curve, diverged, steps) for name, curve in (curves | log.curves).items()}
     values |= {"diverged_step": diverged, "dead_step": dead}
     observed = {name: v for each in observer.OBSERVERS for name, v in each.metadata.items()}
-    known = {**log.logged, **_FAILED, **observed}
+    known = {**log.logged, **LOGGED_STEPS, **_FAILED, **observed}
     variables: dict[str, Any] = {
         name: (known[name].dims, value, known[name].attributes()) for name, value in values.items()
     }

@@ -3,6 +3,8 @@
 A boundary's snapshot is the old task's last. Its loss on the task that begins there is in the log
 of that task, as `start_loss`, and is put into the boundary's row: the jump of the loss is
 loss[boundary, new task] − loss[boundary, old task].
+
+Stores made before there was a log of steps lack `OF_STEPS`, and so do the tables made of them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from ntkscope.metrics.failures import earliest
 from ntkscope.stores import read_store
 
 _CURVES = ["loss", "accuracy"]
+OF_STEPS = ("batch_loss", "gradient_norm")
+"""(seed, snapshot), of the step that led to a snapshot."""
 _STARTS = ["start_loss", "start_accuracy"]
 _ROUNDING = 1e-3  # by which the same loss may differ between two devices
 
@@ -27,6 +31,8 @@ def read_log(
     paths: Sequence[Path], steps: NDArray[np.int64], seeds: NDArray[np.int64]
 ) -> xr.Dataset:
     """Loss and accuracy (seed, snapshot, seen) at the given steps, and `diverged_step` (seed).
+
+    And `OF_STEPS`, where every store has them.
 
     A task not yet seen is NaN; at a boundary the task that begins there counts as seen.
 
@@ -40,8 +46,9 @@ def read_log(
             from another loss than its parent ended with.
     """
     logs = [_read(path, seeds, first=path == paths[0]) for path in paths]
+    curves = [*_CURVES, *(name for name in OF_STEPS if all(name in log for log in logs))]
     joined = xr.concat(
-        [log[_CURVES] for log in logs],
+        [log[curves] for log in logs],
         dim="snapshot",
         join="outer",
         data_vars="minimal",
@@ -59,7 +66,7 @@ def read_log(
             where=paths[-1],
             remedy="delete the kernels of this lineage and run their rules again",
         )
-    kept = joined.isel(snapshot=place).transpose("seed", "snapshot", "seen")
+    kept = joined.isel(snapshot=place).transpose("seed", "snapshot", "seen", missing_dims="ignore")
     diverged = earliest(*(log["diverged_step"].values for log in logs))
     return kept.drop_vars(["step", "task"], errors="ignore").assign(
         diverged_step=("seed", diverged)
@@ -90,4 +97,4 @@ def _read(path: Path, seeds: NDArray[np.int64], *, first: bool) -> xr.Dataset:
     if missing or not np.array_equal(data["seed"].values, seeds):
         what = f"has no {', '.join(missing)}" if missing else "is of other seeds than the kernels"
         raise StoreError(f"the training log {what}", where=path, remedy=remake(path))
-    return data[kept].load()
+    return data[[*kept, *(name for name in OF_STEPS if name in data)]].load()

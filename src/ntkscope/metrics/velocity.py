@@ -66,6 +66,16 @@ def velocity(
 
     Raises:
         MetricError: another number of steps than kernels, or kernels that CKA does not take.
+
+    Example:
+        >>> import numpy as np, ntkscope
+        >>> x = np.random.default_rng(0).standard_normal((3, 10, 4))
+        >>> kernels = x @ x.transpose(0, 2, 1)  # of steps 0, 1 and 5
+        >>> found = ntkscope.velocity(kernels, [0, 1, 5])
+        >>> bool(np.isclose(found[0], ntkscope.cka_distance(kernels[0], kernels[1])))
+        True
+        >>> np.isnan(found).tolist()  # no snapshot is one step after 1, none after 5
+        [False, True, True]
     """
     steps, directions = as_array(steps), normalise(kernels, centring, outputs)
     if directions.ndim < 3 or steps.shape != directions.shape[:1]:

@@ -86,9 +86,15 @@ def _log_to(file: Path) -> logging.Handler:
     except OSError:
         handler = logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(_is_ours_or_serious)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     return handler
+
+
+def _is_ours_or_serious(record: logging.LogRecord) -> bool:
+    """Other libraries tell of every glyph that they draw."""
+    return record.levelno >= logging.WARNING or record.name.partition(".")[0] == log.name
 
 
 def _refused(note: Path) -> str | None:

@@ -89,6 +89,19 @@ class Lock:
         seen = self._read()
         return seen is not None and seen.owner.get("token") == self._token
 
+    def holder(self) -> str | None:
+        """Who has the lock, in words; None: nobody, or a process that is dead.
+
+        Raises:
+            StoreError: what is there is no file.
+        """
+        seen = self._read()
+        alive = seen is not None and is_alive(seen.owner)
+        if seen is None or alive is False:
+            return None
+        age = max(0.0, time.time() - seen.touched * 1e-9)
+        return _words(seen.owner) + ("" if alive else f", last sign of life {age:.0f} s ago")
+
     def _create(self, mine: Owner) -> bool:
         """Put the lock there, whole, unless there is one; begin to give signs of life."""
         partial = self.path.with_name(f".partial-{mine['token']}-{self.path.name}")

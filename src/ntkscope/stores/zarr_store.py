@@ -334,6 +334,16 @@ def read_store(path: str | Path, kind: str, group: str | None = None) -> xr.Data
 
     Raises:
         StoreError: no store, another kind or format, or parts of it never written.
+
+    Example:
+        >>> import tempfile, torch, ntkscope
+        >>> model, x = torch.nn.Linear(4, 2), torch.randn(6, 4)
+        >>> folder = tempfile.mkdtemp()
+        >>> ntkscope.write_ntk(f"{folder}/kernel.zarr", model, x)
+        True
+        >>> kernels = ntkscope.read_store(f"{folder}/kernel.zarr", "kernels")
+        >>> dict(kernels.ntk.sizes), kernels.attrs["kernel"]
+        ({'sample': 6, 'sample2': 6}, 'trace')
     """
     import xarray as xr  # 0.4 s, not needed by jobs that train
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from ntkscope.stores import Array, ZarrStore
 from ntkscope.stores.going_on import forget_damaged
 from ntkscope.training.schedule import snapshot_steps
 from ntkscope.training.state import Named
+
+STEP_LOG = ("batch_loss", "gradient_norm")
+"""Of the step that led to a snapshot, of the parameters before it: NaN at step 0."""
 
 _BLOCK_BYTES = 2**22  # of a parameter's chunk: few files for small networks, no large buffers
 
@@ -30,6 +34,12 @@ def allocate_snapshots(
     arrays = {
         "loss": Array(logged, size, "f8", attrs={"long_name": f"test {run.loss}", "units": unit}),
         "accuracy": Array(logged, size, "f8", attrs={"long_name": "test accuracy", "units": "1"}),
+        "batch_loss": Array(
+            logged[:2], size[:2], "f8", attrs={"long_name": f"batch {run.loss}", "units": unit}
+        ),
+        "gradient_norm": Array(
+            logged[:2], size[:2], "f8", attrs={"long_name": "norm of the batch's gradient"}
+        ),
         "diverged_step": Array(("seed",), (seeds,), "i8", attrs={"units": "step; -1: none"}),
     }
     if run.parent is not None:
@@ -69,7 +79,7 @@ def is_whole(run: RunSpec, store: ZarrStore, step: int) -> bool:
     Where it is, its snapshots are marked as complete.
     """
     count = int(np.searchsorted(snapshot_steps(run), step, side="right"))
-    recorded = ("loss", "accuracy", "parameters/", "constants/")
+    recorded = ("loss", "accuracy", *STEP_LOG, "parameters/", "constants/")
     for name, place in forget_damaged(store):
         if name.startswith("start_") or (name.startswith(recorded) and place[1].start < count):
             return False
@@ -89,7 +99,7 @@ class Recorder:
         self.number = {int(step): number for number, step in enumerate(snapshot_steps(run))}
         self._block = _block(parameters)
         self._first = 0
-        self._pending: list[tuple[Named, Named, np.ndarray, np.ndarray]] = []
+        self._pending: list[tuple[Named, Named, Mapping[str, np.ndarray]]] = []
 
     def wants(self, step: int) -> bool:
         """Whether a snapshot is to be kept at this step."""
@@ -105,14 +115,13 @@ class Recorder:
         step: int,
         parameters: Named,
         constants: Named,
-        loss: np.ndarray,
-        accuracy: np.ndarray,
+        log: Mapping[str, np.ndarray],
     ) -> None:
-        """One snapshot: name → [S, …] on the CPU, not changed later; its log, each [S, seen]."""
+        """One snapshot: name → [S, …] on the CPU, not changed later; its log, name → [S, …]."""
         number = self.number[step]
         if not self._pending:
             self._first = number
-        self._pending.append((parameters, constants, loss, accuracy))
+        self._pending.append((parameters, constants, log))
         if (number + 1) % self._block == 0:
             self.flush()
 
@@ -122,12 +131,12 @@ class Recorder:
             return
         rows = slice(self._first, self._first + len(self._pending))
         index = (slice(None), rows)
-        parameters, constants, loss, accuracy = zip(*self._pending, strict=True)
+        parameters, constants, log = zip(*self._pending, strict=True)
         for group, each in (("parameters", parameters), ("constants", constants)):
             for name in each[0]:
                 values = np.stack([named[name].numpy() for named in each], 1)
                 self.store.write(f"{group}/{name}", index, values)
-        self.store.write("loss", index, np.stack(loss, 1))
-        self.store.write("accuracy", index, np.stack(accuracy, 1))
+        for name in log[0]:
+            self.store.write(name, index, np.stack([row[name] for row in log], 1))
         self.store.done(rows)
         self._pending.clear()

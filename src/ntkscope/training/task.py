@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ntkscope.training.batches import Batches
 from ntkscope.training.evaluation import evaluate, evaluation_sets
 from ntkscope.training.losses import per_network_loss
 from ntkscope.training.methods import LearningMethod, TaskStart, method_of
-from ntkscope.training.recorder import Recorder, allocate_snapshots, is_whole
+from ntkscope.training.recorder import STEP_LOG, Recorder, allocate_snapshots, is_whole
 from ntkscope.training.schedule import learning_rate_factor
 from ntkscope.training.stacking import stack_sizes
 from ntkscope.training.state import TrainingState, new_state, state_from_bytes
@@ -52,6 +53,7 @@ def train_task(
         parent: snapshots of the tasks before (None for a run of one task).
         output: the store to make, of kind `snapshots`: group `parameters` with an array
             (seed, snapshot, …) for each parameter; `loss` and `accuracy` (seed, snapshot, seen);
+            `batch_loss` and `gradient_norm` (seed, snapshot) of the step that led to a snapshot;
             group `constants` likewise with buffers and parameters that are not trained, if any;
             with a parent, `start_loss` and `start_accuracy` (seed, seen) of the parameters that the
             task starts from; coordinates seed, step, task, seen; `diverged_step` (seed); group
@@ -178,10 +180,11 @@ def _train(
     first = training.step - run.start
     for step in progress(range(first, steps), steps, run.id, done=first):
         factor = learning_rate_factor(run.optimizer.schedule, step, steps)
-        _update(run, training, method, method.batch(step), factor)
+        wanted = recorder.wants(training.step + 1)
+        of_step = _update(run, training, method, method.batch(step), factor, wanted)
         training.step += 1
-        if recorder.wants(training.step):
-            _record(run, training, recorder, sets)
+        if wanted:
+            _record(run, training, recorder, sets, of_step)
         if place.is_due(checkpoint_seconds) and step + 1 < steps:
             recorder.flush()
             recorder.store.files.sync()
@@ -196,10 +199,15 @@ def _update(
     method: LearningMethod,
     batch: tuple[Tensor, Tensor],
     factor: float,
-) -> None:
-    """One step of every seed. Their losses are summed: no network's gradient sees another."""
+    wanted: bool,
+) -> dict[str, np.ndarray]:
+    """One step of every seed. Their losses are summed: no network's gradient sees another.
+
+    Returns:
+        `STEP_LOG` of the step, each [S] and of the parameters before it, if they are wanted.
+    """
     inputs, labels = (each.flip(1) for each in batch) if run.reversed_batches else batch
-    start = 0
+    start, losses, norms = 0, [], []
     for stack, optimizer in zip(training.stacks, training.optimizers, strict=True):
         mine = slice(start, start + stack.models)
         start += stack.models
@@ -208,7 +216,18 @@ def _update(
         loss = per_network_loss(run.loss, stack(inputs[mine]), labels[mine])
         penalty = method.penalty(stack, mine)
         (loss if penalty is None else loss + penalty).sum().backward()
+        if wanted:
+            losses.append(loss.detach().double().cpu())
+            norms.append(_norms(stack.gradients()).cpu())
         optimizer.step(stack.gradients(), factor)
+    each = zip(STEP_LOG, (losses, norms), strict=True)
+    return {name: torch.cat(values).numpy() for name, values in each} if wanted else {}
+
+
+def _norms(gradients: Mapping[str, Tensor]) -> Tensor:
+    """Norm of the gradient of each network, float64 [M], of name → [M, …]."""
+    squares = [g.detach().double().flatten(1).square().sum(1) for g in gradients.values()]
+    return torch.stack(squares).sum(0).sqrt()
 
 
 def _record_start(
@@ -219,23 +238,29 @@ def _record_start(
     The parent's log at this step lacks the task that begins here.
     """
     if run.parent is None:
-        _record(run, training, recorder, sets)
+        unknown = {name: np.full(len(run.seeds), np.nan) for name in STEP_LOG}
+        _record(run, training, recorder, sets, unknown)
     else:
         loss, accuracy, _ = _log(run, training, training.parameters(), sets)
         recorder.start(loss, accuracy)
 
 
 def _record(
-    run: RunSpec, training: TrainingState, recorder: Recorder, sets: list[tuple[Tensor, Tensor]]
+    run: RunSpec,
+    training: TrainingState,
+    recorder: Recorder,
+    sets: list[tuple[Tensor, Tensor]],
+    of_step: dict[str, np.ndarray],
 ) -> None:
-    """Keep one snapshot with its log, and note which seeds are no longer finite."""
+    """Keep a snapshot with its log, that of the step to it, and note which seeds are not finite."""
     parameters = training.parameters()
     loss, accuracy, finite = _log(run, training, parameters, sets)
     newly = ~finite & (training.diverged_step < 0)
     training.diverged_step[newly] = training.step
     for seed in np.flatnonzero(newly):
         log.warning("seed %d diverged at step %d", run.seeds[seed], training.step)
-    recorder.add(training.step, parameters, training.constants(), loss, accuracy)
+    log_row = {"loss": loss, "accuracy": accuracy, **of_step}
+    recorder.add(training.step, parameters, training.constants(), log_row)
 
 
 def _log(

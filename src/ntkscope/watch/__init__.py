@@ -9,6 +9,8 @@ watching needs torch and no extra, comparing the extra `workflow` and no torch.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ntkscope.statistics.shift_detector import ShiftDetector
+    from ntkscope.watch.alarm import Alarm
     from ntkscope.watch.comparison import Comparison, compare
     from ntkscope.watch.experiment_kernels import open_kernels
     from ntkscope.watch.probe import WatchError
@@ -20,8 +22,10 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "Alarm": "ntkscope.watch.alarm",
             "Comparison": "ntkscope.watch.comparison",
             "Report": "ntkscope.watch.report",
+            "ShiftDetector": "ntkscope.statistics.shift_detector",
             "Watch": "ntkscope.watch.watch",
             "WatchError": "ntkscope.watch.probe",
             "compare": "ntkscope.watch.comparison",
@@ -29,4 +33,13 @@ else:
         },
     )
 
-__all__ = ["Comparison", "Report", "Watch", "WatchError", "compare", "open_kernels"]
+__all__ = [
+    "Alarm",
+    "Comparison",
+    "Report",
+    "ShiftDetector",
+    "Watch",
+    "WatchError",
+    "compare",
+    "open_kernels",
+]

@@ -44,10 +44,27 @@ def open_kernels(experiment: str | Path, results: str | Path = "results", **at: 
         SelectionError: no run or several fit; lists what there is to choose.
 
     Example:
+        After `snakemake figures/reactivation.pdf`, where the workflow ran:
+
         >>> import ntkscope
         >>> kernels = ntkscope.open_kernels(  # doctest: +SKIP
         ...     "reactivation", regime="lazy", width=256, arm="shift")
         >>> kernels.ntk.isel(seed=0, snapshot=-1).plot()  # doctest: +SKIP
+
+        Of a run of one's own, with a table of runs written by hand:
+
+        >>> import pathlib, tempfile, torch
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> model, probe = torch.nn.Linear(4, 2), torch.randn(6, 4)
+        >>> watch = ntkscope.Watch(model, probe, store=folder / "mine.zarr", overhead=None)
+        >>> for step in range(3):
+        ...     values = watch.step(step)
+        >>> watch.flush()
+        >>> rows = "width,arm,task,run,kernels", "4,shift,1,mine,mine.zarr"
+        >>> size = (folder / "runs.csv").write_text(chr(10).join(rows))
+        >>> kernels = ntkscope.open_kernels(folder / "runs.csv", width=4)
+        >>> kernels.ntk.isel(snapshot=-1).dims
+        ('seed', 'sample', 'sample2')
     """
     file = _file_of(experiment, Path(results))
     rows = list(csv.DictReader(io.StringIO(read_text(file), newline="")))

@@ -72,11 +72,12 @@ class Schedule:
     def restart(self, step: int, *, boundary: bool = True) -> None:
         """A task, or after a jump of the loss a phase, begins after this step: dense from here on.
 
-        Every k steps stay those that they were.
+        Every k steps, and their pairs, stay those that they were.
         """
         self.announced.discard(step)
         self._shifted = True
-        self._last = step if boundary else None
+        if boundary or self.every is None:
+            self._last = step if boundary else None
         if self.every is None:
             self._origin, self._next = step, step + 1
         elif boundary:

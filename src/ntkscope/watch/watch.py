@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from ntkscope.metrics.failures import NEVER
 from ntkscope.metrics.observers import Stream
 from ntkscope.metrics.stream_metrics import GIVEN, Log, Snapshots, StreamMetrics, metrics_table
 from ntkscope.ntk.kinds import normalisation
+from ntkscope.statistics.shift_detector import ShiftDetector
+from ntkscope.watch.alarm import Alarm, ShiftAlarm, check_alarm
 from ntkscope.watch.kernel import Arrays, ProbeKernel, evaluating, unwrapped, values_of
 from ntkscope.watch.kernel_store import KernelStore, Snapshot
 from ntkscope.watch.online import online_values
@@ -124,6 +126,7 @@ class Watch:
         self._store: KernelStore | None = None
         self._precision = ""
         self._given: dict[str, Any] = dict.fromkeys(_LOGGED)
+        self._alarms: list[ShiftAlarm] = []
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -191,6 +194,52 @@ class Watch:
         if not self._steps or self._steps[-1] != step:
             self._compute(step, "boundary")
         self._mark_boundary(step)
+
+    def alarm(
+        self,
+        of: str = "velocity",
+        *,
+        rate: float = 0.01,
+        window: int | None = None,
+        apart: int = 1,
+        on_alarm: Callable[[Alarm], Any] | None = None,
+    ) -> ShiftAlarm:
+        """Raise an alarm where a number of the kernel rises beyond what it was: at a shift, say.
+
+        No boundary need be declared. Call it before the loop, of a watch with `every=`, and with
+        `overhead=None` if no step may be left out: it takes in what is measured from then on. What
+        `step` and `log_fn` are told has `ntk/alarm/{of}`, 1 or 0.
+
+        Args:
+            of: the number: `velocity`, another that `log_fn` is told (without `ntk/`), or `loss`.
+            rate: false alarms a kernel, at most; `statistics.shift_detector` has the assumptions.
+            window: values before that a value is compared with; None: 1/rate − 1, the fewest.
+            apart: compare with every so many-th value before, where those nearer depend on it.
+            on_alarm: called with each `Alarm` (step, of, value, p).
+
+        Returns:
+            The alarm; its `raised` lists what was raised.
+
+        Raises:
+            WatchError: a number that is not measured, or a watch without `every=`.
+            ShiftDetectorError: a rate, or a window too short for it.
+
+        Example:
+            >>> import torch, ntkscope
+            >>> model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Tanh())
+            >>> watch = ntkscope.Watch(model, torch.randn(9, 3), every=1, overhead=None)
+            >>> alarm = watch.alarm(rate=0.1)
+            >>> for step in range(30):
+            ...     with torch.no_grad():
+            ...         model[0].weight += (1.0 if step == 20 else 0.01) * torch.randn(8, 3)
+            ...     values = watch.step(step)
+            >>> 20 in [each.step for each in alarm.raised]
+            True
+        """
+        check_alarm(of, self._schedule.every)
+        made = ShiftAlarm(of, ShiftDetector(rate, window, apart), on_alarm)
+        self._alarms.append(made)
+        return made
 
     def flush(self) -> None:
         """Write what is not in the store yet: call it with each checkpoint of the training."""
@@ -309,9 +358,18 @@ class Watch:
                 if self._store is None:
                     self._store = self._open_store()
                 self._store.add(Snapshot(step, task, arrays, logged))
-            found = online_values(self._any_metrics().latest(), layers, logged)
+            found = self._told(step, logged)
             if self._log_fn is not None:
                 self._log_fn(found, step)
+        return found
+
+    def _told(
+        self, step: int, logged: Mapping[str, Sequence[float]], *, again: bool = False
+    ) -> dict[str, float]:
+        """What a logger is told of the last kernel, alarms included."""
+        found = online_values(self._any_metrics().latest(), self._layers or (), logged)
+        for alarm in self._alarms:
+            found |= alarm.take_in(step, found, again=again)
         return found
 
     def _take_in(
@@ -409,6 +467,8 @@ class Watch:
             row = {name: _known(values[place]) for name, values in loss.items()}
             self._take_in(step, int(lineage.tasks[place]), arrays, row)
             self._schedule.taken(step, self._schedule.due(step) or "spaced")
+            if self._alarms:
+                self._told(step, row, again=True)
             if step in boundaries:
                 self._boundaries.append(step)
                 self._any_metrics().mark_boundary()

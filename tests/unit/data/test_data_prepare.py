@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,14 @@ def test_digits_survive_the_round_trip(digits: Path) -> None:
     np.testing.assert_array_equal(images.test_labels, source.test.labels)
     assert images.classes == tuple("0123456789")
     assert not (digits.parent / "state" / "digits").exists()
+
+
+def test_the_time_stamp_that_snakemake_leaves_is_no_warning(tmp_path: Path) -> None:
+    store = make(tmp_path, 20, 10)
+    (store / ".snakemake_timestamp").touch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_samples(store).train.shape[0] == 20
 
 
 def test_the_store_says_what_it_holds(digits: Path) -> None:

@@ -96,10 +96,14 @@ def test_any_other_error_goes_on_and_is_in_the_log(tmp_path):
 def test_lines_are_in_the_log(tmp_path):
     with job_log(tmp_path / "job.log"):
         log.info("hello")
+        logging.getLogger("ntkscope.training").info("from within")
+        logging.getLogger("fontTools.subset").info("maxp pruned")
+        logging.getLogger("fontTools.subset").warning("no such glyph")
         assert list(progress(range(3), 3, "steps")) == [0, 1, 2]
     logging.captureWarnings(False)
     text = (tmp_path / "job.log").read_text()
-    assert all(word in text for word in ("hello", "steps: 3 of 3"))
+    assert all(word in text for word in ("hello", "from within", "no such glyph", "steps: 3 of 3"))
+    assert "pruned" not in text
 
 
 def test_provenance_says_who_made_it_with_what():

@@ -125,7 +125,7 @@ def test_interrupted_it_ends_with_the_same_bits(run, images_path, tmp_path, monk
         calls += 1
         if calls % 7 == 0:
             raise KeyboardInterrupt
-        update(*arguments)
+        return update(*arguments)
 
     monkeypatch.setattr(task, "_update", interrupted)
     for _ in range(20):

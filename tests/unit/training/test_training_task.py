@@ -22,7 +22,9 @@ from ntkscope.models.zoo import architecture
 from ntkscope.runtime.device import choose_device
 from ntkscope.stores import read_store
 from ntkscope.training import snapshot_steps, task, train_task
+from ntkscope.training.batches import Batches
 from ntkscope.training.evaluation import evaluate, evaluation_sets
+from ntkscope.training.losses import per_network_loss
 
 OPTIMIZERS = [
     OptimizerSpec(learning_rate=0.1),
@@ -162,6 +164,29 @@ def test_a_task_starts_with_the_log_its_parent_ended_with(run, images_path, tmp_
         np.testing.assert_array_equal(twin[f"start_{name}"][:, 1], ended[name][:, -1, 0])
 
 
+def test_the_log_of_a_step_is_of_its_batch(run, images_path, tmp_path):
+    """By plain SGD a step is the rate times the gradient; the loss is that of the drawn batch."""
+    run = run.model_copy(update={"optimizer": OPTIMIZERS[0]})
+    path = train(run.parent, images_path, tmp_path)
+    log, parameters = read_store(path, "snapshots"), read_store(path, "snapshots", "parameters")
+    steps = log["step"].values
+    pairs = np.flatnonzero(np.diff(steps) == 1)
+    moved = sum(
+        np.square(np.diff(each.values.astype(float), axis=1)).sum(tuple(range(2, each.ndim)))
+        for each in parameters.values()
+    )
+    expected = np.sqrt(moved)[:, pairs] / run.optimizer.learning_rate
+    np.testing.assert_allclose(log["gradient_norm"].values[:, pairs + 1], expected, rtol=1e-4)
+    batches = Batches(run.parent, load_samples(images_path), torch.device("cpu"))
+    for place in pairs:
+        values = {n: torch.from_numpy(v.values[:, place]) for n, v in parameters.items()}
+        stack = StackedNetwork(architecture(run.model, (8, 8, 1), 4), values)
+        inputs, labels = batches(int(steps[place]))
+        loss = per_network_loss(run.loss, stack(inputs), labels).detach()
+        np.testing.assert_allclose(log["batch_loss"].values[:, place + 1], loss, rtol=1e-5)
+    assert np.isnan(log[["batch_loss", "gradient_norm"]].isel(snapshot=0).to_array()).all()
+
+
 def test_the_start_log_is_of_the_parameters_before_the_first_step(run, images_path, tmp_path):
     parent = read_store(train(run.parent, images_path, tmp_path), "snapshots", "parameters")
     last = {n: torch.from_numpy(values.values[:, -1]) for n, values in parent.items()}
@@ -186,7 +211,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
         calls += 1
         if calls % 5 == 0:
             raise KeyboardInterrupt
-        update(*arguments)
+        return update(*arguments)
 
     monkeypatch.setattr(task, "_update", interrupted)
     for _ in range(20):
@@ -208,7 +233,7 @@ from ntkscope.training import task
 update = task._update
 def slow(*arguments):
     time.sleep(0.05)
-    update(*arguments)
+    return update(*arguments)
 task._update = slow
 run, images, output, state = sys.argv[1:]
 task.train_task(RunSpec.model_validate_json(run), Path(images), None, Path(output),
@@ -250,9 +275,10 @@ def test_divergence_is_recorded_for_its_seed_alone(run, images_path, tmp_path, m
     update = task._update
 
     def poison(run, training, *rest):
-        update(run, training, *rest)
+        of_step = update(run, training, *rest)
         if training.step == 5:
             training.stacks[0].parameter("readout.bias").data[1] = np.inf
+        return of_step
 
     monkeypatch.setattr(task, "_update", poison)
     log = read_store(train(run, images_path, tmp_path), "snapshots")

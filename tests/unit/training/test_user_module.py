@@ -154,7 +154,7 @@ def test_a_module_interrupted_anywhere_ends_with_the_same_bits(
         calls += 1
         if calls % 7 == 0:
             raise KeyboardInterrupt
-        update(*arguments)
+        return update(*arguments)
 
     monkeypatch.setattr(task, "_update", interrupted)
     for _ in range(20):

@@ -68,6 +68,9 @@ class Experiment(Section):
         description="A variant whose dataset's files are not on this machine: refuse, or leave it "
         "out and say so.",
     )
+    seeds: Distinct[Seed] | None = Field(
+        None, description="One network per seed; null: those of the whole configuration."
+    )
     training: Training = Field(Training(), description="How a task is learnt.")
     snapshots: Snapshots = Field(Snapshots(), description="When parameters are kept.")
     probe: Probe = Field(Probe(), description="The inputs on which kernels are evaluated.")

@@ -1,6 +1,7 @@
 """Differences between the parts of an experiment: shifts of frequency, and controls.
 
-`COMPARISONS` has them by the names that declarations of analyses use.
+`COMPARISONS` has them by the names that declarations of analyses use, `OVER_TIME` what is of the
+curves themselves.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 from ntkscope.fits.cells import axes_of_table, seeds_of
 from ntkscope.fits.comparisons import differences
 from ntkscope.fits.effects import QUANTITIES
+from ntkscope.fits.reactivation.detection import detection
 from ntkscope.fits.results import Result
 from ntkscope.statistics.covariate import explain
 
@@ -94,6 +96,9 @@ def _explained(rows: pd.DataFrame, confidence: float) -> Iterator[Result]:
                     f"of these {len(x)} controls, no sample of shifts, and {x.shape[1]} seeds",
                 )
 
+
+OVER_TIME = {"detection": detection}
+"""Name → statistics of a table of kind `experiment` at a confidence."""
 
 COMPARISONS = {"frequency": frequency, "controls": controls}
 """Name → differences of a `cell_table` at a confidence."""

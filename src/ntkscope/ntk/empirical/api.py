@@ -102,6 +102,21 @@ def empirical_ntk(
             is `off`), or too little memory; the message says what to do.
         PlanError: a plan of something else, or of a model that has changed; a ValueError too.
         ValueError: an argument that is none of those allowed.
+
+    Example:
+        >>> import torch, ntkscope
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(16, 3)).double()
+        >>> x = torch.randn(6, 4).double()
+        >>> kernel = ntkscope.empirical_ntk(model, x)
+        >>> kernel.shape
+        torch.Size([6, 6])
+        >>> layers = ntkscope.empirical_ntk(model, x, by_layer=True)
+        >>> list(layers), torch.allclose(sum(layers.values()), kernel)
+        (['0', '2'], True)
+        >>> full = ntkscope.empirical_ntk(model, x, kind="full")
+        >>> full.shape, torch.allclose(torch.einsum("ikjk->ij", full) / 3, kernel)
+        (torch.Size([6, 3, 6, 3]), True)
     """
     x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
     _check(model, x1, x2, kind, force, verify)
@@ -220,6 +235,17 @@ def plan_ntk(
         A plan; as text a table of the layers with strategy, FLOPs of their Gram matrices, memory
         of what is kept of all samples, and expected seconds, of passes from some that were timed;
         then what budgets of a quarter of that memory, a sixteenth and a 64th would cost.
+
+    Example:
+        >>> import torch, ntkscope
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(16, 3))
+        >>> x = torch.randn(6, 4)
+        >>> plan = ntkscope.plan_ntk(model, x)  # print(plan) shows the costs too
+        >>> [(layer.name, layer.strategy) for layer in plan.layers]
+        [('0', 'factored'), ('2', 'factored')]
+        >>> ntkscope.empirical_ntk(model, x, plan=plan).shape
+        torch.Size([6, 6])
     """
     x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
     _check(model, x1, x2, kind, force, "off")

@@ -89,6 +89,19 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
     Raises:
         ModelError: what `empirical_ntk` refuses, a model in another dtype than float32 or float64,
             or too little memory.
+
+    Example:
+        >>> import torch, ntkscope
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(16, 3)).double()
+        >>> x = torch.randn(50, 4).double()
+        >>> operator = ntkscope.NTKOperator(model, x)  # the kernel is never formed
+        >>> operator.shape
+        (50, 50)
+        >>> v = torch.ones(50, 1).double()
+        >>> torch.allclose(operator @ v, ntkscope.empirical_ntk(model, x) @ v)
+        True
     """
 
     @in_any_form

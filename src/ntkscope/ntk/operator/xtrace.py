@@ -40,6 +40,17 @@ def xtrace(operator: LinearOperator, products: int = 40, seed: Seed = 0) -> Esti
 
     Raises:
         VectorError: Θ is not square, or the budget too small or as large as Θ.
+
+    Example:
+        >>> import torch, ntkscope
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(16, 3)).double()
+        >>> x = torch.randn(50, 4).double()
+        >>> found = ntkscope.xtrace(ntkscope.NTKOperator(model, x), products=20)
+        >>> exact = ntkscope.empirical_ntk(model, x).trace().item()
+        >>> abs(found.value - exact) < 3 * found.error, found.error < 0.05 * exact
+        (True, True)
     """
     size = size_of(operator)
     check_budget(products, 6, size)

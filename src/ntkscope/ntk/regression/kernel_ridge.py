@@ -157,6 +157,18 @@ class KernelRidge:
             what is free.
         rank: of the preconditioner; 200 took a quarter of the steps on NTKs of digits.
         tolerance, max_iterations: of conjugate gradients.
+
+    Example:
+        >>> import torch, ntkscope
+        >>> angle = torch.linspace(0, 6.28, 61).double()
+        >>> x, targets = torch.stack([angle.cos(), angle.sin()], 1), torch.sin(2 * angle).numpy()
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(8, 1))
+        >>> kernel = ntkscope.infinite_ntk(model, x, W_std=2**0.5)
+        >>> train, test = slice(0, None, 2), slice(1, None, 2)
+        >>> fitted = ntkscope.KernelRidge(ridge=1e-6).fit(kernel[train, train], targets[train])
+        >>> bool(abs(fitted.predict(kernel[test, train]) - targets[test]).max() < 0.01)
+        True
     """
 
     ridge: float | Literal["loo"] = "loo"

@@ -90,6 +90,17 @@ def write_ntk(
         ModelError: as of `empirical_ntk`.
         StoreError: a store is there that was begun with another model, other inputs, settings or
             another version of the engine.
+
+    Example:
+        >>> import tempfile, torch, ntkscope
+        >>> model, x = torch.nn.Linear(4, 2), torch.randn(6, 4)
+        >>> path = f"{tempfile.mkdtemp()}/kernel.zarr"
+        >>> ntkscope.write_ntk(path, model, x, tile=2, part=(0, 2))  # half of its tiles
+        False
+        >>> ntkscope.write_ntk(path, model, x, tile=2, part=(1, 2))  # the others: now it is whole
+        True
+        >>> ntkscope.read_store(path, "kernels").ntk.shape
+        (6, 6)
     """
     x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
     check_choice("kind", kind, KINDS)

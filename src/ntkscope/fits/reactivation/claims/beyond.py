@@ -7,6 +7,7 @@ from ntkscope.fits.findings.claim import OURS, Claim, less_than, more_than, with
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.forgetting_prediction import BETWEEN, WITHIN, forgetting_prediction
 from ntkscope.fits.reactivation.claims.task_shifts import NOTICEABLE
+from ntkscope.fits.reactivation.detection import KERNEL, RATE, SIGNALS
 from ntkscope.fits.results import Result, of_seeds
 
 
@@ -89,6 +90,20 @@ def _explained(quantity: str) -> Claim:
         more_than(0.5, other=0.5),
         lambda evidence: evidence.results(
             "controls", statistic="r2_of_loss_jump", quantity=quantity
+        ),
+    )
+
+
+def _sooner(signal: str) -> Claim:
+    return Claim(
+        f"velocity_tells_sooner_than_{signal}",
+        f"A detector on the velocity tells of a shift sooner than one on the {SIGNALS[signal]}",
+        OURS,
+        "detection",
+        "difference of the steps to the first alarm, mean over kinds of shift",
+        less_than(0.0),
+        lambda evidence: evidence.results(
+            "detection", statistic="delay_difference", against=signal
         ),
     )
 
@@ -187,5 +202,15 @@ CLAIMS = [
         _decaying(variant, quantity)
         for variant in _SEQUENCES
         for quantity in ("log_velocity", "norm_drop")
+    ),
+    *(_sooner(signal) for signal in ("batch_loss", "gradient_norm")),
+    Claim(
+        "false_alarms_as_stated",
+        "A detector on the velocity alarms falsely at most as often as its rule states",
+        OURS,
+        "detection",
+        "false alarms of the twins a step, each kind of stream",
+        less_than(RATE, f"< {RATE:g}, the rate stated"),
+        lambda evidence: evidence.results("detection", statistic="false_alarms", quantity=KERNEL),
     ),
 ]

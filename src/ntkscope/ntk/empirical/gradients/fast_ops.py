@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from ntkscope.ntk.empirical.gradients.rearranged import check_order
 from ntkscope.runtime.matmul import matmul_nt, takes_onednn
 
 Two = int | tuple[int, int]
@@ -24,7 +25,15 @@ _CHANNELS = 8  # from which on their order in memory pays
 
 
 class FasterBackward(TorchFunctionMode):
-    """Inside, the operations of `_INSTEAD` are replaced. Parameters get no gradient from them."""
+    """Inside, the operations of `_INSTEAD` are replaced. Parameters get no gradient from them.
+
+    Args:
+        samples: how many pass; an operation that puts them in another order is refused.
+    """
+
+    def __init__(self, samples: int = 0) -> None:
+        super().__init__()
+        self._count = samples
 
     def __torch_function__(
         self,
@@ -33,7 +42,12 @@ class FasterBackward(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call what stands for `func`, where it can."""
+        """Call what stands for `func`, where it can.
+
+        Raises:
+            RearrangedError: samples would be in another order.
+        """
+        check_order(func, args, kwargs or {}, self._count)
         found = None
         if func in _INSTEAD:
             found = _INSTEAD[func](*args, **(kwargs or {}))

@@ -135,7 +135,7 @@ class Uses(FasterBackward):
         x: list[Tensor],
         layouts: Sequence[Layout] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(len(x[0]))
         self.calls: list[Use] = []
         self._unknown: set[str] = set()
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]

@@ -1,0 +1,109 @@
+"""`main`: read the command line, call the command, tell errors in the house's form."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from textwrap import dedent, indent
+from typing import NoReturn
+
+from ntkscope.cli import home, new, opening, run, status, verify
+from ntkscope.errors import NtkscopeError
+
+COMMANDS = {"run": run, "status": status, "verify": verify, "open": opening, "new": new}
+SHELLS = ("bash", "zsh")
+_STOPPED = 130
+"""Exit status after Ctrl-C, as of a shell."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that tells mistakes in the house's form; exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Tell a mistake in the command line, and end."""
+        self.exit(2, f"{NtkscopeError(message, remedy=f'{self.prog} --help')}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: of the command line; None: those of this process.
+
+    Returns:
+        0: all is well; 1: an error, which was told; 2: not a command line.
+    """
+    try:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
+    except NtkscopeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except KeyboardInterrupt:
+        return _STOPPED
+
+
+def _run(words: list[str]) -> int:
+    words, passed_on = _split(words)
+    unknown = [word for word in words[:1] if word[:1] != "-" and word not in COMMANDS]
+    if unknown:
+        print(_no_such_command(unknown[0]), file=sys.stderr)
+        return 2
+    parser = make_parser()
+    asked = parser.parse_args(words)
+    if asked.completion:
+        from ntkscope.cli.completion import script
+
+        print(script(asked.completion, parser), end="")
+        return 0
+    if asked.command is None:
+        parser.print_help()
+        return 0
+    if passed_on and COMMANDS[asked.command] not in (run, status):
+        parser.error(f"{asked.command} hands nothing on: {' '.join(passed_on)} after --")
+    return int(COMMANDS[asked.command].run(asked, passed_on))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = Parser("ntkscope", description="Watch a network's neural tangent kernel (NTK).")
+    parser.add_argument("--version", action="version", version=f"ntkscope {home.version()}")
+    parser.add_argument(
+        "--completion",
+        choices=SHELLS,
+        help='completion of a shell: eval "$(ntkscope --completion bash)"',
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for name, module in COMMANDS.items():
+        said, _, examples = str(module.__doc__).strip().partition("\n\n")
+        one = commands.add_parser(
+            name,
+            help=said,
+            description=f"{said}\n\nexamples:\n{indent(dedent(examples), '  ')}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add(one)
+    return parser
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before and after the first `--`."""
+    if "--" not in words:
+        return words, []
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
+
+
+def _no_such_command(word: str) -> NtkscopeError:
+    near = get_close_matches(word, COMMANDS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return NtkscopeError(
+        f"ntkscope has no command {word!r}{hint}", remedy=f"one of {', '.join(COMMANDS)}"
+    )

@@ -1,0 +1,116 @@
+"""How far each experiment is, and which jobs run; whether it is up to date: with --why.
+
+ntkscope status
+ntkscope status --config config/fashion.yaml
+ntkscope status --why reactivation
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ntkscope.cli.home import working_folder
+
+_STATES = ("*/.*.state", "*/*/.*.state", "*/*/*.parts/.*.state")
+"""Where jobs keep what they need to go on (rules/common.smk, `state_of`)."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="FILE", help="over config/config.yaml"
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
+    parser.add_argument(
+        "--why",
+        nargs="*",
+        metavar="FIGURE",
+        help="what Snakemake would run for these figures (none: for all), and why",
+    )
+
+
+def run(asked: argparse.Namespace, passed_on: Sequence[str]) -> int:
+    """Print a row an experiment, the jobs that run, and how to learn more."""
+    if asked.why is not None:
+        from ntkscope.cli import run as running
+
+        asked.figures, asked.cores = asked.why, "all"
+        return running.run(asked, ["--dry-run", *passed_on])
+    working_folder()
+    print("\n".join([*table(experiments(asked.config, asked.results)), ""]))
+    jobs = list(living(asked.results))
+    print("\n".join(["running:", *(f"  {job}" for job in jobs)]) if jobs else "no job runs here")
+    if any(Path(".snakemake/locks").glob("*")):
+        print("Snakemake runs here, or was killed: then snakemake --unlock")
+    print("what would run, and why: ntkscope status --why")
+    return 0
+
+
+def experiments(files: Sequence[str], results: Path) -> dict[str, dict[str, str]]:
+    """Experiment → stage → `there/asked for`; `figure` and `table` are `yes` or `–`.
+
+    Snapshots that are deleted when their kernels are there count as there.
+
+    Raises:
+        ConfigError: a configuration with mistakes.
+        MissingExtraError: the extra `workflow` is not installed.
+    """
+    from ntkscope.config import load_files, without_absent
+    from ntkscope.config.asked_for import stores_asked_for
+    from ntkscope.config.usage import stage_of
+    from ntkscope.data.sources import is_there
+
+    config, _ = without_absent(load_files("config/config.yaml", *files), is_there)
+    preset = "" if config.preset == "digits" else config.preset
+    found = {}
+    for name, stores in stores_asked_for(config, repeats=config.check_rounding).items():
+        asked = Counter(map(stage_of, stores))
+        there = Counter(stage_of(store) for store in stores if _is_there(results / store, stores))
+        figure = results.parent / "figures" / preset / f"{name}.pdf"
+        tables = results / preset / "experiments" / name / "table.csv"
+        found[name] = {
+            **{stage: f"{there[stage]}/{asked[stage]}" for stage in asked},
+            "table": "yes" if tables.exists() else "–",
+            "figure": "yes" if figure.exists() else "–",
+        }
+    return found
+
+
+def _is_there(store: Path, asked: set[str]) -> bool:
+    """Whether a store is there, or was used up: snapshots by all kernels that are asked for."""
+    if store.exists() or store.name != "snapshots.zarr":
+        return store.exists()
+    run = store.parent
+    kernels = [run / Path(each).name for each in asked if f"/{run.name}/kernels-" in f"/{each}"]
+    return bool(kernels) and all(each.exists() for each in kernels)
+
+
+_STAGES = (
+    *("prepare_data", "train_task", "compute_kernels", "measure_kernels"),
+    *("prepare_task", "train_networks", "regress_kernels", "table", "figure"),
+)
+
+
+def table(found: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Lines: a row an experiment, a column a stage that any of them has."""
+    stages = [stage for stage in _STAGES if any(stage in row for row in found.values())]
+    width = max(map(len, (*found, "experiment")))
+    rows = [
+        "  ".join([f"{name:{width}}", *(f"{row.get(stage, ''):>{len(stage)}}" for stage in stages)])
+        for name, row in found.items()
+    ]
+    return ["  ".join([f"{'experiment':{width}}", *stages]), *rows]
+
+
+def living(results: Path) -> Iterator[str]:
+    """The jobs that hold a lock and are not known to be dead, each in words."""
+    from ntkscope.stores.lock import Lock
+
+    for state in sorted(state for pattern in _STATES for state in results.glob(pattern)):
+        holder = Lock(state / "lock.json").holder()
+        if holder:
+            output = state.with_name(state.name.removeprefix(".").removesuffix(".state"))
+            yield f"{output}: {holder}"

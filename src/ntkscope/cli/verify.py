@@ -1,0 +1,24 @@
+"""Whether all that lies in results/ is as it was written; 1: something is damaged.
+
+ntkscope verify
+ntkscope verify results/runs --jobs 4
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("folder", nargs="?", default="results", help="(default: results)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+
+
+def run(asked: argparse.Namespace, _: Sequence[str]) -> int:
+    """Every byte is read and compared with its fingerprint."""
+    from ntkscope.stores.verify import main
+
+    jobs = [] if asked.jobs is None else ["--jobs", str(asked.jobs)]
+    return main([asked.folder, *jobs])

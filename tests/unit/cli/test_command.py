@@ -1,0 +1,113 @@
+"""The command line: help, mistakes, exit statuses, completion, and how fast it begins."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ntkscope.cli import main
+from ntkscope.cli.command import COMMANDS
+from tests.unit.test_face import loaded
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: ntkscope {name}")
+    assert f"\nexamples:\n  ntkscope {name}" in said
+
+
+def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert all(f"\n    {name} " in said for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stat"], "no command 'stat'; did you mean 'status'?\n  to do: one of run, status"),
+        (["xyz"], "no command 'xyz'\n  to do: one of run, status"),
+    ],
+)
+def test_a_command_that_is_none(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["new"], "required: FOLDER\n  to do: ntkscope new --help"),
+        (["verify", "--jobs", "two"], "'two'\n  to do: ntkscope verify --help"),
+        (["--completion", "fish"], "to do: ntkscope --help"),
+        (["new", "mine", "--", "-n"], "new hands nothing on: -n after --"),
+    ],
+)
+def test_a_mistake_in_the_command_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_error_is_told_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify"]) == 1
+    assert capsys.readouterr().err.startswith("there is no such folder\n  where: results\n  to do:")
+
+
+def test_it_begins_without_any_library() -> None:
+    assert loaded("from ntkscope.cli.command import make_parser; make_parser()") == set()
+
+
+def test_a_reader_that_has_seen_enough_is_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "ntkscope.cli", "--completion", "bash"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (["ntkscope", "st"], "status"),
+        (["ntkscope", "run", "--co"], "--cores --config"),
+        (["ntkscope", "run", "rea"], "reactivation"),
+        (["ntkscope", "run", "fashion/"], "fashion/reactivation"),
+        (["ntkscope", "open", "sc"], "scaling"),
+    ],
+)
+def test_completion_in_bash(
+    line: list[str], found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in ("figures/reactivation.pdf", "figures/fashion/reactivation.pdf"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "results/experiments/scaling").mkdir(parents=True)
+    assert main(["--completion", "bash"]) == 0
+    words = " ".join(line)
+    code = (
+        f"{capsys.readouterr().out}\nCOMP_WORDS=({words}); COMP_CWORD={len(line) - 1}\n"
+        '_ntkscope; echo "${COMPREPLY[*]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.split() == found.split()
+    assert done.stderr == ""

@@ -1,0 +1,87 @@
+"""`ntkscope run` becomes Snakemake, where there is a workflow."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from ntkscope.cli import main
+from ntkscope.cli.run import options
+from ntkscope.errors import NtkscopeError
+
+ROOT = Path(__file__).parents[3]
+
+
+def asked(*figures: str, config: tuple[str, ...] = ()) -> list[str]:
+    return options(argparse.Namespace(figures=list(figures), cores="2", config=list(config)), ROOT)
+
+
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [
+        ("reactivation", ["figures/reactivation.pdf", "--cores", "2"]),
+        ("reactivation_paper", ["reactivation_paper", "--cores", "2"]),
+        ("figures/width.png", ["figures/width.png", "--cores", "2"]),
+        ("results/data/digits.zarr", ["results/data/digits.zarr", "--cores", "2"]),
+        (
+            "fashion/reactivation",
+            [
+                *("figures/fashion/reactivation.pdf", "--cores", "2"),
+                *("--configfile", "config/fashion.yaml"),
+            ],
+        ),
+        (
+            "figures/fashion/width.png",
+            ["figures/fashion/width.png", "--cores", "2", "--configfile", "config/fashion.yaml"],
+        ),
+    ],
+)
+def test_what_snakemake_is_asked_for(figure: str, expected: list[str]) -> None:
+    assert asked(figure) == expected
+
+
+def test_configurations_that_are_given_stand_last() -> None:
+    files = ("config/fashion.yaml", "config/gpu.yaml")
+    expected = ["figures/mine/width.pdf", "--cores", "2", "--configfile", *files]
+    assert asked("mine/width", config=files) == expected
+
+
+def test_where_there_is_no_profile_ours_is_taken(tmp_path: Path) -> None:
+    names = argparse.Namespace(figures=[], cores="all", config=[])
+    assert options(names, tmp_path)[-1] == str(ROOT / "profiles/default")
+
+
+def test_a_preset_or_file_that_is_none() -> None:
+    with pytest.raises(NtkscopeError, match=r"'fashon'; did you mean 'fashion'\?\n.*\n.*cnn"):
+        asked("fashon/reactivation")
+    with pytest.raises(NtkscopeError, match=r"no such configuration\n  where: width\n.*before"):
+        asked(config=("config/fashion.yaml", "width"))
+
+
+def test_it_becomes_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, words: called.append(words) or sys.exit(0))
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit):
+        main(["run", "width", "--cores", "3", "--", "--dry-run", "--quiet"])
+    with pytest.raises(SystemExit):
+        main(["status", "--why", "width"])
+    head = [sys.executable, "-m", "snakemake", "figures/width.pdf", "--cores"]
+    assert called == [[*head, "3", "--dry-run", "--quiet"], [*head, "all", "--dry-run"]]
+
+
+def test_elsewhere_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "width"]) == 1
+    said = capsys.readouterr().err
+    assert "there is no ntkscope workflow in this folder" in said
+    assert "or make a folder of your own: ntkscope new mine" in said
+    monkeypatch.chdir(ROOT / "config")
+    assert main(["run", "width"]) == 1
+    assert f"to do: cd {ROOT}\n" in capsys.readouterr().err

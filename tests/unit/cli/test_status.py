@@ -1,0 +1,85 @@
+"""How far experiments are, by the stores that lie there; and which jobs live."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ntkscope.cli import main
+from ntkscope.cli.status import experiments
+from ntkscope.config import load_files
+from ntkscope.config.asked_for import stores_asked_for
+from ntkscope.runtime.owner import me
+from ntkscope.stores.lock import Lock
+from tests.workflow.project import CURVES, TINY
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workflow of which nothing is there."""
+    (tmp_path / "Snakefile").write_text("module ntkscope:", encoding="utf-8")
+    (tmp_path / "config").mkdir()
+    text = yaml.safe_dump({**TINY, **CURVES})
+    (tmp_path / "config/config.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def stores(name: str) -> list[Path]:
+    asked = stores_asked_for(load_files("config/config.yaml"), repeats=False)[name]
+    return [Path("results") / each for each in sorted(asked)]
+
+
+def test_what_is_there_counts(folder: Path) -> None:
+    assert set(experiments([], Path("results"))["reactivation"].values()) == {
+        *("0/1", "0/6", "0/4", "–")
+    }
+    for store in stores("reactivation"):
+        if store.name != "snapshots.zarr":
+            store.mkdir(parents=True)
+    found = experiments([], Path("results"))["reactivation"]
+    assert found["compute_kernels"] == found["train_task"] == "6/6"  # snapshots are used up
+    assert (found["measure_kernels"], found["table"], found["figure"]) == ("4/4", "–", "–")
+    next(s for s in stores("reactivation") if s.name.startswith("kernels-")).rmdir()
+    found = experiments([], Path("results"))["reactivation"]
+    assert found["compute_kernels"] == found["train_task"] == "5/6"
+    for file in ("figures/reactivation.pdf", "results/experiments/reactivation/table.csv"):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    found = experiments([], Path("results"))["reactivation"]
+    assert (found["table"], found["figure"]) == ("yes", "yes")
+
+
+def test_the_table_and_the_jobs_that_live(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = next(s for s in stores("reactivation") if s.name == "snapshots.zarr")
+    state = store.with_name(".snapshots.state")
+    state.mkdir(parents=True)
+    assert main(["status"]) == 0
+    assert "no job runs here" in capsys.readouterr().out
+    lock = Lock(state / "lock.json")
+    lock.acquire()
+    assert main(["status"]) == 0
+    said = capsys.readouterr().out
+    assert f"running:\n  {store.with_suffix('')}: process {me()['pid']} on" in said
+    head, row, *_ = said.splitlines()
+    assert head.split()[:3] == ["experiment", "prepare_data", "train_task"]
+    assert row.split() == ["reactivation", "0/1", "0/6", "0/6", "0/4", "–", "–"]
+    elsewhere = {**me(), "host": "another", "machine": "another"}
+    (state / "lock.json").write_text(json.dumps(elsewhere), encoding="utf-8")
+    assert main(["status"]) == 0
+    assert "on another, last sign of life 0 s ago" in capsys.readouterr().out
+    lock.release()
+    (state / "lock.json").unlink()
+    assert main(["status"]) == 0
+    assert "no job runs here" in capsys.readouterr().out
+
+
+def test_a_mistake_in_the_configuration_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "own.yaml").write_text("sedes: [1]", encoding="utf-8")
+    assert main(["status", "--config", "own.yaml"]) == 1
+    assert "did you mean 'seeds'?" in capsys.readouterr().err
