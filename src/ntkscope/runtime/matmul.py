@@ -32,15 +32,32 @@ def batched_matmul_nt(left: Tensor, right: Tensor, out: Tensor | None = None) ->
         left, right: the matrices.
         out: takes them, and is returned: [B, …, m], n of them in each of B.
     """
-    if left[0].shape[0] * right[0].numel() <= _WORTH or not takes_onednn(left):
+    rows, columns = left.shape[1], right.shape[1]
+    if rows * columns * right.shape[2] <= _WORTH or not takes_onednn(left):
         found = left @ right.mT
         return found if out is None else out.copy_(found.view(out.shape))
     if out is None:
-        out = left.new_empty(len(left), left.shape[1], right.shape[1])
-    for one, a, b in zip(out, left, right, strict=True):
-        thin = len(b) < min(64, len(a))  # oneDNN wants the longer side second then
-        one.copy_((matmul_nt(b, a).T if thin else matmul_nt(a, b)).view(one.shape))
+        out = left.new_empty(len(left), rows, columns)
+    for one, a, b in zip(out.unbind(), left.unbind(), right.unbind(), strict=True):
+        _product_into(one, a, b)
     return out
+
+
+def matmul_nt_into(out: Tensor, left: Tensor, right: Tensor) -> None:
+    """Write ⟨left_i, right_j⟩ of [n, D] and [m, D] to out […, m], n in all: one of a batch."""
+    if left.shape[0] * right.numel() <= _WORTH or not takes_onednn(left):
+        out.copy_((left @ right.T).view(out.shape))
+    else:
+        _product_into(out, left, right)
+
+
+def _product_into(out: Tensor, left: Tensor, right: Tensor) -> None:
+    """By oneDNN, which wants the longer side second where the other is thin."""
+    if right.shape[0] < min(64, left.shape[0]):
+        found = torch.ops.mkldnn._linear_pointwise.default(right, left, None, "none", [], "").T
+    else:
+        found = torch.ops.mkldnn._linear_pointwise.default(left, right, None, "none", [], "")
+    out.copy_(found if found.shape == out.shape else found.view(out.shape))
 
 
 def takes_onednn(like: Tensor) -> bool:

@@ -38,6 +38,36 @@ def test_pooling_is_torchs(name):
     )
 
 
+LARGEST = {
+    "disjoint": lambda x: F.max_pool2d(x, 2),
+    "as a module": nn.MaxPool2d((3, 2)),
+    "overlapping": lambda x: F.max_pool2d(x, 3, 2, 1),
+    "apart": lambda x: F.max_pool2d(x, 2, stride=1, dilation=2),
+    "ceiling": lambda x: F.max_pool2d(x, [4], ceil_mode=True),
+    "with indices": lambda x: F.max_pool2d(x, 2, return_indices=True)[0],
+}
+
+
+@pytest.mark.parametrize("name", LARGEST)
+def test_max_pooling_chooses_as_torch_does(name):
+    x = torch.randint(3, (4, 9, 7, 6)).double()  # most windows have equals
+    x[0, :, 2, 1] = float("nan")
+    x.requires_grad_()
+    expected = LARGEST[name](x)
+    with FasterBackward():
+        found = LARGEST[name](x)
+    g = torch.randint(9, expected.shape).double()
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+    assert found.is_contiguous()
+    back = [torch.autograd.grad(y, x, g, retain_graph=True)[0] for y in (found, expected)]
+    assert torch.equal(*back)
+    both = [
+        torch.autograd.grad(y, x, torch.stack([g, 2 * g]), is_grads_batched=True)[0]
+        for y in (found, expected)
+    ]
+    assert torch.equal(*both)
+
+
 @pytest.mark.parametrize("bias", [False, True])
 def test_linear_layers_are_torchs(bias, monkeypatch):
     if not torch.backends.mkldnn.is_available():

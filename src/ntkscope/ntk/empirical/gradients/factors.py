@@ -18,7 +18,7 @@ from torch import Tensor
 from ntkscope.ntk.empirical.gradients.hugepages import new_empty
 from ntkscope.ntk.empirical.gradients.im2col import Window, patch_products
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
-from ntkscope.runtime.matmul import batched_matmul_nt, matmul_nt
+from ntkscope.runtime.matmul import batched_matmul_nt, matmul_nt, matmul_nt_into
 
 _BY_SAMPLE = (
     2**22
@@ -199,8 +199,9 @@ def weight_gradients(gradients: FactoredGradients, out: Tensor | None = None) ->
         )
     else:
         if out is not None and groups == 1 and R * O * gradients.inputs[0].numel() > _BY_SAMPLE:
-            for one, seen, place in zip(g[:, 0], gradients.inputs, out.split(1), strict=True):
-                batched_matmul_nt(one.flatten(1).mT.unsqueeze(0), seen.mT, place)
+            every = out, g[:, 0], gradients.inputs[:, 0].mT
+            for place, one, seen in zip(*(t.unbind() for t in every), strict=True):
+                matmul_nt_into(place, one.flatten(1).mT, seen)
             return out
         rows, columns = g.flatten(3).flatten(0, 1).mT, gradients.inputs.flatten(0, 1).mT
         if out is not None and groups == 1:

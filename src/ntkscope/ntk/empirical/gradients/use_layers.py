@@ -8,7 +8,7 @@ any other operation is differentiated by itself, a copy of its parameters for ea
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, cast
@@ -21,6 +21,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ntkscope.ntk.empirical.gradients.hooks import Layout, samples_first
 from ntkscope.ntk.empirical.gradients.registry import register_layer
+
+_HOLDERS = (tuple, list, dict)
 
 
 @dataclass
@@ -57,16 +59,18 @@ class Alone(nn.Module):
         self.sampled: list[int] = []
 
 
-def tensors_in(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> list[Tensor]:
     """Of arguments or results: in tuples, lists and dicts too."""
     if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for each in value:
-            yield from tensors_in(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from tensors_in(each)
+        return [value]
+    found: list[Tensor] = []
+    if isinstance(value, _HOLDERS):
+        for each in value.values() if isinstance(value, dict) else value:
+            if isinstance(each, Tensor):  # most are no holders: no call for each
+                found.append(each)
+            elif isinstance(each, _HOLDERS):
+                found += tensors_in(each)
+    return found
 
 
 def layer_of(

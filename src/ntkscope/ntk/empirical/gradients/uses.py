@@ -30,6 +30,19 @@ from ntkscope.ntk.empirical.gradients.use_layers import (
 )
 
 _SAMPLED = "_ntkscope_sampled"  # attribute of tensors that depend on the samples
+_LOOKS = frozenset(  # at what is no number: half of all that is called
+    {
+        Tensor.shape.__get__,  # type: ignore[attr-defined]
+        Tensor.ndim.__get__,  # type: ignore[attr-defined]
+        Tensor.dtype.__get__,  # type: ignore[attr-defined]
+        Tensor.device.__get__,
+        Tensor.is_nested.__get__,  # type: ignore[attr-defined]
+        Tensor.requires_grad.__get__,  # type: ignore[attr-defined]
+        Tensor.dim,
+        Tensor.size,
+        Tensor.is_contiguous,
+    }
+)
 _CHECKS = {  # by which functions of torch see that they are looked at
     name: lambda *args, **kwargs: False
     for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -143,7 +156,9 @@ class Uses(FasterBackward):
     ) -> Any:
         """Call `func`, and note what it does to parameters."""
         kwargs = kwargs or {}
-        tensors = list(tensors_in((args, kwargs)))
+        if func in _LOOKS:
+            return func(*args, **kwargs)
+        tensors = tensors_in((args, kwargs))
         names = [self._names[id(t)] for t in tensors if id(t) in self._names]
         sampled = [t for t in tensors if self._is_sampled(t)]
         if not names:
