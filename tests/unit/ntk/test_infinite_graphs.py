@@ -550,3 +550,40 @@ def test_the_examples_run(module):
     found = doctest.testmod(importlib.import_module(f"ntkscope.ntk.infinite.{module}"))
     assert found.attempted > 5
     assert found.failed == 0
+
+
+class WithItsNumberOfSamples(nn.Module):
+    """Two layers, and something between them that may depend on how many samples there are."""
+
+    def __init__(self, between):
+        super().__init__()
+        self.first, self.last, self.between = nn.Linear(6, 8), nn.Linear(8, 1), between
+
+    def forward(self, x):
+        return self.last(self.between(torch.relu(self.first(x)), x))
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda h, x: h / x.shape[0],
+        lambda h, x: h * x.size(0),
+        lambda h, x: h * (1 / x.shape[0]),
+        lambda h, x: h / x.size(dim=0) ** 0.5,
+        lambda h, x: h + x.size()[0],
+    ],
+)
+def test_a_kernel_that_changes_with_the_number_of_samples_is_refused(between):
+    x = torch.randn(5, 6, dtype=torch.float64)
+    with pytest.raises(ModelError, match="no infinite-width kernel"):
+        infinite_ntk(WithItsNumberOfSamples(between), x)
+
+
+def test_the_number_of_samples_may_be_of_a_shape():
+    x = torch.randn(5, 6, dtype=torch.float64)
+    expected = infinite_ntk(WithItsNumberOfSamples(lambda h, x: h), x)
+    for between in (
+        lambda h, x: h.view(x.shape[0], -1),
+        lambda h, x: h.view(x.size(0) * x.shape[1] // 6, h.size(1)),
+    ):
+        torch.testing.assert_close(infinite_ntk(WithItsNumberOfSamples(between), x), expected)

@@ -35,6 +35,34 @@ class Moved:
     matrix: Tensor
 
 
+class SampleCount(int):
+    """The number of samples: for shapes alone, as no kernel of theirs changes with it.
+
+    Its products and whole quotients are such counts too; what else is computed of it is refused.
+    """
+
+    def __mul__(self, other: Any) -> SampleCount:
+        return SampleCount(int(self) * int(other))
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> SampleCount:
+        return SampleCount(int(self) // int(other))
+
+    def _refused(self, *_: Any) -> Any:
+        raise TypeError("the number of samples is computed with")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __truediv__ = __rtruediv__ = _refused
+    __pow__ = __rpow__ = __rfloordiv__ = __neg__ = __float__ = _refused
+
+
+def sizes(found: Any) -> Any:
+    """A shape of samples [BATCH, …], or the size of one axis, its first a `SampleCount`."""
+    if isinstance(found, torch.Size):
+        return (SampleCount(found[0]), *found[1:]) if found else ()
+    return found
+
+
 def rearranged(call: Callable[[Tensor], Any], x: Signal) -> Moved | None:
     """Of a call that puts elements elsewhere, or leaves some out; None: of any other."""
     size = math.prod(x.shape)

@@ -18,7 +18,7 @@ from ntkscope.ntk.infinite.graph.activations import (
 )
 from ntkscope.ntk.infinite.graph.builder import Builder
 from ntkscope.ntk.infinite.graph.modules import of_module, remedy_for
-from ntkscope.ntk.infinite.graph.probes import BATCH, averaged, rearranged
+from ntkscope.ntk.infinite.graph.probes import BATCH, SampleCount, averaged, rearranged, sizes
 from ntkscope.ntk.infinite.graph.signal import Elementwise, Signal
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 from ntkscope.ntk.infinite.refusal import refused
@@ -104,7 +104,7 @@ class Translation:
         target: Any = node.target
         known = getattr(target, "__module__", None) in ("_operator", "builtins", "math")
         if node.op == "call_function" and known and _is_plain((args, kwargs)):
-            return target(*args, **kwargs)
+            return self.build.tried(lambda _: target(*args, **kwargs))(torch.empty(0))
         raise self.build.refused("it is not of the inputs", "leave it out of the network")
 
     def _module(self, node: fx.Node, args: Any, kwargs: Any) -> Value:
@@ -168,7 +168,11 @@ class Translation:
         if target in ("size", "dim") or (target is getattr and rest[0] not in _VIEWS):
             meta = torch.empty((BATCH, *x.shape), device="meta")
             allowed = target is not getattr or rest[0] in ("shape", "ndim")
-            return self._applied(target, rest, kwargs)(meta) if allowed else None
+            if not allowed:
+                return None
+            first = kwargs.get("dim", rest[0] if rest else None) in (0, -meta.dim())
+            found = sizes(self._applied(target, rest, kwargs)(meta))
+            return SampleCount(found) if target == "size" and first else found
         ways = ((_RESHAPES, rearranged), (_MEANS, averaged))
         for targets, way in ways:
             if target in targets and _is_plain((rest, kwargs)):
@@ -302,7 +306,7 @@ def _are_signals(*values: Value) -> bool:
 
 
 def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool | SampleCount)
 
 
 def _leaves(value: Any) -> list[Any]:
