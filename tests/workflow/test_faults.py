@@ -186,7 +186,18 @@ def show(tallies: dict[str, Tally]) -> None:
 
 
 def test_killed_once_a_stage(tmp_path: Path) -> None:
-    show(kill_all(tmp_path / "made", kills=1, seed=0, families=[jobs_of_streams]))
+    """In a process of its own: no job can be forked where autograd has been at work."""
+    code = (
+        "from pathlib import Path; from tests.workflow import test_faults as t; "
+        f"t.show(t.kill_all(Path({str(tmp_path / 'made')!r}), kills=1, seed=0, "
+        "families=[t.jobs_of_streams]))"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the same bits each" in done.stdout
 
 
 @pytest.mark.faults

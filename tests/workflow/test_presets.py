@@ -48,7 +48,7 @@ def test_figures_of_several_analyses_at_once(shipped: Project) -> None:
 @pytest.mark.parametrize("preset", ["config", "fashion", "paper"])
 def test_a_preset_plans_the_whole_paper(shipped: Project, preset: str) -> None:
     counts = shipped.plan("reactivation_paper", "--configfile", f"config/{preset}.yaml")
-    figures = dict.fromkeys(("collect_metrics", "fit_experiment", "draw", "draw_mechanism"), 8)
+    figures = dict.fromkeys(("collect_metrics", "fit_experiment", "draw", "draw_mechanism"), 9)
     assert counts.items() >= {**figures, "write_findings": 1, "reactivation_paper": 1}.items()
     assert counts["train_task"] == counts["compute_kernels"] > counts["measure_kernels"] > 80
 

@@ -52,6 +52,7 @@ class ShiftDetector:
         ShiftDetectorError: a rate outside (0, 1), a window in which no alarm is possible.
 
     Example:
+        >>> from ntkscope import ShiftDetector
         >>> detector = ShiftDetector(rate=0.1)
         >>> [step for step, loss in enumerate([3, 2, 1] * 9 + [9]) if detector.update(loss)]
         [27]

@@ -60,6 +60,15 @@ def test_killed_while_it_finishes(folder, tmp_path, monkeypatch, after_the_move)
         assert [*place.saved("checkpoint")] == ([] if after_the_move else [b"5"])
 
 
+@pytest.fixture
+def heard():
+    """SIGINT is not ignored, as it is in what a shell runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_first_signal_is_obeyed_when_all_is_saved_a_second_one_at_once(folder):
     with pytest.raises(SystemExit) as end, JobDirectory(folder, {}) as place:
         assert not place.is_due(100)
