@@ -6,6 +6,10 @@ Five lines more in a loop that you have: `Watch` decides itself when a kernel is
 nothing of the training.
 """
 
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
@@ -42,8 +46,13 @@ for step in range(1, 601):
 print(watch.report())
 
 # %%
-# The paper's figure of this run.
-figure = watch.plot()
+# The paper's figure of this run, written to a file and shown.
+file = Path(tempfile.mkdtemp()) / "run.png"
+watch.plot(file, dpi=150)
+picture = plt.imread(file)
+axes = plt.figure(figsize=(7, 7 * len(picture) / picture.shape[1])).add_axes((0, 0, 1, 1))
+axes.imshow(picture)
+axes.axis("off")
 
 # %%
 # The numbers: an xarray dataset with the names and units of the workflow's tables.
