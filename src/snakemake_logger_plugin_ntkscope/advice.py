@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from ntkscope.config.diagnostics.nearest import did_you_mean, nearest
+from ntkscope.runtime.nearest import did_you_mean, nearest
 from snakemake_logger_plugin_ntkscope.study import Study
 
 _PLACE = re.compile(r"^\w+(?:Error|Exception)(?: in .*)?:\n")

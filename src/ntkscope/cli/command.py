@@ -6,12 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from textwrap import dedent, indent
 from typing import NoReturn
 
 from ntkscope.cli import home, new, opening, run, status, verify
 from ntkscope.errors import NtkscopeError
+from ntkscope.runtime.nearest import did_you_mean
 
 COMMANDS = {"run": run, "status": status, "verify": verify, "open": opening, "new": new}
 SHELLS = ("bash", "zsh")
@@ -102,8 +102,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _no_such_command(word: str) -> NtkscopeError:
-    near = get_close_matches(word, COMMANDS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(word, COMMANDS)
     return NtkscopeError(
         f"ntkscope has no command {word!r}{hint}", remedy=f"one of {', '.join(COMMANDS)}"
     )

@@ -11,11 +11,11 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ntkscope.errors import NtkscopeError, StoreError
+from ntkscope.runtime.nearest import did_you_mean
 
 _WHOLE = ("seed", "task")
 """What is chosen by whole numbers."""
@@ -83,9 +83,8 @@ def _folder_of(experiment: str, results: Path) -> Path:
         for pattern in ("experiments/*", "*/experiments/*")
         for each in results.glob(pattern)
     )
-    near = get_close_matches(experiment, there, n=1)
     raise StoreError(
-        f"there are no tables of {experiment!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"there are no tables of {experiment!r}{did_you_mean(experiment, there)}",
         where=folder,
         remedy=f"there are: {', '.join(there)}"
         if there

@@ -11,12 +11,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
 from ntkscope.cli.home import home, working_folder
 from ntkscope.errors import MissingExtraError, NtkscopeError
+from ntkscope.runtime.nearest import did_you_mean
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -90,9 +90,8 @@ def _preset_of(figure: str, folder: Path) -> Path:
     file = Path("config") / f"{preset}.yaml"
     if not (folder / file).is_file():
         there = sorted({each.stem for each in (folder / "config").glob("*.yaml")} - {"config"})
-        near = get_close_matches(preset, there, n=1)
         raise NtkscopeError(
-            f"there is no preset {preset!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no preset {preset!r}{did_you_mean(preset, there)}",
             where=file,
             remedy=f"there are: {', '.join(there)}; or give --config FILE"
             if there

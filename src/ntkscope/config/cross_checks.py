@@ -8,12 +8,12 @@ from pathlib import Path
 from ntkscope.config.datasets import PUBLISHED, facts_of, own_and_absent
 from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.mistakes import Mistake
-from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.roles import role_mistakes
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import CurvePart
 from ntkscope.config.sections.texts import visible
 from ntkscope.errors import DataError
+from ntkscope.runtime.nearest import did_you_mean
 
 
 def mistakes_across(config: Config) -> list[Mistake]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ntkscope.config.datasets import facts_of, title_of
-from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.networks import ARGUMENT, model_spec, say_point, size_of
 from ntkscope.config.sections import Config, Dataset, Experiment, Regime, Section
 from ntkscope.config.specs import (
@@ -26,6 +25,7 @@ from ntkscope.config.sweep_checks import Cell, check_analysis, check_points
 from ntkscope.config.variants import by_variant
 from ntkscope.errors import ConfigError
 from ntkscope.identity import digest
+from ntkscope.runtime.nearest import did_you_mean
 
 
 def expand(config: Config, name: str) -> list[Cell]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.errors import ConfigError
+from ntkscope.runtime.nearest import did_you_mean
 
 _STANDARD = f"python{sys.version_info.major}.{sys.version_info.minor}"  # folder of its library
 

@@ -1,4 +1,4 @@
-"""The machine under the arithmetic: device, precision, memory, start-up, logs, provenance, timings.
+"""Under the arithmetic: device, precision, memory, start-up, logs, provenance, timings, near words.
 
 It imports `errors` only, and everything may import it.
 """

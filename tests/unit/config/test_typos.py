@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from ntkscope.config import load_config
 from ntkscope.config.diagnostics.allowed import keys_of, node_at
-from ntkscope.config.diagnostics.nearest import nearest
 from ntkscope.config.sections import Config
 from ntkscope.errors import ConfigError
+from ntkscope.runtime.nearest import nearest
 
 ROOT = Path(__file__).parents[3]
 STREAMS = ("class_split", "overlap", "frequency", "relabel", "single")

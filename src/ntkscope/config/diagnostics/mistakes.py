@@ -25,10 +25,10 @@ from ntkscope.config.diagnostics.allowed import (
     words,
 )
 from ntkscope.config.diagnostics.documents import Key
-from ntkscope.config.diagnostics.nearest import did_you_mean, nearest
 from ntkscope.config.diagnostics.origins import MISSING, Origins, value_at
 from ntkscope.config.diagnostics.renamed import renamed
 from ntkscope.config.sections import NAME, Experiment
+from ntkscope.runtime.nearest import did_you_mean, nearest
 
 _NO_POINT = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
 _LONGEST = 60
