@@ -57,7 +57,7 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     if input.ndim < 2 or weight.ndim != 2 or not takes_onednn(input):
         return None
     found: Tensor = _Linear.apply(input.flatten(0, -2), weight, bias)
-    return found.view(*input.shape[:-1], -1)
+    return found.view(*input.shape[:-1], len(weight))
 
 
 def _avg_pool2d(
