@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ntkscope.config.asked_for import stores_asked_for
 from ntkscope.config.load import load_files
-from ntkscope.errors import NtkscopeError
+from ntkscope.config.sections import Config
+from ntkscope.errors import ConfigError, NtkscopeError
 
 RESULTS = Path("results")
 _PATTERNS = ("data/*", "tasks/*", "runs/*/*", "networks/*/*", "regressions/*")
@@ -133,13 +134,32 @@ def _remove(store: Path) -> None:
 
 
 def asked_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
-    """The stores of every experiment of configurations, each of which is put over the default."""
+    """The stores of every experiment of configurations, each as it may be run: over the default or,
+    if it has experiments, by itself (`--replace-workflow-config`).
+
+    Raises:
+        ConfigError: a file is a mistake in both ways.
+    """
     asked: dict[str, set[str]] = defaultdict(set)
     for file in files:
-        config = load_files(*dict.fromkeys((default, file)))
-        for name, stores in stores_asked_for(config).items():
-            asked[name if file == default else f"{config.preset}/{name}"] |= stores
+        for config in _ways_to_run(file, default):
+            for name, stores in stores_asked_for(config).items():
+                asked[name if file == default else f"{config.preset}/{name}"] |= stores
     return asked
+
+
+def _ways_to_run(file: Path, default: Path) -> list[Config]:
+    if file == default:
+        return [load_files(default)]
+    found, mistakes = [], []
+    for files in ((default, file), (file,)):
+        try:
+            found.append(load_files(*files))
+        except ConfigError as error:
+            mistakes.append(error)
+    if mistakes and not any(config.experiments or config.learning_curves for config in found):
+        raise mistakes[0]
+    return found
 
 
 def main() -> None:
