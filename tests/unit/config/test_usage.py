@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,18 @@ import yaml
 
 from ntkscope.config import expand, load_files
 from ntkscope.config.asked_for import stores_asked_for
-from ntkscope.config.usage import asked_by, by_experiment, clean, sizes, stage_of, table, unasked
+from ntkscope.config.usage import (
+    asked_by,
+    by_experiment,
+    clean,
+    main,
+    sizes,
+    stage_of,
+    table,
+    unasked,
+)
 from ntkscope.errors import ConfigError
+from ntkscope.runtime import head, owner
 
 MINI = Path(__file__).parents[3] / "config/test/mini.yaml"
 CONFIG = load_files(MINI)
@@ -151,3 +164,20 @@ def test_a_mistake_over_the_default_alone_is_none(default: Path) -> None:
     own.write_text("preset: own\nseeds: [5]\n", encoding="utf-8")  # by itself it asks for nothing
     with pytest.raises(ConfigError, match="models"):
         asked_by([own], default)
+
+
+@pytest.mark.parametrize(("pid", "ends"), [(1, False), (os.getpid(), True)])
+def test_only_a_head_that_lives_keeps_it_from_cleaning(
+    default: Path, monkeypatch: pytest.MonkeyPatch, pid: int, ends: bool
+) -> None:
+    monkeypatch.chdir(default.parents[1])
+    monkeypatch.setattr(sys, "argv", ["usage", "--clean"])
+    lock = Path(".snakemake/locks/0.input.lock")
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(head, "me", lambda: {**owner.me(), "pid": pid})
+        head.sign_locks()
+    with pytest.raises(SystemExit, match="Snakemake runs here") if ends else nullcontext():
+        main()
+    assert lock.exists() == ends
