@@ -135,7 +135,7 @@ def _remove(store: Path) -> None:
 
 
 def asked_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
-    """The stores of every experiment of configurations, each of them over the default and by itself.
+    """The stores of all experiments of configurations, each over the default and by itself.
 
     Either may be run (`--replace-workflow-config`); what is a mistake in one way is left out.
 
