@@ -110,10 +110,23 @@ class KernelStore:
         return [] if self._store is None else list(self._store.group.attrs["boundaries"])  # type: ignore[arg-type]
 
     def keep_before(self, step: int) -> None:
-        """Forget the snapshots from a step on: the run goes on from a checkpoint before them."""
+        """Forget the snapshots from a step on: the run goes on from a checkpoint before them.
+
+        Raises:
+            WatchError: that would be all of them.
+        """
         if self._store is None:
             return
-        kept = int(np.searchsorted(self._store.read("step"), step))
+        steps = self._store.read("step")
+        kept = int(np.searchsorted(steps, step))
+        if len(steps) and not kept:
+            raise WatchError(
+                f"the store has steps {steps[0]} to {steps[-1]}: a run from step {step} on would "
+                "replace all of them",
+                where=self.path,
+                remedy="go on from a checkpoint with its step, or without a number behind the last "
+                "step; to begin anew give another path, or delete the store",
+            )
         _resize(self._store, kept)
         self._store.describe(boundaries=[edge for edge in self.boundaries if edge < step])
 

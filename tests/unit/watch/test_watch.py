@@ -163,6 +163,65 @@ def test_a_store_of_another_watch_is_refused(tmp_path: Path) -> None:
         other.step(0)
 
 
+def steps_of(watch: Watch) -> list[int]:
+    return watch.dataset()["step"].values.tolist()
+
+
+def test_without_numbers_a_run_goes_on_behind_its_store(tmp_path: Path) -> None:
+    model, store = network(), tmp_path / "k.zarr"
+    first = make_watch(store=store)(model)
+    for _ in range(6):
+        first.step()
+    first.flush()
+    second = make_watch(store=store)(model)
+    second.step()
+    assert steps_of(second) == list(range(7))
+    second.flush()
+    third = make_watch(store=store)(model)
+    third.boundary()
+    assert third.dataset().attrs["boundaries"].tolist() == [6]
+    third.step()
+    third.flush()
+    assert read_store(store, "kernels")["step"].values.tolist() == list(range(8))
+    assert third.dataset()["task"].values.tolist() == [1] * 7 + [2]
+
+
+def test_a_store_is_never_replaced_as_a_whole(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    watched(6, store=store).flush()
+    with pytest.raises(WatchError, match="steps 0 to 5: a run from step 0 on would replace all"):
+        make_watch(store=store)(network()).step(0)
+    assert read_store(store, "kernels")["step"].values.tolist() == list(range(6))
+    assert make_watch(store=tmp_path / "none.zarr")(network()).resume() == -1
+
+
+def test_a_store_that_was_looked_at_is_taken_in_once(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    watched(6, store=store, every=1).flush()
+    for begin in (6, 4):
+        watch = make_watch(store=store, every=1)(network())
+        alarm = watch.alarm(rate=0.5)
+        assert steps_of(watch) == steps_of(watch) == list(range(6))
+        watch.step(begin)
+        assert steps_of(watch) == list(range(begin + 1))
+        assert watch.dataset().attrs["boundaries"].tolist() == [2]
+        assert alarm.detector._seen == begin  # velocities
+        assert len({each.step for each in alarm.raised}) == len(alarm.raised)
+
+
+def test_a_boundary_that_the_loop_passes_over_is_at_the_kernel_before() -> None:
+    watch = make_watch(every=1)(network())
+    for step in (0, 2):
+        watch.step(step)
+    watch.boundary(5)
+    for step in (4, 6, 8):
+        watch.step(step)
+    data = watch.dataset()
+    assert data.attrs["boundaries"].tolist() == [4]
+    assert data["step"].values.tolist() == [0, 2, 4, 6, 8]
+    assert data["task"].values.tolist() == [1, 1, 1, 2, 2]
+
+
 def test_losses_of_more_and_more_tasks_are_kept(tmp_path: Path) -> None:
     watch = make_watch(store=tmp_path / "k.zarr", every=1)(network())
     for step in range(3):
