@@ -9,7 +9,6 @@ from snakemake.logging import logger
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
 from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.curves import expand_curves
-from ntkscope.config.diagnostics.nearest import did_you_mean
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
 from ntkscope.data.sources import is_there, open_source
@@ -18,6 +17,7 @@ from ntkscope.identity import stage_digest
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
 from ntkscope.runtime.head import remove_dead_locks, sign_locks
+from ntkscope.runtime.nearest import did_you_mean
 
 HOME = Path(workflow.current_basedir).resolve().parent
 if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:

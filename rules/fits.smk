@@ -125,7 +125,7 @@ rule write_findings:
         confidence=lambda wildcards: max(
             CHECKED[name]["fits"]["confidence"] for name in PAPERS[wildcards.paper]
         ),
-        seeds=len(CONFIG.seeds),
+        check_rounding=CONFIG.check_rounding,
         code=code_of("write_findings", "fits", "ntkscope.fits.findings"),
     script:
         "../scripts/write_findings.py"

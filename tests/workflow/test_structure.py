@@ -96,6 +96,11 @@ def test_no_two_rules_share_a_log_or_a_benchmark(rules: Any) -> None:
         assert len(set(places)) == len(places)
 
 
+def test_verdicts_are_judged_again_without_the_repeats(rules: Any) -> None:
+    params = rules["write_findings"]["params"]  # inputs that are no more run nothing again
+    assert params["check_rounding"] is False
+
+
 def test_every_script_is_of_a_rule(rules: Any) -> None:
     assert {Path(has["script"]).stem for has in rules.values()} == {s.stem for s in SCRIPTS}
 

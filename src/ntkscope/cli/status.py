@@ -21,7 +21,12 @@ _STATES = ("*/.*.state", "*/*/.*.state", "*/*/*.parts/.*.state")
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument(
-        "--config", nargs="+", default=[], metavar="FILE", help="over config/config.yaml"
+        "--config",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="over config/config.yaml",
     )
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
     parser.add_argument(
@@ -44,7 +49,7 @@ def run(asked: argparse.Namespace, passed_on: Sequence[str]) -> int:
     jobs = list(living(asked.results))
     print("\n".join(["running:", *(f"  {job}" for job in jobs)]) if jobs else "no job runs here")
     if any(Path(".snakemake/locks").glob("*")):
-        print("Snakemake runs here, or was killed: then snakemake --unlock")
+        print("Snakemake runs here, or was killed: the next command goes on")
     print("what would run, and why: ntkscope status --why")
     return 0
 

@@ -14,8 +14,8 @@ from ntkscope.config.curves import Curves
 from ntkscope.config.specs import RunSpec
 from ntkscope.config.sweep_checks import Cell
 
-REPEATED = "repeated/"
-"""What the name of a repeated experiment begins with."""
+REPEATED = "repeated-"
+"""What the name of a repeated experiment begins with: no name in a configuration has a hyphen."""
 
 
 def repeated_cells(cells: Iterable[Cell]) -> list[Cell]:

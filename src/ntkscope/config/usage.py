@@ -15,7 +15,9 @@ from pathlib import Path
 
 from ntkscope.config.asked_for import stores_asked_for
 from ntkscope.config.load import load_files
-from ntkscope.errors import NtkscopeError
+from ntkscope.config.sections import Config
+from ntkscope.errors import ConfigError, NtkscopeError
+from ntkscope.runtime.head import remove_dead_locks
 
 RESULTS = Path("results")
 _PATTERNS = ("data/*", "tasks/*", "runs/*/*", "networks/*/*", "regressions/*")
@@ -133,13 +135,35 @@ def _remove(store: Path) -> None:
 
 
 def asked_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
-    """The stores of every experiment of configurations, each of which is put over the default."""
+    """The stores of all experiments of configurations, each over the default and by itself.
+
+    Either may be run (`--replace-workflow-config`); what is a mistake in one way is left out.
+
+    Raises:
+        ConfigError: a file is a mistake over the default, and by itself as well or without
+            experiments.
+    """
     asked: dict[str, set[str]] = defaultdict(set)
     for file in files:
-        config = load_files(*dict.fromkeys((default, file)))
-        for name, stores in stores_asked_for(config).items():
-            asked[name if file == default else f"{config.preset}/{name}"] |= stores
+        for config in _ways_to_run(file, default):
+            for name, stores in stores_asked_for(config).items():
+                asked[name if file == default else f"{config.preset}/{name}"] |= stores
     return asked
+
+
+def _ways_to_run(file: Path, default: Path) -> list[Config]:
+    """A configuration over the default and by itself, as far as they are sound."""
+    if file == default:
+        return [load_files(default)]
+    found, mistakes = [], []
+    for files in ((default, file), (file,)):
+        try:
+            found.append(load_files(*files))
+        except ConfigError as error:
+            mistakes.append(error)
+    if mistakes and not any(config.experiments or config.learning_curves for config in found):
+        raise mistakes[0]
+    return found
 
 
 def main() -> None:
@@ -150,8 +174,10 @@ def main() -> None:
     options = parser.parse_args()
     default = Path("config/config.yaml")
     files = list(dict.fromkeys([default, *sorted(Path("config").glob("*.yaml")), *options.files]))
-    if options.clean and any(Path(".snakemake/locks").glob("*")):
-        sys.exit("Snakemake is running here (or was killed: snakemake --unlock)")
+    if options.clean:
+        remove_dead_locks()
+        if any(Path(".snakemake/locks").glob("*")):
+            sys.exit("Snakemake runs here (or was killed on another host: snakemake --unlock)")
     try:
         asked = asked_by(files, default)
     except (NtkscopeError, OSError) as error:

@@ -30,7 +30,11 @@ def sign_locks(folder: Path = _SNAKEMAKE) -> None:
         folder: Snakemake's own.
     """
     with _signed(folder) as signed:
-        others = {name for name, owners in signed.items() if any(map(is_alive, owners))}
+        others = {
+            name
+            for name, owners in signed.items()
+            if any(is_alive(each) is not False for each in owners)
+        }
         for name in _locks(folder):
             if name not in others:
                 signed[name] = [me()]

@@ -83,3 +83,21 @@ def test_a_mistake_in_the_configuration_is_told(
     (folder / "own.yaml").write_text("sedes: [1]", encoding="utf-8")
     assert main(["status", "--config", "own.yaml"]) == 1
     assert "did you mean 'seeds'?" in capsys.readouterr().err
+
+
+def test_configurations_named_apart_are_all_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "one.yaml").write_text("sedes: [1]", encoding="utf-8")
+    (folder / "two.yaml").write_text("preset: two", encoding="utf-8")
+    assert main(["status", "--config", "one.yaml", "--config", "two.yaml"]) == 1
+    assert "one.yaml" in capsys.readouterr().err
+
+
+def test_a_lock_is_of_a_head_that_lives_or_that_the_next_one_follows(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / ".snakemake/locks").mkdir(parents=True)
+    (folder / ".snakemake/locks/0.input.lock").touch()
+    assert main(["status"]) == 0
+    assert "or was killed: the next command goes on" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from ntkscope.config import load_config, without_absent
 from ntkscope.config.curve_specs import LearningSpec
 from ntkscope.config.curves import FLOAT32_RIDGE, expand_curves
-from ntkscope.config.repeats import repeated_curves
+from ntkscope.config.repeats import REPEATED, repeated_curves
+from ntkscope.config.sections.base import NAME
 from ntkscope.errors import ConfigError
 from ntkscope.ntk.regression.ridge_scale import FLOORS
 
@@ -55,6 +57,11 @@ def test_a_repeat_trains_anew_and_shares_the_kernels_of_untrained_networks():
     shared = {spec.source for spec in one.regressions if spec in again.regressions}
     assert shared == {"infinite", "initial"}
     assert {spec.networks.id for spec in again.regressions if spec.networks} == {again.networks.id}
+
+
+def test_a_repeats_name_is_one_folder_and_nobody_elses():
+    assert "/" not in REPEATED
+    assert not re.match(NAME, f"{REPEATED}pairs")
 
 
 def test_rate_follows_the_width():

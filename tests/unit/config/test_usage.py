@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,18 @@ import yaml
 
 from ntkscope.config import expand, load_files
 from ntkscope.config.asked_for import stores_asked_for
-from ntkscope.config.usage import asked_by, by_experiment, clean, sizes, stage_of, table, unasked
+from ntkscope.config.usage import (
+    asked_by,
+    by_experiment,
+    clean,
+    main,
+    sizes,
+    stage_of,
+    table,
+    unasked,
+)
+from ntkscope.errors import ConfigError
+from ntkscope.runtime import head, owner
 
 MINI = Path(__file__).parents[3] / "config/test/mini.yaml"
 CONFIG = load_files(MINI)
@@ -120,3 +134,50 @@ def test_presets_are_put_over_the_default(tmp_path: Path) -> None:
     assert not (asked["reactivation"] & asked["other/reactivation"]) - {
         store for store in asked["reactivation"] if store.startswith("data/")
     }
+
+
+@pytest.fixture
+def default(tmp_path: Path) -> Path:
+    """The mini preset as the default."""
+    file = tmp_path / "config/config.yaml"
+    file.parent.mkdir()
+    file.write_text(MINI.read_text(encoding="utf-8"), encoding="utf-8")
+    return file
+
+
+def test_a_whole_configuration_is_also_run_without_the_default(default: Path) -> None:
+    whole = yaml.safe_load(MINI.read_text(encoding="utf-8"))
+    default.write_text(yaml.safe_dump({**whole, "dataset": {"name": "digits", "test_samples": 50}}))
+    own = default.with_name("own.yaml")
+    own.write_text(yaml.safe_dump({**whole, "preset": "own"}), encoding="utf-8")
+    asked = asked_by([default, own], default)["own/reactivation"]
+    for files in ((own,), (default, own)):
+        assert stores_asked_for(load_files(*files))["reactivation"] <= asked
+
+
+def test_a_mistake_over_the_default_alone_is_none(default: Path) -> None:
+    whole = yaml.safe_load(MINI.read_text(encoding="utf-8")) | {"preset": "own"}
+    default.write_text("preset: digits\nmodels: 3\n", encoding="utf-8")
+    own = default.with_name("own.yaml")
+    own.write_text(yaml.safe_dump(whole), encoding="utf-8")
+    assert "own/reactivation" in asked_by([own], default)
+    own.write_text("preset: own\nseeds: [5]\n", encoding="utf-8")  # by itself it asks for nothing
+    with pytest.raises(ConfigError, match="models"):
+        asked_by([own], default)
+
+
+@pytest.mark.parametrize(("pid", "ends"), [(1, False), (os.getpid(), True)])
+def test_only_a_head_that_lives_keeps_it_from_cleaning(
+    default: Path, monkeypatch: pytest.MonkeyPatch, pid: int, ends: bool
+) -> None:
+    monkeypatch.chdir(default.parents[1])
+    monkeypatch.setattr(sys, "argv", ["usage", "--clean"])
+    lock = Path(".snakemake/locks/0.input.lock")
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(head, "me", lambda: {**owner.me(), "pid": pid})
+        head.sign_locks()
+    with pytest.raises(SystemExit, match="Snakemake runs here") if ends else nullcontext():
+        main()
+    assert lock.exists() == ends

@@ -81,3 +81,9 @@ def test_linear_layers_are_torchs(bias, monkeypatch):
         expected = ntk(model, x, x, kind)
         error = (empirical_ntk(model, x, kind=kind) - expected).abs().max() / expected.abs().max()
         assert error < 1e-5
+
+
+def test_no_rows_are_no_rows():
+    with FasterBackward():
+        found = F.linear(torch.randn(0, 3), torch.randn(5, 3))
+    assert found.shape == (0, 5)

@@ -419,6 +419,11 @@ REFUSED = {
         lambda m, x, h: m.read(m.b(F.relu(h, inplace=True)) + h), "read again"),
     "added in place and read again": (
         lambda m, x, h: m.read(m.b(h.add_(m.e(x))) + h), "read again"),
+    "what dropout gave back, in place": (
+        lambda m, x, h: m.read(F.relu(F.dropout(h, 0.5, False), inplace=True) + m.e(x) + h),
+        "read again"),
+    "what a module of dropout gave back, in place": (
+        lambda m, x, h: m.read(F.relu(m.d(h), inplace=True) + m.e(x) + h), "read again"),
     "another size": (lambda m, x, h: m.read(h[:, :3]), "not known"),
     "attention": (lambda m, x, h: m.m(x, x, x)[0], "GlobalSelfAttention"),
     "prelu": (lambda m, x, h: m.read(m.p(h)), "PReLU"),
@@ -441,7 +446,7 @@ def parts(function, name):
     return Parts(
         function, e=nn.Linear(3, w), read=nn.Linear(w, 2), n=nn.LayerNorm(6),
         m=nn.MultiheadAttention(3, 1), p=nn.PReLU(), g=nn.GroupNorm(6, 6), s=trained,
-        t=nn.Embedding(3, 6), wide=nn.Conv1d(6, 6, 3),
+        t=nn.Embedding(3, 6), wide=nn.Conv1d(6, 6, 3), d=nn.Dropout2d().eval(),
     )  # fmt: skip
 
 

@@ -222,3 +222,12 @@ def test_what_else_is_refused():
         linearize(nn.Sequential(nn.Linear(3, 1), nn.Dropout()))
     with pytest.raises(ModelError, match="not a torch module"):
         linearize("model")
+
+
+@pytest.mark.parametrize("several", [list, tuple, np.array, torch.tensor])
+def test_several_times_may_come_as_anything(several):
+    flow = gradient_flow(torch.eye(2).double(), torch.ones(2).double())
+    found = flow(several([0.0, 1.0]))
+    assert found.shape == (2, 2)
+    torch.testing.assert_close(found[1], flow(1.0))
+    assert flow(torch.tensor(1.0)).shape == flow(np.array(1.0)).shape == (2,)

@@ -53,6 +53,13 @@ def test_one_living_signer_is_enough(folder, monkeypatch):
     assert [file.name for file in (folder / "locks").iterdir()] == ["0.input.lock"]
 
 
+def test_a_signer_of_whom_nobody_knows_stays_one(folder, monkeypatch):
+    sign_as(folder, monkeypatch, **DEAD | {"machine": "another"})
+    sign_as(folder, monkeypatch, **DEAD)  # and here another head, killed since
+    assert not head.remove_dead_locks(folder)
+    assert list((folder / "locks").iterdir())
+
+
 @pytest.mark.parametrize("content", ["", "[", "[]", "3", '{"a": 3}', "[" * 2000])
 def test_a_damaged_list_is_nobodys(folder, monkeypatch, content):
     (folder / "heads.json").write_text(content)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ntkscope.ntk.empirical.gradients.fast_ops import FasterBackward
 from ntkscope.ntk.empirical.gradients.hooks import Call, Layout, backpropagate, record
 from ntkscope.ntk.empirical.gradients.hooks import Recorded as RecordedCall
+from ntkscope.ntk.empirical.gradients.own_rows import check_own_rows
 from ntkscope.ntk.empirical.gradients.uses import UnknownUseError, Uses
 from ntkscope.ntk.empirical.inputs import tensors_of
 from ntkscope.ntk.empirical.sequential.backward import sequential_passes
@@ -88,7 +89,7 @@ class Recorded:
     tuning: Tuning = TUNING
     used: frozenset[str] = frozenset()
     uses: list[tuple[str, Layout]] = field(default_factory=list)
-    held: dict[Any, tuple[Tensor, Tensor, list[RecordedCall]]] | None = None
+    held: dict[Any, tuple[Tensor, Tensor, list[RecordedCall], bool]] | None = None
     runs_model: bool = True
     collapses_outputs: bool = False
 
@@ -104,26 +105,32 @@ class Recorded:
 
         Raises:
             UnknownUseError: of a parameter in `used`; or uses are others than in the first pass.
+            RearrangedError: rows of the pass are not those of their own samples.
         """
-        _, y, calls = self._forward(x, modules)
-        return calls, backpropagate(y, calls, output_vectors, self.tuning.batched_elements)
+        _, y, calls, is_row_wise = self._forward(x, modules)
+        found = backpropagate(y, calls, output_vectors, self.tuning.batched_elements)
+        if not is_row_wise and y.requires_grad:
+            check_own_rows(y, calls, output_vectors, found)
+        return calls, found
 
     def _forward(
         self, x: Tensor, modules: list[nn.Module]
-    ) -> tuple[Tensor, Tensor, list[RecordedCall]]:
-        """The samples, so that their memory stays theirs, outputs and calls."""
+    ) -> tuple[Tensor, Tensor, list[RecordedCall], bool]:
+        """The samples, whose memory so stays theirs, outputs, calls, and if surely row-wise."""
         place = tuple((t.data_ptr(), t.shape) for t in tensors_of(x))
         if self.held is not None and place in self.held:
             return self.held[place]
         own = x.clone()
         if not self.used:
-            with FasterBackward(len(tensors_of(own)[0])):
-                found = (x, *record(self.model, own, modules))
+            with FasterBackward(len(tensors_of(own)[0])) as mode:
+                y, calls = record(self.model, own, modules)
         else:
             layouts = [layout for _, layout in self.uses]
-            with Uses(self.model, self.used, tensors_of(own), layouts) as seen:
-                found = (x, *record(self.model, own, modules, seen.calls))
-            self._compare(seen.uses())
+            mode = Uses(self.model, self.used, tensors_of(own), layouts)
+            with mode:
+                y, calls = record(self.model, own, modules, mode.calls)
+            self._compare(mode.uses())
+        found = (x, y, calls, mode.is_row_wise)
         if self.held is not None:
             self.held[place] = found
         return found

@@ -53,6 +53,7 @@ def gradient_flow(kernel: Any, targets: Any, offset: Any = None) -> GradientFlow
     Raises:
         RegressionError: a kernel that is not square, symmetric, finite and positive semi-definite;
             targets or an offset that do not fit, or are not finite.
+        FlowError: the same of a full kernel's shape, and of targets for it.
 
     Examples:
         >>> import math
@@ -126,10 +127,11 @@ class GradientFlow:
             kernel's dtype and device where that is one; else float64.
 
         Raises:
-            FlowError: a time that is negative or none; an offset for the training samples.
-            RegressionError: a cross kernel or an offset of another shape, or not finite.
+            FlowError: a time that is negative or none; an offset for the training samples; a cross
+                kernel or an offset of another shape.
+            RegressionError: a cross kernel or an offset that is no array, or not finite.
         """
-        times = _times(t)
+        times, several = _times(t)
         if cross_kernel is None and offset is not None:
             raise FlowError(
                 "an offset without a cross kernel",
@@ -146,7 +148,7 @@ class GradientFlow:
             shape = (cross_kernel.shape[0], *self.start.shape[1:])
             start = np.zeros(shape) if offset is None else check_offset(offset, shape)
         found = np.stack([start + each.reshape(start.shape) for each in moved])
-        return self._as_given(found if isinstance(t, Sequence | np.ndarray) else found[0])
+        return self._as_given(found if several else found[0])
 
     def _learned(self, t: float, *, over: bool = False) -> FloatArray:
         """(1 − exp(−2wt/NK)) Uᵀ(y − f₀), or that over w; 0 where there is no slope."""
@@ -167,10 +169,11 @@ class GradientFlow:
         outputs = self.start.shape[1:] if self.full else ()
         wanted = (*outputs, len(self.start), *outputs)
         if tuple(cross.shape[1:]) != wanted:
+            sizes = ", ".join(["M", *map(str, wanted)])
             raise FlowError(
                 f"a cross kernel of shape {tuple(cross.shape)}",
                 where="cross_kernel",
-                remedy=f"give that of other samples with the training samples, [M, {wanted}]",
+                remedy=f"give that of other samples with the training samples, [{sizes}]",
             )
         found = to_numpy(cross).astype(np.float64)
         check_finite(found, "cross_kernel")
@@ -194,7 +197,8 @@ def _square(kernel: Any) -> Any:
     return kernel.reshape(n * k, n * k)
 
 
-def _times(t: Any) -> list[float]:
+def _times(t: Any) -> tuple[list[float], bool]:
+    """The times, and whether several were asked for."""
     try:
         found = np.asarray(t, np.float64)
     except (TypeError, ValueError):
@@ -205,4 +209,4 @@ def _times(t: Any) -> list[float]:
             where="t",
             remedy="give a time, 0 or more (steps times learning rate) or math.inf, or several",
         )
-    return [float(s) for s in np.atleast_1d(found)]
+    return [float(s) for s in np.atleast_1d(found)], found.ndim == 1

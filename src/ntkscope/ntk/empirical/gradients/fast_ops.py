@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ntkscope.ntk.empirical.gradients.rearranged import check_order
+from ntkscope.ntk.empirical.gradients.own_rows import is_row_wise
 from ntkscope.runtime.matmul import matmul_nt, takes_onednn
 
 Two = int | tuple[int, int]
@@ -28,12 +28,15 @@ class FasterBackward(TorchFunctionMode):
     """Inside, the operations of `_INSTEAD` are replaced. Parameters get no gradient from them.
 
     Args:
-        samples: how many pass; an operation that puts them in another order is refused.
+        samples: how many pass.
+
+    Attributes:
+        is_row_wise: every operation left each sample's rows in their place for sure.
     """
 
     def __init__(self, samples: int = 0) -> None:
         super().__init__()
-        self._count = samples
+        self._count, self.is_row_wise = samples, True
 
     def __torch_function__(
         self,
@@ -42,12 +45,8 @@ class FasterBackward(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call what stands for `func`, where it can.
-
-        Raises:
-            RearrangedError: samples would be in another order.
-        """
-        check_order(func, args, kwargs or {}, self._count)
+        """Call what stands for `func`, where it can."""
+        self.is_row_wise = self.is_row_wise and is_row_wise(func, args, kwargs or {}, self._count)
         found = None
         if func in _INSTEAD:
             found = _INSTEAD[func](*args, **(kwargs or {}))
@@ -58,7 +57,7 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     if input.ndim < 2 or weight.ndim != 2 or not takes_onednn(input):
         return None
     found: Tensor = _Linear.apply(input.flatten(0, -2), weight, bias)
-    return found.view(*input.shape[:-1], -1)
+    return found.view(*input.shape[:-1], len(weight))
 
 
 def _avg_pool2d(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 from ntkscope.models import Dense
 from ntkscope.models.network import ScaledConv2d, ScaledLinear
 from ntkscope.ntk.infinite.attention import GlobalSelfAttention
+from ntkscope.ntk.infinite.from_module import with_own_scales
 from ntkscope.ntk.infinite.graph.builder import Builder
 from ntkscope.ntk.infinite.graph.probes import averaged, rearranged
 from ntkscope.ntk.infinite.graph.signal import Elementwise, Signal
@@ -22,7 +22,7 @@ _Module = Any  # one whose class is in the tables below
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, ScaledConv2d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 _POOLS = (
     *(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.Upsample, nn.ZeroPad1d, nn.ZeroPad2d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
@@ -83,12 +83,8 @@ def _convolution(build: Builder, module: _Module, x: Signal) -> Signal | None:
 
 def layer_of(where: str, module: _Module, fan_in: int) -> Dense:
     """A layer with weights as the law of it needs it: by its fan-in."""
-    outputs = len(module.weight)
-    layer = Dense(where, fan_in, outputs, module.bias is not None)
-    if not isinstance(module, ScaledLinear | ScaledConv2d):
-        return layer
-    weight, bias = module.weight_scale, module.bias_scale
-    return replace(layer, ntk=True, weight_scale=weight, bias_scale=bias)
+    layer = Dense(where, fan_in, len(module.weight), module.bias is not None)
+    return with_own_scales(layer, module)
 
 
 def _check_channels(build: Builder, wanted: int, x: Signal) -> None:
@@ -171,7 +167,7 @@ def _attention(build: Builder, module: _Module, x: Signal) -> Signal | None:
 
 
 def _nothing(build: Builder, module: _Module, x: Signal) -> Signal:
-    if type(module) in _DROPOUTS and module.training and module.p > 0:
+    if type(module) in DROPOUTS and module.training and module.p > 0:
         raise build.refused("it drops units at random", "call eval() on the network")
     return x
 
@@ -185,5 +181,5 @@ _WAYS: tuple[tuple[tuple[type, ...], Callable[..., Signal | None]], ...] = (
     ((nn.GroupNorm,), _group_norm),
     (_BATCH_NORMS, _batch_norm),
     ((GlobalSelfAttention,), _attention),
-    ((nn.Identity, *_DROPOUTS), _nothing),
+    ((nn.Identity, *DROPOUTS), _nothing),
 )

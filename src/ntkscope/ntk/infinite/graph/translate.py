@@ -17,7 +17,7 @@ from ntkscope.ntk.infinite.graph.activations import (
     writes,
 )
 from ntkscope.ntk.infinite.graph.builder import Builder
-from ntkscope.ntk.infinite.graph.modules import of_module, remedy_for
+from ntkscope.ntk.infinite.graph.modules import DROPOUTS, of_module, remedy_for
 from ntkscope.ntk.infinite.graph.probes import BATCH, SampleCount, averaged, rearranged, sizes
 from ntkscope.ntk.infinite.graph.signal import Elementwise, Signal
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
@@ -125,7 +125,7 @@ class Translation:
         found = of_module(build, module, x)
         if found is None:
             raise build.refused("its infinite width is not known", remedy_for(module))
-        if isinstance(module, nn.Flatten | nn.Unflatten | nn.Identity | nn.Dropout):
+        if isinstance(module, (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUTS)):
             self._shares_memory(node)
         return found
 
@@ -155,6 +155,7 @@ class Translation:
             power = Nonlinearity(f"power {rest[0]}", lambda z: z ** rest[0])
             return self._composed(x, power, None)
         if target in _DROPOUTS:
+            self._shares_memory(node)
             return self._dropped(x, *rest, **kwargs)
         known = elementwise_call(target, tuple(rest), kwargs)
         if known is not None:

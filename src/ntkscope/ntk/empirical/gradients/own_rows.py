@@ -1,0 +1,153 @@
+"""Whether the rows of a recorded pass are those of their own samples.
+
+A forward pass that puts its batch in another order, applies layers and puts it back has the right
+outputs, and per-sample gradients in the other order; and it may do so for rare samples only, which
+no probe shows. A pass of operations that treat each row alike cannot (`is_row_wise`). After any
+other pass, Σ_n c_n ⟨v, f(x_n)⟩ goes back once more, of random c and v: the gradient of row n has to
+be c_n times that of ⟨v, f(x_n)⟩ (`check_own_rows`). Not seen is what happens inside of scripted or
+compiled modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ntkscope.ntk.empirical.gradients.hooks import Recorded, samples_first
+
+_TOLERANCE = {torch.float64: 1e-9}  # of the largest gradient of a call; of other dtypes:
+_COARSE = 1e-4
+
+_ALIKE = {
+    name
+    for line in (
+        "bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
+        "multi_head_attention_forward scaled_dot_product_attention layer_norm rms_norm",
+        "group_norm batch_norm instance_norm normalize local_response_norm dropout dropout1d",
+        "dropout2d dropout3d alpha_dropout feature_alpha_dropout relu relu_ relu6 leaky_relu",
+        "leaky_relu_ elu elu_ selu celu gelu silu mish softplus softsign tanhshrink hardtanh",
+        "hardswish hardsigmoid hardshrink softshrink threshold prelu rrelu glu logsigmoid",
+        "sigmoid tanh softmax log_softmax softmin gumbel_softmax max_pool1d max_pool2d",
+        "max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d",
+        "adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d lp_pool2d _max_pool1d",
+        "_max_pool2d _max_pool3d pad interpolate pixel_shuffle unfold add add_ sub sub_ rsub",
+        "mul mul_ div div_ true_divide floor_divide remainder pow neg reciprocal exp expm1 log",
+        "log1p log2 sqrt rsqrt square abs sign sin cos tan asin acos atan sinh cosh erf erfc",
+        "clamp clamp_ clip minimum maximum fmin fmax where masked_fill masked_fill_ lerp",
+        "addcmul floor ceil round trunc frac logical_not logical_and logical_or isnan isinf",
+        "isfinite nan_to_num eq ne lt le gt ge bmm baddbmm mean sum prod amax amin max min var",
+        "std norm logsumexp argmax argmin any all count_nonzero vector_norm view reshape",
+        "flatten unflatten transpose transpose_ permute movedim swapaxes squeeze unsqueeze",
+        "expand expand_as repeat contiguous clone detach to type float double half bfloat16",
+        "long int bool type_as size dim numel stride is_floating_point is_complex is_contiguous",
+        "item requires_grad_ zeros_like ones_like full_like empty_like rand_like randn_like",
+        "new_zeros new_ones new_full",
+        "iadd isub imul itruediv truediv floordiv",
+    )
+    for name in line.split()
+}
+"""Operations on each row by itself, or along axes that are not the samples'."""
+
+_WEIGHTED = ("linear", "matmul", "embedding")  # the same, unless what weighs is of samples
+
+_ALONG: dict[str, tuple[int | None, int]] = {
+    "cat": (0, 1),
+    "concat": (0, 1),
+    "stack": (0, 1),
+    "split": (0, 2),
+    "chunk": (0, 2),
+    "unbind": (0, 1),
+    "select": (0, 1),
+    "narrow": (0, 1),
+    "roll": (None, 2),
+    "sort": (-1, 1),
+    "topk": (-1, 2),
+    "gather": (0, 1),
+    "index_select": (0, 1),
+}
+"""Operations that take rows apart or together along an axis: its default and its place."""
+
+_LOOKED_AT = ("get", "len", "repr", "format", "iter", "hash")  # of a tensor, its attributes too
+
+
+class RearrangedError(RuntimeError):
+    """A recorded pass in which rows are not those of their own samples."""
+
+
+def is_row_wise(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], samples: int
+) -> bool:
+    """Whether an operation of torch surely leaves each of `samples` rows in its place.
+
+    True too of what takes no tensor with so many rows, on its first or second axis.
+    """
+    called = getattr(func, "__name__", "")
+    name = called.strip("_") if called.startswith("__") else called
+    listed = args[0] if args and isinstance(args[0], tuple | list) else args
+    there = [t for t in (*listed, *kwargs.values()) if isinstance(t, Tensor)]
+    rows = [t for t in there if samples in t.shape[:2] and not isinstance(t, nn.Parameter)]
+    if not rows or samples < 2 or name in _LOOKED_AT:
+        return True
+    if name in ("getitem", "setitem"):
+        return _takes_whole(args[0], args[1] if isinstance(args[1], tuple) else (args[1],), samples)
+    if name in _ALONG:
+        default, place = _ALONG[name]
+        axis = args[place] if len(args) > place else default
+        axis = kwargs.get("dim", kwargs.get("dims", axis))
+        axes = axis if isinstance(axis, tuple | list) else (axis,)
+        known = all(isinstance(each, int) and not isinstance(each, bool) for each in axes)
+        return known and all(t.shape[each % t.ndim] != samples for t in rows for each in axes)
+    if name in _WEIGHTED:
+        return len(rows) == 1 or (name == "matmul" and all(t.ndim > 2 for t in rows))
+    return name in _ALIKE or (called.startswith("__r") and name[1:] in _ALIKE | {"truediv"})
+
+
+def _takes_whole(x: Tensor, index: tuple[Any, ...], samples: int) -> bool:
+    """Whether `x[index]` has all of each axis of so many rows, in order, by plain slices."""
+    if not all(each is None or isinstance(each, int | slice | type(...)) for each in index):
+        return False
+    taken = [each for each in index if each is not None]
+    if ... in taken:
+        place = taken.index(...)
+        taken[place : place + 1] = [slice(None)] * (x.ndim - len(taken) + 1)
+    pairs = zip(taken[:2], x.shape, strict=False)
+    return all(size != samples or each == slice(None) for each, size in pairs)
+
+
+def check_own_rows(
+    y: Tensor,
+    calls: Sequence[Recorded],
+    output_vectors: Tensor,
+    gradients: Sequence[Tensor | None],
+) -> None:
+    """Compare the gradients of a pass with those of a random sum of its outputs.
+
+    Args:
+        y: outputs [N, K], with their graph.
+        calls: of the pass.
+        output_vectors: v [R, K].
+        gradients: of the calls, [B, R, …], as of `hooks.backpropagate`.
+
+    Raises:
+        RearrangedError: a row has another sample's.
+    """
+    below = [(call, g) for call, g in zip(calls, gradients, strict=True) if g is not None]
+    below = [(call, g) for call, g in below if not call.top and len(g) % len(y) == 0]
+    if not below:
+        return
+    generator = torch.Generator().manual_seed(0)
+    c = (1 + torch.rand(len(y), generator=generator, dtype=torch.float64)).to(y)
+    s = torch.randn(len(output_vectors), generator=generator, dtype=torch.float64).to(y)
+    edges = [call.edge for call, _ in below]
+    mixed = c[:, None] * (s @ output_vectors.to(y))
+    found = torch.autograd.grad(y, edges, mixed, retain_graph=True, allow_unused=True)
+    for (call, g), whole in zip(below, found, strict=True):
+        assert whole is not None
+        expected = torch.tensordot(s.to(g), g, dims=([0], [1]))
+        own = c.to(g).repeat_interleave(len(g) // len(y)).view(-1, *[1] * (expected.ndim - 1))
+        least = _TOLERANCE.get(g.dtype, _COARSE) * expected.abs().max()
+        if not (samples_first(whole, call.layout, len(y)) - own * expected).abs().max() <= least:
+            raise RearrangedError("the pass puts samples in another order")

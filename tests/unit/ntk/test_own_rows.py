@@ -1,0 +1,146 @@
+"""Forward passes that put some batches in another order, and back: right, however they are cut."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ntkscope import NTKOperator, empirical_ntk
+from ntkscope.ntk.empirical.gradients.fast_ops import FasterBackward
+from tests.oracles.ntk import ntk
+
+
+class Sorted(nn.Module):
+    """Sequences, the longest first, layers, and their own order again."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.embedding, self.hidden, self.last = (
+            nn.Embedding(9, 5), nn.Linear(5, 6), nn.Linear(6, 3),
+        )  # fmt: skip
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        lengths = (tokens > 0).sum(1)
+        if self.how == "flip":  # of rare batches alone
+            rare = bool((lengths < 6).any())
+            x = tokens.flip(0) if rare else tokens
+            y = self._layers(x)
+            return y.flip(0) if rare else y
+        order = lengths.argsort(descending=True, stable=True)
+        if self.how == "index":
+            return self._layers(tokens[order])[order.argsort()]
+        x = tokens.index_select(0, order)
+        return self._layers(x).index_select(0, order.argsort())
+
+    def _layers(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.last(self.hidden(self.embedding(tokens).mean(1)).tanh())
+
+
+@pytest.mark.parametrize("how", ["index", "select", "flip"])
+@pytest.mark.parametrize("seed", [0, 2])
+def test_batches_that_are_sorted_only_sometimes(how: str, seed: int) -> None:
+    torch.manual_seed(seed)
+    tokens = torch.randint(1, 9, (120, 6))
+    tokens[torch.randperm(120)[:2], 4:] = 0
+    model = Sorted(how).double()
+    expected = ntk(model, tokens, tokens, "trace")
+    for options in ({}, {"chunk": 16}, {"memory": "100kB"}):
+        found = empirical_ntk(model, tokens, **options)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    operator = NTKOperator(model, tokens, chunk=16)
+    torch.testing.assert_close(
+        operator.product(torch.eye(120, dtype=torch.float64)), expected, rtol=1e-10, atol=1e-10
+    )
+
+
+class Routed(nn.Module):
+    """Rows in two groups, by a threshold, that a layer sees group by group."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.first, self.last = how, nn.Linear(4, 6), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        m = x[:, 0] > -2.3
+        k, n, i = int(m.sum()), len(x), torch.arange(len(x))
+        order = torch.cat([i[m], i[~m]])
+        match self.how:
+            case "masks":
+                h = torch.cat([x[m], x[~m]])
+            case "embedding":
+                h = torch.nn.functional.embedding(order, x)
+            case "one-hot":
+                h = torch.nn.functional.one_hot(order, n).to(x) @ x
+            case "roll":
+                h = x.roll(4 * (n - k))
+            case "cat":
+                h = torch.cat([x[k:], x[:k]])
+        h = self.last(torch.tanh(self.first(h)))
+        out = torch.zeros_like(h)
+        match self.how:
+            case "roll":
+                return h.roll(-2 * (n - k))
+            case "cat":
+                return torch.cat([h[n - k :], h[: n - k]])
+            case "masks":
+                out[m], out[~m] = h[:k], h[k:]
+                return out
+        return out.index_add(0, order, h)
+
+
+@pytest.mark.parametrize("how", ["masks", "embedding", "one-hot", "roll", "cat"])
+def test_rare_rows_of_another_group(how: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(120, 4, dtype=torch.float64).clamp(-2, 2)
+    x[[40, 77], 0] = -2.5
+    model = Routed(how).double()
+    expected = ntk(model, x, x, "trace")
+    for options in ({}, {"chunk": 16}, {"verify": "off"}, {"chunk": 16, "verify": "off"}):
+        found = empirical_ntk(model, x, **options)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+ORDER = torch.tensor([1, 0, 2, 3])
+UNSURE = {
+    "brackets": lambda x: x[ORDER],
+    "brackets, second axis": lambda x: x.mT[:, ORDER],
+    "list": lambda x: x[[3, 1, 2, 0]],
+    "mask": lambda x: x[torch.tensor([True, False, True, True])],
+    "assigned": lambda x: torch.zeros(4, 3).__setitem__(ORDER, x),
+    "index_select": lambda x: torch.index_select(x, 0, ORDER),
+    "gather": lambda x: x.gather(0, ORDER[:, None].expand(4, 3)),
+    "flip": lambda x: torch.flip(x, [0]),
+    "flip, dims by themselves": lambda x: x.flip(1, 0),
+    "roll": lambda x: x.roll(1),
+    "sort": lambda x: x.sort(dim=0, descending=True).values,
+    "scatter": lambda x: torch.zeros(4, 3).index_add(0, ORDER, x),
+    "of samples": lambda x: nn.functional.embedding(ORDER, x),
+    "product": lambda x: torch.eye(4) @ x,
+    "parts": lambda x: torch.cat([x[2:], x[:2]]),
+    "halves": lambda x: x.chunk(2)[1],
+}
+SURE = {
+    "other axis": lambda x: x.roll(1, 1).sort(1).values[:, :2],
+    "table": lambda x: nn.functional.embedding(ORDER, nn.Parameter(torch.ones(4, 2))),
+    "gather": lambda x: x.gather(1, torch.zeros(4, 1, dtype=torch.long)),
+    "parts": lambda x: torch.cat([x, 2 * x], 1).chunk(2, dim=1)[0],
+    "layers": nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.LayerNorm(2)),
+    "attention": lambda x: nn.MultiheadAttention(3, 1, batch_first=True)(*[x[:, None]] * 3)[0],
+    "arithmetic": lambda x: (1 - x) / (2 + x.exp()) ** 2 + 1 / (1 + x * x).sum(1, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("name", UNSURE)
+def test_what_may_move_rows_is_not_trusted(name: str) -> None:
+    with FasterBackward(4) as mode:
+        UNSURE[name](torch.arange(12.0).view(4, 3))
+    assert not mode.is_row_wise
+
+
+@pytest.mark.parametrize("name", SURE)
+def test_what_leaves_rows_in_their_place_costs_nothing(name: str) -> None:
+    with FasterBackward(4) as mode:
+        SURE[name](torch.arange(12.0).view(4, 3))
+    assert mode.is_row_wise
