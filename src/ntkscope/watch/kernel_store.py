@@ -16,7 +16,7 @@ from ntkscope.ntk.kinds import normalisation
 from ntkscope.ntk.tiled.store_layout import kernel_arrays
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, ZarrStore, remove_partial_files
-from ntkscope.stores.manifest import MASK
+from ntkscope.stores.manifest import MASK, break_manifest
 from ntkscope.watch.kernel import Arrays
 from ntkscope.watch.probe import Probe, WatchError
 
@@ -127,6 +127,7 @@ class KernelStore:
                 remedy="go on from a checkpoint with its step, or without a number behind the last "
                 "step; to begin anew give another path, or delete the store",
             )
+        break_manifest(self.path)  # before a chunk goes
         _resize(self._store, kept)
         self._store.describe(boundaries=[edge for edge in self.boundaries if edge < step])
 
@@ -168,6 +169,13 @@ class KernelStore:
         store.write("task", here, np.asarray([each.task for each in pending]))
         store.done(here)
         self._pending = []
+
+    def close(self) -> None:
+        """Write what is still in memory, and the manifest: until more is written."""
+        self.flush()
+        if self._store is not None:
+            self._store.seal()
+            self._store = ZarrStore.resume(self.path, "kernels")
 
     def _allocated(self, like: Snapshot) -> ZarrStore:
         ntk, layers = like.arrays["ntk"], like.arrays.get("layer_ntk")

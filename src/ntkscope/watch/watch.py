@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -256,6 +256,23 @@ class Watch:
         if self._store is not None:
             self._store.flush()
 
+    def close(self) -> None:
+        """Write what is not in the store yet, and its manifest, for `ntkscope verify`.
+
+        `with Watch(…) as watch:` does it at the end. A run may go on after it.
+
+        Raises:
+            StoreError: a file of the store is not as it was written.
+        """
+        if self._store is not None:
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def resume(self) -> int:
         """Go on behind all that the store has: for a run that does not know its last step.
 
@@ -271,6 +288,11 @@ class Watch:
         if self._active and self._last_step < 0 and self._path is not None and self._path.exists():
             self._resume(None)
         return self._last_step
+
+    @property
+    def model(self) -> nn.Module:
+        """That is watched, without wrappers."""
+        return self._kernel.model
 
     @property
     def last_step(self) -> int:

@@ -16,6 +16,7 @@ from ntkscope import Watch, empirical_ntk, read_store
 from ntkscope.errors import ModelError, NtkscopeError
 from ntkscope.metrics import measure_kernels
 from ntkscope.stores import read_netcdf
+from ntkscope.stores.verify import look
 from ntkscope.watch import WatchError
 from tests.unit.watch.loops import PROBE, make_watch, network, samples, train
 
@@ -207,6 +208,37 @@ def test_a_store_that_was_looked_at_is_taken_in_once(tmp_path: Path) -> None:
         assert watch.dataset().attrs["boundaries"].tolist() == [2]
         assert alarm.detector._seen == begin  # velocities
         assert len({each.step for each in alarm.raised}) == len(alarm.raised)
+
+
+def test_a_closed_store_is_sealed_until_its_run_goes_on(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+
+    def state() -> tuple[str, bool]:
+        found = look(store)
+        return found.wrong, found.known
+
+    with make_watch(store=store, every=1)(network()) as watch:
+        for step in range(4):
+            watch.step(step)
+    assert state() == ("", True)
+    chunk = next(file for file in (store / "ntk/c/0/2").rglob("*") if file.is_file())
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[:-1] + b"?")
+    assert "is damaged" in state()[0]
+    chunk.write_bytes(whole)
+    watch.step(4)
+    watch.flush()
+    assert state() == ("", False)
+    watch.close()
+    assert state() == ("", True)
+    with make_watch(store=store, every=1)(network()) as again:
+        assert steps_of(again) == list(range(5))
+        assert state() == ("", True)  # it was only looked at
+        again.step(2)
+    assert state() == ("", True)
+    assert read_store(store, "kernels")["step"].values.tolist() == [0, 1, 2]
+    with make_watch()(network()) as unstored:
+        unstored.step(0)
 
 
 def test_a_boundary_that_the_loop_passes_over_is_at_the_kernel_before() -> None:
