@@ -217,8 +217,9 @@ class Watch:
         """Raise an alarm where a number of the kernel rises beyond what it was: at a shift, say.
 
         No boundary need be declared. Call it before the loop, of a watch with `every=`, and with
-        `overhead=None` if no step may be left out: it takes in what is measured from then on. What
-        `step` and `log_fn` are told has `ntk/alarm/{of}`, 1 or 0.
+        `overhead=None` if no step may be left out: it takes in what is measured from then on, and
+        before that what the store has of a run that goes on. What `step` and `log_fn` are told has
+        `ntk/alarm/{of}`, 1 or 0.
 
         Args:
             of: the number: `velocity`, another that `log_fn` is told (without `ntk/`), or `loss`.
@@ -249,6 +250,8 @@ class Watch:
         check_alarm(of, self._schedule.every)
         made = ShiftAlarm(of, ShiftDetector(rate, window, apart), on_alarm)
         self._alarms.append(made)
+        if not self._steps_seen:
+            self._forget()  # what the store has is taken in again, by the alarm too
         return made
 
     def flush(self) -> None:
@@ -338,13 +341,19 @@ class Watch:
     def plot(self, path: str | Path | None = None, **style: Any) -> Figure:
         """The paper's figure of this run: velocity, norm, distance, alignment; see `figures.run`.
 
+        Alarms that were raised are marked, at the panel of what they are of.
+
         Args:
             path: a file to write, `.pdf`, `.png` or `.svg`; None: none.
             style: of `FigureStyle`: `width_mm`, `palette`, `font_size`, `dpi`.
         """
         from ntkscope.figures.run import plot_run
 
-        return plot_run(self.dataset(), path, **style)
+        data = self.dataset()
+        alarms: dict[str, list[int]] = {}
+        for alarm in self._alarms:
+            alarms.setdefault(alarm.of, []).extend(each.step for each in alarm.raised)
+        return plot_run(data, path, alarms, **style)
 
     def report(self) -> Report:
         """What was watched, and what it cost; print it."""

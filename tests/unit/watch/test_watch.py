@@ -201,6 +201,7 @@ def test_a_store_that_was_looked_at_is_taken_in_once(tmp_path: Path) -> None:
     watched(6, store=store, every=1).flush()
     for begin in (6, 4):
         watch = make_watch(store=store, every=1)(network())
+        assert watch.resume() == 5
         alarm = watch.alarm(rate=0.5)
         assert steps_of(watch) == steps_of(watch) == list(range(6))
         watch.step(begin)
