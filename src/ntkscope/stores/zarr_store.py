@@ -228,18 +228,18 @@ class ZarrStore:
         """Write the manifest: nothing more is written. Whoever writes to the store breaks it.
 
         Raises:
-            StoreError: a chunk is not as it was written, or, of a complete store, gone.
+            StoreError: a chunk is not as it was written, or nobody noted that it was; or, of a
+                complete store, it is gone.
         """
         remove_partial_files(self.path)
         if self.mask.all():
             self.refuse_lost_chunks()
         known, files = read_journals(self.path), self.files.written
         found = {f: files.get(f) or fingerprint_of(self.path / f) for f in files_of(self.path)}
-        kept = {f: now for f, now in found.items() if f in known or self.is_of_allocation(Path(f))}
-        for file, now in kept.items():
-            if not self.is_of_allocation(Path(file)) and now not in known[file]:
+        for file, now in found.items():
+            if not self.is_of_allocation(Path(file)) and now not in known.get(file, ()):
                 raise damaged(self.path, f"{file} is not as it was written")
-        write_manifest(self.path, kept)
+        write_manifest(self.path, found)
 
     def write(self, name: str, index: Any, values: Any) -> None:
         """Write whole chunks of one array, those of fill values too.
