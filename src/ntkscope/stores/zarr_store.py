@@ -212,6 +212,10 @@ class ZarrStore:
                 if isinstance(array := self.group[name], zarr.Array):
                     yield name, array
 
+    def array(self, name: str) -> zarr.Array[Any]:
+        """One array, unread."""
+        return _array(self.group, name)
+
     def is_sound(self, file: Path, known: Mapping[str, set[str]]) -> bool:
         """Whether a file of the store is as it was written.
 
@@ -251,7 +255,7 @@ class ZarrStore:
 
     def undefined(self, name: str, index: Any) -> None:
         """Write that a part has no values: NaN, or 0 of integers. Its mask says why, not these."""
-        self.write(name, index, _array(self.group, name).fill_value)
+        self.write(name, index, self.array(name).fill_value)
 
     def add(self, name: str, array: Array, values: Any) -> None:
         """Create and write an array that was not there when the store was allocated."""
@@ -266,7 +270,7 @@ class ZarrStore:
             StoreError: no such array, or a damaged one.
         """
         with self._reading(name):
-            return np.asarray(_array(self.group, name)[index])
+            return np.asarray(self.array(name)[index])
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
@@ -294,7 +298,7 @@ class ZarrStore:
         """
         for name in names:
             with self._reading(name):
-                array = _array(self.group, name)
+                array = self.array(name)
                 lacking = array.nchunks - array.nchunks_initialized
             if lacking:
                 what = f"array {array.path!r} lacks {lacking} of its {array.nchunks} chunks"
@@ -302,7 +306,7 @@ class ZarrStore:
 
     def chunks(self, name: str) -> tuple[int, ...]:
         """Sides of the chunks of an array."""
-        return _array(self.group, name).chunks
+        return self.array(name).chunks
 
     def names(self, group: str) -> list[str]:
         """Names of the arrays in a group; none where there is no such group."""
@@ -315,7 +319,7 @@ class ZarrStore:
 
     def done(self, index: Any, done: Any = True) -> None:
         """Mark a part as complete, after its data is written; or, again, as not complete."""
-        _array(self.group, MASK)[index] = done
+        self.array(MASK)[index] = done
 
     @property
     def mask(self) -> np.ndarray:

@@ -18,7 +18,7 @@ from ntkscope.errors import StoreError
 from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store, write_netcdf, write_text
 from ntkscope.stores.manifest import Journal, read_journals
 from ntkscope.stores.seal import seal, unseal
-from ntkscope.stores.verify import look, main
+from ntkscope.stores.verify import look, main, verify
 from tests.damage import told, try_damages
 
 RUN = "mlp-w4-0123456789ab"
@@ -171,6 +171,12 @@ def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, m
     assert lines[4].endswith("8 as they were written, 2 damaged")
     assert main(["nowhere"]) == 1
     assert "there is no such folder" in capsys.readouterr().err
+
+
+def test_verify_runs_where_no_affinity_is_known(results, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert not any(verdict.wrong for verdict in verify(results))
 
 
 def test_verify_needs_no_torch():
