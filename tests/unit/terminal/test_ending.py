@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snakemake_logger_plugin_ntkscope.ending import headline, results
+from snakemake_logger_plugin_ntkscope.ending import headline, others, results
 from snakemake_logger_plugin_ntkscope.study import Figure, Study
 
 STREAMS = """regime,width,quantity,estimate,low,high,note
@@ -68,6 +68,19 @@ def test_a_figure_is_named_with_its_numbers_and_findings(made: Study) -> None:
 def test_many_figures_are_named_by_their_folder(made: Study) -> None:
     for words in ([], ["p_paper"], ["--cores", "2", "all"]):
         assert results(made.asked_for(words), made)[0] == "figures:  figures/ (a, b, c, d)"
+
+
+def test_another_file_that_was_asked_for_is_named(made: Study) -> None:
+    table = Path("results/table.csv")
+    table.parent.mkdir()
+    table.write_text(STREAMS, encoding="utf-8")
+    words = ["--cores", "2", "figures/a.pdf", str(table), "results/not-made.csv"]
+    said = others(words, made.asked_for(words))
+    assert said[0] == "made:     results/table.csv"
+    assert said[1].strip() == "norm drop ∝ width^−0.64 ± 0.06 (ntk)"
+    assert "not-made" not in str(said)
+    Path("results/data.zarr").mkdir()
+    assert others(["results/data.zarr"], {}) == ["made:     results/data.zarr"]
 
 
 def test_another_file_is_no_figure(made: Study) -> None:
