@@ -11,6 +11,7 @@ from snakemake_logger_plugin_ntkscope.study import FOLDERS, Figure, Study
 
 _SHOWN = 3
 _EXPONENT = "exponent of norm_drop"
+_LONE = "all"  # the key of the part of learning curves without parts
 _HEADLINED = {"network": "network", "infinite": "infinite kernel"}
 
 
@@ -73,7 +74,8 @@ def _in_words(row: Mapping[str, str]) -> str:
         return f"norm drop ∝ width^{number}{regime}{curved}"
     if falls and row.get("curve") in _HEADLINED:
         width = f", width {row['width']}" if row["curve"] != "infinite" else ""
-        return f"error ∝ n^{number} ({row['part']}: {_HEADLINED[row['curve']]}{width})"
+        part = row["part"] if row["part"] != _LONE else row.get("title", "")
+        return f"error ∝ n^{number} ({part}: {_HEADLINED[row['curve']]}{width})"
     return ""
 
 

@@ -16,7 +16,7 @@ lazy,,exponent of norm_drop,-0.10,-0.20,0.00,log-log curve bends: not to be quot
 feature,,exponent of norm_drop,,,,fewer than 3 points
 ntk,,exponent of spike,-0.3,-0.4,-0.2,
 """
-CURVES = """statistic,part,label,curve,width,fit,trained_on,step,estimate,low,high,note
+CURVES = """statistic,part,title,curve,width,fit,trained_on,step,estimate,low,high,note
 exponent,composed,digit pairs,network,64,,0,0,0.50,0.43,0.57,
 exponent,composed,digit pairs,infinite,0,,0,0,0.25,0.23,0.27,
 curvature,composed,digit pairs,network,64,,0,0,0.1,0.0,0.2,
@@ -48,6 +48,12 @@ def test_the_headline_of_learning_curves_is_their_exponents(tmp_path: Path) -> N
         "error ∝ n^−0.50 ± 0.07 (composed: network, width 64)",
         "error ∝ n^−0.25 ± 0.02 (composed: infinite kernel)",
     ]
+
+
+def test_the_part_of_learning_curves_without_parts_is_named_by_its_task(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(CURVES.replace("composed", "all"), encoding="utf-8")
+    assert headline(table)[1] == "error ∝ n^−0.25 ± 0.02 (digit pairs: infinite kernel)"
 
 
 def test_no_table_no_headline() -> None:
