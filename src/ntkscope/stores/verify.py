@@ -41,8 +41,8 @@ class Verdict(NamedTuple):
     Attributes:
         path: where it lies.
         wrong: what is wrong with it; empty: nothing.
-        known: whether it has fingerprints; without them, as of an older version, numbers in
-            metadata and texts can be wrong without a sign.
+        known: whether it has fingerprints; without them, as of an older version, values in
+            metadata and texts can be wrong unnoticed.
     """
 
     path: Path

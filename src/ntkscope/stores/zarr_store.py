@@ -156,10 +156,10 @@ class ZarrStore:
 
     @staticmethod
     def kind_of(path: Path) -> str:
-        """The kind that a store says it is of.
+        """The kind of a store, from its attributes.
 
         Raises:
-            StoreError: it does not say one, or there is no store.
+            StoreError: it has none, or there is no store.
         """
         if not path.exists():
             raise no_such(path, "store")
@@ -465,16 +465,16 @@ def check_kind(path: Path, what: str, found: Any, kind: str) -> None:
         )
 
 
-def check_place(path: Path, what: str, said: Mapping[str, Any]) -> None:
-    """Refuse a store or table in the folder of another run or experiment than it says to be of.
+def check_place(path: Path, what: str, attrs: Mapping[str, Any]) -> None:
+    """Refuse a store or table in the folder of another run or experiment than its attributes name.
 
     Anywhere else it may lie.
 
     Raises:
-        StoreError: says of which run or experiment it is.
+        StoreError: names the run or experiment that it is of.
     """
     for key in ("run", "networks", "regression", "experiment"):
-        place, of = path.stem if key == "regression" else path.parent.name, said.get(key)
+        place, of = path.stem if key == "regression" else path.parent.name, attrs.get(key)
         named = path.parent.parent.name == "experiments" if key == "experiment" else _is_id(place)
         if isinstance(of, str) and named and place != of:
             raise StoreError(f"this is a {what} of {of}", where=path, remedy=remake(path))
