@@ -26,6 +26,11 @@ if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
         f"  to do: cd {HOME}, then the same command without -s"
     )
 
+if IS_WHOLE and workflow.config_settings.replace_workflow_config:
+    # Snakemake goes on naming the files that those of the command line have replaced.
+    if workflow.config_settings.overwrite_config:
+        workflow.configfiles[:] = workflow.config_settings.configfiles
+
 try:
     CONFIG, ABSENT = without_absent(
         load_config(

@@ -5,7 +5,8 @@ line. An error is told once. At the end: the figures, their headline numbers, wh
 are. A dry run is a table of what would run and why. Snakemake's own log of everything lies in
 `.snakemake/log/`, and `--logger-ntkscope-everything` shows it.
 
-May import `ntkscope.config.diagnostics`, and nothing else of the library.
+May import `ntkscope.config.diagnostics` and `ntkscope.runtime.nearest`, and nothing else of the
+library.
 """
 
 from snakemake_logger_plugin_ntkscope.handler import LogHandler

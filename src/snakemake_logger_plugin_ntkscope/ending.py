@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from snakemake_logger_plugin_ntkscope.study import Figure, Study
+from snakemake_logger_plugin_ntkscope.study import FOLDERS, Figure, Study
 
 _SHOWN = 3
 _EXPONENT = "exponent of norm_drop"
+_LONE = "all"  # the key of the part of learning curves without parts
 _HEADLINED = {"network": "network", "infinite": "infinite kernel"}
 
 
@@ -39,6 +40,15 @@ def results(asked: Mapping[str, Figure], study: Study) -> list[str]:
     return lines
 
 
+def others(words: Sequence[str], asked: Mapping[str, Figure]) -> list[str]:
+    """Lines on the files that a command line names and that are there, but for figures."""
+    drawn = {file for each in asked.values() for file in each.files}
+    named = dict.fromkeys(Path(w).as_posix() for w in words if w.startswith(FOLDERS))
+    files = [file for file in named if file not in drawn and Path(file).exists()]
+    told = ((f"made:     {file}", headline(Path(file))) for file in files)
+    return [line for made, more in told for line in (made, *(f"          {each}" for each in more))]
+
+
 def headline(table: Path) -> list[str]:
     """The numbers of an experiment's table that its paper is about; none where it has none.
 
@@ -48,7 +58,7 @@ def headline(table: Path) -> list[str]:
     try:
         with table.open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
-    except OSError:
+    except (OSError, UnicodeError, csv.Error):
         return []
     return [line for row in rows if (line := _in_words(row))][: 2 * _SHOWN]
 
@@ -64,7 +74,8 @@ def _in_words(row: Mapping[str, str]) -> str:
         return f"norm drop ∝ width^{number}{regime}{curved}"
     if falls and row.get("curve") in _HEADLINED:
         width = f", width {row['width']}" if row["curve"] != "infinite" else ""
-        return f"error ∝ n^{number} ({row['part']}: {_HEADLINED[row['curve']]}{width})"
+        part = row["part"] if row["part"] != _LONE else row.get("title", "")
+        return f"error ∝ n^{number} ({part}: {_HEADLINED[row['curve']]}{width})"
     return ""
 
 

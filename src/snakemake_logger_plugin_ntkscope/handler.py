@@ -16,7 +16,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_ntkscope import ending
 from snakemake_logger_plugin_ntkscope.causes import cause_of
-from snakemake_logger_plugin_ntkscope.jobs import Job, Jobs, mean_seconds
+from snakemake_logger_plugin_ntkscope.jobs import Job, Jobs, clock, mean_seconds
 from snakemake_logger_plugin_ntkscope.reasons import Reasons
 from snakemake_logger_plugin_ntkscope.screen import Lines, Terminal
 from snakemake_logger_plugin_ntkscope.study import Study
@@ -51,6 +51,7 @@ class LogHandler(LogHandlerBase):
         self._screen = Terminal(stream, colour) if shown else Lines(stream)
         self._jobs, self._study, self._reasons = Jobs(), Study(), Reasons()
         self._begun = self._stopped = False
+        self._began = 0.0
         self._how_it_ended = ""
         self._told: set[str] = set()
         if not self._everything:
@@ -127,7 +128,7 @@ class LogHandler(LogHandlerBase):
         if self._dry or self._jobs.planned:
             return
         planned = {stage: n for stage, n in facts["stats"].items() if stage != "total"}
-        self._jobs.planned = planned
+        self._jobs.planned, self._began = planned, time.time()
         self._jobs.earlier = mean_seconds(Path(self._study.benchmarks), planned)
 
     def _start(self, facts: dict[str, Any]) -> None:
@@ -194,7 +195,12 @@ class LogHandler(LogHandlerBase):
 
     def _nothing(self) -> None:
         self._screen.say("Nothing to be done: all that was asked for is there.")
-        self._say_all(ending.results(self._asked_for(), self._study))
+        self._results()
+
+    def _results(self) -> None:
+        asked = self._asked_for()
+        self._say_all(ending.results(asked, self._study))
+        self._say_all(ending.others(sys.argv[1:], asked))
 
     def _plan(self) -> None:
         said = "Nothing was run (--dry-run). Each job with its files: --logger-ntkscope-everything"
@@ -206,7 +212,8 @@ class LogHandler(LogHandlerBase):
         self._screen.end()
         done, total = self._jobs.done.total(), self._jobs.total
         if done == total:
-            self._say_all(ending.results(self._asked_for(), self._study))
+            self._results()
+            self._screen.say(f"took:     {clock(time.time() - self._began)}")
         else:
             failed = len(self._jobs.failed)
             if failed and not self._stopped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from snakemake_logger_plugin_ntkscope.jobs import Jobs, clock
+from snakemake_logger_plugin_ntkscope.jobs import Job, Jobs, clock
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -96,10 +96,7 @@ class Terminal:
         return " · ".join(words)
 
 
-def _line_of(job: object, now: float) -> str:
-    from snakemake_logger_plugin_ntkscope.jobs import Job
-
-    assert isinstance(job, Job)
+def _line_of(job: Job, now: float) -> str:
     progress = job.progress()
     return f"  {job}  {progress}{'  ' if progress else ''}{clock(now - job.began)}"
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+FOLDERS = ("results/", "figures/")
+"""How a file that is asked for by name begins."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -53,5 +56,5 @@ class Study:
             for name, each in self.figures.items()
             if asked & set(each.files) or f"{each.paper}_paper" in asked
         }
-        other = any("/" in word and word.startswith(("results/", "figures/")) for word in asked)
+        other = any("/" in word and word.startswith(FOLDERS) for word in asked)
         return named if named or other else dict(self.figures)

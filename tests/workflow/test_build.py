@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -46,6 +47,17 @@ def test_figures_and_tables_are_what_they_claim(finished: Project) -> None:
     with xr.open_dataset(finished.root / TABLES / "fits.nc", engine="h5netcdf") as fits:
         assert fits.sizes["width"] == 2
         assert np.isfinite(fits["estimate"].sel(quantity="distance")).all()
+
+
+def test_a_report_has_no_configuration_that_was_replaced(project: Project) -> None:
+    other = project.root / "other/config/config.yaml"
+    other.parent.mkdir(parents=True)
+    other.write_bytes((project.root / "config/config.yaml").read_bytes())
+    options = ("--configfile", "other/config/config.yaml", "--replace-workflow-config")
+    page = ("--reporter", "ntkscope", "--report-ntkscope-path", "page.html")
+    project.build(*options, *page, limit=60)
+    summaries = re.findall(r"<summary>(.*yaml)</summary>", (project.root / "page.html").read_text())
+    assert [Path(file).resolve() for file in summaries] == [other.resolve()]
 
 
 def test_kernels_are_found_by_what_a_person_knows_of_the_sweep(finished: Project) -> None:

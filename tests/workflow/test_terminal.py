@@ -52,10 +52,11 @@ def test_elsewhere_a_job_is_a_line_and_the_end_says_where_the_figure_is(project:
     assert re.fullmatch(r"1 jobs, about \d+ s", lines[0])
     assert re.fullmatch(r"\d\d:\d\d:\d\d  1/1  draw reactivation  [\d.]+ s", lines[1])
     assert lines[2] == f"figure:   {FIGURE}"
-    assert lines[-2:] == [
+    assert lines[-3:-1] == [
         "numbers:  results/experiments/reactivation/table.csv",
         "findings: results/findings/reactivation.md",
     ]
+    assert re.fullmatch(r"took:     \d+ s", lines[-1])
     assert max(map(len, lines)) <= 100
     assert project.files(".snakemake/log/*.log")  # all of it
 

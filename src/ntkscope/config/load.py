@@ -22,6 +22,10 @@ from ntkscope.config.variants import without_absent
 from ntkscope.errors import ConfigError
 
 _DEFAULT_FILE, _DEFAULT_PRESET = ("config", "config.yaml"), Config.model_fields["preset"].default
+_LEAVE_OUT = (
+    "as above; or leave config/config.yaml and its experiments out: add --replace-workflow-config, "
+    "and regimes and experiments of your own to your file"
+)
 _OVERWRITES_NOTHING = {"preset", "resources", "dataset.root", "dataset.download"}
 
 
@@ -133,7 +137,7 @@ def _default_overwritten(config: Config, origins: Origins) -> list[Mistake]:
     own = [
         document.name
         for document in origins.documents
-        if Path(document.name).absolute().parts[-2:] != _DEFAULT_FILE
+        if not _is_default(document.name)
         and not set(_leaves(document.values)) <= _OVERWRITES_NOTHING
     ]
     if config.preset != _DEFAULT_PRESET or not own:
@@ -145,11 +149,22 @@ def _default_overwritten(config: Config, origins: Origins) -> list[Mistake]:
     return [Mistake(("preset",), text, remedy=f"write a preset of its own into {own[0]}")]
 
 
+def _is_default(file: str) -> bool:
+    return Path(file).absolute().parts[-2:] == _DEFAULT_FILE
+
+
 def _leaves(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[str]:
     """The dotted keys of all values that are no mappings; of `resources` the section alone."""
     for key, value in values.items():
         inner = isinstance(value, Mapping) and key != "resources"
         yield from _leaves(value, (*above, str(key))) if inner else [".".join((*above, str(key)))]
+
+
+def _are_of_default(mistakes: list[Mistake], values: Mapping[str, Any], origins: Origins) -> bool:
+    """Whether an experiment of the default cannot be run with what files of the user's say."""
+    places = {file for mistake in mistakes for file in origins.files(mistake.key, values)}
+    own = any(not _is_default(document.name) for document in origins.documents)
+    return own and any(map(_is_default, places))
 
 
 def _together(mistakes: list[Mistake], values: Mapping[str, Any], origins: Origins) -> ConfigError:
@@ -158,5 +173,7 @@ def _together(mistakes: list[Mistake], values: Mapping[str, Any], origins: Origi
     said = (mistake.say(values, origins) for mistake in mistakes)
     open_ones = any(mistake.remedy is None for mistake in mistakes)
     remedy = "mend this; config/README.md explains every key" if open_ones else None
+    if not open_ones and _are_of_default(mistakes, values, origins):
+        remedy = _LEAVE_OUT
     text = "\n".join([f"the configuration has {count}", *said])
     return ConfigError(text.encode(errors="backslashreplace").decode(), remedy=remedy)

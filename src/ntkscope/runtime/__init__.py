@@ -1,4 +1,4 @@
-"""Under the arithmetic: device, precision, memory, start-up, logs, provenance, timings, near words.
+"""Under the arithmetic: device, precision, memory, disk, processes, logs, provenance.
 
 It imports `errors` only, and everything may import it.
 """

@@ -86,11 +86,11 @@ def _signed(folder: Path) -> Iterator[_Signed]:
 
 
 def _known(text: str) -> _Signed:
-    """What a file says, as far as it can be understood."""
+    """The content of the file, as far as it is valid."""
     try:
-        said = json.loads(text)
+        signed = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(said, dict) or not all(isinstance(each, list) for each in said.values()):
+    if not isinstance(signed, dict) or not all(isinstance(each, list) for each in signed.values()):
         return {}
-    return {name: [owner_of(json.dumps(each).encode()) for each in said[name]] for name in said}
+    return {name: [owner_of(json.dumps(each).encode()) for each in signed[name]] for name in signed}

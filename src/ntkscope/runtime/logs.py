@@ -1,4 +1,4 @@
-"""What a job says: lines in its log file, a progress bar in a terminal."""
+"""What a job reports: lines in its log file, a progress bar in a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def job_log(path: str | Path) -> Iterator[None]:
     leaves its traceback there. The log has the traceback of both. Snakemake tries a failed job
     again; where the attempt before ended with an error meant for the user, which no attempt would
     mend, this one ends at once. (That another process is busy, it may mend.) Where the environment
-    says NTKSCOPE_ERRORS_IN_LOGS, who started the job tells its errors: then stderr has none.
+    has NTKSCOPE_ERRORS_IN_LOGS, whoever started the job shows its errors: stderr then has none.
     """
     file = Path(path)
     note = file.with_name(f".{file.name}.refused")  # Snakemake deletes the log itself

@@ -24,7 +24,7 @@ _NO_CONTAINER = "pid:[4026531836]"  # what Linux calls the processes of a machin
 
 
 def me() -> Owner:
-    """This process, as a lock says it; with the SLURM job that it belongs to, if any."""
+    """This process, as a lock file names it; with the SLURM job that it belongs to, if any."""
     slurm = {key: os.environ[name] for key, name in _SLURM.items() if name in os.environ}
     if "slurm_job" in slurm:
         slurm |= {"slurm_cluster": _cluster()}
@@ -33,19 +33,19 @@ def me() -> Owner:
 
 
 def owner_of(content: bytes) -> Owner:
-    """The owner that a lock file says, or {}."""
+    """The owner that a lock file names, or {}."""
     try:
-        said = json.loads(content)
+        owner = json.loads(content)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(said, dict):
+    if not isinstance(owner, dict):
         return {}
-    kinds = _KINDS | {key: str for key in _MAYBE if key in said}
-    if any(type(said.get(k)) is not t for k, t in kinds.items()):
+    kinds = _KINDS | {key: str for key in _MAYBE if key in owner}
+    if any(type(owner.get(k)) is not t for k, t in kinds.items()):
         return {}
-    texts = (said[key] for key, kind in kinds.items() if kind is str)
+    texts = (owner[key] for key, kind in kinds.items() if kind is str)
     plain = all(re.fullmatch(r"[\w.,:/\[\]-]{0,300}", text) for text in texts)
-    return said if plain and 0 < said["pid"] < 2**31 else {}
+    return owner if plain and 0 < owner["pid"] < 2**31 else {}
 
 
 def is_alive(owner: Owner) -> bool | None:
@@ -61,7 +61,7 @@ def is_alive(owner: Owner) -> bool | None:
 
 @cache
 def machine() -> str:
-    """What has its own numbers of processes: a host since it was started, or a container of it.
+    """What has process IDs of its own: a host since it was started, or a container of it.
 
     Of Linux: the installation, its start, and the container if any.
     """
@@ -86,8 +86,8 @@ def started(pid: int) -> float:
     −1: there is none, or a dead one whose parent has not looked.
     """
     try:
-        said = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        fields = said.rpartition(")")[2].split()
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = status.rpartition(")")[2].split()
         return -1.0 if fields[0] in "ZXx" else float(fields[19])
     except (ProcessLookupError, FileNotFoundError):
         if Path("/proc/self/stat").exists():
@@ -107,10 +107,10 @@ def _slurm_job_is_alive(owner: Owner) -> bool | None:
         return None if owner.get("slurm_restarts", "0") == restarts else False
     if owner.get("slurm_cluster") != _cluster() or not _cluster():
         return None
-    code, said, errors = _ask("squeue", "-h", "-o", "%T", "-j", owner["slurm_job"])
+    code, output, errors = _ask("squeue", "-h", "-o", "%T", "-j", owner["slurm_job"])
     if code:
         return False if "Invalid job id" in errors else None
-    states = set(said.split())
+    states = set(output.split())
     if states & {"RUNNING", "SUSPENDED", "STOPPED"}:
         return True
     return None if "COMPLETING" in states else False
@@ -121,8 +121,8 @@ def _cluster() -> str:
     """The cluster that SLURM's commands ask here, where several share a disk; or nothing."""
     if "SLURM_CLUSTER_NAME" in os.environ:
         return os.environ["SLURM_CLUSTER_NAME"]
-    said = re.search(r"^ClusterName\s*=\s*(\S+)", _ask("scontrol", "show", "config")[1], re.M)
-    return said[1] if said else ""
+    found = re.search(r"^ClusterName\s*=\s*(\S+)", _ask("scontrol", "show", "config")[1], re.M)
+    return found[1] if found else ""
 
 
 def _ask(program: str, *arguments: str) -> tuple[int, str, str]:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from ntkscope.runtime.owner import machine, started
 
+PARTIAL = ".partial-"
+"""How the name of what is being written begins."""
+
 
 @contextmanager
 def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
@@ -33,7 +36,7 @@ def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
     _remove_of_dead(path)
     # A process whose workflow was killed may live on, and write the same. (Its suffix stays, which
     # tells some writers a format.)
-    partial = path.with_name(f"{_PREFIX}{_writer()}-{uuid.uuid4().hex}-{path.name}")
+    partial = path.with_name(f"{PARTIAL}{_writer()}-{uuid.uuid4().hex}-{path.name}")
     try:
         yield partial
         _move(partial, path, shared)
@@ -45,7 +48,7 @@ def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A path beside `path` for something that is gone at the end."""
-    partial = path.with_name(f"{_PREFIX}again-{path.name}")
+    partial = path.with_name(f"{PARTIAL}again-{path.name}")
     remove(partial)
     try:
         yield partial
@@ -58,14 +61,11 @@ def remove_partial_files(path: Path) -> None:
 
     Zarr writes `0.{uuid}.partial` and renames it to `0`: a kill between the two leaves it there.
     """
-    for pattern in ("*.partial", f"{_PREFIX}*"):
+    for pattern in ("*.partial", f"{PARTIAL}*"):
         for chunk in path.rglob(pattern):
             chunk.unlink(missing_ok=True)
-    for store in path.parent.glob(f"{_PREFIX}*-{path.name}"):
+    for store in path.parent.glob(f"{PARTIAL}*-{path.name}"):
         shutil.rmtree(store, ignore_errors=True)
-
-
-_PREFIX = ".partial-"
 
 
 def _writer(pid: int | None = None) -> str:
@@ -76,10 +76,10 @@ def _writer(pid: int | None = None) -> str:
 
 def _remove_of_dead(path: Path) -> None:
     """Remove what writers of this file that were killed on this machine left beside it."""
-    for partial in path.parent.glob(f"{_PREFIX}*-*-*-{glob.escape(path.name)}"):
-        pid = partial.name.removeprefix(_PREFIX).split("-")[1]
+    for partial in path.parent.glob(f"{PARTIAL}*-*-*-{glob.escape(path.name)}"):
+        pid = partial.name.removeprefix(PARTIAL).split("-")[1]
         dead = pid.isdigit() and started(int(pid)) < 0
-        if dead and partial.name.startswith(f"{_PREFIX}{_writer(int(pid))}-"):
+        if dead and partial.name.startswith(f"{PARTIAL}{_writer(int(pid))}-"):
             remove(partial)
 
 

@@ -11,7 +11,7 @@ import zarr
 
 
 def places(array: zarr.Array[Any]) -> Iterator[tuple[int, ...]]:
-    """Numbers of all chunks of an array."""
+    """Indices of all chunks of an array in its grid of chunks."""
     sides = zip(array.shape, array.chunks, strict=True)
     return product(*(range(-(-n // chunk)) for n, chunk in sides))
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 
 from ntkscope.runtime.logs import log
 from ntkscope.stores.atomic_write import remove
@@ -52,7 +51,7 @@ def forget_damaged(store: ZarrStore) -> Lacking:
 
 def forget_damaged_mask(store: ZarrStore, known: Known) -> None:
     """Remove the chunks of the mask that are not as they were written: nothing is done there."""
-    array = _array(store, MASK)
+    array = store.array(MASK)
     for place in places(array):
         _is_lacking(store, file_of(array, place), known)
 
@@ -65,7 +64,7 @@ def is_part_sound(store: ZarrStore, name: str, index: Sequence[Any], known: Know
         name: of the array.
         index: a slice for each of its axes.
     """
-    array = _array(store, name)
+    array = store.array(name)
     sides = zip(index, array.shape, array.chunks, strict=True)
     spanned = [(span.indices(size), chunk) for span, size, chunk in sides]
     within = product(*(range(a // chunk, -(-b // chunk)) for (a, b, _), chunk in spanned))
@@ -103,7 +102,7 @@ def _mark_again(
         lacking: dimensions and place of each chunk that is not there.
         is_sound: whether the mask is.
     """
-    array, before = _array(store, MASK), store.mask
+    array, before = store.array(MASK), store.mask
     if is_sound and not before.any():
         return
     axes, mask = dims(array), before.copy() if is_sound else np.ones_like(before)
@@ -116,9 +115,3 @@ def _mark_again(
     for span in (spans(array, place) for place in places(array)):
         if (mask[span] != before[span]).any():
             store.done(span, mask[span])
-
-
-def _array(store: ZarrStore, name: str) -> zarr.Array[Any]:
-    found = store.group[name]
-    assert isinstance(found, zarr.Array)
-    return found

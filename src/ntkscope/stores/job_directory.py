@@ -20,15 +20,15 @@ from ntkscope.identity import digest
 from ntkscope.runtime.disk import disk_errors
 from ntkscope.runtime.logs import log
 from ntkscope.runtime.signals import Ending
-from ntkscope.stores.atomic_write import atomic, remove
-from ntkscope.stores.lock import Lock
+from ntkscope.stores.atomic_write import PARTIAL, atomic, remove
+from ntkscope.stores.lock import BREAKING, Lock
 from ntkscope.stores.seal import seal, unseal
 from ntkscope.stores.zarr_store import lacking_bytes
 
 _BEFORE = ".before"
 """After the name of what was saved before the last."""
 
-_STARTS_OF_NAMES = (".partial-", ".breaking-")
+_STARTS_OF_NAMES = (PARTIAL, BREAKING)
 """Of files that a process which was killed may leave before there is an identity."""
 
 _MOVED = "moved"  # the store goes to the output after this is here

@@ -23,9 +23,13 @@ from pathlib import Path
 from ntkscope.errors import BusyError, StoreError
 from ntkscope.runtime.logs import log
 from ntkscope.runtime.owner import Owner, is_alive, me, owner_of
+from ntkscope.stores.atomic_write import PARTIAL
 
 SILENT_SECONDS = 120.0
 """An owner that cannot be asked for is dead after being watched for so long without a sign."""
+
+BREAKING = ".breaking-"
+"""How the name of a claim to remove a dead owner's lock begins."""
 
 BEAT_SECONDS = 10.0  # between two signs of life
 _WRITING_SECONDS = 5.0  # that a lock file may be without an owner
@@ -104,7 +108,7 @@ class Lock:
 
     def _create(self, mine: Owner) -> bool:
         """Put the lock there, whole, unless there is one; begin to give signs of life."""
-        partial = self.path.with_name(f".partial-{mine['token']}-{self.path.name}")
+        partial = self.path.with_name(f"{PARTIAL}{mine['token']}-{self.path.name}")
         try:
             partial.write_text(json.dumps(mine), encoding="utf-8")
             if not _move(partial, self.path):
@@ -148,7 +152,7 @@ class Lock:
             fcntl.flock(handle, fcntl.LOCK_EX)
             return None
         except OSError:
-            claim = self.path.with_name(f".breaking-{sha256(seen.content).hexdigest()[:16]}")
+            claim = self.path.with_name(f"{BREAKING}{sha256(seen.content).hexdigest()[:16]}")
             try:
                 claim.mkdir()
             except FileExistsError:

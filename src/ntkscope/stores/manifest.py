@@ -9,6 +9,7 @@ manifest has a line for every file, metadata too, and ends in a seal.
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 import zlib
@@ -91,11 +92,21 @@ def break_manifest(store: Path) -> None:
 
 def read_journals(store: Path) -> dict[str, set[str]]:
     """File → the fingerprints that it may have, of a store being written, or of a finished one."""
-    found = {file: {known} for file, known in (read_manifest(store) or {}).items()}
+    found: dict[str, set[str]] = {}
     for journal in (store / MASK).glob(f"{_JOURNAL}*"):
-        for file, known in _lines(journal.read_bytes() if journal.is_file() else b""):
+        for file, known in _lines(_content(journal)):
             found.setdefault(file, set()).add(known)
+    for file, known in (read_manifest(store) or {}).items():  # last: who seals removes journals
+        found.setdefault(file, set()).add(known)
     return found
+
+
+def _content(journal: Path) -> bytes:
+    """Of a journal; nothing of one that is none, or is gone."""
+    try:
+        return journal.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return b""
 
 
 class Journal:
@@ -105,7 +116,11 @@ class Journal:
         self.path = store / MASK / f"{_JOURNAL}{uuid.uuid4().hex}"
 
     def add(self, file: str, known: str) -> None:
-        """A line, in one write."""
+        """A line, in one write.
+
+        Raises:
+            OSError: the disk had no room for all of it.
+        """
         line = f"{known} {file}\n".encode()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         try:
@@ -114,7 +129,8 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, flags, 0o666)
         try:
-            os.write(handle, line)
+            if os.write(handle, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         finally:
             os.close(handle)
 

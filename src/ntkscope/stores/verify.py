@@ -41,8 +41,8 @@ class Verdict(NamedTuple):
     Attributes:
         path: where it lies.
         wrong: what is wrong with it; empty: nothing.
-        known: whether it has fingerprints; without them, as of an older version, numbers in
-            metadata and texts can be wrong without a sign.
+        known: whether it has fingerprints; without them, as of an older version, values in
+            metadata and texts can be wrong unnoticed.
     """
 
     path: Path
@@ -64,7 +64,7 @@ def verify(folder: Path, jobs: int | None = None) -> Iterator[Verdict]:
         raise StoreError("there is no such folder", where=folder, remedy="name that of the results")
     found = dict(everything(folder))
     with tqdm(total=sum(found.values()), unit="B", unit_scale=True, disable=None) as bar:
-        for verdict in _looked_at(list(found), jobs or len(os.sched_getaffinity(0))):
+        for verdict in _looked_at(list(found), jobs or _cores()):
             bar.update(found[verdict.path])
             yield verdict
 
@@ -117,6 +117,12 @@ def everything(folder: Path) -> Iterator[tuple[Path, int]]:
         for file in (inside / name for name in files if name[0] != "."):
             if file.suffix in {".nc", *_TEXTS} or file.suffix == ".zarr":
                 yield file, file.stat().st_size
+
+
+def _cores() -> int:
+    """Cores that this process may use; where the system does not say (macOS), all."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _looked_at(paths: list[Path], jobs: int) -> Iterator[Verdict]:

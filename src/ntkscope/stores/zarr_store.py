@@ -156,10 +156,10 @@ class ZarrStore:
 
     @staticmethod
     def kind_of(path: Path) -> str:
-        """The kind that a store says it is of.
+        """The kind of a store, from its attributes.
 
         Raises:
-            StoreError: it does not say one, or there is no store.
+            StoreError: it has none, or there is no store.
         """
         if not path.exists():
             raise no_such(path, "store")
@@ -212,6 +212,10 @@ class ZarrStore:
                 if isinstance(array := self.group[name], zarr.Array):
                     yield name, array
 
+    def array(self, name: str) -> zarr.Array[Any]:
+        """One array, unread."""
+        return _array(self.group, name)
+
     def is_sound(self, file: Path, known: Mapping[str, set[str]]) -> bool:
         """Whether a file of the store is as it was written.
 
@@ -228,18 +232,18 @@ class ZarrStore:
         """Write the manifest: nothing more is written. Whoever writes to the store breaks it.
 
         Raises:
-            StoreError: a chunk is not as it was written, or, of a complete store, gone.
+            StoreError: a chunk is not as it was written, or nobody noted that it was; or, of a
+                complete store, it is gone.
         """
         remove_partial_files(self.path)
         if self.mask.all():
             self.refuse_lost_chunks()
         known, files = read_journals(self.path), self.files.written
         found = {f: files.get(f) or fingerprint_of(self.path / f) for f in files_of(self.path)}
-        kept = {f: now for f, now in found.items() if f in known or self.is_of_allocation(Path(f))}
-        for file, now in kept.items():
-            if not self.is_of_allocation(Path(file)) and now not in known[file]:
+        for file, now in found.items():
+            if not self.is_of_allocation(Path(file)) and now not in known.get(file, ()):
                 raise damaged(self.path, f"{file} is not as it was written")
-        write_manifest(self.path, kept)
+        write_manifest(self.path, found)
 
     def write(self, name: str, index: Any, values: Any) -> None:
         """Write whole chunks of one array, those of fill values too.
@@ -251,7 +255,7 @@ class ZarrStore:
 
     def undefined(self, name: str, index: Any) -> None:
         """Write that a part has no values: NaN, or 0 of integers. Its mask says why, not these."""
-        self.write(name, index, _array(self.group, name).fill_value)
+        self.write(name, index, self.array(name).fill_value)
 
     def add(self, name: str, array: Array, values: Any) -> None:
         """Create and write an array that was not there when the store was allocated."""
@@ -266,7 +270,7 @@ class ZarrStore:
             StoreError: no such array, or a damaged one.
         """
         with self._reading(name):
-            return np.asarray(_array(self.group, name)[index])
+            return np.asarray(self.array(name)[index])
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
@@ -294,7 +298,7 @@ class ZarrStore:
         """
         for name in names:
             with self._reading(name):
-                array = _array(self.group, name)
+                array = self.array(name)
                 lacking = array.nchunks - array.nchunks_initialized
             if lacking:
                 what = f"array {array.path!r} lacks {lacking} of its {array.nchunks} chunks"
@@ -302,7 +306,7 @@ class ZarrStore:
 
     def chunks(self, name: str) -> tuple[int, ...]:
         """Sides of the chunks of an array."""
-        return _array(self.group, name).chunks
+        return self.array(name).chunks
 
     def names(self, group: str) -> list[str]:
         """Names of the arrays in a group; none where there is no such group."""
@@ -315,7 +319,7 @@ class ZarrStore:
 
     def done(self, index: Any, done: Any = True) -> None:
         """Mark a part as complete, after its data is written; or, again, as not complete."""
-        _array(self.group, MASK)[index] = done
+        self.array(MASK)[index] = done
 
     @property
     def mask(self) -> np.ndarray:
@@ -461,16 +465,16 @@ def check_kind(path: Path, what: str, found: Any, kind: str) -> None:
         )
 
 
-def check_place(path: Path, what: str, said: Mapping[str, Any]) -> None:
-    """Refuse a store or table in the folder of another run or experiment than it says to be of.
+def check_place(path: Path, what: str, attrs: Mapping[str, Any]) -> None:
+    """Refuse a store or table in the folder of another run or experiment than its attributes name.
 
     Anywhere else it may lie.
 
     Raises:
-        StoreError: says of which run or experiment it is.
+        StoreError: names the run or experiment that it is of.
     """
     for key in ("run", "networks", "regression", "experiment"):
-        place, of = path.stem if key == "regression" else path.parent.name, said.get(key)
+        place, of = path.stem if key == "regression" else path.parent.name, attrs.get(key)
         named = path.parent.parent.name == "experiments" if key == "experiment" else _is_id(place)
         if isinstance(of, str) and named and place != of:
             raise StoreError(f"this is a {what} of {of}", where=path, remedy=remake(path))

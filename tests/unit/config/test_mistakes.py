@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -247,3 +248,21 @@ def test_a_missing_key_that_is_misspelt_is_one_mistake(values: dict[str, Any]) -
     experiment["modle"] = experiment.pop("model")
     with pytest.raises(ConfigError, match=r"a mistake\n.*modle.*did you mean 'model'"):
         load_config(values)
+
+
+def test_what_the_default_cannot_run_on_ones_own_data_can_be_left_out(tmp_path: Path) -> None:
+    labels = np.arange(90) % 3
+    np.savez(tmp_path / "mine.npz", images=np.zeros((90, 8, 8), np.uint8), labels=labels)
+    own = tmp_path / "mine.yaml"
+    dataset = {"kind": "npz", "path": str(tmp_path / "mine.npz")}
+    own.write_text(yaml.safe_dump({"preset": "mine", "dataset": dataset}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="add --replace-workflow-config") as error:
+        load_files("config/config.yaml", own)
+    assert "10 classes, but the dataset has 3" in error.value.what
+    stream = {"kind": "class_split", "tasks": 2, "classes_per_task": 2, "steps": 12}
+    values = yaml.safe_load(Path("config/test/mini.yaml").read_text(encoding="utf-8"))
+    values["experiments"]["reactivation"]["stream"] = stream
+    own.write_text(yaml.safe_dump({**values, "dataset": dataset}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="4 classes, but the dataset has 3") as error:
+        load_files(own)
+    assert "replace-workflow-config" not in str(error.value)

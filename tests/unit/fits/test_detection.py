@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from ntkscope.fits import collect_metrics, results_of
-from ntkscope.fits.reactivation.detection import RATE, WITHIN, alarms, detection
+from ntkscope.fits.reactivation.detection import RATE, WITHIN, alarms, detection, signals_of
 from ntkscope.fits.results import as_dataset
 from ntkscope.stores import read_netcdf
 from tests.unit.fits.conftest import metrics_table
@@ -81,6 +81,16 @@ def test_differences_are_means_over_the_shifts_of_a_seed(tmp_path):
     assert delays["velocity", "batch_loss"].estimate < -0.5 * WITHIN
     assert hits["velocity", "gradient_norm"].estimate == 0.0
     assert delays["velocity", "gradient_norm"].estimate == 0.0
+
+
+def test_a_velocity_is_placed_by_its_step_whatever_snapshots_there_are():
+    steps = np.array([0, 3, 4, 5, 6, 10, 11, -1])
+    values = (("seed", "snapshot"), np.where(steps < 0, np.nan, steps)[None].astype(float))
+    arm = xr.Dataset({"step": ("snapshot", steps), "velocity": values, "loss": values})
+    found, signals = signals_of(arm, boundary=4, dt=3)
+    assert found.tolist() == [3, 4, 5, 6]
+    np.testing.assert_array_equal(signals["velocity"], [[0, np.nan, np.nan, 3]])
+    np.testing.assert_array_equal(signals["loss"], [[3, 4, 5, 6]])
 
 
 def test_seeds_that_diverged_are_in_nothing(tmp_path):

@@ -316,6 +316,8 @@ def test_options_of_a_store(how, tmp_path):
         (X[0], "shape"),
         ({"x": X}, r"^x1 is a dict: an .* of one tensor\n.*x1\n.*give a tensor \[N, …\], float32"),
         ((X, X), "x1 is a tuple: .* of one tensor"),
+        (None, r"x1 is a NoneType: .* of one tensor\n.*\n.*give a tensor \[N, …\], float32"),
+        ("words", "x1 is a str: .* of one tensor"),
     ],
 )
 def test_inputs_of_infinite_networks(x, says):

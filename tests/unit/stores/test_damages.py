@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +16,9 @@ import xarray as xr
 
 from ntkscope.errors import StoreError
 from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store, write_netcdf, write_text
+from ntkscope.stores.manifest import Journal, read_journals
 from ntkscope.stores.seal import seal, unseal
-from ntkscope.stores.verify import look, main
+from ntkscope.stores.verify import look, main, verify
 from tests.damage import told, try_damages
 
 RUN = "mlp-w4-0123456789ab"
@@ -119,6 +123,36 @@ def test_writing_to_a_finished_store_breaks_its_manifest(results):
     assert sorted(f.name for f in (path / "complete").iterdir()) == ["c", "manifest", "zarr.json"]
 
 
+def test_a_chunk_that_nobody_noted_is_not_sealed(results):
+    path = results / "runs" / RUN / "snapshots.zarr"
+    store = ZarrStore.resume(path, "snapshots")
+    store.write("undefined", slice(0, 2), 1.0)
+    for journal in (path / "complete").glob("journal-*"):
+        lines = journal.read_text().splitlines(keepends=True)
+        journal.write_text("".join(line for line in lines if "loss/c/1/0" not in line))
+    with pytest.raises(StoreError, match="loss/c/1/0 is not as it was written"):
+        store.seal()
+    assert not (path / "complete/manifest").exists()
+
+
+def test_a_journal_that_a_full_disk_cut_is_an_error(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, content: write(handle, content[:-3]))
+    with pytest.raises(OSError, match="No space left") as error:
+        Journal(tmp_path).add("loss/c/0/0", "01234567 8")
+    assert error.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    assert "loss/c/0/0" not in read_journals(tmp_path)
+
+
+def test_a_store_that_is_sealed_meanwhile_is_known(results, monkeypatch):
+    path = results / "runs" / RUN / "snapshots.zarr"
+    known, manifest = read_journals(path), path / "complete/manifest"
+    elsewhere = manifest.rename(results / "manifest")
+    monkeypatch.setattr(Path, "glob", lambda *_: [elsewhere.rename(manifest)][:0])
+    assert read_journals(path) == known
+
+
 def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, monkeypatch):
     monkeypatch.chdir(results.parent)
     assert main(["--jobs", "1"]) == 0
@@ -137,6 +171,12 @@ def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, m
     assert lines[4].endswith("8 as they were written, 2 damaged")
     assert main(["nowhere"]) == 1
     assert "there is no such folder" in capsys.readouterr().err
+
+
+def test_verify_runs_where_no_affinity_is_known(results, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert not any(verdict.wrong for verdict in verify(results))
 
 
 def test_verify_needs_no_torch():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snakemake_logger_plugin_ntkscope.ending import headline, results
+from snakemake_logger_plugin_ntkscope.ending import headline, others, results
 from snakemake_logger_plugin_ntkscope.study import Figure, Study
 
 STREAMS = """regime,width,quantity,estimate,low,high,note
@@ -16,7 +16,7 @@ lazy,,exponent of norm_drop,-0.10,-0.20,0.00,log-log curve bends: not to be quot
 feature,,exponent of norm_drop,,,,fewer than 3 points
 ntk,,exponent of spike,-0.3,-0.4,-0.2,
 """
-CURVES = """statistic,part,label,curve,width,fit,trained_on,step,estimate,low,high,note
+CURVES = """statistic,part,title,curve,width,fit,trained_on,step,estimate,low,high,note
 exponent,composed,digit pairs,network,64,,0,0,0.50,0.43,0.57,
 exponent,composed,digit pairs,infinite,0,,0,0,0.25,0.23,0.27,
 curvature,composed,digit pairs,network,64,,0,0,0.1,0.0,0.2,
@@ -50,6 +50,12 @@ def test_the_headline_of_learning_curves_is_their_exponents(tmp_path: Path) -> N
     ]
 
 
+def test_the_part_of_learning_curves_without_parts_is_named_by_its_task(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(CURVES.replace("composed", "all"), encoding="utf-8")
+    assert headline(table)[1] == "error ∝ n^−0.25 ± 0.02 (digit pairs: infinite kernel)"
+
+
 def test_no_table_no_headline() -> None:
     assert headline(Path("nowhere.csv")) == []
 
@@ -68,6 +74,19 @@ def test_a_figure_is_named_with_its_numbers_and_findings(made: Study) -> None:
 def test_many_figures_are_named_by_their_folder(made: Study) -> None:
     for words in ([], ["p_paper"], ["--cores", "2", "all"]):
         assert results(made.asked_for(words), made)[0] == "figures:  figures/ (a, b, c, d)"
+
+
+def test_another_file_that_was_asked_for_is_named(made: Study) -> None:
+    table = Path("results/table.csv")
+    table.parent.mkdir()
+    table.write_text(STREAMS, encoding="utf-8")
+    words = ["--cores", "2", "figures/a.pdf", str(table), "results/not-made.csv"]
+    said = others(words, made.asked_for(words))
+    assert said[0] == "made:     results/table.csv"
+    assert said[1].strip() == "norm drop ∝ width^−0.64 ± 0.06 (ntk)"
+    assert "not-made" not in str(said)
+    Path("results/data.zarr").mkdir()
+    assert others(["results/data.zarr"], {}) == ["made:     results/data.zarr"]
 
 
 def test_another_file_is_no_figure(made: Study) -> None:

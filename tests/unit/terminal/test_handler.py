@@ -124,6 +124,7 @@ def test_the_end_names_the_figure(tell: Tell, tmp_path: Path) -> None:
     start(tell)
     tell("", LogEvent.JOB_FINISHED, job_id=1)
     assert tell("Elapsed time: 1").startswith("figure:   figures/a.pdf\n")
+    assert tell("Elapsed time: 1").splitlines()[-1].startswith("took:  ")
     assert "figure:   figures/a.pdf" in tell("Nothing to be done (all requested files are there).")
 
 

@@ -48,9 +48,10 @@ def signals_of(arm: xr.Dataset, boundary: int, dt: int) -> tuple[NDArray[np.int6
     if "seen" in arm["loss"].dims:
         known["loss"] = arm["loss"].isel(seen=0)
     found = {name: each.transpose("seed", "snapshot").values for name, each in known.items()}
-    late = np.full_like(found[KERNEL], np.nan)
-    late[:, dt:] = found[KERNEL][:, :-dt]
-    found[KERNEL] = np.where(np.isin(every - dt, every), late, np.nan)
+    order = np.argsort(every, kind="stable")
+    before = order[np.searchsorted(every, every - dt, sorter=order)]
+    is_there = (every >= dt) & (every[before] == every - dt)
+    found[KERNEL] = np.where(is_there, found[KERNEL][:, before], np.nan)
     return every[mine], {name: values[:, mine] for name, values in found.items()}
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from ntkscope.errors import ModelError
@@ -22,7 +22,7 @@ def check_inputs(x1: Any, x2: Any) -> None:
         ModelError: says which.
     """
     for name, x in (("x1", x1), ("x2", x2)):
-        if isinstance(x, Mapping | tuple | list):
+        if not isinstance(x, torch.Tensor | np.ndarray | type(None)) or x1 is None:
             raise ModelError(
                 f"{name} is a {type(x).__name__}: an infinite-width kernel is of one tensor",
                 where=name,
