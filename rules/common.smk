@@ -26,10 +26,26 @@ if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
         f"  to do: cd {HOME}, then the same command without -s"
     )
 
-if IS_WHOLE and workflow.config_settings.replace_workflow_config:
-    # Snakemake goes on naming the files that those of the command line have replaced.
-    if workflow.config_settings.overwrite_config:
-        workflow.configfiles[:] = workflow.config_settings.configfiles
+REPLACES = "replace_workflow_config"
+"""Key of `--config` that tells jobs of a cluster: Snakemake does not hand the option on to them."""
+
+
+def replace_config(settings):
+    """Leave the default out where the command line says so, here and in jobs of a cluster."""
+    told = settings.overwrite_config.pop(REPLACES, False)
+    config.pop(REPLACES, None)
+    if told:
+        config.clear()
+        config.update(settings.overwrite_config)
+    elif settings.replace_workflow_config:
+        settings.config_args = [*settings.config_args, f"{REPLACES}=True"]
+    if (told or settings.replace_workflow_config) and settings.overwrite_config:
+        # Snakemake goes on naming the files that those of the command line have replaced.
+        workflow.configfiles[:] = settings.configfiles
+
+
+if IS_WHOLE:
+    replace_config(workflow.config_settings)
 
 try:
     CONFIG, ABSENT = without_absent(

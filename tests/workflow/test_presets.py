@@ -131,3 +131,11 @@ def test_the_slurm_profile_plans_the_same_jobs(shipped: Project) -> None:
     assert Path(shipped.root / "profiles/slurm").is_dir()  # a missing one is ignored silently
     options = ("figures/reactivation.pdf", "--workflow-profile", "profiles/slurm")
     assert shipped.plan(*options) == jobs(widths=5)
+
+
+def test_jobs_of_a_cluster_leave_the_default_out_as_their_head_does(shipped: Project) -> None:
+    """Snakemake hands `--config` on to them, and not `--replace-workflow-config`."""
+    words = ("figures/mini/reactivation.pdf", "--configfile", "config/test/mini.yaml")
+    plan = shipped.plan(*words, "--replace-workflow-config")
+    assert shipped.plan(*words, "--config", "replace_workflow_config=True") == plan
+    assert plan["train_task"] == 6
