@@ -1,12 +1,13 @@
 """The figure of one run: the paper's four metrics over the whole of it, at boundaries, by layer.
 
 Rows: velocity, norm, distance, alignment, loss, as far as they are known. Columns: the run with its
-boundaries (dotted); each boundary by itself, over the steps from it; each layer.
+boundaries (dotted) and alarms (triangles); each boundary by itself, over the steps from it; each
+layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,14 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.curves import boundary_scale, draw_band
 from ntkscope.figures.panels import Metric
-from ntkscope.figures.style import BOUNDARY_DOTS, TWIN_DASHES, looks, printable, width_colours
+from ntkscope.figures.style import (
+    BOUNDARY_DOTS,
+    REGIME_COLOURS,
+    TWIN_DASHES,
+    looks,
+    printable,
+    width_colours,
+)
 from ntkscope.statistics.paired import FloatArray
 from ntkscope.stores import atomic
 
@@ -32,24 +40,40 @@ LOSS = Metric("loss", "loss", log=True)
 ROWS = (panels.VELOCITY, NORM, panels.DISTANCE, panels.ALIGNMENT, LOSS)
 SHARE = Metric("layer_share", "share of change\nsince boundary")
 
+ALARM: dict[str, Any] = {
+    "color": REGIME_COLOURS[0],
+    "marker": "v",
+    "markersize": 3.5,
+    "linestyle": "none",
+    "clip_on": False,
+    "zorder": 3,
+}
+"""Looks of an alarm's mark."""
+
 _WINDOW = 16
 _BEFORE = 128  # steps before a boundary that are drawn
 _NAMED = 8  # layers in the legend
 _WIDTH, _ROW = 60.0, 29.0  # mm
 
 
-def plot_run(metrics: xr.Dataset, path: str | Path | None = None, **style: Any) -> Figure:
+def plot_run(
+    metrics: xr.Dataset,
+    path: str | Path | None = None,
+    alarms: Mapping[str, Sequence[int]] | None = None,
+    **style: Any,
+) -> Figure:
     """Draw a run, and write it where a path is given.
 
     Args:
         metrics: a table of kind `metrics`, with any number of seeds.
         path: `.pdf`, `.png` or `.svg`; None: none.
+        alarms: what they are of, such as `velocity` → steps at which they were raised.
         style: of `FigureStyle`; `width_mm` is 60 for each column unless it is given.
     """
     columns = _columns(metrics)
     asked = FigureStyle.model_validate({"width_mm": max(_WIDTH * len(columns), 80.0)} | style)
     with looks(asked):
-        figure = draw_run(metrics, asked)
+        figure = draw_run(metrics, asked, {of: at for of, at in (alarms or {}).items() if at})
         figure.draw_without_rendering()
         plt.close(figure)  # whoever has it can show it; no window is left behind
         if path is not None:
@@ -58,7 +82,9 @@ def plot_run(metrics: xr.Dataset, path: str | Path | None = None, **style: Any) 
     return figure
 
 
-def draw_run(metrics: xr.Dataset, style: FigureStyle) -> Figure:
+def draw_run(
+    metrics: xr.Dataset, style: FigureStyle, alarms: Mapping[str, Sequence[int]]
+) -> Figure:
     """The figure of a table of kind `metrics`."""
     columns = _columns(metrics)
     rows = [row for row in ROWS if _known(metrics, row.name)]
@@ -75,12 +101,31 @@ def draw_run(metrics: xr.Dataset, style: FigureStyle) -> Figure:
             else:
                 _draw_layers(axes, metrics, row, edges, style.palette)
     _finish(figure, grid, columns)
-    if edges:
-        panels.legend_above(figure, _context(colours[: len(edges)]))
+    context = _context(colours[: len(edges)]) if edges else []
+    _mark_alarms(grid, [row.name for row in rows], columns, alarms)
+    if alarms:
+        context.append(Line2D([], [], **ALARM, label="alarm"))
+    if context:
+        panels.legend_above(figure, context)
     if "layers" in columns:
         _name_layers(figure, metrics, style.palette)
     panels.letter(grid)
     return figure
+
+
+def _mark_alarms(
+    grid: panels.PanelGrid,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    alarms: Mapping[str, Sequence[int]],
+) -> None:
+    """Triangles at the top of the panel of what they are of; without one, of the first."""
+    for of, steps in alarms.items():
+        name = of.partition("/")[0]
+        column = "layers" if name.startswith("layer_") and "layers" in columns else "run"
+        row = name.removeprefix("layer_")
+        axes = grid[rows.index(row) if row in rows else 0, columns.index(column)]
+        axes.plot(steps, [0.96] * len(steps), transform=axes.get_xaxis_transform(), **ALARM)
 
 
 def boundaries_of(metrics: xr.Dataset) -> list[int]:

@@ -67,6 +67,12 @@ class ShiftAlarm:
                 self.on_alarm(alarm)
         return {f"{PREFIX}alarm/{self.of}": float(is_raised)}
 
+    def forget(self) -> None:
+        """Nothing was measured yet."""
+        of = self.detector
+        self.detector = ShiftDetector(of.rate, of.window, of.apart)
+        self.raised.clear()
+
 
 def check_alarm(of: str, every: int | None) -> None:
     """Refuse an alarm that could not be raised, or whose rate of false alarms would mean nothing.

@@ -161,6 +161,7 @@ def _cell(name: str, width: int, label: str, run: Any, twin: Any) -> dict[str, A
             remedy="give a twin for each run, in the same order",
         )
     every = [table for each in seeds.values() for table in each]
+    _refuse_repeated(every, label)
     steps = _common_steps(every, label)
     tables = {arm: _of_seeds(each, steps) for arm, each in seeds.items()}
     return {
@@ -192,6 +193,22 @@ def _tables(given: Any, label: str) -> list[xr.Dataset]:
         check_metrics(table, label)
         found.append(table)
     return found
+
+
+def _refuse_repeated(tables: Sequence[xr.Dataset], label: str) -> None:
+    """Refuse a run that is given twice, by whatever name: seeds would not be independent."""
+    found: set[bytes] = set()
+    for table in tables:
+        curves = [table[name] for name in sorted(map(str, table.data_vars))]
+        for seed in range(table.sizes["seed"]):
+            own = b"".join(c.isel(seed=seed).values.tobytes() for c in curves if "seed" in c.dims)
+            if own in found:
+                raise ComparisonError(
+                    "the same run is given twice, all its numbers are those of another",
+                    where=label,
+                    remedy="give each seed, and each twin, once; train seeds from different seeds",
+                )
+            found.add(own)
 
 
 def _common_steps(tables: Sequence[xr.Dataset], label: str) -> np.ndarray[Any, Any]:
@@ -235,7 +252,7 @@ def _check_agree(tables: Mapping[str, xr.Dataset]) -> None:
     first_name, first = next(iter(tables.items()))
     for name, table in tables.items():
         differing = [key for key in _MUST_AGREE if table.attrs.get(key) != first.attrs.get(key)]
-        if "probe_digest" in differing and set(differing) == {"probe_digest"}:
+        if differing == ["probe_digest"]:
             raise ComparisonError(
                 f"{first_name} and {name} were watched on different probes",
                 where=name,

@@ -20,6 +20,10 @@ OTHERS = ("arm", "task", "seeds", "run", "kernel", "kernels", "snapshots", "metr
 """Columns of `runs.csv` that are no axes of the sweep."""
 
 
+NEEDED = ("arm", "task", "run", "kernels")
+"""Columns without which there is nothing to open."""
+
+
 class SelectionError(NtkscopeError, LookupError):
     """A selection that fits no run of an experiment, or several."""
 
@@ -105,6 +109,7 @@ def _file_of(experiment: str | Path, results: Path) -> Path:
 
 def _chosen(rows: Sequence[Row], at: Mapping[str, Any], file: Path) -> list[Row]:
     """The rows of one run, a task each, in order."""
+    _check_columns(rows, file)
     axes = [name for name in rows[0] if name not in OTHERS]
     unknown = [name for name in at if name not in (*axes, "arm")]
     if unknown:
@@ -127,6 +132,32 @@ def _chosen(rows: Sequence[Row], at: Mapping[str, Any], file: Path) -> list[Row]
         said = "; ".join(f"{axis} = {', '.join(values)}" for axis, values in choices.items())
         raise SelectionError("several runs fit", where=file, remedy=f"choose {said}")
     return sorted(rows, key=lambda row: int(row["task"]))
+
+
+def _check_columns(rows: Sequence[Row], file: Path) -> None:
+    """Refuse a table, written by hand maybe, in which runs cannot be looked for."""
+    if not rows:
+        raise StoreError(
+            "the table of runs has no runs",
+            where=file,
+            remedy=f"give it a row for each task of a run, with at least {', '.join(NEEDED)}",
+        )
+    lacking = [name for name in NEEDED if name not in rows[0]]
+    if lacking:
+        raise StoreError(
+            f"the table of runs has no column {', '.join(lacking)}",
+            where=file,
+            remedy="add it: arm is shift or twin, task counts from 1, kernels is the store's path "
+            "from the folder of the table",
+        )
+    for line, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            what = f"line {line} has more or fewer cells than the table has columns"
+        elif not row["task"].isdecimal():
+            what = f"the task of line {line} is {row['task']!r}, no number"
+        else:
+            continue
+        raise StoreError(what, where=file, remedy="mend the line")
 
 
 def _said(at: Mapping[str, Any], before: str) -> str:

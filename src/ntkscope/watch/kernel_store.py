@@ -16,7 +16,7 @@ from ntkscope.ntk.kinds import normalisation
 from ntkscope.ntk.tiled.store_layout import kernel_arrays
 from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, ZarrStore, remove_partial_files
-from ntkscope.stores.manifest import MASK
+from ntkscope.stores.manifest import MASK, break_manifest
 from ntkscope.watch.kernel import Arrays
 from ntkscope.watch.probe import Probe, WatchError
 
@@ -110,10 +110,24 @@ class KernelStore:
         return [] if self._store is None else list(self._store.group.attrs["boundaries"])  # type: ignore[arg-type]
 
     def keep_before(self, step: int) -> None:
-        """Forget the snapshots from a step on: the run goes on from a checkpoint before them."""
+        """Forget the snapshots from a step on: the run goes on from a checkpoint before them.
+
+        Raises:
+            WatchError: that would be all of them.
+        """
         if self._store is None:
             return
-        kept = int(np.searchsorted(self._store.read("step"), step))
+        steps = self._store.read("step")
+        kept = int(np.searchsorted(steps, step))
+        if len(steps) and not kept:
+            raise WatchError(
+                f"the store has steps {steps[0]} to {steps[-1]}: a run from step {step} on would "
+                "replace all of them",
+                where=self.path,
+                remedy="go on from a checkpoint with its step, or without a number behind the last "
+                "step; to begin anew give another path, or delete the store",
+            )
+        break_manifest(self.path)  # before a chunk goes
         _resize(self._store, kept)
         self._store.describe(boundaries=[edge for edge in self.boundaries if edge < step])
 
@@ -155,6 +169,13 @@ class KernelStore:
         store.write("task", here, np.asarray([each.task for each in pending]))
         store.done(here)
         self._pending = []
+
+    def close(self) -> None:
+        """Write what is still in memory, and the manifest: until more is written."""
+        self.flush()
+        if self._store is not None:
+            self._store.seal()
+            self._store = ZarrStore.resume(self.path, "kernels")
 
     def _allocated(self, like: Snapshot) -> ZarrStore:
         ntk, layers = like.arrays["ntk"], like.arrays.get("layer_ntk")

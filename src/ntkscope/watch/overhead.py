@@ -68,8 +68,3 @@ class Overhead:
     def total(self) -> float:
         """Seconds from the first kernel to the last step."""
         return 0.0 if self._began is None else self._ended - self._began
-
-    @property
-    def share(self) -> float:
-        """Of the total, spent in the watch; NaN before anything was."""
-        return self.spent / self.total if self.total else float("nan")

@@ -32,6 +32,10 @@ class Schedule:
     _shifted: bool = False
     _denied: int | None = None
 
+    def anew(self) -> Schedule:
+        """The same, before the first step."""
+        return Schedule(self.dt, self.every, self.dense, self.per_decade, self.announced)
+
     def due(self, step: int) -> str:
         """Why a kernel is due: `first`, `boundary`, `pair`, `near`, `spaced`; empty if it is not.
 

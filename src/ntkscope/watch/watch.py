@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -50,7 +50,8 @@ class Watch:
         labels: their classes, (N,), or one-hot, (N, C); None where there are none: then alignment
             is not measured.
         store: a folder to write every kernel into, as a Zarr store that the workflow reads too. A
-            run that was killed goes on from it. None: metrics alone are kept, in memory.
+            run that was killed goes on from it: before the first step that is given, or, without
+            numbers, behind all that it has. None: metrics alone are kept, in memory.
         kind, output, parameters: as of `empirical_ntk`.
         by_layer: whether layers are measured too (kind trace).
         dt: steps behind a velocity.
@@ -116,17 +117,22 @@ class Watch:
         self._log_fn, self._seed, self._dt = log_fn, seed, dt
         self._path = None if store is None else Path(store)
         self._active = _is_first_rank()
-        self._steps_seen, self._last_step = 0, -1
-        self._steps: list[int] = []
-        self._tasks: list[int] = []
-        self._logged: list[dict[str, list[float]]] = []
-        self._boundaries: list[int] = []
+        self._steps_seen = 0
+        self._forget()
         self._layers: tuple[str, ...] | None = None
-        self._metrics: StreamMetrics | None = None
         self._store: KernelStore | None = None
         self._precision = ""
         self._given: dict[str, Any] = dict.fromkeys(_LOGGED)
         self._alarms: list[ShiftAlarm] = []
+
+    def _forget(self) -> None:
+        """Nothing was seen of the run yet."""
+        self._last_step = -1
+        self._steps: list[int] = []
+        self._tasks: list[int] = []
+        self._logged: list[dict[str, list[float]]] = []
+        self._boundaries: list[int] = []
+        self._metrics: StreamMetrics | None = None
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -136,7 +142,7 @@ class Watch:
         """Say that the parameters are those after a step; a kernel is computed if one is due.
 
         Args:
-            step: its number, above those before; None: one more.
+            step: its number, above those before; None: one more, also than the store's last.
             loss, accuracy: a number, of the present task, or one for each task seen; or a function
                 of nothing that gives them, called (in evaluation mode) where a kernel is computed.
                 A loss that is given as a number also tells where it jumps.
@@ -145,14 +151,16 @@ class Watch:
             What `log_fn` is given, if a kernel was computed.
 
         Raises:
-            WatchError: steps that do not increase, or layers that are others than before.
+            WatchError: steps that do not increase, layers that are others than before, or a first
+                step before all that the store has, which would be lost.
         """
-        step = self._last_step + 1 if step is None else int(step)
+        step = self.resume() + 1 if step is None else int(step)
         if not self._active:
             self._last_step = step
             return None
         self._begin(step)
         self._overhead.touch()
+        self._mark_passed(step)
         self._given = {"loss": _detached(loss), "accuracy": _detached(accuracy)}
         self._note_loss(step, loss)
         why = self._schedule.due(step)
@@ -172,12 +180,14 @@ class Watch:
 
         Args:
             step: the last one that was given to `step` (None), or a later one: then the steps
-                before it are dense too.
+                before it are dense too. If the loop never gives it, the boundary is at the last
+                kernel before it.
 
         Raises:
             WatchError: a step that lies in the past, or no step yet.
         """
-        step = self._last_step if step is None else int(step)
+        last = self.resume()
+        step = last if step is None else int(step)
         if not self._active:
             return
         if step < self._last_step or self._last_step < 0:
@@ -207,8 +217,9 @@ class Watch:
         """Raise an alarm where a number of the kernel rises beyond what it was: at a shift, say.
 
         No boundary need be declared. Call it before the loop, of a watch with `every=`, and with
-        `overhead=None` if no step may be left out: it takes in what is measured from then on. What
-        `step` and `log_fn` are told has `ntk/alarm/{of}`, 1 or 0.
+        `overhead=None` if no step may be left out: it takes in what is measured from then on, and
+        before that what the store has of a run that goes on. What `step` and `log_fn` are told has
+        `ntk/alarm/{of}`, 1 or 0.
 
         Args:
             of: the number: `velocity`, another that `log_fn` is told (without `ntk/`), or `loss`.
@@ -239,12 +250,52 @@ class Watch:
         check_alarm(of, self._schedule.every)
         made = ShiftAlarm(of, ShiftDetector(rate, window, apart), on_alarm)
         self._alarms.append(made)
+        if not self._steps_seen:
+            self._forget()  # what the store has is taken in again, by the alarm too
         return made
 
     def flush(self) -> None:
         """Write what is not in the store yet: call it with each checkpoint of the training."""
         if self._store is not None:
             self._store.flush()
+
+    def close(self) -> None:
+        """Write what is not in the store yet, and its manifest, for `ntkscope verify`.
+
+        `with Watch(…) as watch:` does it at the end. A run may go on after it.
+
+        Raises:
+            StoreError: a file of the store is not as it was written.
+        """
+        if self._store is not None:
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def resume(self) -> int:
+        """Go on behind all that the store has: for a run that does not know its last step.
+
+        `step()` and `boundary()`, without a number, do it by themselves. A first `step` with a
+        number goes on before that number instead, also after this.
+
+        Returns:
+            The last step; −1 if there is none.
+
+        Raises:
+            WatchError: the store is of another watch.
+        """
+        if self._active and self._last_step < 0 and self._path is not None and self._path.exists():
+            self._resume(None)
+        return self._last_step
+
+    @property
+    def model(self) -> nn.Module:
+        """That is watched, without wrappers."""
+        return self._kernel.model
 
     @property
     def last_step(self) -> int:
@@ -262,8 +313,7 @@ class Watch:
         Raises:
             WatchError: no kernel was computed yet.
         """
-        if self._metrics is None and self._path is not None and self._path.exists():
-            self._resume(None)
+        self.resume()
         metrics = self._any_metrics()
         seen = max([*self._tasks, *(len(v) for row in self._logged for v in row.values())])
         curves = {name: np.full((1, len(self._steps), seen), np.nan) for name in _LOGGED}
@@ -291,13 +341,19 @@ class Watch:
     def plot(self, path: str | Path | None = None, **style: Any) -> Figure:
         """The paper's figure of this run: velocity, norm, distance, alignment; see `figures.run`.
 
+        Alarms that were raised are marked, at the panel of what they are of.
+
         Args:
             path: a file to write, `.pdf`, `.png` or `.svg`; None: none.
             style: of `FigureStyle`: `width_mm`, `palette`, `font_size`, `dpi`.
         """
         from ntkscope.figures.run import plot_run
 
-        return plot_run(self.dataset(), path, **style)
+        data = self.dataset()
+        alarms: dict[str, list[int]] = {}
+        for alarm in self._alarms:
+            alarms.setdefault(alarm.of, []).extend(each.step for each in alarm.raised)
+        return plot_run(data, path, alarms, **style)
 
     def report(self) -> Report:
         """What was watched, and what it cost; print it."""
@@ -329,7 +385,8 @@ class Watch:
                 where="step",
                 remedy="give numbers that increase; for another run make another Watch",
             )
-        if not self._steps_seen and self._path is not None and self._path.exists():
+        is_resumed = self._steps_seen or 0 <= self._last_step < step
+        if not is_resumed and self._path is not None and self._path.exists():
             self._resume(step)
         self._steps_seen += 1
         self._last_step = step
@@ -425,6 +482,13 @@ class Watch:
         if self._store is not None:
             self._store.mark_boundary(self._boundaries)
 
+    def _mark_passed(self, step: int) -> None:
+        """A boundary that was announced, and passed over, is at the last kernel before it."""
+        for passed in sorted(edge for edge in self._schedule.announced if edge < step):
+            self._schedule.announced.discard(passed)
+            if self._steps[-1] not in self._boundaries:
+                self._mark_boundary(self._steps[-1])
+
     def _any_metrics(self) -> StreamMetrics:
         if self._metrics is None:
             raise WatchError(
@@ -448,8 +512,12 @@ class Watch:
         return KernelStore(self._path, self._identity(), self._probe, self._seed)
 
     def _resume(self, before: int | None) -> None:
-        """Take in again what the store has of this run, up to a step."""
+        """Take in again what the store has of this run, up to a step, and nothing else."""
         assert self._path is not None
+        self._forget()
+        self._schedule = self._schedule.anew()
+        for alarm in self._alarms:
+            alarm.forget()
         attrs = KernelStore.attributes(self._path)
         self._precision = str(attrs.get("precision"))
         self._layers = tuple(attrs.get("layers", ()))

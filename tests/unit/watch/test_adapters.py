@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from ntkscope.stores.verify import look
+from ntkscope.watch import WatchError
 from tests.unit.watch.loops import CLASSES, PROBE, network, samples
 
 PARTS = ("ntk/velocity", "ntk/spectral_norm")
@@ -73,7 +76,69 @@ def test_lightning(accumulate: int, tmp_path: Path) -> None:
     assert callback.watch.dataset().attrs["boundaries"].tolist() == [steps[-1]]
 
 
+def test_lightning_goes_on_counting(tmp_path: Path) -> None:
+    """With a new trainer, and from its checkpoint; what would be lost or wrong is refused."""
+    pl = pytest.importorskip("lightning.pytorch")
+    from ntkscope.watch.adapters.lightning import NTKWatch
+
+    class Module(pl.LightningModule):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = network()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.model(x)
+
+        def training_step(self, batch: Any, index: int) -> torch.Tensor:
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.02)
+
+    (x, y), store = samples(), tmp_path / "k.zarr"
+    loader = DataLoader(TensorDataset(x, y), batch_size=8)
+
+    def fit(callback: NTKWatch, module: Any, epochs: int, start: str | None = None) -> Any:
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            callbacks=[callback],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
+        trainer.fit(module, loader, ckpt_path=start, **({"weights_only": False} if start else {}))
+        return trainer
+
+    def made() -> NTKWatch:
+        return NTKWatch(x[:PROBE], y[:PROBE], every=1, overhead=None, store=store)
+
+    def steps(callback: NTKWatch) -> list[int]:
+        return callback.watch.dataset()["step"].values.tolist()
+
+    callback, module = made(), Module()
+    fit(callback, module, 1)
+    fit(callback, module, 1).save_checkpoint(tmp_path / "second.ckpt")
+    assert steps(callback) == list(range(13))
+    callback.boundary()
+    fit(callback, module, 1)
+    assert steps(callback) == list(range(19))
+    assert callback.watch.dataset().attrs["boundaries"].tolist() == [12]
+    again = made()
+    fit(again, Module(), 2, str(tmp_path / "second.ckpt"))  # 12 steps before, of which 6 its own
+    assert steps(again) == list(range(19))
+    with pytest.raises(WatchError, match="at step 18"):
+        fit(again, again.watch.model, 2, str(tmp_path / "second.ckpt"))
+    with pytest.raises(WatchError, match="another network"):
+        fit(again, Module(), 1)
+    with pytest.raises(WatchError, match="would replace all"):
+        fit(made(), Module(), 1)
+    assert look(store) == (store, "", True)
+
+
 def test_transformers(tmp_path: Path) -> None:
+    """Also with a second trainer, and from that one's checkpoint."""
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
     from ntkscope.watch.adapters.transformers import NTKWatch
@@ -93,9 +158,11 @@ def test_transformers(tmp_path: Path) -> None:
     rows = [{"input_ids": i, "labels": k} for i, k in zip(ids, labels, strict=True)]
     probe = {"input_ids": ids[:8], "attention_mask": torch.ones(8, 6, dtype=torch.long)}
 
-    def fit(callbacks: list[Any]) -> tuple[nn.Module, list[dict[str, float]]]:
+    def fit(
+        callbacks: list[Any], model: Any = None, **resumed: Any
+    ) -> tuple[nn.Module, list[dict[str, float]]]:
         transformers.set_seed(0)
-        model = transformers.BertForSequenceClassification(settings)
+        model = model or transformers.BertForSequenceClassification(settings)
         arguments = transformers.TrainingArguments(
             output_dir=str(tmp_path),
             max_steps=6,
@@ -104,24 +171,36 @@ def test_transformers(tmp_path: Path) -> None:
             report_to=[],
             use_cpu=True,
             disable_tqdm=True,
-            save_strategy="no",
+            save_steps=3,
         )
         trainer = transformers.Trainer(
             model=model, args=arguments, train_dataset=rows, callbacks=callbacks
         )
-        trainer.train()
+        trainer.train(**resumed)
         return model, trainer.state.log_history
 
-    callback = NTKWatch(probe, labels[:8], parameters="classifier", overhead=None)
+    store = tmp_path / "k.zarr"
+    options = {"parameters": "classifier", "overhead": None, "store": store}
+    callback = NTKWatch(probe, labels[:8], **options)
     watched, history = fit([callback])
     assert callback.watch is not None
     assert callback.watch.dataset()["step"].values.tolist() == list(range(7))
     assert callback.watch.dataset()["layer"].values.tolist() == ["classifier"]
     assert all(name in history[0] for name in PARTS)
     assert same(fit([])[0], watched)
+    fit([callback], watched)
+    assert callback.watch.dataset()["step"].values.tolist() == list(range(13))
+    again = NTKWatch(probe, labels[:8], **options)
+    fit([again], watched, resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert again.watch is not None
+    assert again.watch.dataset()["step"].values.tolist() == list(range(13))
+    assert again.watch.report().steps == 4  # 9 to 12
+    with pytest.raises(WatchError, match="would replace all"):
+        fit([NTKWatch(probe, labels[:8], **options)])
+    assert look(store) == (store, "", True)
 
 
-def test_avalanche() -> None:
+def test_avalanche(tmp_path: Path) -> None:
     pytest.importorskip("avalanche")
     from avalanche.benchmarks.scenarios.deprecated.generators import tensors_benchmark
     from avalanche.logging import InteractiveLogger  # noqa: F401 - that its loggers are there
@@ -133,9 +212,7 @@ def test_avalanche() -> None:
     x, y = samples()
     parts = [(x[:24], y[:24]), (x[24:], (y[24:] + 1) % CLASSES)]
 
-    def fit(plugins: list[Any]) -> nn.Module:
-        torch.manual_seed(0)
-        model = network()
+    def trained(model: nn.Module, plugins: list[Any], experiences: slice = slice(None)) -> Naive:
         benchmark = tensors_benchmark(parts, parts, task_labels=[0, 0])
         strategy = Naive(
             model=model,
@@ -146,8 +223,14 @@ def test_avalanche() -> None:
             plugins=plugins,
             evaluator=EvaluationPlugin(),
         )
-        for experience in benchmark.train_stream:
+        for experience in benchmark.train_stream[experiences]:
             strategy.train(experience)
+        return strategy
+
+    def fit(plugins: list[Any]) -> nn.Module:
+        torch.manual_seed(0)
+        model = network()
+        trained(model, plugins)
         return model
 
     plugin = NTKWatch(x[:PROBE], y[:PROBE], overhead=None)
@@ -158,3 +241,21 @@ def test_avalanche() -> None:
     assert data.attrs["boundaries"].tolist() == [6]
     assert data["task"].values.tolist() == [1] * 7 + [2] * 6
     assert same(fit([]), watched)
+    store = tmp_path / "k.zarr"
+    plugin, model = NTKWatch(x[:PROBE], y[:PROBE], overhead=None, store=store), network()
+    strategy = trained(model, [plugin], slice(1))
+    kept = copy.deepcopy(strategy)  # what a checkpoint has
+    strategy.train(tensors_benchmark(parts, parts, task_labels=[0, 0]).train_stream[1])
+    again = next(each for each in kept.plugins if isinstance(each, NTKWatch))
+    assert again.watch is None
+    kept.train(tensors_benchmark(parts, parts, task_labels=[0, 0]).train_stream[1])
+    for each in (plugin, again):
+        assert each.watch is not None
+        assert each.watch.dataset()["step"].values.tolist() == list(range(13))
+        assert each.watch.dataset().attrs["boundaries"].tolist() == [6]
+    trained(model, [plugin])  # another strategy
+    assert plugin.watch is not None
+    assert plugin.watch.dataset()["step"].values.tolist() == list(range(25))
+    assert plugin.watch.dataset().attrs["boundaries"].tolist() == [6, 12, 18]
+    with pytest.raises(WatchError, match="would replace all"):
+        trained(model, [NTKWatch(x[:PROBE], y[:PROBE], overhead=None, store=store)])

@@ -86,6 +86,26 @@ def test_a_run_that_goes_on_from_its_store_has_the_alarms_of_one_that_was_not_ki
     )
 
 
+def test_alarms_are_marked_in_the_figure() -> None:
+    network = model()
+    watch = make_watch(network)
+    alarms = [watch.alarm(of, rate=1 / 30) for of in ("velocity", "layer_velocity/0", "trace")]
+    loop(watch, network, range(3))
+    assert len(watch.plot().legends) == 1  # of the layers: none was raised yet
+    loop(watch, network, range(3, 60))
+    figure = watch.plot()
+    marks = {
+        (place, tuple(line.get_xdata()))
+        for place, axes in enumerate(figure.axes)
+        for line in axes.lines
+        if line.get_marker() == "v"
+    }
+    raised = [tuple(each.step for each in alarm.raised) for alarm in alarms]
+    assert SHIFT in raised[0]
+    assert marks == {(at, s) for at, s in zip((0, 1, 0), raised, strict=True) if s}
+    assert "alarm" in [text.get_text() for each in figure.legends for text in each.get_texts()]
+
+
 def test_an_alarm_that_could_say_nothing_is_refused() -> None:
     network = model()
     with pytest.raises(WatchError, match="nothing that a watch measures"):

@@ -113,6 +113,25 @@ def test_a_selection_that_fits_none_or_several_lists_the_choices(
         opened(tmp_path, **at)
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "has no runs"),
+        ("width,arm,task,run,kernels", "has no runs"),
+        ("width,task,kernels\n4,1,mine.zarr", "no column arm, run"),
+        ("width,arm,task,run,kernels\n4,shift,1,mine", "line 2 has more or fewer cells"),
+        ("width,arm,task,run,kernels\n4,shift,1,mine,a,b", "line 2 has more or fewer cells"),
+        ("arm,task,run,kernels\nshift,1,m,a\nshift,x,m,a", "task of line 3 is 'x'"),
+    ],
+)
+def test_a_table_written_by_hand_says_what_it_lacks(text: str, word: str, tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    file.write_text(text)
+    with pytest.raises(StoreError, match=word) as error:
+        open_kernels(file)
+    assert str(file) in str(error.value)
+
+
 def test_what_is_not_there_is_named(kernels: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there are: mine"):
         open_kernels("yours", tmp_path / "results")

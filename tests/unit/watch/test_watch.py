@@ -16,6 +16,7 @@ from ntkscope import Watch, empirical_ntk, read_store
 from ntkscope.errors import ModelError, NtkscopeError
 from ntkscope.metrics import measure_kernels
 from ntkscope.stores import read_netcdf
+from ntkscope.stores.verify import look
 from ntkscope.watch import WatchError
 from tests.unit.watch.loops import PROBE, make_watch, network, samples, train
 
@@ -161,6 +162,97 @@ def test_a_store_of_another_watch_is_refused(tmp_path: Path) -> None:
     other = Watch(network(), x[1 : PROBE + 1], y[:PROBE], store=tmp_path / "k.zarr")
     with pytest.raises(WatchError, match="probe_digest differ"):
         other.step(0)
+
+
+def steps_of(watch: Watch) -> list[int]:
+    return watch.dataset()["step"].values.tolist()
+
+
+def test_without_numbers_a_run_goes_on_behind_its_store(tmp_path: Path) -> None:
+    model, store = network(), tmp_path / "k.zarr"
+    first = make_watch(store=store)(model)
+    for _ in range(6):
+        first.step()
+    first.flush()
+    second = make_watch(store=store)(model)
+    second.step()
+    assert steps_of(second) == list(range(7))
+    second.flush()
+    third = make_watch(store=store)(model)
+    third.boundary()
+    assert third.dataset().attrs["boundaries"].tolist() == [6]
+    third.step()
+    third.flush()
+    assert read_store(store, "kernels")["step"].values.tolist() == list(range(8))
+    assert third.dataset()["task"].values.tolist() == [1] * 7 + [2]
+
+
+def test_a_store_is_never_replaced_as_a_whole(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    watched(6, store=store).flush()
+    with pytest.raises(WatchError, match="steps 0 to 5: a run from step 0 on would replace all"):
+        make_watch(store=store)(network()).step(0)
+    assert read_store(store, "kernels")["step"].values.tolist() == list(range(6))
+    assert make_watch(store=tmp_path / "none.zarr")(network()).resume() == -1
+
+
+def test_a_store_that_was_looked_at_is_taken_in_once(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    watched(6, store=store, every=1).flush()
+    for begin in (6, 4):
+        watch = make_watch(store=store, every=1)(network())
+        assert watch.resume() == 5
+        alarm = watch.alarm(rate=0.5)
+        assert steps_of(watch) == steps_of(watch) == list(range(6))
+        watch.step(begin)
+        assert steps_of(watch) == list(range(begin + 1))
+        assert watch.dataset().attrs["boundaries"].tolist() == [2]
+        assert alarm.detector._seen == begin  # velocities
+        assert len({each.step for each in alarm.raised}) == len(alarm.raised)
+
+
+def test_a_closed_store_is_sealed_until_its_run_goes_on(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+
+    def state() -> tuple[str, bool]:
+        found = look(store)
+        return found.wrong, found.known
+
+    with make_watch(store=store, every=1)(network()) as watch:
+        for step in range(4):
+            watch.step(step)
+    assert state() == ("", True)
+    chunk = next(file for file in (store / "ntk/c/0/2").rglob("*") if file.is_file())
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[:-1] + b"?")
+    assert "is damaged" in state()[0]
+    chunk.write_bytes(whole)
+    watch.step(4)
+    watch.flush()
+    assert state() == ("", False)
+    watch.close()
+    assert state() == ("", True)
+    with make_watch(store=store, every=1)(network()) as again:
+        assert steps_of(again) == list(range(5))
+        assert state() == ("", True)  # it was only looked at
+        again.step(2)
+    assert state() == ("", True)
+    assert read_store(store, "kernels")["step"].values.tolist() == [0, 1, 2]
+    with make_watch()(network()) as unstored:
+        unstored.step(0)
+
+
+def test_a_boundary_that_the_loop_passes_over_is_at_the_kernel_before() -> None:
+    watch = make_watch(every=1)(network())
+    for step in (0, 2):
+        watch.step(step)
+    watch.boundary(5)
+    for step in (4, 6, 8):
+        watch.step(step)
+    data = watch.dataset()
+    assert data.attrs["boundaries"].tolist() == [4]
+    assert data["step"].values.tolist() == [0, 2, 4, 6, 8]
+    assert data["task"].values.tolist() == [1, 1, 1, 2, 2]
 
 
 def test_losses_of_more_and_more_tasks_are_kept(tmp_path: Path) -> None:

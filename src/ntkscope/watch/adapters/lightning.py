@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ntkscope.runtime.imports import need_extra
+from ntkscope.watch.adapters.counts import KEY, steps_before
 from ntkscope.watch.watch import Watch
 
 need_extra("lightning", __name__, "lightning")
@@ -20,7 +21,9 @@ class NTKWatch(Callback):
 
     Kernels are of the module itself: its `forward` maps the probe to the outputs [N, K]. With
     gradient accumulation a step is one of the optimiser. Call `boundary()` where a task ends, from
-    a hook of your module or between two calls of `fit`.
+    a hook of your module or between two calls of `fit`: with a new `Trainer`, the same callback
+    goes on counting. A training that was killed goes on with the same `store`, from a checkpoint
+    (`ckpt_path=`); without one, a store that is there is refused.
 
     Args:
         probe, labels: as of `Watch`.
@@ -33,14 +36,18 @@ class NTKWatch(Callback):
     def __init__(self, probe: Any, labels: Any = None, **options: Any) -> None:
         self.watch: Watch | None = None
         self._given = (probe, labels)
-        self._options = options
+        self._options = {"log_fn": self._log} | options
+        self._before = 0
+        self._loggers: list[Any] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The network as it begins."""
+        self._loggers = list(trainer.loggers)
         if self.watch is None:
-            own = {"log_fn": _logger_of(trainer)} | self._options
-            self.watch = Watch(pl_module, *self._given, **own)
-            self.watch.step(trainer.global_step)
+            self.watch = Watch(pl_module, *self._given, **self._options)
+            self.watch.step(self._before + trainer.global_step)
+        else:
+            self._before = steps_before(self.watch, pl_module, self._before, trainer.global_step)
 
     def on_train_batch_end(
         self,
@@ -52,11 +59,12 @@ class NTKWatch(Callback):
     ) -> None:
         """A step, if the optimiser made one; its loss is as it was before it is accumulated."""
         assert self.watch is not None
-        if trainer.global_step <= self.watch.last_step:
+        step = self._before + trainer.global_step
+        if step <= self.watch.last_step:
             return
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         whole = None if loss is None else loss * trainer.accumulate_grad_batches
-        self.watch.step(trainer.global_step, loss=whole)
+        self.watch.step(step, loss=whole)
 
     def boundary(self) -> None:
         """The task ends at the last step."""
@@ -67,18 +75,21 @@ class NTKWatch(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """What the store has is not behind the checkpoint."""
+        checkpoint[KEY] = self._before
         if self.watch is not None:
             self.watch.flush()
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """How many steps other trainers made before."""
+        self._before = checkpoint.get(KEY, 0)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nothing stays unwritten."""
         if self.watch is not None:
-            self.watch.flush()
+            self.watch.close()
 
-
-def _logger_of(trainer: Trainer) -> Any:
-    def log(values: dict[str, float], step: int) -> None:
-        for logger in trainer.loggers:
+    def _log(self, values: dict[str, float], step: int) -> None:
+        for logger in self._loggers:
             logger.log_metrics(values, step=step)
-
-    return log

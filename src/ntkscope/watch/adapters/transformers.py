@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ntkscope.runtime.imports import need_extra
+from ntkscope.watch.adapters.counts import KEY, steps_before
 from ntkscope.watch.watch import Watch
 
 need_extra("transformers", __name__, "transformers")
@@ -16,7 +17,10 @@ class NTKWatch(TrainerCallback):
     """`Trainer(…, callbacks=[NTKWatch(probe, labels)])`: values go into `state.log_history`.
 
     Callbacks after this one log them too; the trainer's own reporters come before it, so give
-    `log_fn`, such as `lambda values, step: wandb.log(values)`, to have them there.
+    `log_fn`, such as `lambda values, step: wandb.log(values)`, to have them there. With a new
+    `Trainer`, the same callback goes on counting. A training that was killed goes on with the same
+    `store`, from a checkpoint (`resume_from_checkpoint=`); without one, a store that is there is
+    refused.
 
     Args:
         probe: a mapping such as the tokeniser gives, of tensors: `{"input_ids": …}`.
@@ -36,17 +40,23 @@ class NTKWatch(TrainerCallback):
         self._tell = options.pop("log_fn", None)
         self._options = {"output": output, "log_fn": self._keep} | options
         self._values: dict[str, float] = {}
+        self._before = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The network as it begins."""
+        self._before = state.stateful_callbacks.get(KEY, self._before)
         if self.watch is None:
             self.watch = Watch(kwargs["model"], *self._given, **self._options)
-            self.watch.step(state.global_step)
+            self.watch.step(self._before + state.global_step)
+        else:
+            model, count = kwargs["model"], state.global_step
+            self._before = steps_before(self.watch, model, self._before, count)
+        state.stateful_callbacks[KEY] = self._before  # written with each checkpoint
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A step of the optimiser."""
         assert self.watch is not None
-        self.watch.step(state.global_step)
+        self.watch.step(self._before + state.global_step)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
@@ -69,7 +79,7 @@ class NTKWatch(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Nothing stays unwritten."""
         if self.watch is not None:
-            self.watch.flush()
+            self.watch.close()
 
     def _keep(self, values: dict[str, float], step: int) -> None:
         self._values = {**values, "ntk/step": float(step)}
