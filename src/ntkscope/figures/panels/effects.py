@@ -82,6 +82,7 @@ def log_axis(axes: Axes) -> None:
 
 
 def plain_ticks(axes: Axes) -> None:
+    """Ticks of a logarithmic y axis at 1, 2, 5 times powers of ten, in plain figures."""
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
