@@ -68,7 +68,7 @@ def test_jobs_that_are_submitted_know_of_a_replaced_configuration(project: Proje
     own.rename(project.root / "own.yaml")
     shutil.copy2(ROOT / "config/config.yaml", own)
     run = project.files("results/runs/*")[0].name
-    job = (*"--mode remote --dry-run --force --configfiles own.yaml".split(), "--target-jobs")
+    job = ("--mode", "remote", "--dry-run", "--force", "--configfiles", "own.yaml", "--target-jobs")
     for replaced, options in (("1", ("--replace-workflow-config",)), ("0", ())):
         head = project.build("--dry-run", "--configfile", "own.yaml", *options)
         assert f"told: {replaced}" in head
