@@ -26,26 +26,16 @@ if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
         f"  to do: cd {HOME}, then the same command without -s"
     )
 
-REPLACES = "replace_workflow_config"
-"""Key of `--config` that tells jobs of a cluster: Snakemake does not hand the option on to them."""
-
-
-def replace_config(settings):
-    """Leave the default out where the command line says so, here and in jobs of a cluster."""
-    told = settings.overwrite_config.pop(REPLACES, False)
-    config.pop(REPLACES, None)
-    if told:
+if (
+    IS_WHOLE
+    and workflow.config_settings.replace_workflow_config
+    and workflow.config_settings.overwrite_config
+):
+    # Snakemake goes on naming the files that those of the command line have replaced.
+    workflow.configfiles[:] = workflow.config_settings.configfiles
+    if IS_MODULE and not workflow.is_main_process:  # an importer's jobs have merged both
         config.clear()
-        config.update(settings.overwrite_config)
-    elif settings.replace_workflow_config:
-        settings.config_args = [*settings.config_args, f"{REPLACES}=True"]
-    if (told or settings.replace_workflow_config) and settings.overwrite_config:
-        # Snakemake goes on naming the files that those of the command line have replaced.
-        workflow.configfiles[:] = settings.configfiles
-
-
-if IS_WHOLE:
-    replace_config(workflow.config_settings)
+        config.update(workflow.config_settings.overwrite_config)
 
 try:
     CONFIG, ABSENT = without_absent(

@@ -25,7 +25,7 @@ class Classifier(nn.Module):
         self.classifier = nn.Linear(size, classes)
 
     def forward(self, input_ids, attention_mask):
-        """Of token numbers (N, T) and their mask (N, T): an object with ``logits`` (N, classes)."""
+        """An object with ``logits`` (N, classes), of token numbers and mask (N, T)."""
         tokens = self.embedding(input_ids)
         mask = attention_mask.bool()
         mixed, _ = self.attention(

@@ -56,16 +56,6 @@ def test_every_job_is_slurms_and_the_figure_is_the_same(
     assert (there / "reactivation.pdf").read_bytes() == (here / "reactivation.pdf").read_bytes()
 
 
-def test_jobs_read_the_configuration_that_replaces_the_default(
-    cluster: dict[str, str], tmp_path: Path
-) -> None:
-    project = Project(Project.make(tmp_path / "project", None).root, cluster)
-    mini = ("--configfile", "config/test/mini.yaml", "--replace-workflow-config")
-    figure = "figures/mini/reactivation.pdf"
-    project.build(figure, *mini, *OPTIONS, "--until", "prepare_data", limit=PATIENCE)
-    assert project.files("results/data/*.zarr")
-
-
 def jobs_of(rule: str, jobs: list[str]) -> list[str]:
     """Those that are the rule's, and not of another whose name begins alike."""
     comment = re.compile(rf"Comment=rule_{rule}(_wildcards_\S*)?(\s|$)")
