@@ -110,7 +110,7 @@ def _seeds(
         seeds = np.concatenate([run["seed"].values for run in runs])
         found = seeds if found is None else found
         if not np.array_equal(seeds, found) or len(np.unique(seeds)) < len(seeds):
-            raise _incomparable(["seed"], paths[-1])
+            raise _incomparable(["seeds"], paths[-1])
     assert found is not None
     return found
 

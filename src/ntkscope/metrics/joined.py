@@ -70,7 +70,9 @@ def _check_same(first: xr.Dataset, other: xr.Dataset, lineage: Lineage) -> None:
     differing += [
         str(name)
         for name in names
-        if not (name in first and name in other and first[name].equals(other[name]))
+        if not (
+            name in first and name in other and first[name].variable.equals(other[name].variable)
+        )
     ]
     if differing:
         raise StoreError(
