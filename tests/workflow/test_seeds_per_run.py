@@ -18,7 +18,7 @@ from ntkscope.kernels import compute_kernels
 from ntkscope.metrics import measure_kernels
 from ntkscope.stores import read_netcdf
 from ntkscope.training import train_task
-from tests.workflow.project import TINY, Project
+from tests.workflow.project import ALL_JOBS, TINY, Project
 
 TABLES = "results/experiments/reactivation"
 AT: dict[str, Any] = {"regime": "feature", "width": 8}
@@ -110,16 +110,7 @@ def test_seeds_in_two_runs_have_the_numbers_of_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(two.ntk(), one.ntk(), rtol=RTOL, atol=ATOL)
 
 
-NEW = {
-    "train_task": 6,
-    "compute_kernels": 6,
-    "measure_kernels": 4,
-    "collect_metrics": 1,
-    "fit_experiment": 1,
-    "write_findings": 1,
-    "draw": 1,
-    "draw_mechanism": 1,
-}
+NEW = {rule: jobs for rule, jobs in ALL_JOBS.items() if rule != "prepare_data"}
 """Of one more run at each of two widths, with its twin."""
 
 
