@@ -239,7 +239,9 @@ def parts_of_experiment(wildcards):
 
 
 def cells_of_experiment(wildcards):
-    """The sweep: axes of each cell, the tables of its run and twin, and the runs of their tasks."""
+    """The sweep: axes of each cell, the tables of its run and twin, and the runs of their tasks.
+
+    A point with more seeds than `seeds_per_run` is several cells of the same axes."""
     return [
         {
             "axes": cell.axes,
