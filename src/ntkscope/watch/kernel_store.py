@@ -97,6 +97,8 @@ class KernelStore:
         """
         try:
             with self._held():
+                if self.path.is_dir() and not any(self.path.iterdir()):
+                    self.path.rmdir()  # as of `tempfile.mkdtemp`
                 if self.path.exists():
                     self._store, self._length = self._cut(identity, before)
         except BaseException:
@@ -191,11 +193,17 @@ class KernelStore:
         other = _WRITERS.get(place)
         if other is not None and other is not self and other._owner == os.getpid():
             _leave(other)
-        self._lock.path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self._lock.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(patient=False)
         except BusyError as error:
             raise _busy(error, self.path, self._lock.path) from None
+        except (FileExistsError, NotADirectoryError, FileNotFoundError):
+            raise WatchError(
+                "no folder can be made for the store",
+                where=self._lock.path.parent,
+                remedy="give a path below a folder, not below a file",
+            ) from None
         self._owner = os.getpid()
         _WRITERS[place] = self
         if self._left not in (None, state_of(self.path)):

@@ -76,8 +76,9 @@ def whole_step(given: Any) -> int:
         WatchError: it is none.
     """
     number = given
-    with suppress(ValueError, RuntimeError, AttributeError):  # of more than one element; of none
-        number = given.item()
+    if not isinstance(given, int):
+        with suppress(ValueError, RuntimeError, AttributeError):  # of several elements; of no array
+            number = given.item()
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if not is_whole(number) or number < 0:

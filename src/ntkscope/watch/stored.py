@@ -44,6 +44,12 @@ class Stored:
         Raises:
             StoreError: no store of kernels, or a damaged one.
         """
+        if not (path / METADATA).is_file():
+            raise StoreError(
+                "what is here is no store of kernels",
+                where=path,
+                remedy="give the path of one, or for a new one a path where nothing is",
+            )
         count = whole_snapshots(ZarrStore.open_part(path, "kernels"))
         store = ZarrStore.open_part(path, "kernels")  # after it: all boundaries before are told
         _refuse_lost(store, count)

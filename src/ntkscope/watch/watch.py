@@ -17,6 +17,7 @@ from ntkscope.metrics.observers import Stream
 from ntkscope.metrics.stream_metrics import GIVEN, Log, Snapshots, StreamMetrics, metrics_table
 from ntkscope.ntk.kinds import normalisation
 from ntkscope.runtime.logs import log
+from ntkscope.runtime.signals import Ending
 from ntkscope.statistics.shift_detector import ShiftDetector
 from ntkscope.watch.alarm import Alarm, ShiftAlarm, check_alarm
 from ntkscope.watch.kernel import Arrays, ProbeKernel, evaluating, unwrapped, values_of
@@ -448,6 +449,12 @@ class Watch:
         if loss is None or callable(loss):
             return
         values = values_of(loss)
+        if len(values) > 1 and isinstance(loss, torch.Tensor) and loss.requires_grad:
+            raise WatchError(
+                f"a loss of {len(values)} numbers, from the loss function: one for each sample?",
+                where="step",
+                remedy="give its mean; several numbers are those of the tasks seen, in order",
+            )
         if len(values) == 1 and self._jumps.jumped(values[0]) and self._steps:
             self._schedule.restart(step - 1, boundary=False)
 
@@ -462,11 +469,12 @@ class Watch:
             self._check_same(layers, str(arrays["ntk"].dtype))
             task = 1 + len(self._boundaries)
             logged = {name: _of_tasks(values, task) for name, values in logged.items()}
-            self._take_in(step, task, arrays, logged)
-            self._schedule.taken(step, why)
-            if self._path is not None:
-                assert self._store is not None
-                self._store.add(Snapshot(step, task, arrays, logged), self._identity())
+            with Ending() as ending:  # whole or not at all: a Ctrl-C waits
+                self._take_in(step, task, arrays, logged)
+                self._schedule.taken(step, why)
+                if self._store is not None:
+                    self._store.add(Snapshot(step, task, arrays, logged), self._identity())
+                ending.obey()
             found = self._told(step, logged)
             if self._log_fn is not None:
                 self._log_fn(found, step)
