@@ -80,7 +80,7 @@ class KernelStore:
         self._pending = []
         self._since = 0.0
         self._store: ZarrStore | None = None
-        self._length = 0  # snapshots that are written
+        self._steps: list[int] = []  # that are written
         self._left: State | None = None  # as this has left it; None: it has not seen it
 
     def begin(self, identity: Mapping[str, Any], before: int | None = None) -> None:
@@ -100,7 +100,7 @@ class KernelStore:
                 if self.path.is_dir() and not any(self.path.iterdir()):
                     self.path.rmdir()  # as of `tempfile.mkdtemp`
                 if self.path.exists():
-                    self._store, self._length = self._cut(identity, before)
+                    self._store, self._steps = self._cut(identity, before)
         except BaseException:
             self._let_go()
             raise
@@ -144,7 +144,7 @@ class KernelStore:
     def close(self) -> None:
         """Write what is still in memory, and the manifest: until more is written. Let it go."""
         self.flush()
-        if self._length:
+        if self._steps:
             with self._held():
                 assert self._store is not None
                 self._store.seal()
@@ -206,7 +206,7 @@ class KernelStore:
             ) from None
         self._owner = os.getpid()
         _WRITERS[place] = self
-        if self._left not in (None, state_of(self.path)):
+        if self._left not in (None, state_of(self.path)) and not self._has_same_steps():
             self._owner = 0
             self._lock.release()
             raise WatchError(
@@ -217,13 +217,17 @@ class KernelStore:
         if self._left:  # opened anew, as it may have been sealed
             self._store = ZarrStore.resume(self.path, "kernels")
 
+    def _has_same_steps(self) -> bool:
+        """Whether a store that another has written since has the steps that this has left there."""
+        return self.path.exists() and Stored.open(self.path).steps.tolist() == self._steps
+
     def _let_go(self) -> None:
         if self._owner == os.getpid():
             self._lock.release()
             self._owner = 0
 
-    def _cut(self, identity: Mapping[str, Any], before: int | None) -> tuple[ZarrStore, int]:
-        """The store that is there, and how many snapshots stay: the others are forgotten."""
+    def _cut(self, identity: Mapping[str, Any], before: int | None) -> tuple[ZarrStore, list[int]]:
+        """The store that is there, and the steps that stay: the others are forgotten."""
         found = Stored.open(self.path)
         found.refuse_other(identity, self._seed)
         steps = found.steps
@@ -241,9 +245,10 @@ class KernelStore:
             break_manifest(self.path)  # before a chunk goes
             remove_partial_files(self.path)
             _resize(store, kept)
-            there = {*steps[:kept].tolist()}
-            store.describe(boundaries=[e for e in found.attrs["boundaries"] if e in there])
-        return store, kept
+        boundaries = [edge for edge in found.attrs["boundaries"] if edge in steps[:kept]]
+        if boundaries != found.attrs["boundaries"]:
+            store.describe(boundaries=boundaries)
+        return store, steps[:kept].tolist()
 
     def _write(self, pending: list[Snapshot]) -> None:
         """Snapshots behind those that are written, also over what an error has left there."""
@@ -256,7 +261,7 @@ class KernelStore:
                 remedy="put it back; or begin anew, with a new Watch",
             )
         store = self._store
-        here = slice(self._length, self._length + len(pending))
+        here = slice(len(self._steps), len(self._steps) + len(pending))
         seen = max(len(v) for each in pending for v in [*each.logged.values(), [0.0]])
         _widen(store, seen)
         _resize(store, here.stop)
@@ -271,7 +276,7 @@ class KernelStore:
         store.write("step", here, np.asarray([each.step for each in pending]))
         store.write("task", here, np.asarray([each.task for each in pending]))
         store.done(here)
-        self._length = here.stop
+        self._steps = self._steps[: here.start] + [each.step for each in pending]
 
     def _allocated(self, like: Snapshot) -> ZarrStore:
         ntk, layers = like.arrays["ntk"], like.arrays.get("layer_ntk")
