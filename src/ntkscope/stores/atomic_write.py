@@ -60,12 +60,14 @@ def remove_partial_files(path: Path) -> None:
     """Remove what writers of a store that were killed left in it and beside it: call it at the end.
 
     Zarr writes `0.{uuid}.partial` and renames it to `0`: a kill between the two leaves it there.
+    What another process that lives is writing, which may be at its end too, is left.
     """
-    for pattern in ("*.partial", f"{PARTIAL}*"):
-        for chunk in path.rglob(pattern):
-            chunk.unlink(missing_ok=True)
-    for store in path.parent.glob(f"{PARTIAL}*-{path.name}"):
-        shutil.rmtree(store, ignore_errors=True)
+    for chunk in path.rglob("*.partial"):
+        chunk.unlink(missing_ok=True)
+    for partial in (*path.rglob(f"{PARTIAL}*"), *path.parent.glob(f"{PARTIAL}*-{path.name}")):
+        pid = _pid_here(partial)
+        if pid in (None, os.getpid()) or started(pid) < 0:
+            remove(partial)
 
 
 def _writer(pid: int | None = None) -> str:
@@ -77,10 +79,16 @@ def _writer(pid: int | None = None) -> str:
 def _remove_of_dead(path: Path) -> None:
     """Remove what writers of this file that were killed on this machine left beside it."""
     for partial in path.parent.glob(f"{PARTIAL}*-*-*-{glob.escape(path.name)}"):
-        pid = partial.name.removeprefix(PARTIAL).split("-")[1]
-        dead = pid.isdigit() and started(int(pid)) < 0
-        if dead and partial.name.startswith(f"{PARTIAL}{_writer(int(pid))}-"):
+        pid = _pid_here(partial)
+        if pid is not None and started(pid) < 0:
             remove(partial)
+
+
+def _pid_here(partial: Path) -> int | None:
+    """The process of this machine that writes, or wrote, a file; None: it is of another machine."""
+    pid = (*partial.name.removeprefix(PARTIAL).split("-"), "")[1]
+    is_here = pid.isdigit() and partial.name.startswith(f"{PARTIAL}{_writer(int(pid))}-")
+    return int(pid) if is_here else None
 
 
 def _move(partial: Path, path: Path, shared: bool) -> None:

@@ -84,9 +84,10 @@ def check_begun(store: ZarrStore, known: Known) -> None:
 
 def _is_lacking(store: ZarrStore, file: Path, known: Known) -> bool:
     """Whether a chunk is not there, or was not as it was written: then it is removed."""
+    is_there = (store.path / file).exists()  # another process may be about to write it
     if store.is_sound(file, known):
         return False
-    if (store.path / file).exists():
+    if is_there:
         log.warning("%s of %s is damaged: what is in it is made again", file, store.path)
         remove(store.path / file)
     return True
