@@ -47,14 +47,7 @@ _HALF, _FULL = Effect("half_recovery_step", _TIME), Effect("recovery_step", _TIM
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        metrics: kind `experiment`, axes regime and learning_rate.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
-    """
+    """Draw the figure (`figures.draw`): axes regime and learning_rate."""
     points = panels.points_of(metrics, fits)
     regimes = panels.values_of(points, "regime")
     shape = len(METRICS), len(regimes)

@@ -62,13 +62,9 @@ _NUDGES = {"new_classes": 0.07, "dissimilarity": -0.009}
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
+    """Draw the figure (`figures.draw`): axes regime, new_classes and protocol.
 
-    Args:
-        metrics: kind `experiment`, axes regime, new_classes and protocol.
-        fits: kind `fits` of the same; its attribute `classes` counts those of the first task.
-        style: sizes and palette.
-        labels: regime → name as printed.
+    The fits' attribute `classes` counts those of the first task.
     """
     points = panels.points_of(metrics, fits)
     series = [
