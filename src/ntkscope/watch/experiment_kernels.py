@@ -129,8 +129,8 @@ def _chosen(rows: Sequence[Row], at: Mapping[str, Any], file: Path) -> list[Row]
     several = {axis: _values(rows, axis) for axis in (*axes, "arm")}
     choices = {axis: values for axis, values in several.items() if len(values) > 1}
     if choices:
-        said = "; ".join(f"{axis} = {', '.join(values)}" for axis, values in choices.items())
-        raise SelectionError("several runs fit", where=file, remedy=f"choose {said}")
+        options = "; ".join(f"{axis} = {', '.join(values)}" for axis, values in choices.items())
+        raise SelectionError("several runs fit", where=file, remedy=f"choose {options}")
     return sorted(rows, key=lambda row: int(row["task"]))
 
 

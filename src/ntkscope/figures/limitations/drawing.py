@@ -102,11 +102,11 @@ def mark_diverged(axes: Axes, x: FloatArray, counts: FloatArray, seeds: int) -> 
     across, size = axes.get_xaxis_transform(), plt.rcParams["xtick.labelsize"] - 1.5
     for place, count in zip(x, counts, strict=True):
         if count:
-            said = {"ha": "center", "va": "top", "fontsize": size, "transform": across}
+            look = {"ha": "center", "va": "top", "fontsize": size, "transform": across}
             axes.plot(
                 place, 0.985, "x", color="black", markersize=2.5, transform=across, clip_on=False
             )
-            axes.text(place, 0.955, f"{int(count)}/{seeds}", **said)
+            axes.text(place, 0.955, f"{int(count)}/{seeds}", **look)
 
 
 def shade_range(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -201,8 +201,8 @@ def exponent_text(curve: Curve) -> str:
     """`0.51 ± 0.03`, `*` where the curve bends, `†` where it is that of a law with an offset."""
     middle, low, high = curve.ends("exponent")
     if offset_disagrees(curve):
-        return f"{said(*curve.ends('offset_exponent'))} †"
-    return said(middle, low, high) + (" *" if bends(curve) else "")
+        return f"{estimate_text(*curve.ends('offset_exponent'))} †"
+    return estimate_text(middle, low, high) + (" *" if bends(curve) else "")
 
 
 def offset_disagrees(curve: Curve) -> bool:
@@ -220,7 +220,7 @@ def bends(curve: Curve) -> bool:
     return bool(low > 0 or high < 0)
 
 
-def said(middle: float, low: float, high: float) -> str:
+def estimate_text(middle: float, low: float, high: float) -> str:
     """`0.51 ± 0.03`, the estimate alone where it has no interval, `no fit` without one."""
     if not np.isfinite(middle):
         return "no fit"

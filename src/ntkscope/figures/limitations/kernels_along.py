@@ -41,7 +41,7 @@ def draw_over_m(axes: Axes, part: Part, fits: xr.Dataset) -> list[Drawn]:
     drawing.draw_points(axes, series.x, series.error, FRESH)
     drawing.samples_axis(axes, list(series.x), "m")
     drawing.error_axis(axes, part)
-    write_values(axes, [FRESH], [drawing.said(*exponent)], "exponent in m")
+    write_values(axes, [FRESH], [drawing.estimate_text(*exponent)], "exponent in m")
     name = f"$K^F_m$ at {series.n}"
     return [Drawn(part.of("after", fit="fresh")[0], FRESH, name)]
 

@@ -212,8 +212,8 @@ def _curve(about: tuple[Any, ...], rows: xr.Dataset, fits: xr.Dataset, place: in
 
 def _lost(rows: xr.Dataset) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which seeds have no error because their network diverged: (row, seed)."""
-    said = rows["reason"].transpose("row", "seed").values.tolist()
-    found = np.asarray([["diverged" in why for why in row] for row in said], bool)
+    reasons = rows["reason"].transpose("row", "seed").values.tolist()
+    found = np.asarray([["diverged" in why for why in row] for row in reasons], bool)
     return found.reshape(rows.sizes["row"], rows.sizes["seed"])
 
 

@@ -28,7 +28,7 @@ ROLES = {
     "positive": "positive control",
     "negative": "negative control",
 }
-"""Role of a part → what is said of it over its panel."""
+"""Role of a part → its title over its panel."""
 
 
 def draw(

@@ -142,8 +142,8 @@ def _differences(found: pd.DataFrame, statistic: str) -> str:
     """Of the velocity, less of each other signal."""
     less = found[found["statistic"] == statistic]
     ends = less[["estimate", "low", "high"]].to_numpy(float)
-    said = [
+    terms = [
         f"{SIGNALS[name]} {number_in_words(*each)}"
         for name, each in zip(less["against"], ends, strict=True)
     ]
-    return "; ".join(said) or "unknown"
+    return "; ".join(terms) or "unknown"

@@ -140,14 +140,14 @@ def words(fits: xr.Dataset) -> dict[str, str]:
     found = results_of(fits)
     found = found[found["against"] == "new_classes"]
     effects = {effect.quantity: effect.quantity.replace("_", " ") for effect in EFFECTS}
-    said = {name: _law(found[found["quantity"] == name], fits) for name in effects}
-    return {"laws": "\n".join(f"* {effects[name]}: {law}." for name, law in said.items() if law)}
+    laws = {name: _law(found[found["quantity"] == name], fits) for name in effects}
+    return {"laws": "\n".join(f"* {effects[name]}: {law}." for name, law in laws.items() if law)}
 
 
 def _law(rows: pd.DataFrame, fits: xr.Dataset) -> str:
     """The numbers of one quantity, in the order of the legend."""
     order = [(p, r) for p in fits["protocol"].values for r in fits["regime"].values]
-    said = []
+    terms = []
     for statistic, name in _WORDS.items():
         known = rows[rows["statistic"] == statistic]
         if known.empty:
@@ -156,5 +156,5 @@ def _law(rows: pd.DataFrame, fits: xr.Dataset) -> str:
         ends = [
             known.loc[each, ["estimate", "low", "high"]] for each in order if each in known.index
         ]
-        said.append(f"{name} {', '.join(number_in_words(*each) for each in ends)}")
-    return "; ".join(said)
+        terms.append(f"{name} {', '.join(number_in_words(*each) for each in ends)}")
+    return "; ".join(terms)
