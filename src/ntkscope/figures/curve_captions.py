@@ -36,16 +36,9 @@ def fill_curve_caption(
     labels: Mapping[str, str],
     more: Mapping[str, str],
 ) -> str:
-    """The caption of a figure of learning curves, reStructuredText.
+    """The caption of a figure of learning curves, as `captions.fill_caption`.
 
-    Args:
-        template: the file, or its text, see above.
-        curves: kind `learning_curves`; fits: kind `curve_fits` of the same.
-        labels: part → name as printed.
-        more: placeholders of the analysis.
-
-    Raises:
-        ConfigError: the template has a placeholder that nothing fills, or a stray `$`.
+    Its tables are of the kinds `learning_curves` and `curve_fits`; labels: part → name as printed.
     """
     return fill_template(template, _common(curves, fits, labels) | dict(more))
 
