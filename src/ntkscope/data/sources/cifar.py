@@ -35,7 +35,7 @@ _ALLOWED = {
 
 
 def published(title: str, classes: int, *, label: str, folder: str, file: str) -> Source:
-    """CIFAR of so many classes, whose images have their class under `label` in the batches.
+    """CIFAR-10 or CIFAR-100, whose images have their class under `label` in the batches.
 
     Args:
         title: such as `CIFAR-10`; without the hyphen, torchvision's name of it.

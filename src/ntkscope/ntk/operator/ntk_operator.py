@@ -41,7 +41,6 @@ from ntkscope.ntk.empirical.last_resort import is_of_the_way
 from ntkscope.ntk.empirical.outputs import failures_explained
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.state import own, preserve_state
-from ntkscope.ntk.empirical.tuning import TUNING
 from ntkscope.ntk.empirical.validation import check_model, refuse_nan_inputs
 from ntkscope.ntk.kinds import KINDS
 from ntkscope.ntk.operator.parts import (
@@ -200,16 +199,15 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
                 remedy="make the operator without x2",
             )
         x, model = self._request.rows, self.model
+        together = self._plan.tuning.diagonal_samples
         with self._as_made():
             self._refuse_changes()
             squares = [
                 compute_kernels(model, self._plan, some, None, by_layer=False)[""]
-                for some in x.split(TUNING.diagonal_samples)
+                for some in x.split(together)
             ]
             if "diagonal" in self._unverified:
-                check_entries(
-                    model, self._plan, {"": squares[0]}, x[: TUNING.diagonal_samples], None
-                )
+                check_entries(model, self._plan, {"": squares[0]}, x[:together], None)
                 self._unverified = self._unverified - {"diagonal"}
         each = [t.reshape(len(t) * self.outputs, -1).diagonal() for t in squares]
         return torch.cat(each)
