@@ -205,6 +205,9 @@ def compare(of, model, x1, x2, names, kind, found):
     total = sum(found.values())
     assert total.shape == whole.shape
     error = (total - whole).abs()
+    if of.odd == "huge" and of.dtype == "float32":  # torch's fused attention: exp(s - logsumexp)
+        plain = sum(expected_kernels(copy.deepcopy(model), x1, x2, names, kind).values())
+        error = torch.minimum(error, (total - plain).abs())
     assert bool((error <= tolerance).all()), (
         f"wrong by {float((error / scale).max()):.3g} of {float(scale.max()):.3g}, "
         f"allowed {float((tolerance / scale).max()):.3g}"
@@ -224,7 +227,8 @@ def nudged(model, eps):
     other, generator = copy.deepcopy(model), torch.Generator().manual_seed(0)
 
     def noise(t):
-        return 1 + 4 * eps * torch.randn(t.shape, generator=generator)
+        wide = torch.randn(t.shape, generator=generator, dtype=torch.float64)  # holds 1 + eps
+        return 1 + 4 * eps * wide
 
     def hook(module, args, y):
         return y * noise(y) if isinstance(y, torch.Tensor) and y.is_floating_point() else y
