@@ -21,24 +21,24 @@ _RENAMED = {"take_kernels": "compute_kernels", "train": "train_task"}
 """Names of stages that were, or are often meant."""
 
 
-def explain(said: str, words: Sequence[str], study: Study) -> str:
+def explain(message: str, words: Sequence[str], study: Study) -> str:
     """An error of Snakemake in the words of this workflow.
 
     Args:
-        said: Snakemake's message.
+        message: Snakemake's message.
         words: the command line.
         study: what can be asked for.
     """
-    if missing := _MISSING.search(said):
+    if missing := _MISSING.search(message):
         return wrong_target(missing[1], study)
-    if "Target rules may not contain wildcards" in said:
+    if "Target rules may not contain wildcards" in message:
         stages = [stage_by_name(word, study) for word in words if word in study.stages]
-        return "\n".join(stages) or said
-    if "is not valid JSON or YAML" in said:
-        return broken_yaml(words) or said
-    if "  to do: " in said or "this configuration has no" in said:
-        return _ours(said)
-    return said
+        return "\n".join(stages) or message
+    if "is not valid JSON or YAML" in message:
+        return broken_yaml(words) or message
+    if "  to do: " in message or "this configuration has no" in message:
+        return _ours(message)
+    return message
 
 
 def wrong_target(target: str, study: Study) -> str:
@@ -107,13 +107,13 @@ def _of_preset(target: str, preset: str, study: Study) -> str:
     return "\n".join(lines)
 
 
-def _ours(said: str) -> str:
+def _ours(message: str) -> str:
     """A message of our own without what Snakemake put around it."""
-    said = _FRAME.sub("", said)
-    inner = _INNER.search(said)
+    message = _FRAME.sub("", message)
+    inner = _INNER.search(message)
     if inner:
         return textwrap.dedent(inner[1]).strip()
-    return textwrap.dedent(_PLACE.sub("", said)).strip()
+    return textwrap.dedent(_PLACE.sub("", message)).strip()
 
 
 def _in_angles(wildcard: re.Match[str]) -> str:

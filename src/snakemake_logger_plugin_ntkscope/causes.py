@@ -33,22 +33,22 @@ class Cause:
 _SLURM_LOGS = Path(".snakemake/slurm_logs")
 
 
-def cause_of(log: Path | None, said: str) -> Cause:
+def cause_of(log: Path | None, message: str) -> Cause:
     """The cause of a job's failure.
 
     Args:
         log: of the job, if it has one.
-        said: Snakemake's own message of how the job ended.
+        message: Snakemake's own message of how the job ended.
     """
-    found = _SIGNAL.search(said)
-    if (found and found[1] in _STOPPED) or _STATUS_OF_STOPPED.search(said):
+    found = _SIGNAL.search(message)
+    if (found and found[1] in _STOPPED) or _STATUS_OF_STOPPED.search(message):
         return Cause("stopped from outside", stopped=True)
     if found:
         hint = ": was there too little memory?" if found[1] == "SIGKILL" else ""
         return Cause(f"killed by {found[1]}{hint}")
     if log is None or not log.is_file():
         where = _elsewhere() or ": is the disk full?"
-        return Cause(f"{said.strip()}\nit left no log{where}".strip())
+        return Cause(f"{message.strip()}\nit left no log{where}".strip())
     return _last_error(log.read_text(encoding="utf-8", errors="replace").rstrip())
 
 
@@ -68,5 +68,5 @@ def _last_error(text: str) -> Cause:
 
 
 def _elsewhere() -> str:
-    """Where a job of SLURM that did not come to its own log has said why."""
+    """Where a job of SLURM that did not come to its own log has message why."""
     return f": see {_SLURM_LOGS}" if _SLURM_LOGS.is_dir() else ""

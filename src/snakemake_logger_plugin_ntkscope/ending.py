@@ -15,12 +15,12 @@ _LONE = "all"  # the key of the part of learning curves without parts
 _HEADLINED = {"network": "network", "infinite": "infinite kernel"}
 
 
-def results(asked: Mapping[str, Figure], study: Study) -> list[str]:
+def results(requested: Mapping[str, Figure], study: Study) -> list[str]:
     """Lines on the figures that were asked for and are there, and on the findings.
 
     The headlines are of a few figures only; of many, where they lie.
     """
-    there = {name: each for name, each in asked.items() if Path(each.files[0]).exists()}
+    there = {name: each for name, each in requested.items() if Path(each.files[0]).exists()}
     lines = []
     if len(there) > _SHOWN:
         folder = Path(next(iter(there.values())).files[0]).parent
@@ -40,9 +40,9 @@ def results(asked: Mapping[str, Figure], study: Study) -> list[str]:
     return lines
 
 
-def others(words: Sequence[str], asked: Mapping[str, Figure]) -> list[str]:
+def others(words: Sequence[str], requested: Mapping[str, Figure]) -> list[str]:
     """Lines on the files that a command line names and that are there, but for figures."""
-    drawn = {file for each in asked.values() for file in each.files}
+    drawn = {file for each in requested.values() for file in each.files}
     named = dict.fromkeys(Path(w).as_posix() for w in words if w.startswith(FOLDERS))
     files = [file for file in named if file not in drawn and Path(file).exists()]
     told = ((f"made:     {file}", headline(Path(file))) for file in files)

@@ -166,45 +166,45 @@ class LogHandler(LogHandlerBase):
             lines.append(f"  log: {log}")
         self._screen.say("\n  ".join(lines))
 
-    def _error(self, said: str) -> None:
-        if _JOB_EXCEPTION.match(said):
-            self._how_it_ended = said
-        elif not _NOISE.search(said):
+    def _error(self, message: str) -> None:
+        if _JOB_EXCEPTION.match(message):
+            self._how_it_ended = message
+        elif not _NOISE.search(message):
             from snakemake_logger_plugin_ntkscope.advice import explain
 
             self._screen.end()
-            self._screen.say(explain(said, sys.argv[1:], self._study))
+            self._screen.say(explain(message, sys.argv[1:], self._study))
 
-    def _message(self, said: str) -> None:
-        if said.startswith("Terminating processes on user request"):
+    def _message(self, message: str) -> None:
+        if message.startswith("Terminating processes on user request"):
             self._stopped = True
-        elif said.startswith(_END):
+        elif message.startswith(_END):
             self._end()
-        elif said.startswith("Nothing to be done"):
+        elif message.startswith("Nothing to be done"):
             self._nothing()
-        elif said.startswith("This was a dry-run"):
+        elif message.startswith("This was a dry-run"):
             self._plan()
-        elif said.startswith(_ABSENT):
-            if any(name in said for name in self._asked_for()):
-                self._screen.say(said)
-        elif said and not _NOISE.match(said):
-            self._screen.say(said)
+        elif message.startswith(_ABSENT):
+            if any(name in message for name in self._requested()):
+                self._screen.say(message)
+        elif message and not _NOISE.match(message):
+            self._screen.say(message)
 
-    def _asked_for(self) -> dict[str, Any]:
-        return self._study.asked_for(sys.argv[1:])
+    def _requested(self) -> dict[str, Any]:
+        return self._study.requested(sys.argv[1:])
 
     def _nothing(self) -> None:
         self._screen.say("Nothing to be done: all that was asked for is there.")
         self._results()
 
     def _results(self) -> None:
-        asked = self._asked_for()
-        self._say_all(ending.results(asked, self._study))
-        self._say_all(ending.others(sys.argv[1:], asked))
+        requested = self._requested()
+        self._say_all(ending.results(requested, self._study))
+        self._say_all(ending.others(sys.argv[1:], requested))
 
     def _plan(self) -> None:
-        said = "Nothing was run (--dry-run). Each job with its files: --logger-ntkscope-everything"
-        self._say_all([*self._reasons.table(), "", said])
+        more = "Each job with its files: --logger-ntkscope-everything"
+        self._say_all([*self._reasons.table(), "", f"Nothing was run (--dry-run). {more}"])
 
     def _end(self) -> None:
         if not self._jobs.planned:

@@ -48,13 +48,13 @@ class Study:
         figures = {name: Figure(**each) for name, each in facts["figures"].items()}
         return cls(**{**facts, "figures": figures})
 
-    def asked_for(self, words: Sequence[str]) -> dict[str, Figure]:
+    def requested(self, words: Sequence[str]) -> dict[str, Figure]:
         """The figures that a command line asks for; all where it names no target of this study."""
-        asked = {Path(word).as_posix() for word in words}
+        requested = {Path(word).as_posix() for word in words}
         named = {
             name: each
             for name, each in self.figures.items()
-            if asked & set(each.files) or f"{each.paper}_paper" in asked
+            if requested & set(each.files) or f"{each.paper}_paper" in requested
         }
-        other = any("/" in word and word.startswith(FOLDERS) for word in asked)
+        other = any("/" in word and word.startswith(FOLDERS) for word in requested)
         return named if named or other else dict(self.figures)

@@ -43,7 +43,7 @@ def origins(outputs: Iterable[Path]) -> dict[str, list[str]]:
     """What the stores say of where they are from: commits, hosts, devices, versions, each once.
 
     Args:
-        outputs: of all jobs; those that are Zarr stores are asked.
+        outputs: of all jobs; those that are Zarr stores are read.
     """
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for store in outputs:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ntkscope.config import expand, load_files
-from ntkscope.models import load_numbers
+from ntkscope.models import load_tensors
 from ntkscope.models.zoo import define
 from ntkscope.stores import read_store
 from tests.oracles.ntk import ntk
@@ -40,7 +40,7 @@ def test_a_network_from_the_working_folder_is_trained_and_has_kernels(
     snapshots = read_store(f"results/runs/{run.id}/snapshots.zarr", "snapshots", "parameters")
     index = {"seed": 1, "snapshot": -1}
     network = define(run.model, (8, 8, 1), 10).build().double()
-    load_numbers(
+    load_tensors(
         network, {str(n): torch.from_numpy(v.isel(index).values) for n, v in snapshots.items()}
     )
     images = read_store("results/data/digits.zarr", "images")

@@ -57,18 +57,18 @@ def _run(words: list[str]) -> int:
         print(_no_such_command(unknown[0]), file=sys.stderr)
         return 2
     parser = make_parser()
-    asked = parser.parse_args(words)
-    if asked.completion:
+    args = parser.parse_args(words)
+    if args.completion:
         from ntkscope.cli.completion import script
 
-        print(script(asked.completion, parser), end="")
+        print(script(args.completion, parser), end="")
         return 0
-    if asked.command is None:
+    if args.command is None:
         parser.print_help()
         return 0
-    if passed_on and COMMANDS[asked.command] not in (run, status):
-        parser.error(f"{asked.command} hands nothing on: {' '.join(passed_on)} after --")
-    return int(COMMANDS[asked.command].run(asked, passed_on))
+    if passed_on and COMMANDS[args.command] not in (run, status):
+        parser.error(f"{args.command} hands nothing on: {' '.join(passed_on)} after --")
+    return int(COMMANDS[args.command].run(args, passed_on))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -82,11 +82,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for name, module in COMMANDS.items():
-        said, _, examples = str(module.__doc__).strip().partition("\n\n")
+        summary, _, examples = str(module.__doc__).strip().partition("\n\n")
         one = commands.add_parser(
             name,
-            help=said,
-            description=f"{said}\n\nexamples:\n{indent(dedent(examples), '  ')}",
+            help=summary,
+            description=f"{summary}\n\nexamples:\n{indent(dedent(examples), '  ')}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add(one)

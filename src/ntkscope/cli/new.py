@@ -48,12 +48,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="to be made")
 
 
-def run(asked: argparse.Namespace, _: Sequence[str]) -> int:
+def run(args: argparse.Namespace, _: Sequence[str]) -> int:
     """Make it, and say what to do next."""
-    make(asked.folder)
+    make(args.folder)
     print(
-        f"made {asked.folder}: Snakefile, {', '.join(_COPIED)}\n"
-        f"  next: cd {asked.folder}; change config/config.yaml, or leave it\n"
+        f"made {args.folder}: Snakefile, {', '.join(_COPIED)}\n"
+        f"  next: cd {args.folder}; change config/config.yaml, or leave it\n"
         "        ntkscope run reactivation --cores 2"
     )
     return 0

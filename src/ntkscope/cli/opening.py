@@ -34,15 +34,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
 
 
-def run(asked: argparse.Namespace, _: Sequence[str]) -> int:
+def run(args: argparse.Namespace, _: Sequence[str]) -> int:
     """Print paths, then the dataset as xarray shows it."""
-    at = selection(asked.at)
-    folder = _folder_of(asked.experiment, asked.results)
-    print("\n".join(f"{kind:8} {file}" for kind, file in _files(folder, asked)))
+    at = selection(args.at)
+    folder = _folder_of(args.experiment, args.results)
+    print("\n".join(f"{kind:8} {file}" for kind, file in _files(folder, args)))
     if at:
         from ntkscope.watch import open_kernels
 
-        kernels = open_kernels(folder, asked.results, **at)
+        kernels = open_kernels(folder, args.results, **at)
         runs = kernels.attrs["run"]
         for each in [runs] if isinstance(runs, str) else runs:
             for store in _stores(folder, each, kernels.attrs["arm"]):
@@ -94,10 +94,10 @@ def _folder_of(experiment: str, results: Path) -> Path:
     )
 
 
-def _files(folder: Path, asked: argparse.Namespace) -> Iterator[tuple[str, Path]]:
+def _files(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, Path]]:
     yield from (("table", file) for file in sorted(folder.iterdir()) if file.name[0] != ".")
-    figures = asked.results.parent / "figures"
-    for name in (asked.experiment, f"{asked.experiment}_mechanism"):
+    figures = args.results.parent / "figures"
+    for name in (args.experiment, f"{args.experiment}_mechanism"):
         yield from (
             ("figure", figures / f"{name}.{kind}")
             for kind in ("pdf", "png")

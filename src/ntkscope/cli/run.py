@@ -40,26 +40,26 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} [FIGURE ...] [--cores N] [--config FILE ...] [-- SNAKEMAKE ...]"
 
 
-def run(asked: argparse.Namespace, passed_on: Sequence[str]) -> int:
+def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     """Become Snakemake."""
     if find_spec("snakemake") is None:
         raise MissingExtraError(
             "ntkscope run needs snakemake, which ntkscope does not bring by itself",
             remedy="pip install 'ntkscope[workflow]'",
         )
-    words = [sys.executable, "-m", "snakemake", *options(asked, working_folder()), *passed_on]
+    words = [sys.executable, "-m", "snakemake", *options(args, working_folder()), *passed_on]
     sys.stdout.flush()
     os.execv(sys.executable, words)
 
 
-def options(asked: argparse.Namespace, folder: Path) -> list[str]:
+def options(args: argparse.Namespace, folder: Path) -> list[str]:
     """Snakemake's command line.
 
     Raises:
         NtkscopeError: a configuration that is not there.
     """
-    files = [Path(file) for file in asked.config]
-    files = files or list(dict.fromkeys(_preset_of(name, folder) for name in asked.figures))
+    files = [Path(file) for file in args.config]
+    files = files or list(dict.fromkeys(_preset_of(name, folder) for name in args.figures))
     files = [file for file in files if file != Path()]
     for file in files:
         if not (folder / file).is_file():
@@ -69,7 +69,7 @@ def options(asked: argparse.Namespace, folder: Path) -> list[str]:
                 remedy="name a YAML file; figures stand before --config, Snakemake's own options "
                 "behind --",
             )
-    words = [*map(target, asked.figures), "--cores", asked.cores]
+    words = [*map(target, args.figures), "--cores", args.cores]
     if not (folder / "profiles/default").is_dir():
         words += ["--workflow-profile", str(home() / "profiles/default")]
     return [*words, "--configfile", *map(str, files)] if files else words

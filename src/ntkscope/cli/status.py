@@ -37,16 +37,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(asked: argparse.Namespace, passed_on: Sequence[str]) -> int:
+def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     """Print a row an experiment, the jobs that run, and how to learn more."""
-    if asked.why is not None:
+    if args.why is not None:
         from ntkscope.cli import run as running
 
-        asked.figures, asked.cores = asked.why, "all"
-        return running.run(asked, ["--dry-run", *passed_on])
+        args.figures, args.cores = args.why, "all"
+        return running.run(args, ["--dry-run", *passed_on])
     working_folder()
-    print("\n".join([*table(experiments(asked.config, asked.results)), ""]))
-    jobs = list(living(asked.results))
+    print("\n".join([*table(experiments(args.config, args.results)), ""]))
+    jobs = list(living(args.results))
     print("\n".join(["running:", *(f"  {job}" for job in jobs)]) if jobs else "no job runs here")
     if any(Path(".snakemake/locks").glob("*")):
         print("Snakemake runs here, or was killed: the next command goes on")
@@ -64,32 +64,32 @@ def experiments(files: Sequence[str], results: Path) -> dict[str, dict[str, str]
         MissingExtraError: the extra `workflow` is not installed.
     """
     from ntkscope.config import load_files, without_absent
-    from ntkscope.config.asked_for import stores_asked_for
+    from ntkscope.config.requested_stores import requested_stores
     from ntkscope.config.usage import stage_of
     from ntkscope.data.sources import is_there
 
     config, _ = without_absent(load_files("config/config.yaml", *files), is_there)
     preset = "" if config.preset == "digits" else config.preset
     found = {}
-    for name, stores in stores_asked_for(config, repeats=config.check_rounding).items():
-        asked = Counter(map(stage_of, stores))
+    for name, stores in requested_stores(config, repeats=config.check_rounding).items():
+        requested = Counter(map(stage_of, stores))
         there = Counter(stage_of(store) for store in stores if _is_there(results / store, stores))
         figure = results.parent / "figures" / preset / f"{name}.pdf"
         tables = results / preset / "experiments" / name / "table.csv"
         found[name] = {
-            **{stage: f"{there[stage]}/{asked[stage]}" for stage in asked},
+            **{stage: f"{there[stage]}/{requested[stage]}" for stage in requested},
             "table": "yes" if tables.exists() else "–",
             "figure": "yes" if figure.exists() else "–",
         }
     return found
 
 
-def _is_there(store: Path, asked: set[str]) -> bool:
+def _is_there(store: Path, requested: set[str]) -> bool:
     """Whether a store is there, or was used up: snapshots by all kernels that are asked for."""
     if store.exists() or store.name != "snapshots.zarr":
         return store.exists()
     run = store.parent
-    kernels = [run / Path(each).name for each in asked if f"/{run.name}/kernels-" in f"/{each}"]
+    kernels = [run / Path(each).name for each in requested if f"/{run.name}/kernels-" in f"/{each}"]
     return bool(kernels) and all(each.exists() for each in kernels)
 
 

@@ -16,9 +16,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
 
 
-def run(asked: argparse.Namespace, _: Sequence[str]) -> int:
+def run(args: argparse.Namespace, _: Sequence[str]) -> int:
     """Every byte is read and compared with its fingerprint."""
     from ntkscope.stores.verify import main
 
-    jobs = [] if asked.jobs is None else ["--jobs", str(asked.jobs)]
-    return main([asked.folder, *jobs])
+    jobs = [] if args.jobs is None else ["--jobs", str(args.jobs)]
+    return main([args.folder, *jobs])

@@ -2,6 +2,7 @@
 
 `load_config` turns what the user wrote into a `Config`; `expand` turns an experiment of it into
 `Cell`s, each a `RunSpec` (and its twin's) at one point of the sweep.
+Imports `errors`, `identity` and of `runtime` what is light.
 """
 
 from ntkscope.runtime.imports import need_extra

@@ -132,11 +132,11 @@ def _checked(declared: dict[str, Any], file: Path) -> Analysis:
     try:
         return Analysis.model_validate({"paper": file.parent.name, **declared})
     except ValidationError as error:
-        said = "; ".join(
+        problems = "; ".join(
             f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
         )
         raise ConfigError(
-            f"ANALYSIS is wrong: {said}",
+            f"ANALYSIS is wrong: {problems}",
             where=file,
             remedy=f"it may say {', '.join(Analysis.model_fields)}",
         ) from None

@@ -44,9 +44,9 @@ class DatasetFacts:
 
         Nothing where only the files tell.
         """
-        for there, asked in zip(self.counts or (), (train, test), strict=False):
-            each, more = divmod(sum(there) if asked is None else asked, self.classes)
-            wanted = there if asked is None else [each + (n < more) for n in range(self.classes)]
+        for there, count in zip(self.counts or (), (train, test), strict=False):
+            each, more = divmod(sum(there) if count is None else count, self.classes)
+            wanted = there if count is None else [each + (n < more) for n in range(self.classes)]
             yield tuple(map(min, there, wanted))
 
 

@@ -170,10 +170,10 @@ def _are_of_default(mistakes: list[Mistake], values: Mapping[str, Any], origins:
 def _together(mistakes: list[Mistake], values: Mapping[str, Any], origins: Origins) -> ConfigError:
     """All mistakes as one error."""
     count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    said = (mistake.say(values, origins) for mistake in mistakes)
+    texts = (mistake.say(values, origins) for mistake in mistakes)
     open_ones = any(mistake.remedy is None for mistake in mistakes)
     remedy = "mend this; config/README.md explains every key" if open_ones else None
     if not open_ones and _are_of_default(mistakes, values, origins):
         remedy = _LEAVE_OUT
-    text = "\n".join([f"the configuration has {count}", *said])
+    text = "\n".join([f"the configuration has {count}", *texts])
     return ConfigError(text.encode(errors="backslashreplace").decode(), remedy=remedy)

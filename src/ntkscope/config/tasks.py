@@ -107,7 +107,7 @@ def check_counts(limits: Limits, counts: SampleCounts, task: str, where: str) ->
     Raises:
         DataError: says the most.
     """
-    asked = {
+    requested = {
         "training and fresh samples together": (
             counts.train + counts.fresh,
             limits.train_and_fresh,
@@ -121,7 +121,7 @@ def check_counts(limits: Limits, counts: SampleCounts, task: str, where: str) ->
         ),
         "test samples": (counts.test, limits.test, f"test {counts.test}"),
     }
-    for what, (number, most, words) in asked.items():
+    for what, (number, most, words) in requested.items():
         if most is not None and number > most:
             raise DataError(
                 f"{task} has at most {most} {what} for a seed, but {number} are asked for "

@@ -13,8 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ntkscope.config.asked_for import stores_asked_for
 from ntkscope.config.load import load_files
+from ntkscope.config.requested_stores import requested_stores
 from ntkscope.config.sections import Config
 from ntkscope.errors import ConfigError, NtkscopeError
 from ntkscope.runtime.head import remove_dead_locks
@@ -46,11 +46,11 @@ def _size(store: Path) -> int:
 
 
 def by_experiment(
-    sizes: Mapping[str, int], asked: Mapping[str, set[str]]
+    sizes: Mapping[str, int], requested: Mapping[str, set[str]]
 ) -> dict[str, Counter[str]]:
     """Experiment → stage → bytes. A store of several experiments counts once, under `(several)`."""
     owners: dict[str, list[str]] = defaultdict(list)
-    for experiment, stores in asked.items():
+    for experiment, stores in requested.items():
         for store in stores:
             owners[store].append(experiment)
     found: dict[str, Counter[str]] = {}
@@ -70,9 +70,9 @@ def stage_of(store: str) -> str:
     return _STAGES.get(kind, "other")
 
 
-def unasked(sizes: Mapping[str, int], asked: Mapping[str, set[str]]) -> dict[str, int]:
+def unrequested(sizes: Mapping[str, int], requested: Mapping[str, set[str]]) -> dict[str, int]:
     """The stores that no experiment asks for; what a job left half made stays with its store."""
-    wanted = set().union(*asked.values())
+    wanted = set().union(*requested.values())
     runs = {store.rpartition("/")[0] for store in wanted}
     return {
         store: size
@@ -134,7 +134,7 @@ def _remove(store: Path) -> None:
         store.parent.rmdir()  # a run or networks of which nothing is left
 
 
-def asked_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
+def requested_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
     """The stores of all experiments of configurations, each over the default and by itself.
 
     Either may be run (`--replace-workflow-config`); what is a mistake in one way is left out.
@@ -143,12 +143,12 @@ def asked_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
         ConfigError: a file is a mistake over the default, and by itself as well or without
             experiments.
     """
-    asked: dict[str, set[str]] = defaultdict(set)
+    requested: dict[str, set[str]] = defaultdict(set)
     for file in files:
         for config in _ways_to_run(file, default):
-            for name, stores in stores_asked_for(config).items():
-                asked[name if file == default else f"{config.preset}/{name}"] |= stores
-    return asked
+            for name, stores in requested_stores(config).items():
+                requested[name if file == default else f"{config.preset}/{name}"] |= stores
+    return requested
 
 
 def _ways_to_run(file: Path, default: Path) -> list[Config]:
@@ -179,15 +179,15 @@ def main() -> None:
         if any(Path(".snakemake/locks").glob("*")):
             sys.exit("Snakemake runs here (or was killed on another host: snakemake --unlock)")
     try:
-        asked = asked_by(files, default)
+        requested = requested_by(files, default)
     except (NtkscopeError, OSError) as error:
         sys.exit(f"{error}\n  (nothing was deleted)" if options.clean else str(error))
     found = sizes(RESULTS)
     print(f"asked for by: {', '.join(map(str, files))}")
     if options.clean:
-        clean(RESULTS, unasked(found, asked), input)
+        clean(RESULTS, unrequested(found, requested), input)
     elif found:
-        print(table(by_experiment(found, asked)))
+        print(table(by_experiment(found, requested)))
     else:
         print("results/ is empty")
 

@@ -1,8 +1,8 @@
 """From files of samples to one store a data set, and from that store to arrays, probes and tasks.
 
-May import `config` and `stores`. Nothing here imports torch when it is imported: a source that
-needs torchvision imports it when it is opened. The sources are light, as reading a configuration
-looks them up.
+May import the instrument and the ground. Nothing here imports torch when it is imported: a source
+that needs torchvision imports it when it is opened. The sources are light, as reading a
+configuration looks them up.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,7 @@
 """Figures: an experiment's metrics and fits drawn for a journal, the same to the byte each time.
 
 An analysis with its figure is one file of a paper's folder: see `config.analyses` and `draw`.
-Imports `config`, `fits`, `statistics` and `stores`.
+Imports `fits` and the ground.
 """
 
 from ntkscope.runtime.imports import need_extra

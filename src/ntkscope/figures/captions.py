@@ -116,8 +116,8 @@ def _left_out(fits: xr.Dataset, labels: Mapping[str, str]) -> Iterator[tuple[str
     for place in np.argwhere(counts.values > 0):
         point = dict(zip(axes, place, strict=True))
         names = [(axis, _say(fits[axis].values[point[axis]])) for axis in told]
-        said = [point_in_words(axis, labels.get(value, value)) for axis, value in names]
-        yield ", ".join(s for s in said if s), int(counts.values[tuple(place)])
+        words = [point_in_words(axis, labels.get(value, value)) for axis, value in names]
+        yield ", ".join(s for s in words if s), int(counts.values[tuple(place)])
 
 
 def point_in_words(axis: str, value: str) -> str:

@@ -30,16 +30,16 @@ def plot_comparison(
         path: `.pdf`, `.png` or `.svg`; None: none.
         style: of `FigureStyle`.
     """
-    asked = FigureStyle.model_validate(style)
+    figure_style = FigureStyle.model_validate(style)
     names = {str(name): printable(str(name)) for name in metrics["regime"].values}
     several = metrics.sizes["width"] > 1
-    with looks(asked):
-        figure = (reactivation.draw if several else draw_names)(metrics, fits, asked, names)
+    with looks(figure_style):
+        figure = (reactivation.draw if several else draw_names)(metrics, fits, figure_style, names)
         figure.draw_without_rendering()
         plt.close(figure)
         if path is not None:
             with atomic(path) as partial:
-                figure.savefig(partial, dpi=asked.dpi)
+                figure.savefig(partial, dpi=figure_style.dpi)
     return figure
 
 

@@ -36,16 +36,9 @@ def fill_curve_caption(
     labels: Mapping[str, str],
     more: Mapping[str, str],
 ) -> str:
-    """The caption of a figure of learning curves, reStructuredText.
+    """The caption of a figure of learning curves, as `captions.fill_caption`.
 
-    Args:
-        template: the file, or its text, see above.
-        curves: kind `learning_curves`; fits: kind `curve_fits` of the same.
-        labels: part → name as printed.
-        more: placeholders of the analysis.
-
-    Raises:
-        ConfigError: the template has a placeholder that nothing fills, or a stray `$`.
+    Its tables are of the kinds `learning_curves` and `curve_fits`; labels: part → name as printed.
     """
     return fill_template(template, _common(curves, fits, labels) | dict(more))
 
@@ -106,26 +99,26 @@ def errors_in_words(curves: xr.Dataset, names: Mapping[str, str]) -> str:
     squared = [name for part, name in names.items() if currency[part] == "squared"]
     if not squared:
         return "0–1 error"
-    said = "squared error over the variance of the targets"
-    return said if len(squared) == len(names) else f"0–1 error (in {', '.join(squared)}: {said})"
+    text = "squared error over the variance of the targets"
+    return text if len(squared) == len(names) else f"0–1 error (in {', '.join(squared)}: {text})"
 
 
 def kernels_in_words(curves: xr.Dataset) -> str:
     """Conventions of the kernels that there are."""
     kinds, facts = set(curves["curve"].values.tolist()), _facts(curves)
-    said = []
+    conventions = []
     if kinds & {"initial", "after", "during"}:
         ensemble = _told(facts, "ensemble")
         mean = f", K_0 the mean of {ensemble} initialisations'" if ensemble not in ("", "1") else ""
-        said.append(
+        conventions.append(
             "empirical kernels are trace NTKs of the one output, Θ = J Jᵀ, in the network's own "
             f"parametrisation{mean}"
         )
     if "infinite" in kinds:
         stds = [_told(facts, name) for name in ("weight_std", "bias_std")]
         values = f" with W_std = {stds[0]}, b_std = {stds[1]}" if all(stds) else ""
-        said.append(f"K_∞ is the infinite network's NTK in the NTK parametrisation{values}")
-    return "; ".join(said) or "none"
+        conventions.append(f"K_∞ is the infinite network's NTK in the NTK parametrisation{values}")
+    return "; ".join(conventions) or "none"
 
 
 def ridge_in_words(curves: xr.Dataset) -> str:
@@ -135,18 +128,18 @@ def ridge_in_words(curves: xr.Dataset) -> str:
     by = criterion.get(_told(facts, "criterion"), "")
     grid = _told(facts, "ridges")
     most = _told(facts, "leave_one_out_most")
-    said = "leave-one-out" + (f" by {by}" if by else "")
-    said += f" over {grid} of the kernel's mean diagonal" if grid else ""
-    said += f", from n = {most} on the ridge chosen there" if most else ""
+    text = "leave-one-out" + (f" by {by}" if by else "")
+    text += f" over {grid} of the kernel's mean diagonal" if grid else ""
+    text += f", from n = {most} on the ridge chosen there" if most else ""
     edge = curves["ridge_edge"].values
     made = np.isfinite(edge)
     low, high = int((edge[made] < 0).sum()), int((edge[made] > 0).sum())
-    return f"{said}; at the grid's lowest in {low} and at its highest in {high} of {made.sum()}"
+    return f"{text}; at the grid's lowest in {low} and at its highest in {high} of {made.sum()}"
 
 
 def flags_in_words(curves: xr.Dataset) -> str:
     """Networks that diverged, and those whose best step is the last of their budget."""
-    said = []
+    flags = []
     for name, words in (
         ("diverged", "diverged"),
         ("best_is_last", "were best at the last step of their budget"),
@@ -154,8 +147,8 @@ def flags_in_words(curves: xr.Dataset) -> str:
         flagged = (curves[name].values > 0) & (curves["curve"].values == "network")[:, None]
         if flagged.any():
             n = _numbers(curves["n"].values[flagged.any(axis=1)])
-            said.append(f"{int(flagged.sum())} networks {words} (n = {n})")
-    return "; ".join(said)
+            flags.append(f"{int(flagged.sum())} networks {words} (n = {n})")
+    return "; ".join(flags)
 
 
 def _first(names: Sequence[str], most: int = 8) -> str:
@@ -208,12 +201,12 @@ def _facts(curves: xr.Dataset) -> Mapping[str, Any]:
 
 def _told(facts: Mapping[str, Any], name: str) -> str:
     """A fact in words; of parts that differ in it, each one's; empty where nobody says."""
-    said = [_say(value) for value in _values(facts, name) if value is not None]
-    return " or ".join(dict.fromkeys(said))
+    texts = [_say(value) for value in _values(facts, name) if value is not None]
+    return " or ".join(dict.fromkeys(texts))
 
 
 def _values(facts: Mapping[str, Any], name: str) -> Iterator[Any]:
-    """What is said under a name at any depth: facts are those of a part's kernels."""
+    """The values under a name at any depth: facts are those of a part's kernels."""
     for key, value in facts.items():
         if key == name:
             yield value

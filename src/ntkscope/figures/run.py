@@ -71,14 +71,14 @@ def plot_run(
         style: of `FigureStyle`; `width_mm` is 60 for each column unless it is given.
     """
     columns = _columns(metrics)
-    asked = FigureStyle.model_validate({"width_mm": max(_WIDTH * len(columns), 80.0)} | style)
-    with looks(asked):
-        figure = draw_run(metrics, asked, {of: at for of, at in (alarms or {}).items() if at})
+    sized = FigureStyle.model_validate({"width_mm": max(_WIDTH * len(columns), 80.0)} | style)
+    with looks(sized):
+        figure = draw_run(metrics, sized, {of: at for of, at in (alarms or {}).items() if at})
         figure.draw_without_rendering()
         plt.close(figure)  # whoever has it can show it; no window is left behind
         if path is not None:
             with atomic(path) as partial:
-                figure.savefig(partial, dpi=asked.dpi)
+                figure.savefig(partial, dpi=sized.dpi)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 `collect_metrics` lays the metrics of a sweep side by side; `fit_experiment` makes the tables that
 figures and papers are drawn from. What belongs to one paper lies in a folder of that paper, which
-nothing else here imports. Imports `config`, `statistics`, `stores`.
+nothing else here imports. Imports the ground.
 """
 
 from ntkscope.runtime.imports import need_extra

@@ -47,8 +47,8 @@ def facts_of(cells: Sequence[CellFiles], axes: Axes) -> dict[str, tuple[str, NDA
     for axis, values in axes.items():
         known = {cell["axes"].get(axis): cell.get("facts", {}).get(axis, {}) for cell in cells}
         for name in dict.fromkeys(name for facts in known.values() for name in facts):
-            said = [known[value].get(name, "") for value in values]
-            found[f"{axis}_{name}"] = (axis, np.asarray(said, str))
+            texts = [known[value].get(name, "") for value in values]
+            found[f"{axis}_{name}"] = (axis, np.asarray(texts, str))
     return found
 
 

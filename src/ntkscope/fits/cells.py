@@ -60,8 +60,8 @@ def with_facts(rows: pd.DataFrame, values: xr.Dataset) -> pd.DataFrame:
     for fact in FACTS:
         axis = fact.partition("_")[0]
         if axis in rows and fact in values.coords:
-            said = dict(zip(values[axis].values, values[fact].values, strict=True))
-            known[fact] = rows[axis].map(said)
+            facts_of = dict(zip(values[axis].values, values[fact].values, strict=True))
+            known[fact] = rows[axis].map(facts_of)
         else:
             known[fact] = pd.Series("", index=rows.index)
     return rows.assign(**known)

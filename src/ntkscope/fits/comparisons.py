@@ -33,7 +33,7 @@ def differences(
     keys = [*(axis for axis in axes if axis not in free), *KEYS]
     both = first.merge(second, on=keys, suffixes=(None, "_other"))
     others = both[[f"{seed}_other" for seed in seeds]].to_numpy(float)
-    said = [axis for axis in axes if keep or axis not in free]
+    shown = [axis for axis in axes if keep or axis not in free]
     return [
         of_seeds(
             values,
@@ -42,7 +42,7 @@ def differences(
             quantity=row["quantity"],
             against=against,
             units=QUANTITIES[row["quantity"]].units,
-            at=row[said].to_dict(),
+            at=row[shown].to_dict(),
             boundary=int(row["boundary"]),
         )
         for (_, row), values in zip(

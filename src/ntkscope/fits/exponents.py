@@ -12,7 +12,7 @@ from ntkscope.statistics.paired import FloatArray, Interval
 from ntkscope.statistics.power_law import PowerLaw, compare, fit_power_law
 
 LAWS = ("spike", "spike_over_baseline", "log_velocity", "norm_drop", "checkmark", "distance")
-"""Quantities with a size, so that a power law of the width is asked of them."""
+"""Quantities with a size, for which a power law of the width is fitted."""
 
 _LOGARITHMS = ("spike", "spike_over_baseline", "log_velocity")
 

@@ -1,6 +1,6 @@
 """Whether the drop of a run's norm predicts what the run forgets: pairs, and their correlations.
 
-Not asked of an analysis that declares `forgetting: False`: see `config.analyses`.
+Not computed for an analysis that declares `forgetting: False`: see `config.analyses`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def forgetting_prediction(tables: Sequence[pd.DataFrame], confidence: float) -> 
     """Correlation of drop and forgetting between runs and within runs (`correlation`).
 
     Args:
-        tables: as from `cells.cell_table`, of the same seeds, of analyses that may be asked.
+        tables: as from `cells.cell_table`, of the same seeds, of analyses that take part.
         confidence: such as 0.95.
     """
     drops, forgotten = drops_and_forgetting(tables)

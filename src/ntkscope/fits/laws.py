@@ -40,7 +40,7 @@ def sweep_results(
 
     Args:
         values: as from `seed_values`.
-        analysis: of the experiment; one that nobody declares is asked what `table` is.
+        analysis: of the experiment; one that is not declared is treated as `table`.
         classes: of its first task; None: nothing is compared with the dissimilarity of tasks.
         confidence: such as 0.95.
         metrics: the table of kind `experiment`; None: nothing is found that is of its curves.
@@ -48,8 +48,8 @@ def sweep_results(
     Raises:
         ConfigError: the analysis declares a quantity or a statistic that there is not.
     """
-    asked = ANALYSES.get(analysis, ANALYSES[TABLE])
-    _check(asked, analysis)
+    declared = ANALYSES.get(analysis, ANALYSES[TABLE])
+    _check(declared, analysis)
     if not values.sizes["boundary"]:
         return xr.Dataset()
     table = cell_table(values)
@@ -57,27 +57,27 @@ def sweep_results(
         table["dissimilarity"] = _dissimilarity(table, classes)
     found = [
         result
-        for law in asked.laws
+        for law in declared.laws
         if law.along in table.columns
         for line in lines(table, law.along, law.of, law.without)
         for result in _along(line, law, confidence)
     ]
-    if asked.compare:
-        comparisons = import_module(f"ntkscope.fits.{asked.paper}.comparisons")
-        found += comparisons.COMPARISONS[asked.compare](table, confidence)
-    if asked.over_time and metrics is not None:
-        comparisons = import_module(f"ntkscope.fits.{asked.paper}.comparisons")
-        found += comparisons.OVER_TIME[asked.over_time](metrics, confidence)
-    if asked.forgetting:
+    if declared.compare:
+        comparisons = import_module(f"ntkscope.fits.{declared.paper}.comparisons")
+        found += comparisons.COMPARISONS[declared.compare](table, confidence)
+    if declared.over_time and metrics is not None:
+        comparisons = import_module(f"ntkscope.fits.{declared.paper}.comparisons")
+        found += comparisons.OVER_TIME[declared.over_time](metrics, confidence)
+    if declared.forgetting:
         found += forgetting_prediction([table], confidence)
     return as_dataset(found, values)
 
 
-def _check(asked: Analysis, analysis: str) -> None:
+def _check(declared: Analysis, analysis: str) -> None:
     """Refuse a law of what there is not."""
-    for law in asked.laws:
-        for said, known in ((law.of, QUANTITIES), (law.statistics, _STATISTICS)):
-            if unknown := [name for name in said if name not in known]:
+    for law in declared.laws:
+        for names, known in ((law.of, QUANTITIES), (law.statistics, _STATISTICS)):
+            if unknown := [name for name in names if name not in known]:
                 raise ConfigError(
                     f"the analysis {analysis} asks for {', '.join(unknown)}",
                     where=f"its laws along {law.along}",
@@ -108,13 +108,13 @@ def _along(line: Line, law: Law, confidence: float) -> Iterator[Result]:
     note = _lost(line.x[used], np.exp(x) if law.log else x, law.along, int((~kept).sum()))
     for name in law.statistics:
         for result in _STATISTICS[name](x, y, what, confidence):
-            said = "; ".join(filter(None, (result.note, note)))
-            yield result._replace(note=said, per_seed=_spread(result.per_seed, kept))
+            joined = "; ".join(filter(None, (result.note, note)))
+            yield result._replace(note=joined, per_seed=_spread(result.per_seed, kept))
 
 
-def _lost(asked: FloatArray, used: FloatArray, axis: str, seeds: int) -> str:
+def _lost(wanted: FloatArray, used: FloatArray, axis: str, seeds: int) -> str:
     """What was left out of a line, in words."""
-    missing = [f"{x:g}" for x in asked if not np.isclose(x, used).any()]
+    missing = [f"{x:g}" for x in wanted if not np.isclose(x, used).any()]
     points = f"without {axis} {', '.join(missing)}, which not every seed has" if missing else ""
     few = f"seeds left out that lack most points: {seeds}" if seeds else ""
     return "; ".join(filter(None, (points, few)))

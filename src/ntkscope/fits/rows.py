@@ -84,9 +84,9 @@ def _effects(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
     rows["note"] = ""
     rows.loc[rows["quantity_paired"] & ~rows["has_twin"], "note"] = "no twin"
     late = rows["censored"] > 0
-    asked = (rows["n"] + rows["censored"]).astype(str)
-    said = "not reached within the task by " + rows["censored"].astype(str) + " of " + asked
-    rows.loc[late, "note"] = said[late] + " seeds: no mean"
+    counted = (rows["n"] + rows["censored"]).astype(str)
+    text = "not reached within the task by " + rows["censored"].astype(str) + " of " + counted
+    rows.loc[late, "note"] = text[late] + " seeds: no mean"
     rows = rows[rows["has_run"] & (rows["boundary_step"] >= 0)]
     return rows.rename(columns={"quantity_units": "units"})
 

@@ -16,7 +16,7 @@ from ntkscope.config.specs import KernelSpec, RunSpec
 from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.data.probe import Probe, choose_probe
-from ntkscope.models import Definition, layer_names, load_numbers
+from ntkscope.models import Definition, layer_names, load_tensors
 from ntkscope.models.zoo import define
 from ntkscope.ntk.kinds import normalisation
 from ntkscope.ntk.tiled.store_layout import Axis, kernel_arrays
@@ -66,7 +66,7 @@ class KernelJob:
         pairs = (len(self.inputs) * outputs) ** 2
         return self.seeds * len(self.names) * pairs * self.inputs.element_size()
 
-    def numbers(self, index: Any) -> dict[str, Tensor]:
+    def tensors(self, index: Any) -> dict[str, Tensor]:
         """Name → parameters and constants at (seed, snapshot), of the kernel's precision."""
         dtype, device = getattr(torch, self.kernel.precision), self.inputs.device
         return {
@@ -84,7 +84,7 @@ class KernelJob:
 
     def load(self, network: nn.Module, index: tuple[int, int]) -> None:
         """Make a network that at another (seed, snapshot)."""
-        load_numbers(network, self.numbers(index))
+        load_tensors(network, self.tensors(index))
 
 
 class Schedule(Protocol):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.kernels.job import KernelJob
-from ntkscope.models import load_numbers
+from ntkscope.models import load_tensors
 from ntkscope.ntk.empirical import empirical_ntk
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.stores import Array, ZarrStore
@@ -50,27 +50,27 @@ class SnapshotBlocks:
     def compute(self, items: list[slice], store: ZarrStore) -> Iterator[None]:
         """Write blocks."""
         for block in items:
-            by_layer = self._by_layer(self._job.numbers((slice(None), block))).cpu()
+            by_layer = self._by_layer(self._job.tensors((slice(None), block))).cpu()
             store.write("ntk", (slice(None), block), by_layer.sum(2).numpy())
             if self._job.kernel.by_layer:
                 store.write("layer_ntk", (slice(None), block), by_layer.numpy())
             store.done(block)
             yield
 
-    def _by_layer(self, numbers: dict[str, Tensor]) -> Tensor:
+    def _by_layer(self, tensors: dict[str, Tensor]) -> Tensor:
         """The kernels [S, B, layer, N, (K,) N, (K)] of the networks name → [S, B, …]."""
-        shape = next(iter(numbers.values())).shape[:2]
+        shape = next(iter(tensors.values())).shape[:2]
         found = [
-            self._kernels({name: tensor[index] for name, tensor in numbers.items()})
+            self._kernels({name: tensor[index] for name, tensor in tensors.items()})
             for index in itertools.product(*map(range, shape))
         ]
         stacked: Tensor = torch.stack(found).unflatten(0, shape)
         return stacked
 
-    def _kernels(self, numbers: dict[str, Tensor]) -> Tensor:
+    def _kernels(self, tensors: dict[str, Tensor]) -> Tensor:
         """The kernels of one network, [layer, N, (K,) N, (K)]."""
         job = self._job
-        load_numbers(self._network, numbers)
+        load_tensors(self._network, tensors)
         found = empirical_ntk(
             self._network,
             job.inputs,

@@ -33,8 +33,8 @@ _PROCESS_BYTES = 10**9  # of a process that has torch, beside what it computes
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What was asked of a job, and the schedule it follows.
+class _Assignment:
+    """What a job is to compute, and the schedule it follows.
 
     Attributes:
         job, schedule: what is computed, and how.
@@ -103,18 +103,18 @@ def compute_kernels(
     """
     began = time.monotonic()
     with repeatable(threads):
-        asked = _ask(
+        assigned = _assign(
             run, kernel, images_path, snapshots_path, stage, choose_device(device), threads, memory
         )
-        with JobDirectory(state, asked.identity) as place:
-            store = asked.fill(place, part, parts)
-            record = asked.record | {"wall_seconds": time.monotonic() - began}
+        with JobDirectory(state, assigned.identity) as place:
+            store = assigned.fill(place, part, parts)
+            record = assigned.record | {"wall_seconds": time.monotonic() - began}
             store.describe(provenance=record, identity=place.identity)
             store.seal()
             place.finish(output)
 
 
-def _ask(
+def _assign(
     run: RunSpec,
     kernel: KernelSpec,
     images_path: Path,
@@ -123,7 +123,7 @@ def _ask(
     device: torch.device,
     threads: int,
     memory: int,
-) -> _Asked:
+) -> _Assignment:
     job = open_job(run, kernel, images_path, snapshots_path, device)
     facts: dict[str, Any] = {"kernel": kernel.model_dump(mode="json"), "threads": threads}
     identity = facts | {
@@ -136,7 +136,7 @@ def _ask(
     budget = max(memory - _PROCESS_BYTES, _PROCESS_BYTES // 4)
     large = job.kernel_bytes > _WHOLE_BYTES
     schedule: Schedule = (SnapshotTiles if large else SnapshotBlocks)(job, budget)
-    return _Asked(job, schedule, identity, provenance(run=run.id, device=str(device), **facts))
+    return _Assignment(job, schedule, identity, provenance(run=run.id, device=str(device), **facts))
 
 
 def _join(part: ZarrStore, store: ZarrStore) -> None:

@@ -2,7 +2,7 @@
 
 Functions of kernels as arrays (`cka`, `spectrum`, `velocity`, `alignment`) for use by hand, and
 `measure_kernels`, which takes a run's stores to one table of metrics (it alone needs the extra
-`workflow`). It may import `kernels` and the ground; it never imports torch.
+`workflow`). It may import the ground; it never imports torch.
 """
 
 from typing import TYPE_CHECKING

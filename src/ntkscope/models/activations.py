@@ -1,4 +1,4 @@
-"""Elementwise activations and their derivatives."""
+"""Elementwise activations."""
 
 from __future__ import annotations
 
@@ -14,13 +14,3 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "erf": torch.erf,
 }
-
-
-def activation_derivative(kind: str, z: Tensor) -> Tensor:
-    """φ'(z), elementwise, as autograd has it (0 for relu at 0)."""
-    if kind == "relu":
-        return (z > 0).to(z.dtype)
-    with torch.enable_grad():
-        z = z.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(ACTIVATIONS[kind](z).sum(), z)
-    return slope

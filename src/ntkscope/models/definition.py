@@ -1,6 +1,6 @@
 """What training and kernels need of a network, whether its layers are described or it is a module.
 
-A network's numbers are its trained parameters and its constants: buffers (a batch norm's running
+A network's tensors are its trained parameters and its constants: buffers (a batch norm's running
 statistics) and parameters that do not require a gradient.
 """
 
@@ -19,7 +19,7 @@ from ntkscope.models.network import build_network
 
 
 class Build(Protocol):
-    """Makes the network of a seed, float32 on the CPU; seed None: any numbers."""
+    """Makes the network of a seed, float32 on the CPU; seed None: any values."""
 
     def __call__(self, seed: int | None = None) -> nn.Module:
         """A new module."""
@@ -71,20 +71,20 @@ def layer_names(network: nn.Module) -> list[str]:
     return list(dict.fromkeys(name.rpartition(".")[0] for name in trained_parameters(network)))
 
 
-def initial_numbers(definition: Definition, seed: int) -> dict[str, Tensor]:
+def initial_tensors(definition: Definition, seed: int) -> dict[str, Tensor]:
     """Name → parameter or constant of a seed's network before training, on the CPU."""
     if definition.layers is not None:
         return initial_parameters(definition.layers, seed)
     network = definition.build(seed)
-    return {n: value.detach() for n, value in _numbers(network).items()}
+    return {n: value.detach() for n, value in _tensors(network).items()}
 
 
-def _numbers(network: nn.Module) -> dict[str, Tensor]:
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
     return {**trained_parameters(network), **constants(network)}
 
 
 @torch.no_grad()
-def load_numbers(network: nn.Module, numbers: Mapping[str, Tensor]) -> None:
+def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Copy parameters and constants, by their names, into a network."""
-    for name, tensor in _numbers(network).items():
-        tensor.copy_(numbers[name])
+    for name, tensor in _tensors(network).items():
+        tensor.copy_(tensors[name])

@@ -1,7 +1,8 @@
 """The instrument: exact neural tangent kernels of any torch module.
 
 Empirical, infinite, linearised, tiled, matrix-free and in regression. It may import `runtime`,
-`stores`, `errors` and `models` (a network as data); it knows no configuration, data set or stage.
+`stores`, `identity`, `errors` and `models` (a network as data); it knows no configuration,
+data set or stage.
 Its names are imported at their first use, so that a job loads only what it computes with.
 """
 

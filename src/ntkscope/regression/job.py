@@ -14,7 +14,7 @@ from torch import nn
 from ntkscope.config.curve_specs import RegressionSpec
 from ntkscope.data.tasks import LoadedTask, load_task
 from ntkscope.errors import StoreError, remake
-from ntkscope.models import Definition, layer_names, load_numbers
+from ntkscope.models import Definition, layer_names, load_tensors
 from ntkscope.models.zoo import define
 from ntkscope.regression.kernel_pair import working_bytes
 from ntkscope.regression.ridge import Ridges
@@ -124,8 +124,8 @@ class RegressionJob:
             source: not infinite.
         """
         if source.group:
-            numbers = self._numbers(seed, source)
-            return None if numbers is None else [self._network(numbers)]
+            parameters = self._parameters(seed, source)
+            return None if parameters is None else [self._network(parameters)]
         own = self.spec.task.seeds[seed]
         further = (
             torch_seed(own, RandomStream.ENSEMBLE, number)
@@ -136,12 +136,12 @@ class RegressionJob:
     def _on_device(self, network: nn.Module) -> nn.Module:
         return network.to(self.device, self.dtype).eval()
 
-    def _network(self, numbers: dict[str, np.ndarray]) -> nn.Module:
+    def _network(self, parameters: dict[str, np.ndarray]) -> nn.Module:
         network = self._on_device(self.definition.build())
-        load_numbers(network, {name: torch.from_numpy(each) for name, each in numbers.items()})
+        load_tensors(network, {name: torch.from_numpy(each) for name, each in parameters.items()})
         return network
 
-    def _numbers(self, seed: int, source: Source) -> dict[str, np.ndarray] | None:
+    def _parameters(self, seed: int, source: Source) -> dict[str, np.ndarray] | None:
         """Name → trained parameters; None where training diverged."""
         store = self._store
         index = (self._position("seed", self.spec.task.seeds[seed]), source.position)

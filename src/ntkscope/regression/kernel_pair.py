@@ -44,9 +44,9 @@ def working_bytes(network: nn.Module, x: Tensor) -> int:
         x: at least two samples.
     """
     plan = make_plan(network, x, None, "trace", None)
-    asked = _TOGETHER * (plan.working_bytes + plan.gradient_bytes)
+    wanted = _TOGETHER * (plan.working_bytes + plan.gradient_bytes)
     most = _MOST_BYTES if x.device.type == "cpu" else _MOST_BYTES_OF_GPU
-    return min(max(asked, _LEAST_BYTES), most)
+    return min(max(wanted, _LEAST_BYTES), most)
 
 
 def empirical_pair(

@@ -6,7 +6,7 @@ import ctypes
 import os
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_ASKED = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+_REQUESTS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 _kept = {"bytes": 0}  # so far
 
@@ -28,8 +28,8 @@ def retain_freed_memory(block: int, total: int) -> None:
     if total <= _kept["bytes"]:
         return
     _kept["bytes"] = total
-    asked = any(name in os.environ for name in _ASKED)
-    if asked or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+    requested = any(name in os.environ for name in _REQUESTS)
+    if requested or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -131,9 +131,9 @@ def _ask(program: str, *arguments: str) -> tuple[int, str, str]:
     if found is None:
         return 127, "", ""
     try:
-        asked = subprocess.run(
+        answer = subprocess.run(
             [found, *arguments], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return 1, "", ""
-    return asked.returncode, asked.stdout, asked.stderr
+    return answer.returncode, answer.stdout, answer.stderr

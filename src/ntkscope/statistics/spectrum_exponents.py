@@ -61,7 +61,7 @@ def spectrum_exponents(eigenvalues: FloatArray, power: FloatArray) -> Spectrum:
 
     Returns:
         NaN where there are fewer than 200 samples, or a row is not finite or has fewer positive
-        eigenvalues than degrees of freedom are asked.
+        eigenvalues than degrees of freedom are requested.
     """
     samples = eigenvalues.shape[-1]
     nothing = np.full(eigenvalues.shape[:-1], np.nan)

@@ -5,6 +5,7 @@ when it is finished a manifest of all its files, with which everything that is r
 it is opened by xarray. Jobs write into a `JobDirectory` outside their declared output and move the
 finished store there, so that a killed job can go on where it was: from what of it is sound.
 `python -m ntkscope.stores.verify` looks at all results.
+Imports `runtime`, `identity` and `errors`.
 """
 
 from ntkscope.stores.atomic_write import atomic, remove_partial_files

@@ -88,9 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ntkscope verify", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("results"))
     parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
-    asked = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     try:
-        verdicts = sorted(verify(asked.folder, asked.jobs))
+        verdicts = sorted(verify(args.folder, args.jobs))
     except NtkscopeError as error:
         print(error, file=sys.stderr)
         return 1
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sum(not verdict.known for verdict in verdicts)
     older = f"; {unknown} of an older version, of which metadata cannot be checked"
     print(
-        f"{len(verdicts)} stores and tables in {asked.folder}: {len(verdicts) - len(damaged)} as "
+        f"{len(verdicts)} stores and tables in {args.folder}: {len(verdicts) - len(damaged)} as "
         f"they were written, {len(damaged)} damaged{older if unknown else ''}"
     )
     return 1 if damaged else 0

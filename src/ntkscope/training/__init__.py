@@ -1,4 +1,7 @@
-"""Training, resumable to the bit: one task of a run, all seeds; or a learning curve's networks."""
+"""Training, resumable to the bit: one task of a run, all seeds; or a learning curve's networks.
+
+It may import the stage `data` and the ground.
+"""
 
 from ntkscope.runtime.imports import need_extra
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ntkscope.models import Conv, Definition, SingleNetwork, StackedNetwork, load_numbers
+from ntkscope.models import Conv, Definition, SingleNetwork, StackedNetwork, load_tensors
 
 # Measured on one core (5 seeds, SGD, batch 64): time per step one by one / stacked. MLP of 2 layers
 # of width 64: 2.8, 256: 1.4, 512: 1.05, 1024: 1.0. CNN on 8×8×1, 8 channels: 1.9, 32 channels: 1.1;
@@ -50,16 +50,16 @@ class Stack(Protocol):
 
 def make_stack(
     definition: Definition,
-    numbers: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
     seeds: tuple[int, ...],
     dtype: torch.dtype,
     device: torch.device,
 ) -> Stack:
     """The networks of some seeds with their parameters and constants, name → [M, …]."""
     if definition.layers is not None:
-        return StackedNetwork(definition.layers, {n: t.to(device) for n, t in numbers.items()})
+        return StackedNetwork(definition.layers, {n: t.to(device) for n, t in tensors.items()})
     network = definition.build().to(device, dtype)
-    load_numbers(network, {name: tensor[0] for name, tensor in numbers.items()})
+    load_tensors(network, {name: tensor[0] for name, tensor in tensors.items()})
     return SingleNetwork(network, seeds[0])
 
 

@@ -67,7 +67,7 @@ def _together(parts: list[Mapping[str, Tensor]]) -> Named:
 def new_state(
     run: RunSpec,
     definition: Definition,
-    numbers: Named,
+    tensors: Named,
     sizes: list[int],
     device: torch.device,
     *,
@@ -82,7 +82,7 @@ def new_state(
     stacks, optimizers, start, dtype = [], [], 0, getattr(torch, run.precision)
     for size in sizes:
         mine = slice(start, start + size)
-        of_stack = {n: t[mine] for n, t in numbers.items()}
+        of_stack = {n: t[mine] for n, t in tensors.items()}
         stack = make_stack(definition, of_stack, run.seeds[mine], dtype, device)
         slots: Slots = {}
         for key, tensor in (optimizer_tensors or {}).items():

@@ -15,7 +15,7 @@ from torch import Tensor
 from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedSamples, load_samples
 from ntkscope.errors import StoreError, remake
-from ntkscope.models import Definition, initial_numbers
+from ntkscope.models import Definition, initial_tensors
 from ntkscope.models.zoo import define
 from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import log, progress
@@ -99,16 +99,16 @@ def _start(
     """The last checkpoint and its store, or the beginning of the task and an empty store."""
     for checkpoint in place.saved(CHECKPOINT):
         training = state_from_bytes(checkpoint, run, definition, sizes, device)
-        numbers = training.parameters(), training.constants()
-        store = allocate_snapshots(run, *numbers, place.store, record)
+        tensors = training.parameters(), training.constants()
+        store = allocate_snapshots(run, *tensors, place.store, record)
         if is_whole(run, store, training.step):
             log.info("going on from step %d", training.step)
             return training, store
         log.warning("not from step %d: chunks of snapshots before it are lost", training.step)
     training = _beginning(run, definition, sizes, device, parent)
     place.clear_store()
-    numbers = training.parameters(), training.constants()
-    return training, allocate_snapshots(run, *numbers, place.store, record)
+    tensors = training.parameters(), training.constants()
+    return training, allocate_snapshots(run, *tensors, place.store, record)
 
 
 def _beginning(
@@ -119,11 +119,11 @@ def _beginning(
     parent: Path | None,
 ) -> TrainingState:
     if parent is None:
-        drawn = [initial_numbers(definition, seed) for seed in run.seeds]
+        drawn = [initial_tensors(definition, seed) for seed in run.seeds]
         stacked = {n: torch.stack([d[n] for d in drawn]) for n in drawn[0]}
         dtype = getattr(torch, run.precision)
-        numbers = {n: t.to(dtype) if t.is_floating_point() else t for n, t in stacked.items()}
-        return new_state(run, definition, numbers, sizes, device)
+        tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in stacked.items()}
+        return new_state(run, definition, tensors, sizes, device)
     before = ZarrStore.open(parent, "snapshots")
     end = int(before.read("step")[-1])
     if end != run.start:

@@ -131,8 +131,8 @@ def _chosen(rows: Sequence[Row], at: Mapping[str, Any], file: Path) -> list[list
     several = {axis: _values(rows, axis) for axis in (*axes, "arm")}
     choices = {axis: values for axis, values in several.items() if len(values) > 1}
     if choices:
-        said = "; ".join(f"{axis} = {', '.join(values)}" for axis, values in choices.items())
-        raise SelectionError("several runs fit", where=file, remedy=f"choose {said}")
+        options = "; ".join(f"{axis} = {', '.join(values)}" for axis, values in choices.items())
+        raise SelectionError("several runs fit", where=file, remedy=f"choose {options}")
     runs: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: int(row["task"])):
         runs.setdefault(row.get("seeds", ""), []).append(row)

@@ -65,9 +65,9 @@ def make_probe(inputs: Any, labels: Any) -> Probe:
     own = _as_inputs(inputs)
     lengths = {name: len(tensor) if tensor.ndim else 0 for name, tensor in _parts(own).items()}
     if len(set(lengths.values())) != 1 or min(lengths.values()) < LEAST:
-        said = ", ".join(f"{name}: {length}" for name, length in lengths.items()) or "nothing"
+        counts = ", ".join(f"{name}: {length}" for name, length in lengths.items()) or "nothing"
         raise WatchError(
-            f"the probe has samples {said}",
+            f"the probe has samples {counts}",
             where="probe",
             remedy=f"give at least {LEAST} samples, on the first axis, as many in each tensor",
         )

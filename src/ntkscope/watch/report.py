@@ -52,21 +52,21 @@ class Report:
             return f"Watch({self.model}, {self.samples} samples): {what}{where}"
         bound = "no bound" if self.asked is None else f"asked: at most {100 * self.asked:g} %"
         took = f"{100 * self.share:.1f} % ({bound}), {1e3 * self.seconds / self.kernels:.1f} ms"
-        said = [
+        lines = [
             f"Watch({self.model}, {self.samples} samples): {self.kernels} {self.kind} kernels in "
             f"{self.steps} steps, {self.boundaries} boundaries",
             f"  time: {self.seconds:.2f} of {self.total:.2f} s, {took} a kernel",
         ]
         if self.put_off:
-            said.append(f"  put off or left out for their cost: {self.put_off} kernels")
+            lines.append(f"  put off or left out for their cost: {self.put_off} kernels")
         if self.asked is not None and self.share > self.asked:
-            said.append(
+            lines.append(
                 "  above what was asked: the first kernel, and those of boundaries, are not left "
                 "out; it sinks as the run goes on, or with a smaller probe"
             )
         if self.store is not None:
-            said.append(f"  kernels: {self.store}")
-        return "\n".join(said)
+            lines.append(f"  kernels: {self.store}")
+        return "\n".join(lines)
 
 
 def whole_step(given: Any) -> int:

@@ -11,7 +11,7 @@ import yaml
 from ntkscope.cli import main
 from ntkscope.cli.status import experiments
 from ntkscope.config import load_files
-from ntkscope.config.asked_for import stores_asked_for
+from ntkscope.config.requested_stores import requested_stores
 from ntkscope.runtime.owner import me
 from ntkscope.stores.lock import Lock
 from tests.workflow.project import CURVES, TINY
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stores(name: str) -> list[Path]:
-    asked = stores_asked_for(load_files("config/config.yaml"), repeats=False)[name]
+    asked = requested_stores(load_files("config/config.yaml"), repeats=False)[name]
     return [Path("results") / each for each in sorted(asked)]
 
 

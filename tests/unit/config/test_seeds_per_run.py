@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ntkscope.config import Cell, expand, load_config, load_files, runs_of
-from ntkscope.config.asked_for import stores_asked_for
+from ntkscope.config.requested_stores import requested_stores
 from ntkscope.errors import ConfigError
 from tests.workflow.project import MINI, TINY
 
@@ -57,7 +57,7 @@ def test_an_experiment_may_divide_its_seeds_otherwise() -> None:
 
 def test_all_runs_of_a_point_are_asked_for() -> None:
     whole, divided = (
-        stores_asked_for(load_files(MINI).model_copy(update={"seeds_per_run": most}))
+        requested_stores(load_files(MINI).model_copy(update={"seeds_per_run": most}))
         for most in (5, 1)
     )
     assert len(divided["reactivation"]) == 2 * len(whole["reactivation"]) - 1  # one store of images

@@ -12,16 +12,16 @@ import pytest
 import yaml
 
 from ntkscope.config import expand, load_files
-from ntkscope.config.asked_for import stores_asked_for
+from ntkscope.config.requested_stores import requested_stores
 from ntkscope.config.usage import (
-    asked_by,
     by_experiment,
     clean,
     main,
+    requested_by,
     sizes,
     stage_of,
     table,
-    unasked,
+    unrequested,
 )
 from ntkscope.errors import ConfigError
 from ntkscope.runtime import head, owner
@@ -37,14 +37,14 @@ def answer(word: str) -> Callable[[str], str]:
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """Every store that the mini preset asks for, of 5,000 bytes each."""
-    for store in set().union(*stores_asked_for(CONFIG).values()):
+    for store in set().union(*requested_stores(CONFIG).values()):
         (tmp_path / store).mkdir(parents=True)
         (tmp_path / store / "chunk").write_bytes(b"x" * 5000)
     return tmp_path
 
 
 def test_what_is_asked_for_is_what_the_rules_make() -> None:
-    asked = stores_asked_for(CONFIG)
+    asked = requested_stores(CONFIG)
     cells = expand(CONFIG, "reactivation")
     runs = {run.id for cell in cells for run in (*cell.run.lineage, *cell.twin.lineage)}
     assert {f"runs/{run}/snapshots.zarr" for run in runs} <= asked["reactivation"]
@@ -54,11 +54,11 @@ def test_what_is_asked_for_is_what_the_rules_make() -> None:
 
 
 def test_nothing_that_is_asked_for_is_offered(results: Path) -> None:
-    assert unasked(sizes(results), stores_asked_for(CONFIG)) == {}
+    assert unrequested(sizes(results), requested_stores(CONFIG)) == {}
 
 
 def test_the_table_has_experiments_and_stages(results: Path) -> None:
-    found = by_experiment(sizes(results), stores_asked_for(CONFIG))
+    found = by_experiment(sizes(results), requested_stores(CONFIG))
     assert (
         found["reactivation"]["train_task"] == 2 * found["reactivation"]["measure_kernels"] * 6 / 8
     )
@@ -81,7 +81,7 @@ def old(results: Path) -> dict[str, int]:
         (results / store).mkdir(parents=True)
     (run / ".snapshots.state").mkdir()
     (run / "kernels-x.parts").mkdir()
-    return unasked(sizes(results), stores_asked_for(CONFIG))
+    return unrequested(sizes(results), requested_stores(CONFIG))
 
 
 def test_what_nothing_asks_for_is_found(old: dict[str, int]) -> None:
@@ -115,7 +115,7 @@ def test_after_a_yes_only_what_was_listed_is_deleted(
     link = results / "tasks/old.zarr"
     link.symlink_to(elsewhere)
     before = set(sizes(results))
-    listed = unasked(sizes(results), stores_asked_for(CONFIG))
+    listed = unrequested(sizes(results), requested_stores(CONFIG))
     assert clean(results, listed, answer("yes"))
     assert set(sizes(results)) == before - set(listed)
     assert not (results / "runs/mlp-w9-aaaaaaaaaaaa").exists()
@@ -129,7 +129,7 @@ def test_presets_are_put_over_the_default(tmp_path: Path) -> None:
     default.write_text(yaml.safe_dump(values), encoding="utf-8")
     other = tmp_path / "other.yaml"
     other.write_text(yaml.safe_dump({"preset": "other", "seeds": [5]}), encoding="utf-8")
-    asked = asked_by([default, other], default)
+    asked = requested_by([default, other], default)
     assert {"reactivation", "other/reactivation"} <= set(asked)
     assert not (asked["reactivation"] & asked["other/reactivation"]) - {
         store for store in asked["reactivation"] if store.startswith("data/")
@@ -150,9 +150,9 @@ def test_a_whole_configuration_is_also_run_without_the_default(default: Path) ->
     default.write_text(yaml.safe_dump({**whole, "dataset": {"name": "digits", "test_samples": 50}}))
     own = default.with_name("own.yaml")
     own.write_text(yaml.safe_dump({**whole, "preset": "own"}), encoding="utf-8")
-    asked = asked_by([default, own], default)["own/reactivation"]
+    asked = requested_by([default, own], default)["own/reactivation"]
     for files in ((own,), (default, own)):
-        assert stores_asked_for(load_files(*files))["reactivation"] <= asked
+        assert requested_stores(load_files(*files))["reactivation"] <= asked
 
 
 def test_a_mistake_over_the_default_alone_is_none(default: Path) -> None:
@@ -160,10 +160,10 @@ def test_a_mistake_over_the_default_alone_is_none(default: Path) -> None:
     default.write_text("preset: digits\nmodels: 3\n", encoding="utf-8")
     own = default.with_name("own.yaml")
     own.write_text(yaml.safe_dump(whole), encoding="utf-8")
-    assert "own/reactivation" in asked_by([own], default)
+    assert "own/reactivation" in requested_by([own], default)
     own.write_text("preset: own\nseeds: [5]\n", encoding="utf-8")  # by itself it asks for nothing
     with pytest.raises(ConfigError, match="models"):
-        asked_by([own], default)
+        requested_by([own], default)
 
 
 @pytest.mark.parametrize(("pid", "ends"), [(1, False), (os.getpid(), True)])

@@ -16,7 +16,6 @@ from ntkscope.models import (
     initial_parameters,
     parameter_shapes,
 )
-from ntkscope.models.activations import ACTIVATIONS, activation_derivative
 from ntkscope.models.batched_linear import batched_linear
 from ntkscope.models.zoo import architecture
 
@@ -100,11 +99,3 @@ def test_a_seed_draws_the_same_network_in_any_company():
     again = initial_parameters(layers, 7)
     assert all(torch.equal(first[n], again[n]) for n in parameter_shapes(layers))
     assert not torch.equal(first["hidden1.weight"], initial_parameters(layers, 8)["hidden1.weight"])
-
-
-@pytest.mark.parametrize("kind", ACTIVATIONS)
-def test_derivatives_of_activations(kind):
-    z = torch.linspace(-3, 3, 14, dtype=torch.float64)
-    step = 1e-6
-    numeric = (ACTIVATIONS[kind](z + step) - ACTIVATIONS[kind](z - step)) / (2 * step)
-    torch.testing.assert_close(activation_derivative(kind, z), numeric, rtol=1e-6, atol=1e-8)

@@ -14,7 +14,7 @@ import torch
 
 from ntkscope.data.tasks import load_task
 from ntkscope.errors import NtkscopeError, StoreError
-from ntkscope.models import build_network, load_numbers
+from ntkscope.models import build_network, load_tensors
 from ntkscope.models.zoo import architecture
 from ntkscope.ntk import empirical_ntk, infinite_ntk
 from ntkscope.ntk.regression import RidgeWarning
@@ -84,7 +84,7 @@ def brute(K, cross, y, f0, test_f0, criterion, most, n):
 
 def network(numbers):
     found = build_network(architecture(MODEL, SHAPE, 1)).double()
-    load_numbers(found, {k: torch.from_numpy(v) for k, v in numbers.items()})
+    load_tensors(found, {k: torch.from_numpy(v) for k, v in numbers.items()})
     return found
 
 

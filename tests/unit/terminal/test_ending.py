@@ -61,19 +61,19 @@ def test_no_table_no_headline() -> None:
 
 
 def test_a_figure_is_named_with_its_numbers_and_findings(made: Study) -> None:
-    said = results(made.asked_for(["--cores", "2", "figures/b.png"]), made)
+    said = results(made.requested(["--cores", "2", "figures/b.png"]), made)
     assert said[0] == "figure:   figures/b.pdf"
     assert said[1].strip() == "norm drop ∝ width^−0.64 ± 0.06 (ntk)"
     assert "numbers:  b.csv" in said
     assert said[-1].startswith("findings: not yet judged")
     Path("findings").mkdir()
     Path("findings/p.md").touch()
-    assert results(made.asked_for(["./figures/b.png"]), made)[-1] == "findings: findings/p.md"
+    assert results(made.requested(["./figures/b.png"]), made)[-1] == "findings: findings/p.md"
 
 
 def test_many_figures_are_named_by_their_folder(made: Study) -> None:
     for words in ([], ["p_paper"], ["--cores", "2", "all"]):
-        assert results(made.asked_for(words), made)[0] == "figures:  figures/ (a, b, c, d)"
+        assert results(made.requested(words), made)[0] == "figures:  figures/ (a, b, c, d)"
 
 
 def test_another_file_that_was_asked_for_is_named(made: Study) -> None:
@@ -81,7 +81,7 @@ def test_another_file_that_was_asked_for_is_named(made: Study) -> None:
     table.parent.mkdir()
     table.write_text(STREAMS, encoding="utf-8")
     words = ["--cores", "2", "figures/a.pdf", str(table), "results/not-made.csv"]
-    said = others(words, made.asked_for(words))
+    said = others(words, made.requested(words))
     assert said[0] == "made:     results/table.csv"
     assert said[1].strip() == "norm drop ∝ width^−0.64 ± 0.06 (ntk)"
     assert "not-made" not in str(said)
@@ -90,4 +90,4 @@ def test_another_file_that_was_asked_for_is_named(made: Study) -> None:
 
 
 def test_another_file_is_no_figure(made: Study) -> None:
-    assert made.asked_for(["results/data/digits.zarr"]) == {}
+    assert made.requested(["results/data/digits.zarr"]) == {}

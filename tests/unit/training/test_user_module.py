@@ -14,7 +14,7 @@ from ntkscope.data.images import load_samples
 from ntkscope.data.inputs import to_inputs
 from ntkscope.errors import ModelError
 from ntkscope.kernels import compute_kernels, stage
-from ntkscope.models import load_numbers
+from ntkscope.models import load_tensors
 from ntkscope.models.zoo import define
 from ntkscope.stores import read_store
 from ntkscope.training import task
@@ -98,7 +98,7 @@ def test_a_module_trains_and_its_kernels_are_those_of_the_definition(
             for group in groups
             for name, values in group.data_vars.items()
         }
-        load_numbers(network, numbers)
+        load_tensors(network, numbers)
         expected = ntk(network, probe, probe, "trace").numpy()
         np.testing.assert_allclose(found["ntk"].isel(index).values, expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found["layer_ntk"].sum("layer"), found["ntk"], rtol=1e-12)
@@ -128,13 +128,13 @@ def test_a_module_trains_as_by_a_plain_loop(user_run, images_path, tmp_path, mon
     layers = define(described.model, (4, 4, 1), 4)
     names = {"1.weight": "hidden1.weight", "1.bias": "hidden1.bias"}
     names |= {"3.weight": "readout.weight", "3.bias": "readout.bias"}
-    drawn = task.initial_numbers
+    drawn = task.initial_tensors
 
     def same_start(definition, seed):
         numbers = drawn(layers, seed)
         return numbers if definition.layers else {own: numbers[n] for own, n in names.items()}
 
-    monkeypatch.setattr(task, "initial_numbers", same_start)
+    monkeypatch.setattr(task, "initial_tensors", same_start)
     alone, stacked = (
         read_store(train(each, images_path, tmp_path), "snapshots", group="parameters")
         for each in (user_run, described)

@@ -1,4 +1,4 @@
 """What is wrong in a configuration, where it stands, and what is allowed instead.
 
-Imports `config.sections` and `errors`.
+Imports `config.sections`, `config.analyses`, `runtime.nearest` and `errors`.
 """

@@ -122,9 +122,9 @@ def _not_yaml(error: Exception, file: Path) -> ConfigError:
 
 
 def _plain(error: Exception) -> str:
-    """What is wrong in one line, without the place, which is said elsewhere."""
-    said = [getattr(error, key, None) for key in ("context", "problem")]
-    words = ", ".join(filter(None, said)) or getattr(error, "reason", None) or error
+    """What is wrong in one line, without the place, which is given elsewhere."""
+    parts = [getattr(error, key, None) for key in ("context", "problem")]
+    words = ", ".join(filter(None, parts)) or getattr(error, "reason", None) or error
     return " ".join(str(words).split())
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with the value of a key, said to the person who wrote it.
+"""What is wrong with the value of a key, in words for the person who wrote it.
 
 Pydantic finds the mistakes; the schema says what is allowed; here both become plain words.
 """

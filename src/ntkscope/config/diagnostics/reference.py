@@ -54,8 +54,8 @@ def curve_analyses_table() -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    said = {"variant": "variants", "anything": "anything"}
-    return ", ".join(said.get(name, f"`{name}`") for name in names)
+    printed = {"variant": "variants", "anything": "anything"}
+    return ", ".join(printed.get(name, f"`{name}`") for name in names)
 
 
 def table(section: str) -> str:

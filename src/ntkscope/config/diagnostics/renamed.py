@@ -11,7 +11,7 @@ class Renamed:
     """What became of a key.
 
     Attributes:
-        new: what to write instead, as said to the user; None: the key was removed.
+        new: what to write instead, in words for the user; None: the key was removed.
         since: the version that no longer knows the old key.
         why: a sentence more, where the new key is not just another name.
     """

@@ -1,6 +1,7 @@
 """Sources of samples, one file per data set, named as it is: each defines a `DATASET`.
 
-May import `config`. To add a data set is to add a file here; nothing lists them.
+May import `config`, `errors` and `data.subset`.
+To add a data set is to add a file here; nothing lists them.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ntkscope.config.datasets import DatasetFacts, Source
 from ntkscope.config.sections import Dataset
 from ntkscope.data.sources.base import Samples, Split, in_memory
 from ntkscope.data.sources.files import download, find, holder, lies_in, places, read, verified
@@ -31,6 +32,37 @@ _ALLOWED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
+
+
+def published(title: str, classes: int, *, label: str, folder: str, file: str) -> Source:
+    """CIFAR-10 or CIFAR-100, whose images have their class under `label` in the batches.
+
+    Args:
+        title: such as `CIFAR-10`; without the hyphen, torchvision's name of it.
+        classes: each of as many images.
+        label: key of the batches.
+        folder, file: by which the archive is recognised, see `is_there`.
+    """
+
+    def open_published(dataset: Dataset) -> Samples:
+        import torchvision.datasets
+
+        return open_batches(dataset, getattr(torchvision.datasets, title.replace("-", "")), label)
+
+    train, test = 50_000 // classes, 10_000 // classes
+    return Source(
+        title=title,
+        facts=DatasetFacts(
+            classes=classes,
+            shape=(32, 32, 3),
+            train_per_class=train,
+            counts=((train,) * classes, (test,) * classes),
+        ),
+        open=open_published,
+        is_there=lambda dataset: is_there(dataset, folder, file),
+        licence=LICENCE,
+        citation=CITATION,
+    )
 
 
 def open_batches(dataset: Dataset, published: Any, label: str) -> Samples:

@@ -1,7 +1,7 @@
 """Scalar tasks, one file per task or family: each names its own in `TASKS`.
 
-May import `config`, `stores` and, in functions, torch and `ntk`. To add a task is to add a file
-here; nothing lists them. `write` makes a task's store, `store` reads it.
+May import `data.images`, the ground and, in functions, torch and `ntk`. To add a task is to add a
+file here; nothing lists them. `write` makes a task's store, `store` reads it.
 """
 
 from __future__ import annotations

@@ -65,14 +65,14 @@ def prepare_task(
     source = TASKS[task.name]
     opened = source.open(task, _images(task, source, images))
     check_counts(opened.limits, counts, task.name, "learning_curves.….samples")
-    asked = {"task": task.model_dump(mode="json"), "counts": counts.model_dump(mode="json")}
-    identity = {**asked, "stage": stage, "images": images and content_of(images)}
+    spec = {"task": task.model_dump(mode="json"), "counts": counts.model_dump(mode="json")}
+    identity = {**spec, "stage": stage, "images": images and content_of(images)}
     sizes = {split: count for split in SPLITS if (count := getattr(counts, split))}
     with JobDirectory(state, identity) as place:
         store = _begin(place, opened, task.seeds, sizes)
         _forget_damaged(store, _parts(opened, task.seeds, sizes))
         _fill(store, place, opened, task.seeds, sizes)
-        record = provenance(**asked, wall_seconds=round(time.monotonic() - started, 3))
+        record = provenance(**spec, wall_seconds=round(time.monotonic() - started, 3))
         store.describe(**_facts(store, sizes), **_origin(source, opened, task), provenance=record)
         store.seal()
         place.finish(output)

@@ -2,4 +2,5 @@
 
 Each file is an analysis of learning curves. Errors are drawn with t intervals over seeds; points
 outside the fits are open; exponents are those of error ~ n^−α, so that a larger one is better.
+Imports `figures`, `fits` and `statistics`.
 """

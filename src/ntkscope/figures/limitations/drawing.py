@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import Any
@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.limitations.reading import Curve, Part
-from ntkscope.figures.limitations.room import write_values
+from ntkscope.figures.limitations.room import make_room, write_values
 from ntkscope.figures.panels import Look, PanelGrid
 from ntkscope.figures.style import MM, TWIN
 from ntkscope.statistics.paired import FloatArray, Interval
@@ -102,11 +102,11 @@ def mark_diverged(axes: Axes, x: FloatArray, counts: FloatArray, seeds: int) -> 
     across, size = axes.get_xaxis_transform(), plt.rcParams["xtick.labelsize"] - 1.5
     for place, count in zip(x, counts, strict=True):
         if count:
-            said = {"ha": "center", "va": "top", "fontsize": size, "transform": across}
+            look = {"ha": "center", "va": "top", "fontsize": size, "transform": across}
             axes.plot(
                 place, 0.985, "x", color="black", markersize=2.5, transform=across, clip_on=False
             )
-            axes.text(place, 0.955, f"{int(count)}/{seeds}", **said)
+            axes.text(place, 0.955, f"{int(count)}/{seeds}", **look)
 
 
 def shade_range(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -201,8 +201,8 @@ def exponent_text(curve: Curve) -> str:
     """`0.51 ± 0.03`, `*` where the curve bends, `†` where it is that of a law with an offset."""
     middle, low, high = curve.ends("exponent")
     if offset_disagrees(curve):
-        return f"{said(*curve.ends('offset_exponent'))} †"
-    return said(middle, low, high) + (" *" if bends(curve) else "")
+        return f"{estimate_text(*curve.ends('offset_exponent'))} †"
+    return estimate_text(middle, low, high) + (" *" if bends(curve) else "")
 
 
 def offset_disagrees(curve: Curve) -> bool:
@@ -220,7 +220,7 @@ def bends(curve: Curve) -> bool:
     return bool(low > 0 or high < 0)
 
 
-def said(middle: float, low: float, high: float) -> str:
+def estimate_text(middle: float, low: float, high: float) -> str:
     """`0.51 ± 0.03`, the estimate alone where it has no interval, `no fit` without one."""
     if not np.isfinite(middle):
         return "no fit"
@@ -235,6 +235,10 @@ class Drawn:
     curve: Curve
     look: Look
     name: str
+
+
+Row = tuple[list[Drawn], list[Axes]]
+"""What is drawn in a row of panels, and the panels of it that have one scale of errors."""
 
 
 def draw_over_samples(axes: Axes, part: Part, drawn: Sequence[Drawn], label: str = "n") -> None:
@@ -293,6 +297,39 @@ def _widths(needed: Sequence[float], columns: int) -> float:
     return sum(max(needed[column::columns]) for column in range(min(columns, len(needed))))
 
 
+def finish(
+    figure: Figure,
+    style: FigureStyle,
+    shown: Sequence[Axes],
+    drawn: Sequence[Drawn],
+    groups: Sequence[Sequence[Axes]] = (),
+) -> None:
+    """Letters over panels, the legend of fitted curves, and room for what is written in panels."""
+    letter(shown)
+    legend(figure, style, [*handles_of(drawn), *context_handles()])
+    make_room(figure, groups)
+
+
+def draw_rows(
+    style: FigureStyle, parts: Sequence[Part], draw_row: Callable[[list[Axes], Part], Row]
+) -> Figure:
+    """A page with a row of three panels each part."""
+    figure, grids = new_page(style, [shape_of(style, 3)] * len(parts))
+    drawn: list[Drawn] = []
+    shown: list[Axes] = []
+    groups: list[list[Axes]] = []
+    for part, grid in zip(parts, grids, strict=True):
+        row = blank_rest(grid, 3)
+        curves, of_errors = draw_row(row, part)
+        groups += share_errors(of_errors, [part] * len(of_errors))
+        drawn += curves
+        shown += row
+        if len(parts) > 1:
+            title_panel(row[0], part.name, row[0].get_title())
+    finish(figure, style, shown, drawn, groups)
+    return figure
+
+
 def handles_of(drawn: Sequence[Drawn]) -> list[Artist]:
     """Legend entries of curves, each name once."""
     looks: Mapping[str, Look] = {each.name: each.look for each in drawn}
@@ -319,15 +356,6 @@ def blank_rest(grid: PanelGrid, count: int) -> list[Axes]:
 def letter(drawn: Sequence[Axes]) -> None:
     """a, b, c, … over panels."""
     panels.letter(np.asarray(drawn, object))
-
-
-def some_of(curves: Sequence[Curve], few: int) -> list[Curve]:
-    """At most so many of the curves with the most samples: the first, the last, some between."""
-    most = max((each.n.size for each in curves), default=0)
-    found = [each for each in curves if each.n.size == most > 1]
-    if len(found) <= few:
-        return found
-    return [found[round(place)] for place in np.linspace(0, len(found) - 1, few)]
 
 
 def draw_level(axes: Axes, ends: tuple[float, float, float], look: Look) -> None:

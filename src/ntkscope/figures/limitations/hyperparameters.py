@@ -17,7 +17,6 @@ from ntkscope.figures.limitations import drawing, pairs
 from ntkscope.figures.limitations.drawing import Drawn
 from ntkscope.figures.limitations.looks import initial_looks
 from ntkscope.figures.limitations.reading import Part, parts_of
-from ntkscope.figures.limitations.room import make_room
 from ntkscope.figures.limitations.scaling import curves_at_start
 from ntkscope.figures.panels import Look
 
@@ -40,14 +39,7 @@ ROLES = {
 def draw(
     curves: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        curves: kind `learning_curves`, a panel each part.
-        fits: kind `curve_fits` of the same.
-        style: sizes and palette.
-        labels: part → name as printed.
-    """
+    """Draw the figure (`figures.draw`): a panel each part."""
     parts = parts_of(curves, fits, labels)
     forests = (1, 2) if drawing.columns_of(style, 4) > 2 else (2, 1)
     shapes = [drawing.shape_of(style, len(parts)), forests]
@@ -63,9 +55,7 @@ def draw(
     groups = drawing.share_errors(shown, parts)
     _draw_exponents(below.flat[0], parts, initial)
     pairs.draw_differences(below.flat[1], parts, names_of(parts), fits, initial)
-    drawing.letter([*shown, *below.flat])
-    drawing.legend(figure, style, [*drawing.handles_of(drawn), *drawing.context_handles()])
-    make_room(figure, groups)
+    drawing.finish(figure, style, [*shown, *below.flat], drawn, groups)
     return figure
 
 

@@ -48,14 +48,7 @@ Panel = Callable[[Axes], list[Drawn]]
 def draw(
     curves: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        curves: kind `learning_curves`, a block of panels each part.
-        fits: kind `curve_fits` of the same.
-        style: sizes and palette.
-        labels: part → name as printed.
-    """
+    """Draw the figure (`figures.draw`): a block of panels each part."""
     parts = together(parts_of(curves, fits, labels))
     confidence = float(fits.attrs["confidence"])
     initial = initial_looks(parts)
@@ -82,8 +75,8 @@ def _panels(
     part: Part, curves: xr.Dataset, initial: Mapping[int, Look], palette: str, confidence: float
 ) -> list[Panel]:
     """What there is to draw of a part."""
-    after = part.of("after", fit="fresh") or part.of("after", fit="own")
-    during = part.of("during", fit="fresh") or part.of("during", fit="own")
+    after = part.kernels("after")
+    during = part.kernels("during")
     levels = _levels(part, initial)
     along = [Along(after, "trained_on", "m", FRESH, "$K_m$")] if after else []
     along += [Along(during, "step", "step t", OVER_STEPS, "$K^t$")] if during else []

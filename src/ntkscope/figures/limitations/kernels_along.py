@@ -1,8 +1,8 @@
-"""Panels of kernels along training: K^F_m(500) over m, K^t over t."""
+"""Panels of kernels along training: K^F_m(500) over m, K^t over t, some of either over n."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,14 +11,24 @@ from matplotlib.axes import Axes
 
 from ntkscope.figures.limitations import drawing
 from ntkscope.figures.limitations.drawing import Drawn
-from ntkscope.figures.limitations.looks import FRESH, NETWORK, OWN, initial_name
-from ntkscope.figures.limitations.reading import Part, at_samples, common_samples
+from ntkscope.figures.limitations.looks import (
+    FRESH,
+    NETWORK,
+    OWN,
+    initial_name,
+    looks_of_series,
+    name_of,
+)
+from ntkscope.figures.limitations.reading import Curve, Part, at_samples, common_samples
 from ntkscope.figures.limitations.room import write_values
 from ntkscope.figures.limitations.series import Series, along, over_m
 from ntkscope.figures.panels import Look
 
 OVER_STEPS = replace(FRESH, marker="P", line="-")
 OVER_STEPS_OWN = replace(OWN, line=(0, (4, 1, 1, 1)))
+
+FEW = 4
+"""How many K_m or K^t are drawn over n: of more, some between the first and the last."""
 
 
 def draw_over_m(axes: Axes, part: Part, fits: xr.Dataset) -> list[Drawn]:
@@ -31,7 +41,7 @@ def draw_over_m(axes: Axes, part: Part, fits: xr.Dataset) -> list[Drawn]:
     drawing.draw_points(axes, series.x, series.error, FRESH)
     drawing.samples_axis(axes, list(series.x), "m")
     drawing.error_axis(axes, part)
-    write_values(axes, [FRESH], [drawing.said(*exponent)], "exponent in m")
+    write_values(axes, [FRESH], [drawing.estimate_text(*exponent)], "exponent in m")
     name = f"$K^F_m$ at {series.n}"
     return [Drawn(part.of("after", fit="fresh")[0], FRESH, name)]
 
@@ -67,6 +77,30 @@ def draw_over_steps(axes: Axes, part: Part, initial: Mapping[int, Look]) -> list
         drawn.append(each)
     drawing.error_axis(axes, part)
     return drawn
+
+
+def draw_some(
+    axes: Axes, part: Part, kind: str, palette: str, initial: Mapping[int, Look]
+) -> list[Drawn]:
+    """Some kernels `after` or `during` training over n, beside the network and K_0."""
+    chosen = _some_of(part.kernels(kind))
+    looks = looks_of_series(palette, len(chosen))
+    drawn = [
+        *(Drawn(each, NETWORK, "network") for each in part.networks),
+        *initial_of(part, initial),
+        *(Drawn(c, look, name_of(c)) for c, look in zip(chosen, looks, strict=True)),
+    ]
+    drawing.draw_over_samples(axes, part, drawn)
+    return drawn
+
+
+def _some_of(curves: Sequence[Curve]) -> list[Curve]:
+    """At most `FEW` of the curves with the most samples: the first, the last, some between."""
+    most = max((each.n.size for each in curves), default=0)
+    found = [each for each in curves if each.n.size == most > 1]
+    if len(found) <= FEW:
+        return found
+    return [found[round(place)] for place in np.linspace(0, len(found) - 1, FEW)]
 
 
 def during(part: Part) -> tuple[Series | None, Series | None, Series | None]:

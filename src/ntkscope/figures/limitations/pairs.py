@@ -133,14 +133,14 @@ def in_words(fits: xr.Dataset) -> str:
     """Which pairs of network and kernel are resolved and which not, with what would have been."""
     lines = []
     for part in dict.fromkeys(str(p) for p in fits["part"].values):
-        said = [
+        terms = [
             f"{_kernel(pair)} {panels.with_half(pair.estimate, pair.low, pair.high, sign=True)}"
             f" ({'resolved' if pair.resolved else 'not resolved'})"
             for pair in network_less_kernel(fits, part)
             if np.isfinite(pair.estimate) and np.isfinite(pair.low)
         ]
-        if said:
-            lines.append(f"{part.replace('_', ' ')}: {', '.join(said)}")
+        if terms:
+            lines.append(f"{part.replace('_', ' ')}: {', '.join(terms)}")
     return "; ".join(lines) or "none could be fitted"
 
 

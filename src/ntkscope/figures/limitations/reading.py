@@ -81,6 +81,10 @@ class Part:
         ]
         return sorted(found, key=lambda c: (c.at["width"], c.at["trained_on"], c.at["step"]))
 
+    def kernels(self, kind: str) -> list[Curve]:
+        """Kernels `after` or `during` training, on fresh samples where there are some, else own."""
+        return self.of(kind, fit="fresh") or self.of(kind, fit="own")
+
     @property
     def networks(self) -> list[Curve]:
         """The curves of the networks as they were kept, not during training."""
@@ -208,8 +212,8 @@ def _curve(about: tuple[Any, ...], rows: xr.Dataset, fits: xr.Dataset, place: in
 
 def _lost(rows: xr.Dataset) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which seeds have no error because their network diverged: (row, seed)."""
-    said = rows["reason"].transpose("row", "seed").values.tolist()
-    found = np.asarray([["diverged" in why for why in row] for row in said], bool)
+    reasons = rows["reason"].transpose("row", "seed").values.tolist()
+    found = np.asarray([["diverged" in why for why in row] for row in reasons], bool)
     return found.reshape(rows.sizes["row"], rows.sizes["seed"])
 
 
@@ -229,13 +233,6 @@ def at_samples(curve: Curve, n: float) -> tuple[float, float, float]:
     if not place.size:
         return (np.nan, np.nan, np.nan)
     return tuple(float(end[place[0]]) for end in curve.error[:3])  # type: ignore[return-value]
-
-
-def seeds_at(curve: Curve, n: float) -> FloatArray:
-    """Errors of each seed at a number of samples, (seed,); NaN where there are none."""
-    place = np.flatnonzero(curve.n == n)
-    errors = error_of(curve.rows)
-    return errors[place[0]] if place.size else np.full(errors.shape[1], np.nan)
 
 
 def common_samples(curves: Iterable[Curve]) -> list[int]:

@@ -18,7 +18,6 @@ from ntkscope.figures.limitations import drawing, kernels_along, pairs
 from ntkscope.figures.limitations.drawing import Drawn
 from ntkscope.figures.limitations.looks import INFINITE, NETWORK, initial_looks, initial_name
 from ntkscope.figures.limitations.reading import Part, parts_of
-from ntkscope.figures.limitations.room import make_room
 from ntkscope.figures.panels import Look
 
 ANALYSIS = {"of": "curves", "roles": "claim plain positive negative", "needs_roles": "plain"}
@@ -29,20 +28,13 @@ ROLES = {
     "positive": "positive control",
     "negative": "negative control",
 }
-"""Role of a part → what is said of it over its panel."""
+"""Role of a part → its title over its panel."""
 
 
 def draw(
     curves: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        curves: kind `learning_curves`, a panel each part.
-        fits: kind `curve_fits` of the same.
-        style: sizes and palette.
-        labels: part → name as printed.
-    """
+    """Draw the figure (`figures.draw`): a panel each part."""
     parts = parts_of(curves, fits, labels)
     columns = drawing.columns_of(style, len(parts) if len(parts) < 4 else 4)
     shapes = [(-(-len(parts) // columns), columns), drawing.shape_of(style, 3)]
@@ -57,9 +49,7 @@ def draw(
     drawn += kernels_along.draw_over_m(below[0], chosen, fits)
     drawn += kernels_along.draw_over_steps(below[1], chosen, initial)
     pairs.draw_differences(below[2], parts, [p.name for p in parts], fits, initial)
-    drawing.letter([*above, *below])
-    drawing.legend(figure, style, [*drawing.handles_of(drawn), *drawing.context_handles()])
-    make_room(figure)
+    drawing.finish(figure, style, [*above, *below], drawn)
     return figure
 
 

@@ -36,14 +36,7 @@ ROLES = {
 def draw(
     curves: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        curves: kind `learning_curves`, a panel each part.
-        fits: kind `curve_fits` of the same.
-        style: sizes and palette.
-        labels: part → name as printed.
-    """
+    """Draw the figure (`figures.draw`): a panel each part."""
     parts = in_order(parts_of(curves, fits, labels, widest=False))
     figure, (grid,) = drawing.new_page(style, [drawing.shape_of(style, len(parts))])
     shown = drawing.blank_rest(grid, len(parts))

@@ -134,17 +134,17 @@ def mark_left_out(axes: Axes, places: Sequence[float], points: Sequence[Point]) 
             axes.plot(
                 place, 1.05, "x", color="black", markersize=3, transform=across, clip_on=False
             )
-            said = {"ha": "center", "va": "bottom", "fontsize": size, "transform": across}
-            axes.text(place, 1.09, f"{lost}/{seeds}", **said)
+            look = {"ha": "center", "va": "bottom", "fontsize": size, "transform": across}
+            axes.text(place, 1.09, f"{lost}/{seeds}", **look)
 
 
 def say_left_out(axes: Axes, found: Iterable[tuple[str, int]]) -> None:
     """Name the lines with seeds that are left out, so that no average hides them."""
     lines = [f"{name}: {count}" for name, count in found if count]
     if lines:
-        said = "seeds left out (diverged or dead)\n" + "\n".join(lines)
+        text = "seeds left out (diverged or dead)\n" + "\n".join(lines)
         size = plt.rcParams["xtick.labelsize"] - 1
-        axes.text(0.98, 0.97, said, transform=axes.transAxes, ha="right", va="top", fontsize=size)
+        axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=size)
 
 
 def text_legend(axes: Axes, looks: Sequence[Look], texts: Sequence[str | None], title: str) -> None:

@@ -137,8 +137,8 @@ def name_of(
 
 def in_words(axis: str, value: Any, labels: Mapping[str, str]) -> str:
     """A value of an axis; a regime by its label."""
-    said = labels.get(value, value) if axis == "regime" else f"{value}"
-    return point_in_words(axis, said if isinstance(value, str) else f"{value:g}")
+    printed = labels.get(value, value) if axis == "regime" else f"{value}"
+    return point_in_words(axis, printed if isinstance(value, str) else f"{value:g}")
 
 
 def lost_in_words(point: Point) -> list[str]:

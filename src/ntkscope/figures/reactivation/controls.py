@@ -42,14 +42,7 @@ ALONE = {"spike": "spike_over_baseline", "norm_drop": "norm_drop", "distance": "
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        metrics: kind `experiment`, its variants kinds of shift, or of the role `widths`.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
-    """
+    """Draw the figure (`figures.draw`): variants are kinds of shift, or of the role `widths`."""
     kinds = [p for p in every_point(metrics, fits) if panels.role_of(p) != WIDTHS]
     regimes = _regimes(metrics)
     last = (len(JUMPS) if kinds else 0) + (len(AGAINST_WIDTH) if regimes else 0)

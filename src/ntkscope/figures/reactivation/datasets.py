@@ -23,14 +23,7 @@ _DASHES = ("-", (0, (3, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        metrics: kind `experiment`, with the axis variant; a column each data set.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
-    """
+    """Draw the figure (`figures.draw`): axis variant, a column each data set."""
     points = every_point(metrics, fits)
     columns: dict[str, list[Point]] = {}
     for point in points:

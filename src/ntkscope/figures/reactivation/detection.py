@@ -40,13 +40,9 @@ _SCALE = {"false_alarms": 1000.0}
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
+    """Draw the figure (`figures.draw`): variants are kinds of shift.
 
-    Args:
-        metrics: kind `experiment`, its variants kinds of shift, at every step around the boundary.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
+    Metrics are there at every step around the boundary.
     """
     points = every_point(metrics, fits)
     shapes = [(1, len(points)), (1, len(_STATISTICS))]
@@ -146,8 +142,8 @@ def _differences(found: pd.DataFrame, statistic: str) -> str:
     """Of the velocity, less of each other signal."""
     less = found[found["statistic"] == statistic]
     ends = less[["estimate", "low", "high"]].to_numpy(float)
-    said = [
+    terms = [
         f"{SIGNALS[name]} {number_in_words(*each)}"
         for name, each in zip(less["against"], ends, strict=True)
     ]
-    return "; ".join(said) or "unknown"
+    return "; ".join(terms) or "unknown"

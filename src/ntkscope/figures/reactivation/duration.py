@@ -37,14 +37,7 @@ EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.CHECKMARK, panels.RECOVERY)
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        metrics: kind `experiment`, axes regime and steps.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
-    """
+    """Draw the figure (`figures.draw`): axes regime and steps."""
     points = panels.points_of(metrics, fits)
     regimes = panels.values_of(points, "regime")
     shape = len(METRICS), len(regimes)

@@ -52,14 +52,9 @@ _APART = 0.5  # decades between labels of ticks
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
+    """Draw the figure (`figures.draw`): axes regime and epsilon.
 
-    Args:
-        metrics: kind `experiment`, axes regime and epsilon, and alpha where both paces are there;
-            points with the axis change are new classes.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
+    Also alpha where both paces are there; points with the axis change are new classes.
     """
     points = panels.points_of(metrics, fits)
     regimes = panels.values_of(points, "regime")

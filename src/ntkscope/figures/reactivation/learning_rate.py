@@ -47,14 +47,7 @@ _HALF, _FULL = Effect("half_recovery_step", _TIME), Effect("recovery_step", _TIM
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        metrics: kind `experiment`, axes regime and learning_rate.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
-    """
+    """Draw the figure (`figures.draw`): axes regime and learning_rate."""
     points = panels.points_of(metrics, fits)
     regimes = panels.values_of(points, "regime")
     shape = len(METRICS), len(regimes)
@@ -135,8 +128,8 @@ def words(fits: xr.Dataset) -> dict[str, str]:
     results = results_of(fits)
     if results.empty:
         return {"trends": ""}
-    said = [f"* {regime}: {_trend(results, regime)}." for regime in fits["regime"].values]
-    return {"trends": "\n".join(said)}
+    lines = [f"* {regime}: {_trend(results, regime)}." for regime in fits["regime"].values]
+    return {"trends": "\n".join(lines)}
 
 
 def _trend(results: pd.DataFrame, regime: str) -> str:
@@ -147,9 +140,9 @@ def _trend(results: pd.DataFrame, regime: str) -> str:
         found = ends[ends.index.get_level_values("statistic") == statistic]
         values = found.to_numpy(float)
         values = np.exp(values) if statistic == "lowest_at" else values
-        said = [
+        terms = [
             f"{quantity.replace('_', ' ')} {number_in_words(*row)}"
             for (_, quantity), row in zip(found.index, values, strict=True)
         ]
-        parts += [f"{name} {', '.join(said)}"] if said else []
+        parts += [f"{name} {', '.join(terms)}"] if terms else []
     return "; ".join(parts)

@@ -62,14 +62,7 @@ class Curve:
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        metrics: kind `experiment`, of any analysis; the first boundary is drawn.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
-    """
+    """Draw the figure (`figures.draw`): of any analysis, the first boundary."""
     points = every_point(metrics, fits)
     shown = representative(points)
     if not shown:

@@ -33,14 +33,7 @@ ROWS = (
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        metrics: kind `experiment`, axes regime and width; the first boundary is drawn.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
-    """
+    """Draw the figure (`figures.draw`): axes regime and width, the first boundary."""
     regimes, widths = [str(r) for r in metrics["regime"].values], metrics["width"].values.tolist()
     columns, window = len(regimes) + 1, int(fits.attrs["window"])
     ratios = [1.0] * (columns - 1) + [1.05]

@@ -37,14 +37,7 @@ EFFECTS = (panels.SPIKE, panels.BOUNDARY_VELOCITY, panels.NORM_DROP, panels.MOVE
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
-
-    Args:
-        metrics: kind `experiment`, with any axes; a column each point.
-        fits: kind `fits` of the same.
-        style: sizes and palette.
-        labels: regime → name as printed.
-    """
+    """Draw the figure (`figures.draw`): any axes, a column each point."""
     points = every_point(metrics, fits)
     looks = [panels.regime_look(number % 6, line="none") for number in range(len(points))]
     shapes = [(len(METRICS), len(points)), (1, len(EFFECTS))]

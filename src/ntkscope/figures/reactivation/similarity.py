@@ -62,13 +62,9 @@ _NUDGES = {"new_classes": 0.07, "dissimilarity": -0.009}
 def draw(
     metrics: xr.Dataset, fits: xr.Dataset, style: FigureStyle, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the figure.
+    """Draw the figure (`figures.draw`): axes regime, new_classes and protocol.
 
-    Args:
-        metrics: kind `experiment`, axes regime, new_classes and protocol.
-        fits: kind `fits` of the same; its attribute `classes` counts those of the first task.
-        style: sizes and palette.
-        labels: regime → name as printed.
+    The fits' attribute `classes` counts those of the first task.
     """
     points = panels.points_of(metrics, fits)
     series = [
@@ -144,14 +140,14 @@ def words(fits: xr.Dataset) -> dict[str, str]:
     found = results_of(fits)
     found = found[found["against"] == "new_classes"]
     effects = {effect.quantity: effect.quantity.replace("_", " ") for effect in EFFECTS}
-    said = {name: _law(found[found["quantity"] == name], fits) for name in effects}
-    return {"laws": "\n".join(f"* {effects[name]}: {law}." for name, law in said.items() if law)}
+    laws = {name: _law(found[found["quantity"] == name], fits) for name in effects}
+    return {"laws": "\n".join(f"* {effects[name]}: {law}." for name, law in laws.items() if law)}
 
 
 def _law(rows: pd.DataFrame, fits: xr.Dataset) -> str:
     """The numbers of one quantity, in the order of the legend."""
     order = [(p, r) for p in fits["protocol"].values for r in fits["regime"].values]
-    said = []
+    terms = []
     for statistic, name in _WORDS.items():
         known = rows[rows["statistic"] == statistic]
         if known.empty:
@@ -160,5 +156,5 @@ def _law(rows: pd.DataFrame, fits: xr.Dataset) -> str:
         ends = [
             known.loc[each, ["estimate", "low", "high"]] for each in order if each in known.index
         ]
-        said.append(f"{name} {', '.join(number_in_words(*each) for each in ends)}")
-    return "; ".join(said)
+        terms.append(f"{name} {', '.join(number_in_words(*each) for each in ends)}")
+    return "; ".join(terms)

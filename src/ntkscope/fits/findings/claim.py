@@ -181,14 +181,14 @@ def _interval(member: Result, confidence: float) -> Interval:
 
 def _note(family: Sequence[Result], worst: int, verdicts: Sequence[str], lost: int) -> str:
     """Which member it is, how the others did, and what the estimate itself has to say."""
-    said = []
+    notes = []
     if len(family) > 1:
         good = sum(verdict == SUPPORTED for verdict in verdicts)
-        said.append(f"least favourable of {len(family)}: {label(family, worst)}")
-        said.append(f"{good} of {len(family)} supported, intervals Bonferroni-adjusted")
+        notes.append(f"least favourable of {len(family)}: {label(family, worst)}")
+        notes.append(f"{good} of {len(family)} supported, intervals Bonferroni-adjusted")
     if lost:
-        said.append(f"{lost} more without data")
-    return "; ".join(filter(None, [*said, family[worst].note]))
+        notes.append(f"{lost} more without data")
+    return "; ".join(filter(None, [*notes, family[worst].note]))
 
 
 def label(family: Sequence[Result], which: int) -> str:

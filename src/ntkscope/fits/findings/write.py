@@ -58,7 +58,7 @@ def write_findings(
         paper: whose claims.
         figures: folder of the figures, relative to the folder that results are relative to.
         confidence: of a claim's interval, such as 0.95.
-        record: provenance, said below the Markdown table.
+        record: provenance, printed below the Markdown table.
         repeated: the fits of the same experiments with other rounding, if they were made.
 
     Raises:

@@ -129,8 +129,8 @@ def _foretold(curves: Sequence[Curve], axis: str) -> Iterator[Change]:
     stacked = np.stack(list(line.values()), axis=-1)
     errors = np.log(np.where(np.nan_to_num(stacked) > 0, stacked, np.nan))
     for name in SPECTRAL:
-        said = np.stack([_by_key(curves, axis)[key].once(name) for key in line], axis=-1)
-        found = [pearson(*each) for each in zip(said, errors, strict=True)]
+        quantities = np.stack([_by_key(curves, axis)[key].once(name) for key in line], axis=-1)
+        found = [pearson(*each) for each in zip(quantities, errors, strict=True)]
         yield _change(name, curves[0], n, min(line), max(line), np.asarray(found))
 
 

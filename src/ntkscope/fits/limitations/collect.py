@@ -113,9 +113,9 @@ def _add_part(collected: _Collected, part: Mapping[str, Any]) -> None:
             own = key | {"width": each["width"], "rate": part["rate"]}
             collected.rows += _regression_rows(store, each["source"], own, collected)
             collected.layers += _layer_rows(store, each["source"], key["part"])
-            said = {name: store.attrs[name] for name in _FACTS if name in store.attrs}
-            said |= _deviations(store)
-            collected.facts.setdefault(key["part"], {})[each["source"]] = said
+            facts = {name: store.attrs[name] for name in _FACTS if name in store.attrs}
+            facts |= _deviations(store)
+            collected.facts.setdefault(key["part"], {})[each["source"]] = facts
 
 
 def _read(path: Path, kind: str) -> xr.Dataset:

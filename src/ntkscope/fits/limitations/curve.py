@@ -111,8 +111,8 @@ def _curve(about: Mapping[str, Any], rows: xr.Dataset, currency: str, test: int)
         name: np.asarray(rows[name].transpose("seed", "row").values, np.float64)
         for name in ("error", "squared_error", *_OTHERS)
     }
-    said = rows["reason"].transpose("row", "seed").values
-    reasons = tuple(", ".join(dict.fromkeys(str(r) for r in each if r)) for each in said)
+    written = rows["reason"].transpose("row", "seed").values
+    reasons = tuple(", ".join(dict.fromkeys(str(r) for r in each if r)) for each in written)
     return Curve(
         about,
         np.asarray(rows["n"].values, np.int64),

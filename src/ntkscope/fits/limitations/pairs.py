@@ -49,18 +49,18 @@ def pairs_of(fits: Sequence[CurveFit], confidence: float) -> list[Pair]:
     K_0, each network less the one of the part of role `base`, and the network of each part less
     that of role `plain` (other task: Welch).
     """
-    return [_pair(fits, first, second, confidence) for first, second in _asked(fits)]
+    return [_pair(fits, first, second, confidence) for first, second in _compared(fits)]
 
 
-def _asked(fits: Sequence[CurveFit]) -> Iterator[tuple[int, int]]:
+def _compared(fits: Sequence[CurveFit]) -> Iterator[tuple[int, int]]:
     curves = [fit.curve for fit in fits]
     for first, one in enumerate(curves):
         for second, other in enumerate(curves):
-            if first != second and _is_asked(one, other, curves):
+            if first != second and _is_compared(one, other, curves):
                 yield first, second
 
 
-def _is_asked(one: Curve, other: Curve, curves: Sequence[Curve]) -> bool:
+def _is_compared(one: Curve, other: Curve, curves: Sequence[Curve]) -> bool:
     if one.kind == "infinite":
         return other.kind == "initial" and one.part == other.part
     if one.kind != "network":

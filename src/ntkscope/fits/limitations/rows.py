@@ -66,8 +66,8 @@ def _exponents(fits: xr.Dataset) -> pd.DataFrame:
     common = about.assign(**{name: column.values for name, column in counts.items()})
     common["seeds"] = fits["n_seeds"].values
     why = fits["reason"].to_series().to_numpy()
-    said = [fits[name].to_series().to_numpy() for name in ("left_out", "flags")]
-    notes = ["; ".join(filter(None, each)) for each in zip(why, *said, strict=True)]
+    remarks = [fits[name].to_series().to_numpy() for name in ("left_out", "flags")]
+    notes = ["; ".join(filter(None, each)) for each in zip(why, *remarks, strict=True)]
     exponents = _with(common, fits, "exponent", "exponent", notes)
     curvature = _with(common, fits, "curvature", "curvature", [""] * len(common))
     offset = _with(common, fits, "offset_exponent", "exponent with offset", _of_offset(fits))

@@ -1,4 +1,4 @@
-"""The arguments of every function for kernels: what is no model or no inputs is said at once."""
+"""The arguments of every function for kernels: what is no model or no inputs is refused at once."""
 
 from __future__ import annotations
 

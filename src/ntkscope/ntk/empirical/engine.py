@@ -33,8 +33,6 @@ from ntkscope.ntk.empirical.tuning import Tuning
 
 GradientsByLayer = dict[str, LayerGradients]
 
-_MORE = 8  # times as many columns as rows, from which on they change places
-
 
 @torch.no_grad()
 def compute_kernels(
@@ -72,7 +70,7 @@ def compute_kernels(
         ModelError: memory too small.
     """
     reuse_freed_memory(plan.tuning.retained_bytes)
-    if x2 is not None and _MORE * len(x1) <= len(x2):  # products want many rows
+    if x2 is not None and plan.tuning.swap_ratio * len(x1) <= len(x2):  # products want many rows
         found = compute_kernels(
             model,
             plan,

@@ -87,9 +87,9 @@ def in_any_form(function: Callable[P, R]) -> Callable[P, R]:
         if _is_plain(args[place:], kwargs):
             check_module(args[place])
             return function(*args, **kwargs)
-        asked = signature.bind(*args, **kwargs)
-        asked.apply_defaults()
-        given = asked.arguments
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
         check_module(given["model"])
         for name in ("x1", "x2"):
             given[name] = as_inputs(name, given[name])
@@ -97,7 +97,7 @@ def in_any_form(function: Callable[P, R]) -> Callable[P, R]:
         with learning_only(given["model"], given["parameters"]):
             if several or given["output"] is not None:
                 given["model"] = _face(given["model"], given["output"])
-            return function(*asked.args, **asked.kwargs)
+            return function(*bound.args, **bound.kwargs)
 
     return call
 
@@ -112,9 +112,9 @@ def _is_plain(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 def _face(model: nn.Module, output: Output) -> Face:
     """Its class is named after the model's, for messages and fingerprints."""
-    said = output if isinstance(output, str | int) else getattr(output, "__qualname__", "")
+    suffix = output if isinstance(output, str | int) else getattr(output, "__qualname__", "")
     name = type(model).__name__
-    own = type(name, (Face,), {"__qualname__": f"{type(model).__qualname__}[{said}]"})
+    own = type(name, (Face,), {"__qualname__": f"{type(model).__qualname__}[{suffix}]"})
     found: Face = own(model, output)
     return found
 

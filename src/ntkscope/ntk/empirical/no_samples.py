@@ -18,7 +18,7 @@ def kernels_without_samples(
     """Of each module that has parameters of its own, as of `engine.compute_kernels`.
 
     Args:
-        model: of which only K is asked, and that only by kinds whose shape it is in.
+        model: of which only K is read, and that only for kinds whose shape it is in.
         x1, x2: inputs, of which at least one has no samples; x2 None: x1.
         kind: `kinds.EMPIRICAL_KINDS`.
 

@@ -100,8 +100,8 @@ def called(model: nn.Module, x: Tensor) -> Tensor:
     except NtkscopeError:
         raise
     except Exception as error:
-        said = str(error)
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "inplace operation" in said:
+        text = str(error)
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "inplace operation" in text:
             raise
         raise ForwardError(
             f"the model fails on a sample of {_described(x)}: {_first_line(error)}",
@@ -157,8 +157,10 @@ def _described(x: Any) -> str:
 def _remedy(model: nn.Module, x: Any, error: Exception) -> str:
     """What to do first, as far as arguments, dtypes and devices tell."""
     if isinstance(error, TypeError) and "argument" in str(error):
-        asked = inspect.signature(original(model).forward)
-        return f"give what its forward takes, {asked}: as a mapping by name, as a tuple in order"
+        signature = inspect.signature(original(model).forward)
+        return (
+            f"give what its forward takes, {signature}: as a mapping by name, as a tuple in order"
+        )
     for p in model.parameters():
         if p.device != x.device:
             return f"move the inputs to the model: x.to({str(p.device)!r})"

@@ -29,6 +29,7 @@ class Tuning:
         row_patch_elements: of a row of a convolution's patch, above which its weight's gradients
             are made a row of the kernel at a time.
         row_patch_bytes: of such rows held at once.
+        sample_multiply_adds: above which one sample's weight gradients are a product of their own.
         readout_samples: fewest for which gradients just below a readout are looked at.
         readout_rows: samples looked at together.
         contraction_elements: of the largest temporary of a structured contraction.
@@ -36,8 +37,11 @@ class Tuning:
         tile_rows: most samples of a strip.
         square_multiply_adds: of a square tile that is a good product.
         launch_multiply_adds: in the time that one more strip takes of itself.
+        swap_ratio: times as many columns as rows, from which on x1 and x2 change places.
         packing_rows: of a product, in the time that ordering its columns in memory takes.
         mirror_rows: copied at once below a kernel's diagonal.
+        diagonal_samples: whose kernel is computed at once for its diagonal.
+        library_bytes: that libraries keep beside a tiled kernel: freed memory, compiled products.
         infinite_tile_bytes: of the covariance of an infinite kernel's tile.
         infinite_tile_bytes_gpu: the same on a GPU.
         infinite_columns: that such a tile has before it has a second row.
@@ -60,6 +64,7 @@ class Tuning:
     batched_elements: int = 2**15
     row_patch_elements: int = 128
     row_patch_bytes: int = 2**20
+    sample_multiply_adds: int = 2**22
     readout_samples: int = 512
     readout_rows: int = 64
     contraction_elements: int = 2**19
@@ -67,8 +72,11 @@ class Tuning:
     tile_rows: int = 512
     square_multiply_adds: int = 2**30
     launch_multiply_adds: int = 2**24
+    swap_ratio: int = 8
     packing_rows: int = 25
     mirror_rows: int = 128
+    diagonal_samples: int = 16
+    library_bytes: int = 96 * 2**20
     infinite_tile_bytes: int = 2**21
     infinite_tile_bytes_gpu: int = 2**28
     infinite_columns: int = 256

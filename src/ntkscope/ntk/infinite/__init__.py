@@ -1,7 +1,7 @@
 """Kernels of infinitely wide networks: of any `nn.Module` of known layers, or of a description.
 
 A plain sequence has a fast way of its own (`propagate`, `layouts/`); all else is traced and goes
-through `graph/`.
+through `graph/`. Imports `ntk.empirical`, `models` and `runtime`.
 """
 
 from ntkscope.ntk.infinite.api import (

@@ -1,6 +1,7 @@
 """NTKs that are never formed: products with them, and what is estimated from products.
 
 `NTKOperator` is a SciPy `LinearOperator`; the estimators take any symmetric one.
+Imports `ntk.empirical` and `ntk.tiled`.
 """
 
 from ntkscope.ntk.operator.cka import cka_between, cka_with_labels

@@ -52,8 +52,6 @@ from ntkscope.ntk.operator.parts import (
 from ntkscope.ntk.operator.state import State
 from ntkscope.ntk.operator.vectors import VectorError, as_columns
 
-_TOGETHER = 16  # samples whose kernel is made for the sake of its diagonal
-
 _DTYPES: dict[torch.dtype, type[np.floating[Any]]] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
@@ -142,7 +140,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             self._like = self._plan.output_vectors.new_empty(0)
             dtype = _numpy_dtype(self._like)
             sums = torch.float64 if float64_sums else self._like.dtype
-            self._asked = Request(x1, columns, memory, chunk, sums)
+            self._request = Request(x1, columns, memory, chunk, sums)
             self._parts, self._vectors = self._made()
         self._output_vectors = len(self._plan.output_vectors)
         self.outputs = self._output_vectors if self._plan.full else 1
@@ -152,12 +150,12 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
     def _made(self) -> tuple[list[Part], int]:
         """The fastest parts that fit the model."""
         try:
-            return fast_parts(self._plan, self._asked)
+            return fast_parts(self._plan, self._request)
         except Exception as error:
             if not is_of_the_way(error):
                 raise
         self._slow = True
-        return slow_parts(self._plan, self._asked)
+        return slow_parts(self._plan, self._request)
 
     def product(self, vectors: Tensor | NDArray[Any]) -> Tensor:
         """Θ V, a tensor of the model's dtype on its device.
@@ -194,21 +192,22 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             VectorError: rows and columns are not the same samples.
             ModelError: the model was changed since.
         """
-        if self._asked.rows is not self._asked.columns:
+        if self._request.rows is not self._request.columns:
             raise VectorError(
                 "the diagonal of a kernel between two sets of samples",
                 where="NTKOperator.diagonal",
                 remedy="make the operator without x2",
             )
-        x, model = self._asked.rows, self.model
+        x, model = self._request.rows, self.model
+        together = self._plan.tuning.diagonal_samples
         with self._as_made():
             self._refuse_changes()
             squares = [
                 compute_kernels(model, self._plan, some, None, by_layer=False)[""]
-                for some in x.split(_TOGETHER)
+                for some in x.split(together)
             ]
             if "diagonal" in self._unverified:
-                check_entries(model, self._plan, {"": squares[0]}, x[:_TOGETHER], None)
+                check_entries(model, self._plan, {"": squares[0]}, x[:together], None)
                 self._unverified = self._unverified - {"diagonal"}
         each = [t.reshape(len(t) * self.outputs, -1).diagonal() for t in squares]
         return torch.cat(each)
@@ -219,7 +218,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         Raises:
             ModelError: they are not those of brute force.
         """
-        rows, columns = self._asked.rows, self._asked.columns
+        rows, columns = self._request.rows, self._request.columns
         place = len(columns) // 2
         outputs = some_outputs(self._plan) if self.kind == "full" else [0]
         units = self._like.new_zeros(self.shape[1], len(outputs))
@@ -240,7 +239,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             if self._slow or not is_of_the_way(error):
                 raise
         self._slow = True
-        self._parts, self._vectors = slow_parts(self._plan, self._asked)
+        self._parts, self._vectors = slow_parts(self._plan, self._request)
         return self._all_blocks(columns)
 
     def _all_blocks(self, columns: Tensor) -> Tensor:
@@ -261,7 +260,7 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
     @contextmanager
     def _as_made(self) -> Iterator[None]:
         """The same parameters learn as when it was made, and the model is left as it is."""
-        model, explained = self.model, failures_explained(self.model, *self._asked.sides)
+        model, explained = self.model, failures_explained(self.model, *self._request.sides)
         with learning_only(model, self._learns), preserve_state(model), explained:
             yield
 
@@ -289,7 +288,10 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
             return self
         other = copy.copy(self)
         other.shape = (self.shape[1], self.shape[0])
-        other._parts, other._asked = [part.swapped() for part in self._parts], self._asked.swapped
+        other._parts, other._request = (
+            [part.swapped() for part in self._parts],
+            self._request.swapped,
+        )
         return other
 
     _transpose = _adjoint

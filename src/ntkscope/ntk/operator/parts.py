@@ -66,20 +66,20 @@ class Request:
         return len(self.rows) + (0 if self.rows is self.columns else len(self.columns))
 
 
-def fast_parts(plan: Plan, asked: Request) -> tuple[list[Part], int]:
+def fast_parts(plan: Plan, request: Request) -> tuple[list[Part], int]:
     """Layers by their formula, all others by function transforms; and vectors at once.
 
     Raises:
         ModelError: too little memory.
         RuntimeError: the transforms do not fit the model, or are contradicted.
     """
-    model, probe = plan.model, asked.probe
+    model, probe = plan.model, request.probe
     if not is_of_one_dtype(model):
         raise RuntimeError("parameters of several dtypes, or complex ones")
     formula = by_formula(model, plan, probe)
     others = other_parameters(plan, formula.layers)
-    blocking = choose(model, formula, others, probe, asked.samples, asked.memory, asked.chunk)
-    layers = LayerPart(model, formula, asked.rows, asked.columns, blocking.chunk, asked.sums)
+    blocking = choose(model, formula, others, probe, request.samples, request.memory, request.chunk)
+    layers = LayerPart(model, formula, request.rows, request.columns, blocking.chunk, request.sums)
     if blocking.hold:
         layers.hold()
     elif plan.full:  # one pass for each vector is cheaper than K passes each time
@@ -91,17 +91,17 @@ def fast_parts(plan: Plan, asked: Request) -> tuple[list[Part], int]:
             others,
             plan.output_vectors,
             plan.full,
-            asked.rows,
-            asked.columns,
+            request.rows,
+            request.columns,
             blocking.chunk,
-            asked.sums,
+            request.sums,
         )
         _confirm(part, probe)
         parts.append(part)
     return parts, blocking.vectors
 
 
-def slow_parts(plan: Plan, asked: Request) -> tuple[list[Part], int]:
+def slow_parts(plan: Plan, request: Request) -> tuple[list[Part], int]:
     """All parameters, one sample at a time; and vectors at once.
 
     Raises:
@@ -110,8 +110,10 @@ def slow_parts(plan: Plan, asked: Request) -> tuple[list[Part], int]:
     slow = one_at_a_time(plan)
     slow.layers = [layer for layer in slow.layers if layer.owns]
     model = plan.model
-    blocking = choose(model, slow, [], asked.probe, asked.samples, asked.memory, asked.chunk)
-    part = LayerPart(model, slow, asked.rows, asked.columns, blocking.chunk, asked.sums)
+    blocking = choose(
+        model, slow, [], request.probe, request.samples, request.memory, request.chunk
+    )
+    part = LayerPart(model, slow, request.rows, request.columns, blocking.chunk, request.sums)
     if blocking.hold:
         part.hold()
     return [part], blocking.vectors

@@ -1,5 +1,7 @@
 """Kernel regression, in float64: fit an NTK's prediction of targets.
 
+Imports from `ntk.empirical` the checks of arguments, and what memory is free.
+
 `KernelRidge` chooses the method; each is also there by itself, to prepare a kernel once and solve
 for many targets: `cholesky` (a fixed ridge), `decompose` and `choose_ridge` (all ridges at once, by
 leave-one-out), `IterativeSolver` with `nystrom` (kernels that memory does not hold). Ridges are

@@ -290,10 +290,10 @@ class KernelRidge:
         free: int = psutil.virtual_memory().available
         return free // 2 if self.memory is None else parse_bytes(self.memory)
 
-    def _fit_iterative(self, kernel: Any, targets: FloatArray, asked: float) -> FittedKernelRidge:
+    def _fit_iterative(self, kernel: Any, targets: FloatArray, wanted: float) -> FittedKernelRidge:
         """By conjugate gradients, reading the kernel once per step."""
         dtype = precision(kernel)
-        ridge, shift = floored(asked, dtype), mean_diagonal(diagonal(kernel))
+        ridge, shift = floored(wanted, dtype), mean_diagonal(diagonal(kernel))
         times = partial(multiply, kernel)
         solver = IterativeSolver(
             times,

@@ -152,12 +152,12 @@ def loo_errors(residuals: FloatArray, targets: FloatArray) -> LooErrors:
 
 def _checked_grid(grid: Sequence[float] | FloatArray | None, dtype: np.dtype[Any]) -> FloatArray:
     """Ridges, ascending, none below the floor of the kernel's dtype."""
-    asked = default_grid(dtype) if grid is None else np.sort(np.asarray(grid, np.float64))
-    ridges = asked[asked >= FLOORS[dtype.name]]
+    wanted = default_grid(dtype) if grid is None else np.sort(np.asarray(grid, np.float64))
+    ridges = wanted[wanted >= FLOORS[dtype.name]]
     if ridges.ndim == 1 and len(ridges) and np.isfinite(ridges).all() and ridges[0] > 0:
         return ridges
     raise RegressionError(
-        f"a grid of ridges {asked.tolist()} for a {dtype} kernel",
+        f"a grid of ridges {wanted.tolist()} for a {dtype} kernel",
         where="grid",
         remedy=f"give positive numbers, of the mean diagonal, from {FLOORS[dtype.name]:.0e} up",
     )

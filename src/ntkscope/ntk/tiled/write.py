@@ -28,6 +28,7 @@ from ntkscope.ntk.empirical.plan import Plan
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.precision import half_dtype
 from ntkscope.ntk.empirical.state import own, preserve_state
+from ntkscope.ntk.empirical.tuning import TUNING
 from ntkscope.ntk.empirical.validation import check_model, refuse_nan_inputs
 from ntkscope.ntk.kinds import KINDS, normalisation
 from ntkscope.ntk.tiled.fingerprint import inputs_digest, model_digest
@@ -40,8 +41,6 @@ from ntkscope.runtime.provenance import provenance
 from ntkscope.stores import Array, ZarrStore
 from ntkscope.stores.going_on import check_begun, forget_damaged_mask
 from ntkscope.stores.manifest import read_journals
-
-_KEPT = 96 * 2**20  # bytes that libraries keep: freed memory, compiled products of each shape
 
 
 @in_any_form
@@ -110,7 +109,7 @@ def write_ntk(
     check_samples(x1, x2)
     refuse_no_samples(x1, x2)
     path, budget = Path(path), parse_bytes(memory)
-    budget -= min(budget // 2, _KEPT)
+    budget -= min(budget // 2, TUNING.library_bytes)
     check_model(model)
     if half_dtype(model) is not None:
         raise ModelError(

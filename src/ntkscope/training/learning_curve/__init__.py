@@ -2,7 +2,7 @@
 
 Networks with equal batches train as one stack, and leave it when they have stopped. What a network
 learns depends on its seed and its n alone: on a CPU with MKL it has the same bits in any company,
-elsewhere the same numbers to rounding.
+elsewhere the same numbers to rounding. It may import what training may.
 """
 
 from ntkscope.training.learning_curve.train import train_networks

@@ -49,7 +49,7 @@ class Group:
         self.members, self.together, self.training = members, together, training
         self.samples, self.evaluation, self.store = samples, evaluation, store
         self.learning = evaluation.learning
-        mine = [members[number] for number in together.numbers]
+        mine = [members[number] for number in together.indices]
         self._pauses = {step for m in mine for step in (*m.looks, *m.snapshots)}
 
     def begin(self, initial: Named) -> None:
@@ -59,14 +59,14 @@ class Group:
             initial: parameters of every seed, name → [S, …].
         """
         if self.training.live is None:
-            self.training.numbers, self.training.step = self.together.numbers, 0
-            rows = [self.members[number].place[0] for number in self.together.numbers]
+            self.training.indices, self.training.step = self.together.indices, 0
+            rows = [self.members[number].place[0] for number in self.together.indices]
             present = {f"present/{name}": tensor[rows] for name, tensor in initial.items()}
             self.training.live = LiveNetworks(
                 self.evaluation.layers, self.learning, present, self.together.in_company
             )
             self._pause()
-        if self.training.numbers:
+        if self.training.indices:
             self._batches = Batches(self._members(), self.samples, self.learning.reversed_batches)
 
     def step(self) -> None:
@@ -75,11 +75,11 @@ class Group:
         self.training.live.update(*self._batches(self.training.step))
         self.training.step += 1
         left = self._pause()
-        if left and self.training.numbers:
+        if left and self.training.indices:
             self._batches.keep(left)
 
     def _members(self) -> list[Member]:
-        return [self.members[number] for number in self.training.numbers]
+        return [self.members[number] for number in self.training.indices]
 
     def _pause(self) -> list[int] | None:
         """Look at each network whose turn it is; the rows that go on, if any has left."""
@@ -103,7 +103,7 @@ class Group:
     def _without_ended(self) -> list[int]:
         assert self.training.live is not None
         rows = [row for row, member in enumerate(self._members()) if not self._leaves(member)]
-        self.training.numbers = tuple(self.training.numbers[row] for row in rows)
+        self.training.indices = tuple(self.training.indices[row] for row in rows)
         if rows:
             self.training.live = self.training.live.only(rows)
         return rows

@@ -39,11 +39,11 @@ class Together:
     """Networks that train as one stack.
 
     Attributes:
-        numbers: of the members.
+        indices: of the members.
         in_company: whether such networks train in company, even if this is one alone.
     """
 
-    numbers: tuple[int, ...]
+    indices: tuple[int, ...]
     in_company: bool
 
 

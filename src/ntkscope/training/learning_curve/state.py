@@ -24,14 +24,14 @@ class CurveState:
         log: of all networks.
         group: which group trains; those before it have ended.
         step: updates that it has made.
-        numbers: the members of the group that still train.
-        live: their numbers, row by row; None: the group has not begun.
+        indices: the members of the group that still train.
+        live: their tensors, row by row; None: the group has not begun.
     """
 
     log: CurveLog
     group: int = 0
     step: int = 0
-    numbers: tuple[int, ...] = ()
+    indices: tuple[int, ...] = ()
     live: LiveNetworks | None = None
 
     def next_group(self) -> None:
@@ -43,7 +43,7 @@ class CurveState:
         live = {} if self.live is None else self.live.tensors()
         tensors = {f"live/{name}": t.contiguous().cpu() for name, t in live.items()}
         tensors |= {f"log/{name}": t for name, t in self.log.tensors().items()}
-        about: dict[str, Any] = {"group": self.group, "step": self.step, "numbers": self.numbers}
+        about: dict[str, Any] = {"group": self.group, "step": self.step, "indices": self.indices}
         about["in_company"] = self.live is not None and self.live.in_company
         return save(tensors, metadata={"about": json.dumps(about)})
 
@@ -63,4 +63,4 @@ def state_from_bytes(
     if groups["live"]:
         tensors = {name: t.to(device, copy=True) for name, t in groups["live"].items()}
         live = LiveNetworks(layers, spec.learning, tensors, about["in_company"])
-    return CurveState(log, about["group"], about["step"], tuple(about["numbers"]), live)
+    return CurveState(log, about["group"], about["step"], tuple(about["indices"]), live)

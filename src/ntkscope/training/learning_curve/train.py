@@ -75,7 +75,7 @@ def train_networks(
         members = members_of(networks)
         groups = groups_of(members, definition, samples.task.shape)
         initial = _initial(networks, definition.layers, chosen)
-        stacks = [len(together.numbers) for together in groups]
+        stacks = [len(together.indices) for together in groups]
         record = provenance(networks=spec, device=str(chosen), threads=threads, stacks=stacks)
         attrs = {"networks": networks.id, "error": samples.task.error, "provenance": record}
         training, store = _start(networks, definition.layers, initial, chosen, place, attrs)
@@ -131,7 +131,7 @@ def _start(
 
 def _train(group: Group, place: JobDirectory, checkpoint_seconds: float) -> None:
     """A group to its end, with a checkpoint now and then."""
-    while group.training.numbers:
+    while group.training.indices:
         group.step()
         if place.is_due(checkpoint_seconds):
             group.store.files.sync()

@@ -12,7 +12,7 @@ import xarray as xr
 from ntkscope.fits.findings import Finding, find, write_findings
 from ntkscope.fits.findings.claim import OURS
 from ntkscope.fits.limitations.claims import CLAIMS
-from ntkscope.fits.limitations.claims.asked import PAPER
+from ntkscope.fits.limitations.claims.lookups import PAPER
 from ntkscope.fits.limitations.curve_fit import CURVED
 from ntkscope.fits.limitations.exponents import write_exponents
 from ntkscope.stores import write_netcdf

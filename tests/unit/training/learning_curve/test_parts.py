@@ -47,8 +47,8 @@ def test_networks_of_equal_batches_train_together():
         spec = make_networks(sizes=(4, 12, 20), model=model, **learning)
         members = members_of(spec)
         found = groups_of(members, define(spec.model, shape, 1), shape)
-        assert sorted(n for group in found for n in group.numbers) == list(range(9))
-        return [{members[n].samples for n in group.numbers} for group in found]
+        assert sorted(n for group in found for n in group.indices) == list(range(9))
+        return [{members[n].samples for n in group.indices} for group in found]
 
     assert sizes({}, (6,)) == [{4}, {12, 20}]
     assert sizes({}, (6,), batch_size=None) == [{4}, {12}, {20}]

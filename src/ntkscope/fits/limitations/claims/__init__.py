@@ -1,6 +1,6 @@
 """The claims of arXiv 2206.10012, and our own beyond it, one module a theme.
 
-`CLAIMS` has them in the order of the table.
+`CLAIMS` has them in the order of the table. Imports `fits.limitations` and what that imports.
 """
 
 from ntkscope.fits.limitations.claims import (

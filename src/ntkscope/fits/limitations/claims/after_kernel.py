@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ntkscope.fits.findings.claim import Claim, less_than, more_than, within
-from ntkscope.fits.limitations.claims.asked import PAPER, TEN_PERCENT, changes, pairs
+from ntkscope.fits.limitations.claims.lookups import PAPER, TEN_PERCENT, changes, pairs
 
 _ANALYSIS = "after_kernel"
 _FITS = {

@@ -7,7 +7,7 @@ import numpy as np
 from ntkscope.fits.findings.claim import OURS, Claim, less_than, more_than, some, within
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.limitations.changes import SPECTRAL
-from ntkscope.fits.limitations.claims.asked import abouts, changes, distinct
+from ntkscope.fits.limitations.claims.lookups import abouts, changes, distinct
 from ntkscope.fits.limitations.rows import curve_name
 from ntkscope.fits.results import Result, of_seeds
 
@@ -50,7 +50,7 @@ def _first_less_last(evidence: Evidence) -> list[Result]:
             improved = {
                 name: float(each.interval.estimate) for name, each in zip(names, own, strict=True)
             }
-            said = ", ".join(f"{name} {ratio:.3g}" for name, ratio in improved.items())
+            listed = ", ".join(f"{name} {ratio:.3g}" for name, ratio in improved.items())
             found.append(
                 of_seeds(
                     own[0].per_seed - own[-1].per_seed,
@@ -61,7 +61,7 @@ def _first_less_last(evidence: Evidence) -> list[Result]:
                     units="log ratio",
                     at={"part": part},
                     boundary=-1,
-                    note=f"log ratios of errors: {said}",
+                    note=f"log ratios of errors: {listed}",
                 )
             )
         if found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ntkscope.fits.findings.claim import OURS, Claim, more_than
 from ntkscope.fits.findings.evidence import Evidence
-from ntkscope.fits.limitations.claims.asked import PAPER, pairs
+from ntkscope.fits.limitations.claims.lookups import PAPER, pairs
 from ntkscope.fits.results import Result
 
 _ANALYSIS = "hyperparameters"

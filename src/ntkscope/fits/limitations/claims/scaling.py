@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ntkscope.fits.findings.claim import OURS, Claim, Claimed, less_than, more_than
-from ntkscope.fits.limitations.claims.asked import PAPER, pairs
+from ntkscope.fits.limitations.claims.lookups import PAPER, pairs
 
 _ANALYSIS = "scaling"
 _SOURCE = f"{PAPER}, Figure 1A"

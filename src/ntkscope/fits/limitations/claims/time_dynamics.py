@@ -9,7 +9,7 @@ import xarray as xr
 
 from ntkscope.fits.findings.claim import Claim, less_than, more_than
 from ntkscope.fits.findings.evidence import Evidence
-from ntkscope.fits.limitations.claims.asked import PAPER, changes, pairs
+from ntkscope.fits.limitations.claims.lookups import PAPER, changes, pairs
 from ntkscope.fits.results import Result, of_seeds
 from ntkscope.statistics.paired import FloatArray, t_interval
 

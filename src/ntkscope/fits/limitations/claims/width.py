@@ -6,7 +6,7 @@ from ntkscope.fits.findings.claim import OURS, Claim, more_than, within
 from ntkscope.fits.findings.claim import less_than as below
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.limitations.changes import UNKNOWN
-from ntkscope.fits.limitations.claims.asked import (
+from ntkscope.fits.limitations.claims.lookups import (
     PAPER,
     TEN_PERCENT,
     changes,

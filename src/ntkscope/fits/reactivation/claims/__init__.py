@@ -1,6 +1,6 @@
 """The claims of the reactivation paper, and our own beyond it, one module a theme.
 
-`CLAIMS` has them in the order of the table.
+`CLAIMS` has them in the order of the table. Imports `fits.reactivation` and what that imports.
 """
 
 from ntkscope.fits.reactivation.claims import (

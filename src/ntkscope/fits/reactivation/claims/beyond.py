@@ -48,14 +48,14 @@ def _relabelled(evidence: Evidence) -> list[Result]:
 
 
 def _prediction(evidence: Evidence, against: str) -> list[Result]:
-    """The correlation over the runs of all experiments that are asked."""
-    asked = [
+    """The correlation over the runs of all experiments of analyses that take part."""
+    tables = [
         evidence.table(name)
         for name, fits in evidence.fits.items()
         if ANALYSES.get(str(fits.attrs["analysis"]), ANALYSES[TABLE]).forgetting
     ]
     widest = max(float(fits.attrs["confidence"]) for fits in evidence.fits.values())
-    return [result for result in forgetting_prediction(asked, widest) if result.against == against]
+    return [result for result in forgetting_prediction(tables, widest) if result.against == against]
 
 
 _SEQUENCES = {

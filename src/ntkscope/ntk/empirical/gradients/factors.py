@@ -20,10 +20,6 @@ from ntkscope.ntk.empirical.gradients.im2col import Window, patch_products
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.runtime.matmul import batched_matmul_nt, matmul_nt, matmul_nt_into
 
-_BY_SAMPLE = (
-    2**22
-)  # multiply-adds, above which a sample's gradients stay in the cache by themselves
-
 
 @dataclass
 class FactoredGradients:
@@ -198,7 +194,8 @@ def weight_gradients(gradients: FactoredGradients, out: Tensor | None = None) ->
             4, index, g.movedim(2, 4)
         )
     else:
-        if out is not None and groups == 1 and R * O * gradients.inputs[0].numel() > _BY_SAMPLE:
+        products = R * O * gradients.inputs[0].numel()
+        if out is not None and groups == 1 and products > TUNING.sample_multiply_adds:
             every = out, g[:, 0], gradients.inputs[:, 0].mT
             for place, one, seen in zip(*(t.unbind() for t in every), strict=True):
                 matmul_nt_into(place, one.flatten(1).mT, seen)

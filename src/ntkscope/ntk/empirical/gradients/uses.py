@@ -68,12 +68,12 @@ class Use(Recorded):
     Attributes:
         weights: attribute of the layer → the tensor made of parameters that it is.
         parameters: by name, those wanted that these depend on.
-        said: what it is, in words that are the same in every pass.
+        description: what it is, in words that are the same in every pass.
     """
 
     weights: dict[str, Tensor] = field(default_factory=dict)
     parameters: dict[str, Tensor] = field(default_factory=dict)
-    said: str = ""
+    description: str = ""
 
     def named(self, each: dict[str, Tensor]) -> dict[str, Tensor]:
         """Gradients of the wanted parameters from those of the layer's attributes [n, R, …]."""
@@ -194,7 +194,7 @@ class Uses(FasterBackward):
                 self._unknown |= call.parameters.keys()
         if self._unknown:
             raise UnknownUseError(self._unknown)
-        return [(call.said, call.layout) for call in self.calls]
+        return [(call.description, call.layout) for call in self.calls]
 
     def _entered(
         self, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -247,9 +247,11 @@ class Uses(FasterBackward):
             return
         a, edge = used.inputs.detach(), get_gradient_edge(found)
         own: dict[str, Tensor] = {name: self._parameters[name] for name in sorted(names)}
-        said = f"{getattr(func, '__name__', func)} {list(own)} {len(a) / self._samples}"
+        description = f"{getattr(func, '__name__', func)} {list(own)} {len(a) / self._samples}"
         place = used.inputs._version, edge, used.layout
-        self.calls.append(Use(used.layer, a, found.shape, False, *place, used.weights, own, said))
+        self.calls.append(
+            Use(used.layer, a, found.shape, False, *place, used.weights, own, description)
+        )
 
 
 @cache

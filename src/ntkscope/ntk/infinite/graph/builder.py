@@ -139,7 +139,7 @@ class Builder:
         return self._signal(step, x.of.shape, x.of.channel, atom)
 
     def tried(self, call: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
-        """The call, whose own errors are said by its name."""
+        """The call, whose own errors are reported under its name."""
 
         def attempt(x: Tensor) -> Any:
             try:

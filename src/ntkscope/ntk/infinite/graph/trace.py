@@ -34,10 +34,10 @@ def traced(network: nn.Module) -> tuple[nn.Module, fx.Graph]:
         with preserve_state(network):
             graph = _Tracer().trace(network)
     except Exception as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise refused(
             f"{type(network).__name__}.forward",
-            f"its forward cannot be traced by torch.fx: {said}",
+            f"its forward cannot be traced by torch.fx: {message}",
             "write it without branches or loops on values and shapes of tensors",
         ) from error
     places = [node for node in graph.nodes if node.op == "placeholder"]

@@ -110,9 +110,9 @@ class Translation:
     def _module(self, node: fx.Node, args: Any, kwargs: Any) -> Value:
         module = self.network.get_submodule(str(node.target))
         build = self.build
-        said = str(module)
-        said = type(module).__name__ if "\n" in said else said
-        build.where = f"module {node.target} = {said}"
+        description = str(module)
+        description = type(module).__name__ if "\n" in description else description
+        build.where = f"module {node.target} = {description}"
         if len(args) != 1 or kwargs:
             raise build.refused("its infinite width is not known", remedy_for(module))
         self._check_weights(module)

@@ -11,7 +11,7 @@ from ntkscope.config.sections import Config
 from ntkscope.config.sweep_checks import Cell
 
 
-def stores_asked_for(config: Config, repeats: bool = True) -> dict[str, set[str]]:
+def requested_stores(config: Config, repeats: bool = True) -> dict[str, set[str]]:
     """Experiment → its stores, relative to `results/`: data, runs, kernels, metrics, networks, ….
 
     Those of data sets that are absent here and, with `repeats`, of experiments with other rounding
