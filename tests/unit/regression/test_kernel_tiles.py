@@ -112,6 +112,7 @@ def regressed(regression, task, folder, networks=None):
 def little_memory(monkeypatch):
     """Kernels of more than 16 samples are in tiles of 6."""
     monkeypatch.setattr(kernel_tiles, "SIDE", 6)
+    monkeypatch.setattr(unit, "SPECTRUM_SAMPLES", 12)
     monkeypatch.setattr(stage, "samples_in_memory", lambda job, memory: 16)
 
 
@@ -142,6 +143,34 @@ def test_regressions_by_tiles_are_those_in_memory(
     assert (whole["residual"].values[there] == 0).all()
     for name in set(whole) - SECONDS - {"residual"}:
         np.testing.assert_allclose(tiled[name], whole[name], rtol=2e-5, atol=1e-9, err_msg=name)
+
+
+def test_a_killed_job_goes_on_with_its_tiles(task_path, tmp_path, little_memory, monkeypatch):
+    block, made, ends = unit.infinite_block, [], [10**9]
+
+    def counted(layers):
+        def tile(x1, x2=None):
+            if len(made) == ends[0]:
+                raise KeyboardInterrupt
+            made.append(1)
+            return block(layers)(x1, x2)
+
+        return tile
+
+    monkeypatch.setattr(unit, "infinite_block", counted)
+    whole = regressed(spec("infinite"), task_path, tmp_path / "whole")
+    tiles = len(made)
+    made.clear()
+    ends[0] = tiles - 3
+    with pytest.raises(KeyboardInterrupt):
+        regressed(spec("infinite"), task_path, tmp_path)
+    folder = tmp_path / "state" / "tiles"
+    assert [each.name for each in folder.iterdir()] == ["1-0-own"]  # that of seed 0 is done
+    made.clear()
+    ends[0] = 3
+    resumed = regressed(spec("infinite"), task_path, tmp_path)
+    for name in set(whole) - SECONDS:
+        assert whole[name].values.tobytes() == resumed[name].values.tobytes(), name
 
 
 def test_a_kernel_that_is_not_finite_is_undefined_by_tiles(
