@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import ALL_JOBS, Project
+from tests.workflow.project import ALL_JOBS, ROOT, Project
 
 pytestmark = pytest.mark.cluster
 
@@ -36,7 +37,12 @@ def test_every_job_is_slurms_and_the_figure_is_the_same(
 ) -> None:
     project = Project(Project.make(tmp_path / "project", finished.config).root, cluster)
     project.change("resources.gpu", 1)
-    project.build(*OPTIONS, limit=PATIENCE)
+    project.change("preset", "own")
+    own = project.root / "config/config.yaml"
+    own.rename(project.root / "own.yaml")
+    shutil.copy2(ROOT / "config/config.yaml", own)
+    replaced = ("--configfile", "own.yaml", "--replace-workflow-config")  # which jobs must know
+    project.build(*OPTIONS, *replaced, limit=PATIENCE)
     jobs = scontrol(project, "show", "jobs", "-o").splitlines()
     of_rules = {rule: jobs_of(rule, jobs) for rule in ALL_JOBS}
     alone = {rule: len(found) for rule, found in of_rules.items() if found}
@@ -46,8 +52,8 @@ def test_every_job_is_slurms_and_the_figure_is_the_same(
         rule for rule, found in of_rules.items() if found and all("gpu:1" in job for job in found)
     }
     assert with_gpu == {"train_task", "compute_kernels"}
-    figures = [(p.root / "figures/reactivation.pdf").read_bytes() for p in (project, finished)]
-    assert figures[0] == figures[1]
+    here, there = finished.root / "figures", project.root / "figures/own"
+    assert (there / "reactivation.pdf").read_bytes() == (here / "reactivation.pdf").read_bytes()
 
 
 def jobs_of(rule: str, jobs: list[str]) -> list[str]:

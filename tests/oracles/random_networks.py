@@ -142,11 +142,16 @@ def build(of: Composition) -> tuple[nn.Module, Any, Any]:
 
 
 def in_float64(model: nn.Module) -> nn.Module:
-    """In double precision, complex parameters too."""
-    for module in model.double().modules():
+    """In double precision, complex parameters too; what is shared stays so."""
+    model.double()
+    wide = {
+        p: nn.Parameter(p.detach().cdouble(), p.requires_grad)
+        for p in model.parameters()
+        if p.is_complex()
+    }
+    for module in model.modules():
         for name, p in module._parameters.items():
-            if p is not None and p.is_complex():
-                module._parameters[name] = nn.Parameter(p.detach().cdouble(), p.requires_grad)
+            module._parameters[name] = wide.get(p, p) if p is not None else None
     return model
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ntkscope import open_kernels
-from tests.workflow.project import ALL_JOBS, Project
+from tests.workflow.project import ALL_JOBS, ROOT, Project
 
 FIGURES = ("figures/reactivation.pdf", "figures/reactivation.png")
 TABLES = "results/experiments/reactivation"
@@ -58,6 +59,22 @@ def test_a_report_has_no_configuration_that_was_replaced(project: Project) -> No
     project.build(*options, *page, limit=60)
     summaries = re.findall(r"<summary>(.*yaml)</summary>", (project.root / "page.html").read_text())
     assert [Path(file).resolve() for file in summaries] == [other.resolve()]
+
+
+def test_jobs_that_are_submitted_know_of_a_replaced_configuration(project: Project) -> None:
+    project.append("rules/common.smk", "\nprint('told:', os.environ[REPLACES])\n")
+    project.change("preset", "own")
+    own = project.root / "config/config.yaml"
+    own.rename(project.root / "own.yaml")
+    shutil.copy2(ROOT / "config/config.yaml", own)
+    run = project.files("results/runs/*")[0].name
+    job = ("--mode", "remote", "--dry-run", "--force", "--configfiles", "own.yaml", "--target-jobs")
+    for replaced, options in (("1", ("--replace-workflow-config",)), ("0", ())):
+        head = project.build("--dry-run", "--configfile", "own.yaml", *options)
+        assert f"told: {replaced}" in head
+        told = Project(project.root, {"NTKSCOPE_REPLACES_CONFIG": replaced})
+        done = told.snakemake(*job, f"train_task:run={run}")
+        assert ("has no run" in done.stdout) == (replaced == "0"), done.stdout
 
 
 def test_kernels_are_found_by_what_a_person_knows_of_the_sweep(finished: Project) -> None:

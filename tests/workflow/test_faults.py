@@ -47,21 +47,21 @@ def jobs_of_streams(made: Path) -> Iterator[tuple[str, Job]]:
     runs = cell.run.lineage
     images = made / "prepare_data.zarr"
     data = partial(prepare_data, config.dataset, cell.run.dataset, identity={})
-    yield "prepare_data.zarr", lambda out: data(output=out, state=_state(out))
+    yield "prepare_data.zarr", partial(_with_state, data)
     for number, run in enumerate(runs):
         parent = made / f"train_task-{number - 1}.zarr" if number else None
         train = partial(train_task, run, images, parent, stage="", checkpoint_seconds=0)
-        yield f"train_task-{number}.zarr", lambda out, f=train: f(out, state=_state(out))
+        yield f"train_task-{number}.zarr", partial(_with_state, train)
         snapshots = made / f"train_task-{number}.zarr"
         take = partial(compute_kernels, run, cell.kernel, images, snapshots, stage="")
-        yield f"compute_kernels-{number}.zarr", lambda out, f=take: f(out, state=_state(out))
+        yield f"compute_kernels-{number}.zarr", partial(_with_state, take)
     kernels, snapshots_of_all = (
         [made / f"{stage}-{number}.zarr" for number in range(len(runs))]
         for stage in ("compute_kernels", "train_task")
     )
-    measure = partial(measure_kernels, kernels, snapshots_of_all)
     boundaries = list(cell.run.boundaries)
-    yield "measure_kernels.nc", lambda out: measure(out, boundaries=boundaries, dt=1, record={})
+    measure = partial(measure_kernels, kernels, snapshots_of_all, boundaries=boundaries)
+    yield "measure_kernels.nc", partial(measure, dt=1, record={})
 
 
 def jobs_of_curves(made: Path) -> Iterator[tuple[str, Job]]:
@@ -71,29 +71,37 @@ def jobs_of_curves(made: Path) -> Iterator[tuple[str, Job]]:
     networks, regression = curve.networks, curve.regressions[-1]
     if networks.task.dataset:
         data = partial(prepare_data, curve.dataset, networks.task.dataset, identity={})
-        yield "images.zarr", lambda out: data(output=out, state=_state(out))
+        yield "images.zarr", partial(_with_state, data)
     images = made / "images.zarr"
     for number, spec in enumerate((networks, regression)):
         samples = partial(prepare_task, spec.task, spec.counts, images, stage="")
-        yield f"prepare_task-{number}.zarr", lambda out, f=samples: f(out, state=_state(out))
+        yield f"prepare_task-{number}.zarr", partial(_with_state, samples)
     train = partial(train_networks, networks, made / "prepare_task-0.zarr", stage="")
-    yield "train_networks.zarr", lambda out: train(out, state=_state(out), checkpoint_seconds=0)
+    yield "train_networks.zarr", partial(_with_state, partial(train, checkpoint_seconds=0))
     inputs = (made / "prepare_task-1.zarr", made / "train_networks.zarr")
     regress = partial(regress_kernels, regression, *inputs, stage="")
-    yield "regress_kernels.zarr", lambda out: regress(out, state=_state(out))
+    yield "regress_kernels.zarr", partial(_with_state, regress)
 
 
-def _state(output: Path) -> Path:
-    return output.with_name(f".{output.stem}.state")
+def _with_state(job: Callable[..., object], output: Path) -> None:
+    job(output=output, state=output.with_name(f".{output.stem}.state"))
 
 
 def jobs_of_tables(made: Path) -> Iterator[tuple[str, Job]]:
     """From a run's metrics to a table of fits."""
     table = made / "measure_kernels.nc"
     cells: list[Any] = [{"axes": {"width": 4}, "facts": {}, "run": table, "twin": table}]
-    yield "collect_metrics.nc", lambda out: collect_metrics(cells, out, record={})
+    yield "collect_metrics.nc", partial(_collect, cells)
     fit = partial(fit_experiment, made / "collect_metrics.nc", window=3, confidence=0.9, record={})
-    yield "fit_experiment.nc", lambda out: fit(out, out.with_suffix(".csv"))
+    yield "fit_experiment.nc", partial(_fit, fit)
+
+
+def _collect(cells: Any, output: Path) -> None:
+    collect_metrics(cells, output, record={})
+
+
+def _fit(fit: Callable[[Path, Path], object], output: Path) -> None:
+    fit(output, output.with_suffix(".csv"))
 
 
 @dataclass
@@ -104,19 +112,24 @@ class Tally:
     ends: int = 0
 
 
-def begin(job: Job, output: Path, said: Path) -> multiprocessing.context.ForkProcess:
+SERVER = multiprocessing.get_context("forkserver")
+"""Forks jobs where everything is imported, and autograd was never at work."""
+SERVER.set_forkserver_preload([__name__])
+
+
+def begin(job: Job, output: Path, said: Path) -> multiprocessing.context.ForkServerProcess:
     """A process that runs a job: everything is imported already."""
-
-    def run() -> None:
-        with said.open("a") as file:
-            os.dup2(file.fileno(), 2)
-        sys.stderr = os.fdopen(2, "w", closefd=False)
-        with job_log(output.parent / f"{output.stem}.log"):
-            job(output)
-
-    process = multiprocessing.get_context("fork").Process(target=run)
+    process = SERVER.Process(target=_run, args=(job, output, said))
     process.start()
     return process
+
+
+def _run(job: Job, output: Path, said: Path) -> None:
+    with said.open("a") as file:
+        os.dup2(file.fileno(), 2)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
+    with job_log(output.parent / f"{output.stem}.log"):
+        job(output)
 
 
 def content(output: Path) -> dict[str, bytes]:
@@ -186,18 +199,7 @@ def show(tallies: dict[str, Tally]) -> None:
 
 
 def test_killed_once_a_stage(tmp_path: Path) -> None:
-    """In a process of its own: no job can be forked where autograd has been at work."""
-    code = (
-        "from pathlib import Path; from tests.workflow import test_faults as t; "
-        f"t.show(t.kill_all(Path({str(tmp_path / 'made')!r}), kills=1, seed=0, "
-        "families=[t.jobs_of_streams]))"
-    )
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "the same bits each" in done.stdout
+    show(kill_all(tmp_path / "made", kills=1, seed=0, families=[jobs_of_streams]))
 
 
 @pytest.mark.faults

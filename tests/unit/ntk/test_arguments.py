@@ -1,5 +1,7 @@
 """Arguments of every function for kernels: several forms of inputs; slips say what to do."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -382,3 +384,32 @@ def test_a_regression_with_an_operator_is_that_with_its_kernel():
     by_kernel = KernelRidge(ridge=1.0).fit(empirical_ntk(model, x), y)
     by_products = KernelRidge(ridge=1.0, tolerance=1e-12).fit(NTKOperator(model, x), y)
     np.testing.assert_allclose(by_products.weights, by_kernel.weights, rtol=1e-8, atol=1e-12)
+
+
+class Lowered(torch.nn.Linear):
+    def forward(self, x):
+        with torch.autocast("cpu", torch.bfloat16):
+            return super().forward(x)
+
+
+def test_outputs_less_precise_than_the_parameters_are_refused():
+    model, x = Lowered(4, 2), torch.randn(6, 4)
+    for take in (empirical_ntk, NTKOperator):
+        with pytest.raises(ModelError, match=r"outputs of torch.bfloat16, less precise"):
+            take(model, x)
+
+
+@dataclass
+class Found:
+    logits: torch.Tensor
+    hidden: torch.Tensor
+
+
+class Several(torch.nn.Linear):
+    def forward(self, x):
+        return Found(super().forward(x), x)
+
+
+def test_the_fields_of_a_dataclass_are_listed():
+    with pytest.raises(ModelError, match="logits, hidden"):
+        empirical_ntk(Several(4, 2), torch.randn(6, 4), output="logit")

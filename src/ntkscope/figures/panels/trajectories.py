@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ntkscope.figures.curves import boundary_scale, draw_band
-from ntkscope.figures.panels.effects import _plain_ticks
+from ntkscope.figures.panels.effects import plain_ticks
 from ntkscope.figures.panels.page import say_empty
 from ntkscope.figures.panels.quantities import Metric, PanelGrid
 from ntkscope.figures.panels.sweeps import Point, steps_from_boundary, usable
@@ -140,7 +140,7 @@ def share_limits(row: Sequence[Axes] | PanelGrid, metric: Metric, window: int) -
     for number, axes in enumerate(row):
         axes.set_ylim(low, high)
         if metric.relative:
-            _plain_ticks(axes)
+            plain_ticks(axes)
         axes.tick_params(labelleft=number == 0, which="both")
 
 

@@ -133,7 +133,8 @@ def _selected(y: Any, output: Output) -> Tensor:
             attribute = isinstance(output, str) and not isinstance(y, Mapping)
             found = getattr(y, str(output)) if attribute else y[output]
         except (KeyError, IndexError, AttributeError, TypeError) as error:
-            there = ", ".join(map(str, y)) if isinstance(y, Mapping) else type(y).__name__
+            fields = y if isinstance(y, Mapping) else getattr(y, "__dataclass_fields__", ())
+            there = ", ".join(map(str, fields)) or type(y).__name__
             raise ModelError(
                 f"the model's output has no {output!r}",
                 where="output",

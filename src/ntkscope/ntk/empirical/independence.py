@@ -59,7 +59,8 @@ def _compare(model: nn.Module, found: Tensor, expected: Tensor, rounding: Roundi
 def refuse(model: nn.Module, *, doubt: bool) -> None:
     """Say that outputs differ with the company."""
     raise (DoubtError if doubt else ModelError)(
-        "a sample's output is random, or depends on the other samples of its batch",
+        "a sample's output is random, or depends on the other samples of its batch, or on how "
+        "often the model was called",
         where=type(model).__name__,
         remedy="call model.eval() first; functional dropout needs training=self.training",
     )

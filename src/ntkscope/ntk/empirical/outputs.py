@@ -137,6 +137,9 @@ def refuse_output(model: nn.Module, y: Any) -> None:
     elif not y.requires_grad:
         problem = "outputs that do not depend on any parameter that learns, as autograd sees it"
         remedy = "look for no_grad, detach or .data in its forward, or in a wrapper around it"
+    elif y.dtype.itemsize == 2 and all(w.dtype.itemsize > 2 for w in model.parameters()):
+        problem = f"outputs of {y.dtype}, less precise than every parameter"
+        remedy = "turn autocast in its forward off (enabled=False), and return what it calculates"
     if problem:
         raise ModelError(f"the model has {problem}", where=where, remedy=remedy)
 
