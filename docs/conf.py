@@ -20,14 +20,17 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "gallery", "paper.md", "terminal"]
+exclude_patterns = ["_build", "gallery", "paper.md", "terminal", "sg_execution_times.rst"]
+highlight_language = "none"  # a block says what it is: most are commands
+default_role = "code"  # as `single backticks` are meant in docstrings
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-suppress_warnings = ["config.cache", "myst.xref_missing"]
+suppress_warnings = ["config.cache", "myst.header"]  # a page may quote a deeper section
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_use_ivar = True
 
@@ -49,4 +52,7 @@ sphinx_gallery_conf = {
 html_theme = "furo"
 html_title = "ntkscope"
 html_static_path: list[str] = []
-html_theme_options = {"navigation_with_keys": True}
+html_theme_options = {
+    "navigation_with_keys": True,
+    "light_css_variables": {"code-font-size": "75%"},  # 98 characters fit a wide page
+}

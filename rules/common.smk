@@ -26,10 +26,16 @@ if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
         f"  to do: cd {HOME}, then the same command without -s"
     )
 
-if IS_WHOLE and workflow.config_settings.replace_workflow_config:
+if (
+    IS_WHOLE
+    and workflow.config_settings.replace_workflow_config
+    and workflow.config_settings.overwrite_config
+):
     # Snakemake goes on naming the files that those of the command line have replaced.
-    if workflow.config_settings.overwrite_config:
-        workflow.configfiles[:] = workflow.config_settings.configfiles
+    workflow.configfiles[:] = workflow.config_settings.configfiles
+    if IS_MODULE and not workflow.is_main_process:  # an importer's jobs have merged both
+        config.clear()
+        config.update(workflow.config_settings.overwrite_config)
 
 try:
     CONFIG, ABSENT = without_absent(
@@ -233,7 +239,9 @@ def parts_of_experiment(wildcards):
 
 
 def cells_of_experiment(wildcards):
-    """The sweep: axes of each cell, the tables of its run and twin, and the runs of their tasks."""
+    """The sweep: axes of each cell, the tables of its run and twin, and the runs of their tasks.
+
+    A point with more seeds than `seeds_per_run` is several cells of the same axes."""
     return [
         {
             "axes": cell.axes,

@@ -30,7 +30,7 @@ limit = ntkscope.infinite_ntk(network(1), x, W_std=2**0.5)
 # %%
 # The empirical kernel in that parametrisation: each layer's gradient counts 2 / fan_in.
 def empirical(width):
-    """The NTK of a network of the NTK parametrisation, from the one by layer of a plain module."""
+    """The NTK in the NTK parametrisation: a plain module's, layer by layer, rescaled."""
     model = network(width)
     scales = {}
     for name, layer in model.named_children():
@@ -43,7 +43,9 @@ def empirical(width):
 
 
 widths = [16, 32, 64, 128, 256, 512, 1024]
-errors = [[float((empirical(w) - limit).norm() / limit.norm()) for _ in range(5)] for w in widths]
+errors = [
+    [float((empirical(width) - limit).norm() / limit.norm()) for _ in range(5)] for width in widths
+]
 
 # %%
 # The distance falls like one over the square root of the width.
@@ -51,12 +53,18 @@ figure, axis = plt.subplots(figsize=(5, 3.6))
 middle = torch.tensor(errors).median(1).values
 axis.loglog(widths, errors, "o", color="C0", alpha=0.4)
 axis.loglog(widths, middle, color="C0")
-axis.loglog(widths, [float(middle[0]) * (widths[0] / w) ** 0.5 for w in widths], "--", color="grey")
+law = [float(middle[0]) * (widths[0] / width) ** 0.5 for width in widths]
+axis.loglog(widths, law, "--", color="grey")
 axis.set(
     xlabel="width",
-    ylabel="distance to the limit",
+    ylabel="relative distance to the limit",
     title="Five draws a width; dashed: width$^{-1/2}$",
+    xticks=widths,
+    xticklabels=widths,
+    yticks=(ticks := [0.1, 0.2, 0.5]),
+    yticklabels=ticks,
 )
+axis.minorticks_off()
 figure.tight_layout()
 
 # %%
@@ -68,7 +76,8 @@ class Residual(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.first, self.inside, self.last = nn.Linear(32, 8), nn.Linear(8, 8), nn.Linear(8, 1)
+        self.first, self.inside = nn.Linear(32, 8), nn.Linear(8, 8)
+        self.last = nn.Linear(8, 1)
 
     def forward(self, x):
         """Of one sample or many."""

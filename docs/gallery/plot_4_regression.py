@@ -22,8 +22,7 @@ train, test = slice(0, 1200), slice(1200, None)
 
 # %%
 # One kernel on the largest set; every smaller n is read from it. The ridge is chosen by exact
-# leave-one-out, from one
-# eigendecomposition for all ridges.
+# leave-one-out, from one eigendecomposition for all ridges.
 network = nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 1)).double()
 kernels = {
     "infinite NTK": (
@@ -44,16 +43,17 @@ for name, (kernel, cross) in kernels.items():
         wrong = np.sign(fitted.predict(cross[:, :n])) != y[test].numpy()
         errors.append(wrong.mean())
     slope = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
-    axis.loglog(sizes, errors, "o-", label=f"{name}: n^{slope:.2f}")
+    axis.loglog(sizes, errors, "o-", label=f"{name}: n$^{{{slope:.2f}}}$")
 axis.set(xlabel="training samples n", ylabel="test error")
 axis.legend(frameon=False)
 figure.tight_layout()
 
 # %%
 # One seed and one test set: a curve to look at, not a claim. The workflow's ``scaling`` figure
-# does it with seeds, paired
-# differences and intervals.
-#
+# (:doc:`/figures`) does it with seeds, paired differences and intervals; for one of your own, see
+# :doc:`/workflow`.
+
+# %%
 # Gradient flow of the linearised network, in closed form: how its outputs move over time, from
 # what they are at first.
 kernel, cross = (each[:, :300] for each in kernels["NTK at initialisation"])
@@ -61,5 +61,7 @@ with torch.no_grad():
     before, before_test = network(x[:300])[:, 0], network(x[test])[:, 0]
 flow = ntkscope.gradient_flow(kernel[:300], y[:300], before)
 times = [0.0, 1.0, 10.0, 100.0, 1000.0, float("inf")]
-for time, predicted in zip(times, flow(times, cross_kernel=cross, offset=before_test), strict=True):
-    print(f"t = {time:g}: error {float((torch.sign(predicted) != y[test]).double().mean()):.3f}")
+outputs = flow(times, cross_kernel=cross, offset=before_test)
+for time, predicted in zip(times, outputs, strict=True):
+    wrong = torch.sign(predicted) != y[test]
+    print(f"t = {time:g}: error {float(wrong.double().mean()):.3f}")

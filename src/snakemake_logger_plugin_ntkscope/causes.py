@@ -30,6 +30,9 @@ class Cause:
     stopped: bool = False
 
 
+_SLURM_LOGS = Path(".snakemake/slurm_logs")
+
+
 def cause_of(log: Path | None, said: str) -> Cause:
     """The cause of a job's failure.
 
@@ -44,7 +47,8 @@ def cause_of(log: Path | None, said: str) -> Cause:
         hint = ": was there too little memory?" if found[1] == "SIGKILL" else ""
         return Cause(f"killed by {found[1]}{hint}")
     if log is None or not log.is_file():
-        return Cause(f"{said.strip()}\nit left no log: is the disk full?".strip())
+        where = _elsewhere() or ": is the disk full?"
+        return Cause(f"{said.strip()}\nit left no log{where}".strip())
     return _last_error(log.read_text(encoding="utf-8", errors="replace").rstrip())
 
 
@@ -60,4 +64,9 @@ def _last_error(text: str) -> Cause:
             words = "\n".join([lines[first].removeprefix(found[1] or ""), *lines[first + 1 :]])
             stopped = found[2] == "KeyboardInterrupt"
             return Cause(words.rstrip(), of_user=again or bool(found[1]), stopped=stopped)
-    return Cause("\n".join(lines[-3:]) or "its log is empty")
+    return Cause("\n".join(lines[-3:]) or f"its log is empty{_elsewhere()}")
+
+
+def _elsewhere() -> str:
+    """Where a job of SLURM that did not come to its own log has said why."""
+    return f": see {_SLURM_LOGS}" if _SLURM_LOGS.is_dir() else ""

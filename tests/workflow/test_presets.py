@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ntkscope.cli.new import make
 from tests.workflow.project import EVERYTHING, ROOT, Project, planned
 from tests.workflow.test_structure import RULES
 
@@ -131,3 +132,14 @@ def test_the_slurm_profile_plans_the_same_jobs(shipped: Project) -> None:
     assert Path(shipped.root / "profiles/slurm").is_dir()  # a missing one is ignored silently
     options = ("figures/reactivation.pdf", "--workflow-profile", "profiles/slurm")
     assert shipped.plan(*options) == jobs(widths=5)
+
+
+def test_submitted_jobs_of_a_folder_of_ones_own_leave_the_default_out(tmp_path: Path) -> None:
+    """Their Snakefile has merged both by the time that ours is read."""
+    make(tmp_path / "mine")
+    mini = ("--configfiles", str(ROOT / "config/test/mini.yaml"))
+    job = (*mini, "--mode", "remote", "--dry-run", "--target-jobs", "prepare_data:dataset=digits")
+    for replaced, status in (("1", 0), ("0", 1)):
+        told = {"NTKSCOPE_REPLACES_CONFIG": replaced, "PYTHONPATH": str(ROOT / "src")}
+        done = Project(tmp_path / "mine", told).snakemake(*job)
+        assert done.returncode == status, done.stdout

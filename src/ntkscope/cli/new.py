@@ -35,7 +35,12 @@ use rule * from ntkscope
 
 # Rules of your own may follow, and take what ntkscope makes as their input: results/experiments/…
 """
-_COPIED = ("config/config.yaml", "config/README.md", "profiles/default/profile.yaml")
+_COPIED = (
+    "config/config.yaml",
+    "config/README.md",
+    "profiles/default/profile.yaml",
+    "profiles/slurm/profile.yaml",
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -43,8 +43,10 @@ def run(asked: argparse.Namespace, _: Sequence[str]) -> int:
         from ntkscope.watch import open_kernels
 
         kernels = open_kernels(folder, asked.results, **at)
-        for store in _stores(folder, kernels.attrs["run"], kernels.attrs["arm"]):
-            print(f"{'kernels':8} {store}")
+        runs = kernels.attrs["run"]
+        for each in [runs] if isinstance(runs, str) else runs:
+            for store in _stores(folder, each, kernels.attrs["arm"]):
+                print(f"{'kernels':8} {store}")
         print(f"\n{kernels}")
         return 0
     from ntkscope.stores.netcdf import read_any_netcdf

@@ -31,6 +31,8 @@ from ntkscope.runtime.nearest import did_you_mean
 def expand(config: Config, name: str) -> list[Cell]:
     """All cells of the experiment `name`, in the order of the configuration.
 
+    A point of the sweep with more seeds than are trained together is a cell for each run of them.
+
     Raises:
         ConfigError: a point of the sweep that cannot be run; names the keys and what is allowed.
     """
@@ -70,13 +72,32 @@ def _sweep(config: Config, name: str, variant: str | None) -> Iterator[Cell]:
     where = f"experiments.{name}" + (f".variants.{variant}" if variant else "")
     regimes = [config.regimes[key] for key in experiment.regimes if key in config.regimes]
     common = _lists_of(experiment.model, experiment.stream, experiment.training)
-    check_points(([*_lists_of(regime), *common] for regime in regimes), where)
+    lists = ([*_lists_of(regime), *common] for regime in regimes)
+    check_points(lists, -(-len(_seeds(config, name)) // _seeds_per_run(config, name)), where)
     for regime in _regimes(config, experiment, where):
         for model in _points(experiment.model):
             for stream in _points(experiment.stream):
                 for training in _points(experiment.training):
                     cell = _cell(config, (name, where), regime, model, stream, training)
-                    yield replace(cell, axes=_with_variant(cell.axes, variant))
+                    whole = replace(cell, axes=_with_variant(cell.axes, variant))
+                    yield from _by_seeds(whole, _seeds_per_run(config, name))
+
+
+def _seeds(config: Config, name: str) -> tuple[int, ...]:
+    return tuple(config.experiments[name].seeds or config.seeds)
+
+
+def _seeds_per_run(config: Config, name: str) -> int:
+    return config.experiments[name].seeds_per_run or config.seeds_per_run
+
+
+def _by_seeds(cell: Cell, most: int) -> Iterator[Cell]:
+    """The cell with at most so many of its seeds at a time, in their order."""
+    seeds = cell.run.seeds
+    for first in range(0, len(seeds), most):
+        some = {"seeds": seeds[first : first + most]}
+        run, twin = cell.run.model_copy(update=some), cell.twin
+        yield replace(cell, run=run, twin=twin and twin.model_copy(update=some))
 
 
 def _with_variant(axes: dict[str, Any], variant: str | None) -> dict[str, Any]:
@@ -182,7 +203,7 @@ def _cell(
         loss=training["loss"],
         batch_size=training["batch_size"],
         sampling=_sampling(training, tasks, where),
-        seeds=tuple(experiment.seeds or config.seeds),
+        seeds=_seeds(config, place[0]),
         snapshots=SnapshotSpec(**experiment.snapshots.model_dump()),
         precision=experiment.training.precision,
         evaluation_samples=experiment.training.evaluation_samples,

@@ -12,13 +12,13 @@ from ntkscope.config.sections import Experiment
 from ntkscope.config.specs import KernelSpec, RunSpec
 from ntkscope.errors import ConfigError
 
-MOST_POINTS = 20_000
+MOST_RUNS = 20_000
 """Of a sweep: eight jobs each or more, of which Snakemake plans a thousand in two seconds."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of a sweep.
+    """One point of a sweep, with all its seeds or as many of them as are trained together.
 
     Attributes:
         axes: the swept keys and their values here; `width` and `regime` are always among them.
@@ -36,22 +36,26 @@ class Cell:
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def check_points(sweeps: Iterable[Iterable[Sized]], where: str) -> None:
-    """Refuse a sweep of more points than can be planned.
+def check_points(sweeps: Iterable[Iterable[Sized]], runs: int, where: str) -> None:
+    """Refuse a sweep of more points, or of more runs, than can be planned.
 
     Args:
         sweeps: of each regime or variant the lists whose every combination is a point.
+        runs: into how many the seeds of a point are divided.
         where: key of the experiment.
 
     Raises:
         ConfigError: says how many they are.
     """
     points = sum(math.prod(len(values) for values in lists) for lists in sweeps)
-    if points > MOST_POINTS:
+    if points * runs > MOST_RUNS:
+        each = f" of {runs:,} runs" if runs > 1 else ""
+        more_seeds = ", a larger seeds_per_run" if runs > 1 else ""
         raise ConfigError(
-            f"this sweep has {points:,} points, and may have {MOST_POINTS:,}",
+            f"this sweep has {points:,} points{each}, and may have {MOST_RUNS:,}",
             where=where,
-            remedy="give fewer values, or divide it among configurations of other presets",
+            remedy=f"give fewer values{more_seeds}, or divide it among configurations of other "
+            "presets",
         )
 
 

@@ -10,6 +10,8 @@ Its variables are those of the metrics tables, and:
   (axes…, snapshot), padded with −1 and 0.
 * `boundary_step` (axes…, boundary): padded with −1.
 
+The seeds of a point may be in several runs: cells of the same axes, which are joined along `seed`.
+
 The attribute `axes` lists the sweep's dimensions, separated by spaces. An axis whose name is also a
 metric's (`loss`) has `_axis` after it. `axes` says how their values are written. What is known of a
 regime or a variant beside its name is a coordinate along it, such as `variant_role`.
@@ -27,7 +29,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ntkscope.errors import StoreError
-from ntkscope.fits.axes import CellFiles, Index, axes_of, coordinate, facts_of, place_of
+from ntkscope.fits.axes import Axes, CellFiles, Index, axes_of, coordinate, facts_of, place_of
 from ntkscope.fits.runs_table import write_runs
 from ntkscope.stores import read_netcdf, write_netcdf
 
@@ -44,15 +46,17 @@ def collect_metrics(
     """Write the metrics of all cells of a sweep as one table, and which runs they are of.
 
     Args:
-        cells: for each point of the sweep, `axes` (key → value), `run` (path of its metrics),
-            `twin` (path of its twin's, or None) and, if anything is known, `facts` (`axes`).
+        cells: for each point of the sweep, or each run of some of its seeds, `axes` (key → value),
+            `run` (path of its metrics), `twin` (path of its twin's, or None) and, if anything is
+            known, `facts` (`axes`).
         output: the NetCDF file.
         record: provenance.
         runs: the CSV file of `runs_table`; None: none.
 
     Raises:
         StoreError: a table is missing or damaged, or two of them cannot be compared: other seeds,
-            another dt or kernel, or a twin with other steps than its run.
+            another dt or kernel, a twin with other steps than its run, or runs of one point with
+            other steps or another probe.
     """
     began = time.monotonic()
     paths = dict.fromkeys(str(c[arm]) for c in cells for arm in ("run", "twin") if c[arm])
@@ -73,19 +77,50 @@ def experiment_table(cells: Sequence[CellFiles], tables: Mapping[str, xr.Dataset
     Raises:
         StoreError: two of them cannot be compared.
     """
-    tables = _comparable(cells, tables)
     axes = axes_of(cells)
-    collected = _lay_out(cells, axes, tables)
+    seeds = _seeds(cells, axes, tables)
+    tables = _comparable(cells, tables)
+    collected = _lay_out(cells, axes, tables, seeds)
     names = {name: f"{name}_axis" if name in collected else name for name in axes}
     data = xr.Dataset(
         {name: _renamed(variable, names) for name, variable in collected.items()},
         {names[name]: coordinate(values) for name, values in axes.items()}
         | facts_of(cells, axes)
-        | _coords(tables),
+        | _coords(tables, seeds),
     )
     first = next(iter(tables.values()))
     kept = {key: value for key, value in first.attrs.items() if key in (*_MUST_AGREE, "samples")}
     return _share_steps(data).assign_attrs(kept, axes=" ".join(names.values()))
+
+
+def _seeds(
+    cells: Sequence[CellFiles], axes: Axes, tables: Mapping[str, xr.Dataset]
+) -> NDArray[np.int64]:
+    """The seeds of every point, those of its runs one behind the other."""
+    points: dict[Any, list[str]] = {}
+    for cell in cells:
+        for arm in ("run", "twin"):
+            if cell[arm]:
+                points.setdefault((place_of(cell, axes), arm), []).append(str(cell[arm]))
+    found: NDArray[np.int64] | None = None
+    for paths in points.values():
+        runs = [tables[path] for path in paths]
+        for run, path in zip(runs[1:], paths[1:], strict=True):
+            _check_seeds(runs[0], run, path)
+        seeds = np.concatenate([run["seed"].values for run in runs])
+        found = seeds if found is None else found
+        if not np.array_equal(seeds, found) or len(np.unique(seeds)) < len(seeds):
+            raise _incomparable(["seeds"], paths[-1])
+    assert found is not None
+    return found
+
+
+def _check_seeds(first: xr.Dataset, other: xr.Dataset, path: str) -> None:
+    """Refuse a run that is not of other seeds of the same point."""
+    keys = ("probe_digest", "precision", "samples")
+    differing = [key for key in keys if first.attrs.get(key) != other.attrs.get(key)]
+    if differing or not _same_steps(first, other):
+        raise _incomparable(differing or ["steps"], path)
 
 
 def _comparable(
@@ -103,20 +138,23 @@ def _comparable(
 
 def _check_comparable(first: xr.Dataset, table: xr.Dataset, path: str) -> None:
     differing = [key for key in _MUST_AGREE if first.attrs.get(key) != table.attrs.get(key)]
-    if not np.array_equal(first["seed"].values, table["seed"].values):
-        differing.append("seed")
     if differing:
-        raise StoreError(
-            f"metrics of other {', '.join(differing)} cannot be compared",
-            where=path,
-            remedy=_REMEDY,
-        )
+        raise _incomparable(differing, path)
+
+
+def _incomparable(differing: Sequence[str], path: str) -> StoreError:
+    what = f"metrics of other {', '.join(differing)} cannot be compared"
+    return StoreError(what, where=path, remedy=_REMEDY)
 
 
 def _check_twin(run: xr.Dataset, twin: xr.Dataset, path: Any) -> None:
-    same_steps = np.array_equal(run["step"].values, twin["step"].values)
-    if not same_steps or not np.array_equal(_boundaries(run), _boundaries(twin)):
+    if not _same_steps(run, twin):
         raise StoreError("a twin has other steps than its run", where=path, remedy=_REMEDY)
+
+
+def _same_steps(first: xr.Dataset, other: xr.Dataset) -> bool:
+    same = np.array_equal(first["step"].values, other["step"].values)
+    return same and np.array_equal(_boundaries(first), _boundaries(other))
 
 
 def _boundaries(table: xr.Dataset) -> NDArray[np.int64]:
@@ -147,7 +185,10 @@ def _padded(table: xr.Dataset, indexes: dict[str, NDArray[Any]]) -> xr.Dataset:
 
 
 def _lay_out(
-    cells: Sequence[CellFiles], axes: dict[str, list[Any]], tables: dict[str, xr.Dataset]
+    cells: Sequence[CellFiles],
+    axes: Axes,
+    tables: dict[str, xr.Dataset],
+    seeds: NDArray[np.int64],
 ) -> dict[str, xr.Variable]:
     """Every variable over the sweep's axes, filled cell by cell."""
     shape = tuple(len(values) for values in axes.values())
@@ -155,28 +196,39 @@ def _lay_out(
     for table in tables.values():
         for name, variable in table.data_vars.items():
             if name not in laid:
-                laid[str(name)] = _empty(str(name), variable.variable, axes, shape)
+                laid[str(name)] = _empty(str(name), variable.variable, axes, shape, len(seeds))
     for cell in cells:
         place = place_of(cell, axes)
         for arm, path in enumerate((cell["run"], cell["twin"])):
             if path:
-                _fill(laid, tables[str(path)], place, arm)
+                _fill(laid, tables[str(path)], place, arm, seeds)
     return laid
 
 
-def _empty(name: str, like: xr.Variable, axes: Mapping[str, Any], shape: Index) -> xr.Variable:
-    """A variable over the axes, and over both arms unless the arms share it."""
+def _empty(name: str, like: xr.Variable, axes: Axes, shape: Index, seeds: int) -> xr.Variable:
+    """A variable over the axes and all seeds, and over both arms unless the arms share it."""
     padding = _PADDING.get(name, np.nan)
     arms = () if name in ("step", "task", "boundary_step") else (len(ARMS),)
     dims = (*axes, *(("arm",) if arms else ()), *like.dims)
-    values = np.full((*shape, *arms, *like.shape), padding, like.dtype)
+    own = (seeds if dim == "seed" else size for dim, size in like.sizes.items())
+    values = np.full((*shape, *arms, *own), padding, like.dtype)
     return xr.Variable(dims, values, like.attrs)
 
 
-def _fill(laid: dict[str, xr.Variable], table: xr.Dataset, place: Index, arm: int) -> None:
+def _fill(
+    laid: dict[str, xr.Variable],
+    table: xr.Dataset,
+    place: Index,
+    arm: int,
+    seeds: NDArray[np.int64],
+) -> None:
+    """Put in a run's variables, at its seeds."""
+    first = int(np.flatnonzero(seeds == table["seed"].values[0])[0])
+    mine = slice(first, first + table.sizes["seed"])
     for name, variable in table.data_vars.items():
         target = laid[str(name)]
-        target.values[(*place, arm) if "arm" in target.dims else place] = variable.values
+        own = (mine if dim == "seed" else slice(None) for dim in variable.dims)
+        target.values[(*place, *((arm,) if "arm" in target.dims else ()), *own)] = variable.values
     laid["present"].values[(*place, arm)] = True
 
 
@@ -184,10 +236,10 @@ def _renamed(variable: xr.Variable, names: Mapping[str, str]) -> xr.Variable:
     return variable._replace(dims=tuple(names.get(str(dim), str(dim)) for dim in variable.dims))
 
 
-def _coords(tables: dict[str, xr.Dataset]) -> dict[str, Any]:
+def _coords(tables: dict[str, xr.Dataset], seeds: NDArray[np.int64]) -> dict[str, Any]:
     first = next(iter(tables.values()))
-    names = [name for name in ("seed", "boundary", "layer", "seen", "rank") if name in first.coords]
-    return {"arm": np.asarray(ARMS)} | {name: first[name].variable for name in names}
+    names = [name for name in ("boundary", "layer", "seen", "rank") if name in first.coords]
+    return {"arm": np.asarray(ARMS), "seed": seeds} | {name: first[name].variable for name in names}
 
 
 def _share_steps(data: xr.Dataset) -> xr.Dataset:

@@ -1,9 +1,9 @@
 """`runs.csv` of an experiment: which run is at which point of its sweep, and where its stores are.
 
-A row for each point of the sweep, arm and task: the axes (empty where a variant lacks one), `arm`,
-`task` (from 1), `seeds` (separated by spaces), `run` and `kernel` (their ids), and the paths, from
-the table's own folder, of the stores `kernels` and `snapshots` of that task and of the table
-`metrics` of the whole run.
+A row for each point of the sweep, run of some of its seeds, arm and task: the axes (empty where a
+variant lacks one), `arm`, `task` (from 1), `seeds` (separated by spaces), `run` and `kernel` (their
+ids), and the paths, from the table's own folder, of the stores `kernels` and `snapshots` of that
+task and of the table `metrics` of the whole run.
 """
 
 from __future__ import annotations

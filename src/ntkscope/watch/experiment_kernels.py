@@ -29,19 +29,20 @@ class SelectionError(NtkscopeError, LookupError):
 
 
 def open_kernels(experiment: str | Path, results: str | Path = "results", **at: Any) -> xr.Dataset:
-    """The kernels of one run of an experiment, joined over its tasks, read when they are asked for.
+    """The kernels of one point of an experiment, over all its tasks, read when they are asked for.
 
     Args:
         experiment: its name, or the path of its `runs.csv`. One of another preset than the default:
             `"fashion/reactivation"`.
         results: the workflow's folder.
         at: values of the sweep's axes, such as `regime="lazy", width=256`, and of `arm` (`shift` or
-            `twin`), as far as they are needed to tell one run from all others; and if wanted `seed`
+            `twin`), as far as they are needed to tell one from all others; and if wanted `seed`
             and `task`, one or a list.
 
     Returns:
         `ntk` (seed, snapshot, sample, sample2) and `layer_ntk`, with the coordinates seed, step,
-        task, label, layer; attributes: `boundaries`, `run`, and the selection.
+        task, label, layer; attributes: `boundaries`, the selection, and `run` (its id; a list of
+        them where its seeds are in several runs).
 
     Raises:
         StoreError: no such experiment, or a store that is missing or damaged.
@@ -78,9 +79,10 @@ def open_kernels(experiment: str | Path, results: str | Path = "results", **at: 
     from ntkscope.metrics.joined import joined
     from ntkscope.metrics.lineage import open_lineage
 
-    data = joined(open_lineage([file.parent / row["kernels"] for row in chosen]))
-    facts = {key: value for key, value in chosen[-1].items() if key not in OTHERS[1:]}
-    data = data.assign_attrs({**facts, "run": chosen[-1]["run"]})
+    data = joined([open_lineage([file.parent / row["kernels"] for row in run]) for run in chosen])
+    facts = {key: value for key, value in chosen[0][-1].items() if key not in OTHERS[1:]}
+    ids = [run[-1]["run"] for run in chosen]
+    data = data.assign_attrs({**facts, "run": ids[0] if len(ids) == 1 else ids})
     if tasks is not None:
         known = _listed(tasks, data["task"].values, "task", file)
         data = data.isel(snapshot=data["task"].isin(known).values)
@@ -107,8 +109,8 @@ def _file_of(experiment: str | Path, results: Path) -> Path:
     return file
 
 
-def _chosen(rows: Sequence[Row], at: Mapping[str, Any], file: Path) -> list[Row]:
-    """The rows of one run, a task each, in order."""
+def _chosen(rows: Sequence[Row], at: Mapping[str, Any], file: Path) -> list[list[Row]]:
+    """Of one point the rows of each run of its seeds, a task each, in order."""
     _check_columns(rows, file)
     axes = [name for name in rows[0] if name not in OTHERS]
     unknown = [name for name in at if name not in (*axes, "arm")]
@@ -131,7 +133,10 @@ def _chosen(rows: Sequence[Row], at: Mapping[str, Any], file: Path) -> list[Row]
     if choices:
         said = "; ".join(f"{axis} = {', '.join(values)}" for axis, values in choices.items())
         raise SelectionError("several runs fit", where=file, remedy=f"choose {said}")
-    return sorted(rows, key=lambda row: int(row["task"]))
+    runs: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: int(row["task"])):
+        runs.setdefault(row.get("seeds", ""), []).append(row)
+    return list(runs.values())
 
 
 def _check_columns(rows: Sequence[Row], file: Path) -> None:

@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[3]
 def test_it_has_what_a_workflow_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "mine"
     assert main(["new", str(mine)]) == 0
-    for name in ("config/config.yaml", "profiles/default/profile.yaml"):
+    for name in (
+        "config/config.yaml",
+        "profiles/default/profile.yaml",
+        "profiles/slurm/profile.yaml",
+    ):
         assert (mine / name).read_bytes() == (ROOT / name).read_bytes()
     assert f"next: cd {mine}" in capsys.readouterr().out
     assert main(["new", str(mine)]) == 1

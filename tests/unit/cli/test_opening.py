@@ -61,6 +61,27 @@ def test_the_kernels_of_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "(seed: 1, snapshot: 6, " in said.replace("Dimensions:  ", "").replace("  ", " ")
 
 
+def test_the_kernels_of_seeds_in_two_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kernels = np.einsum("stik,stjk->stij", *2 * [np.ones((1, 3, 5, 8))]).astype("f4")
+    write_kernels(folder / "results/runs/more-4/kernels-k.zarr", kernels, [0, 1, 2], 1, seeds=[7])
+    cells = [
+        {
+            "axes": {"width": 4},
+            "run": folder / f"results/runs/{run}/metrics-k.nc",
+            "twin": None,
+            "lineage": {"run": [run]},
+            "seeds": seeds,
+        }
+        for run, seeds in (("run1-4", [0, 1]), ("more-4", [7]))
+    ]
+    write_runs(cells, folder / "results/experiments/mine/runs.csv")
+    assert main(["open", "mine", "width=4"]) == 0
+    said = capsys.readouterr().out
+    for run in ("run1-4", "more-4"):
+        assert f"kernels  results/runs/{run}/kernels-k.zarr\n" in said
+    assert "(seed: 3, snapshot: 3, " in said.replace("Dimensions:  ", "").replace("  ", " ")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

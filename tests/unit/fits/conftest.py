@@ -21,6 +21,7 @@ def metrics_table(
     steps: np.ndarray = STEPS,
     boundaries: tuple[int, ...] = (BOUNDARY,),
     seeds: int = SEEDS,
+    first_seed: int = 0,
     dt: int = 1,
     layers: tuple[str, ...] = (),
     diverged: dict[int, int] | None = None,
@@ -44,7 +45,7 @@ def metrics_table(
         whole = np.array(np.broadcast_to(curve, seen), float)
         variables[name] = (("seed", "snapshot", "seen"), whole)
     coords: dict[str, Any] = {
-        "seed": np.arange(seeds),
+        "seed": first_seed + np.arange(seeds),
         "step": ("snapshot", np.asarray(steps, np.int64)),
         "task": ("snapshot", 1 + np.searchsorted(boundaries, steps)),
         "seen": np.arange(1, 2 + len(boundaries)),

@@ -127,6 +127,50 @@ def test_runs_that_two_cells_share_are_read_once(tmp_path: Path, table: Table) -
     assert (data["trace"].sel(arm="twin") == 3).all()
 
 
+def test_runs_of_one_point_are_joined_along_their_seeds(
+    collected: Callable[..., xr.Dataset],
+) -> None:
+    first = {"seeds": 2, "first_seed": 7, "layers": ("a", "out"), "ranks": 3}
+    second = {"seeds": 3, "layers": ("a", "out"), "ranks": 3}
+    data = collected(
+        ({"width": 1}, {**first, "trace": 1, "diverged": {1: 9}}, {**first, "trace": 2}),
+        ({"width": 2}, {**first, "trace": 3}, None),
+        ({"width": 1}, {**second, "trace": 5}, {**second, "trace": 6, "dead": {2: 4}}),
+        ({"width": 2}, {**second, "trace": 7}, None),
+    )
+    assert data["seed"].values.tolist() == [7, 8, 0, 1, 2]
+    traces = data["trace"].isel(snapshot=-1)
+    assert traces.sel(width=1).values.tolist() == [[1, 1, 5, 5, 5], [2, 2, 6, 6, 6]]
+    assert traces.sel(width=2, arm="shift").values.tolist() == [3, 3, 7, 7, 7]
+    assert data["layer_trace"].dims == ("width", "arm", "seed", "snapshot", "layer")
+    assert data["diverged_step"].sel(width=1, arm="shift").values.tolist() == [-1, 9, -1, -1, -1]
+    assert data["dead_step"].sel(width=1, arm="twin").values.tolist() == [-1, -1, -1, -1, 4]
+    assert data["step"].dims == ("snapshot",)
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [
+        ({}, "other seeds"),
+        ({"first_seed": 4}, "other seeds"),
+        ({"first_seed": 5, "seeds": 4}, "other seeds"),
+        ({"first_seed": 5, "steps": np.arange(0, 31)}, "other steps"),
+        ({"first_seed": 5, "boundaries": (22,)}, "other steps"),
+        ({"first_seed": 5, "dt": 2}, "other dt"),
+    ],
+)
+def test_runs_of_one_point_that_are_no_other_seeds_of_it_are_refused(
+    other: dict[str, Any], word: str, collected: Callable[..., xr.Dataset]
+) -> None:
+    with pytest.raises(StoreError, match=word):
+        collected(
+            ({"width": 1}, {}, None),
+            ({"width": 1}, {"first_seed": 5}, None),
+            ({"width": 2}, {}, None),
+            ({"width": 2}, other, None),
+        )
+
+
 @pytest.mark.parametrize(
     ("run", "twin", "word"),
     [

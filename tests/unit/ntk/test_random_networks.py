@@ -224,7 +224,8 @@ def nudged(model, eps):
     other, generator = copy.deepcopy(model), torch.Generator().manual_seed(0)
 
     def noise(t):
-        return 1 + 4 * eps * torch.randn(t.shape, generator=generator)
+        wide = torch.randn(t.shape, generator=generator, dtype=torch.float64)  # holds 1 + eps
+        return 1 + 4 * eps * wide
 
     def hook(module, args, y):
         return y * noise(y) if isinstance(y, torch.Tensor) and y.is_floating_point() else y

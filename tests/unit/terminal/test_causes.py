@@ -67,6 +67,19 @@ def test_a_killed_job_says_by_what() -> None:
     assert not cause.stopped
 
 
-def test_a_job_without_a_log_says_what_snakemake_says(tmp_path: Path) -> None:
+def test_a_job_of_slurm_that_did_not_come_to_its_log_says_where_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake/slurm_logs").mkdir(parents=True)
+    (tmp_path / "empty.log").touch()
+    for log in ("none.log", "empty.log"):
+        assert cause_of(tmp_path / log, "").words.endswith(": see .snakemake/slurm_logs")
+
+
+def test_a_job_without_a_log_says_what_snakemake_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     words = cause_of(tmp_path / "none.log", "it vanished").words
     assert words == "it vanished\nit left no log: is the disk full?"

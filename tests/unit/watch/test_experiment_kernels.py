@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,57 @@ def kernels(tmp_path: Path) -> np.ndarray:
     ]
     write_runs(cells, tmp_path / "results/experiments/mine/runs.csv")
     return whole
+
+
+@pytest.fixture
+def divided(tmp_path: Path) -> np.ndarray:
+    """An experiment of one point, whose four seeds are in two runs."""
+    half = np.random.default_rng(1).standard_normal((4, 5, N, 8))
+    whole = np.einsum("stik,stjk->stij", half, half).astype("f4")
+    cells = []
+    for run, mine in enumerate((slice(3), slice(3, 4))):
+        seeds = [8, 2, 5, 4][mine]
+        for task, at, steps in ((1, slice(3), FIRST), (2, slice(3, 5), SECOND)):
+            store = tmp_path / f"results/runs/r{run}-{task}/kernels-k.zarr"
+            write_kernels(store, whole[mine, at], steps, task, seeds=seeds)
+        lineage = {"run": [f"r{run}-1", f"r{run}-2"]}
+        metrics = tmp_path / f"results/runs/r{run}-2/metrics-k.nc"
+        row = {"run": metrics, "twin": None, "lineage": lineage, "seeds": seeds}
+        cells.append({"axes": {"width": 1}, **row})
+    write_runs(cells, tmp_path / "results/experiments/mine/runs.csv")
+    return whole
+
+
+def test_kernels_of_all_runs_of_a_point_are_joined(divided: np.ndarray, tmp_path: Path) -> None:
+    data = opened(tmp_path, width=1)
+    assert data["seed"].values.tolist() == [8, 2, 5, 4]
+    assert data["step"].values.tolist() == FIRST + SECOND
+    assert data.attrs["run"] == ["r0-2", "r1-2"]
+    np.testing.assert_array_equal(data["ntk"].values, divided)
+    for seed, snapshot in ((3, 1), (slice(1, 4), [4, 0]), ([3, 0, 2], slice(None, None, -2))):
+        part = data["ntk"].isel(seed=seed, snapshot=snapshot, sample=2)
+        expected = data["ntk"].copy(data=divided)
+        wanted = expected.isel(seed=seed, snapshot=snapshot, sample=2)
+        np.testing.assert_array_equal(part.values, wanted.values)
+    one = opened(tmp_path, width=1, seed=[4, 2])
+    np.testing.assert_array_equal(one["ntk"].values, divided[[3, 1]])
+
+
+def test_runs_of_a_point_with_other_kernels_are_refused(
+    divided: np.ndarray, tmp_path: Path
+) -> None:
+    runs = tmp_path / "results/runs"
+    for change, word in (
+        ({"seeds": [4], "probe_digest": "other"}, "differ in: probe_digest"),
+        ({"seeds": [4], "labels": [1] * N}, "differ in: label"),
+        ({"seeds": [5]}, "of the same seed"),
+    ):
+        for task, at, steps in ((1, slice(3), FIRST), (2, slice(3, 5), SECOND)):
+            store = runs / f"r1-{task}/kernels-k.zarr"
+            shutil.rmtree(store)
+            write_kernels(store, divided[3:, at], steps, task, **change)
+        with pytest.raises(StoreError, match=word):
+            opened(tmp_path, width=1)
 
 
 def opened(folder: Path, **at: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ntkscope.config.analyses import OF_STREAMS
-from ntkscope.config.sections.base import Distinct, Name, Section, Seed
+from ntkscope.config.sections.base import Distinct, Name, Positive, Section, Seed
 from ntkscope.config.sections.data import Dataset
 from ntkscope.config.sections.learning_curves import LearningCurves
 from ntkscope.config.sections.models import MLP, Model, Regime
@@ -71,6 +71,9 @@ class Experiment(Section):
     seeds: Distinct[Seed] | None = Field(
         None, description="One network per seed; null: those of the whole configuration."
     )
+    seeds_per_run: Positive | None = Field(
+        None, description="Seeds trained together; null: as many as in the whole configuration."
+    )
     training: Training = Field(Training(), description="How a task is learnt.")
     snapshots: Snapshots = Field(Snapshots(), description="When parameters are kept.")
     probe: Probe = Field(Probe(), description="The inputs on which kernels are evaluated.")
@@ -93,6 +96,11 @@ class Config(Section):
     dataset: Dataset = Field(Dataset(), description="Where the samples come from.")
     seeds: Distinct[Seed] = Field(
         [0, 1, 2, 3, 4], description="One network per seed; five or more for an interval."
+    )
+    seeds_per_run: Positive = Field(
+        5,
+        description="Seeds of an experiment that are trained together, as one run: the first so "
+        "many, the next, and so on; seeds that are added at the end leave full runs as they are.",
     )
     regimes: dict[Name, Regime] = Field(
         {}, description="Learning regimes, by the names experiments call them."

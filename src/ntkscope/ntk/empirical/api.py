@@ -229,7 +229,8 @@ def plan_ntk(
     The layers' strategies are those that should be fastest by the throughput of this device, which
     is measured once per process (under 0.3 s). Arguments and errors are those of `empirical_ntk`,
     beside `tuning` (`tuning.Tuning`). Formulas are verified on a few samples drawn over x1; unless
-    all layers are known ones in a row, all samples' outputs are looked at, in several companies.
+    all layers are known ones in a row, all samples' outputs are looked at, each beside several
+    others and alone.
 
     Returns:
         A plan; as text a table of the layers with strategy, FLOPs of their Gram matrices, memory
