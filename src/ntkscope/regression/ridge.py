@@ -127,9 +127,18 @@ def _by_factor(kernel: Any, targets: FloatArray, ridge: float) -> Solved:
 
 
 def _by_steps(kernel: Any, targets: FloatArray, ridge: float) -> Solved:
-    fit = KernelRidge(
+    solver = KernelRidge(
         ridge, method="cg", rank=_RANK, tolerance=TOLERANCE, max_iterations=_MOST_STEPS
-    ).fit(kernel, targets)
+    )
+    try:
+        fit = solver.fit(kernel, targets)
+    except NotConvergedError as error:
+        raise NotConvergedError(
+            error.what,
+            where=f"{len(targets)} samples, ridge {ridge:g}",
+            remedy="give more resources.mem_mb, so that a Cholesky solves them, larger "
+            "kernels.ridges, or no such n in samples.kernel, infinite and trained",
+        ) from None
     assert fit.residual_norms is not None
     return Solved(fit.weights, fit.ridge, float(fit.residual_norms[0]))
 
