@@ -1,6 +1,5 @@
 # ntkscope: the door. `snakemake --cores 8 figures/reactivation.pdf`
 # Another workflow comes in through workflow/Snakefile, with `module:`.
-import os
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -11,14 +10,6 @@ IS_MODULE = not workflow.modifier.is_main_snakefile()
 # A module that is given all that its importer has, as of `ntkscope new`, is told like a workflow.
 IS_WHOLE = not IS_MODULE or config == workflow.modifier_stack[0].globals.get("config")
 HAS_CONFIG = not IS_MODULE and Path("config/config.yaml").exists()
-
-# Snakemake does not tell jobs that it submits of --replace-workflow-config (9.27).
-REPLACES = "NTKSCOPE_REPLACES_CONFIG"
-if workflow.is_main_process:
-    os.environ[REPLACES] = str(int(workflow.config_settings.replace_workflow_config))
-    workflow.register_envvars(REPLACES)
-elif os.environ.get(REPLACES) == "1":
-    workflow.config_settings.replace_workflow_config = True
 
 
 # Elsewhere, and as a module, it has its own default and makes its results where it is started.

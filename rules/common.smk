@@ -1,4 +1,5 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
+import os
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -26,14 +27,16 @@ if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
         f"  to do: cd {HOME}, then the same command without -s"
     )
 
-if (
-    IS_WHOLE
-    and workflow.config_settings.replace_workflow_config
-    and workflow.config_settings.overwrite_config
-):
+REPLACES = "NTKSCOPE_REPLACES_CONFIG"
+"""Tells submitted jobs of --replace-workflow-config, which Snakemake (9.27) does not hand on."""
+
+if workflow.is_main_process:
+    os.environ[REPLACES] = str(int(workflow.config_settings.replace_workflow_config))
+    workflow.register_envvars(REPLACES)
+if IS_WHOLE and workflow.config_settings.overwrite_config and os.environ.get(REPLACES) == "1":
     # Snakemake goes on naming the files that those of the command line have replaced.
     workflow.configfiles[:] = workflow.config_settings.configfiles
-    if IS_MODULE and not workflow.is_main_process:  # an importer's jobs have merged both
+    if not workflow.is_main_process:  # where both are merged already
         config.clear()
         config.update(workflow.config_settings.overwrite_config)
 

@@ -50,14 +50,16 @@ class Lock:
     _token: str = field(default="", init=False)
     _ended: threading.Event = field(default_factory=threading.Event, init=False)
 
-    def acquire(self, waiting: Callable[[], None] = lambda: None) -> None:
+    def acquire(self, waiting: Callable[[], None] = lambda: None, *, patient: bool = True) -> None:
         """Take the lock; wait while another has it that lives, or may live.
 
         Args:
             waiting: called before every look at a lock that is another's.
+            patient: whether to wait for an owner that surely lives. For a sign of life of one that
+                cannot be asked for is always waited.
 
         Raises:
-            BusyError: this very process has it.
+            BusyError: this very process has it; or, without patience, another one that lives.
             StoreError: what is there is no file.
             FileNotFoundError: there is no such folder, or no longer.
         """
@@ -69,12 +71,13 @@ class Lock:
             if seen is None:
                 continue
             silent, alive = watched.look(seen, pause), is_alive(seen.owner)
+            certain = alive or watched.has_changed
             if alive is None:
                 alive = silent < (SILENT_SECONDS if seen.owner else _WRITING_SECONDS)
             if not alive:
                 self._break(seen)
                 continue
-            if seen.owner and seen.owner.items() >= me().items():
+            if seen.owner and (seen.owner.items() >= me().items() or (certain and not patient)):
                 raise self._busy(seen.owner)
             if seen.content != told:
                 log.warning("waiting for %s, which has the lock %s", _words(seen.owner), self.path)
@@ -89,9 +92,11 @@ class Lock:
             self.path.unlink(missing_ok=True)
 
     def is_mine(self) -> bool:
-        """Whether it is this lock that is there."""
+        """Whether it is this lock that is there; of a forked process's copy it is not."""
         seen = self._read()
-        return seen is not None and seen.owner.get("token") == self._token
+        if seen is None or seen.owner.get("pid") != os.getpid():
+            return False
+        return bool(seen.owner.get("token") == self._token)
 
     def holder(self) -> str | None:
         """Who has the lock, in words; None: nobody, or a process that is dead.
@@ -105,6 +110,10 @@ class Lock:
             return None
         age = max(0.0, time.time() - seen.touched * 1e-9)
         return _words(seen.owner) + ("" if alive else f", last sign of life {age:.0f} s ago")
+
+    def __reduce__(self) -> tuple[type[Lock], tuple[Path]]:
+        """A copy holds nothing."""
+        return Lock, (self.path,)
 
     def _create(self, mine: Owner) -> bool:
         """Put the lock there, whole, unless there is one; begin to give signs of life."""
@@ -206,11 +215,14 @@ class _Watch:
     def __init__(self) -> None:
         self._seen: _Seen | None = None
         self._silent, self._last = 0.0, time.monotonic()
+        self.has_changed = False
 
     def look(self, seen: _Seen, pause: float) -> float:
         """Seconds without a sign; `pause` is about what a look should have taken."""
         now = time.monotonic()
         if seen != self._seen:
+            is_same = self._seen is not None and seen.content == self._seen.content
+            self.has_changed = is_same and seen.owner != {}
             self._seen, self._silent = seen, 0.0
         else:
             self._silent += min(now - self._last, 2 * pause)

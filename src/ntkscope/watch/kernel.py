@@ -40,6 +40,18 @@ def unwrapped(model: nn.Module) -> nn.Module:
         if not isinstance(inside, nn.Module):
             break
         model = inside
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise WatchError(
+            "the model, or a part of it, is TorchScript, of which no gradients a sample are taken",
+            where="model",
+            remedy="watch the module that torch.jit.script or torch.jit.trace was given",
+        )
+    if next(model.parameters(), None) is None:
+        raise WatchError(
+            "the model has no parameters",
+            where="model",
+            remedy="give the network that is trained, not its loss or a wrapper without parameters",
+        )
     sharded = [n for n, p in model.named_parameters() if type(p).__name__ in _SHARDED]
     if sharded or type(model).__name__ == "FullyShardedDataParallel":
         raise WatchError(
@@ -116,10 +128,11 @@ class ProbeKernel:
             self._plan = self._planned(inputs)
             found = self._kernels(inputs, "entries")
         if isinstance(found, torch.Tensor):
-            return {"ntk": found.cpu().numpy()}
+            return {"ntk": _numbers(found)}
         stacked = torch.stack(list(found.values()))
-        arrays: Arrays = {"ntk": stacked.sum(0).cpu().numpy()}
-        return arrays | {"layer_ntk": stacked.cpu().numpy(), "layers": np.asarray(list(found))}
+        layers = [".".join(p for p in n.split(".") if p != "_orig_mod") for n in found]  # compiled
+        arrays: Arrays = {"ntk": _numbers(stacked.sum(0))}
+        return arrays | {"layer_ntk": _numbers(stacked), "layers": np.asarray(layers)}
 
     def _planned(self, inputs: Any) -> Any:
         """By nominal throughput, so that kernels are the same after a restart."""
@@ -152,6 +165,12 @@ def _nominal_plan(
     return make_plan(model, x1, None, kind)
 
 
+def _numbers(kernel: torch.Tensor) -> NDArray[Any]:
+    """A kernel as an array: bfloat16, which NumPy has not, in float32."""
+    known = kernel.float() if kernel.dtype == torch.bfloat16 else kernel
+    return known.cpu().numpy()
+
+
 Given = Any
 """A number, a zero-dimensional tensor, one of these for each task seen, or a function of nothing
 that gives any of them."""
@@ -166,4 +185,11 @@ def values_of(given: Given) -> list[float]:
         return [value for each in found for value in values_of(each)]
     if isinstance(found, torch.Tensor):
         found = found.detach().cpu().double().numpy()
-    return [float(each) for each in np.atleast_1d(np.asarray(found, np.float64))]
+    try:
+        return np.asarray(found, np.float64).reshape(-1).tolist()
+    except (TypeError, ValueError):
+        raise WatchError(
+            f"{found!r} is no loss or accuracy",
+            where="step",
+            remedy="give a number, one for each task, or a function of nothing that gives them",
+        ) from None

@@ -1,24 +1,37 @@
-"""A store of kernels that grows with a run: the workflow's own kind, complete after each write."""
+"""A store of kernels that grows with a run: the workflow's own kind, complete after each write.
+
+One writer a store: a lock beside it, `.run.zarr.lock`, names the process that writes. What is only
+looked at is read by `stored`, without the lock.
+"""
 
 from __future__ import annotations
 
+import atexit
+import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ntkscope.metrics.lineage import Lineage, open_lineage
+from ntkscope.errors import BusyError, NtkscopeError, StoreError
 from ntkscope.ntk.kinds import normalisation
 from ntkscope.ntk.tiled.store_layout import kernel_arrays
+from ntkscope.runtime.disk import disk_errors
+from ntkscope.runtime.logs import log
 from ntkscope.runtime.provenance import provenance
+from ntkscope.runtime.signals import Ending
 from ntkscope.stores import Array, ZarrStore, remove_partial_files
+from ntkscope.stores.lock import Lock
 from ntkscope.stores.manifest import MASK, break_manifest
 from ntkscope.watch.kernel import Arrays
 from ntkscope.watch.probe import Probe, WatchError
+from ntkscope.watch.stored import State, Stored, along, growing, state_of
 
 _TOGETHER = 1024  # snapshots in a chunk of what has one number for each
 _TASKS = 8
@@ -43,117 +56,212 @@ class Snapshot:
 
 
 class KernelStore:
-    """Writes snapshots in small groups: at the latest a second after the first of a group.
+    """Writes snapshots in small groups: a second after the first of a group, or soon after.
+
+    It holds the store's lock from `begin` or a write on, until `leave` or `close`. Another
+    KernelStore of this process that holds it leaves; then what that writes later is refused.
 
     Args:
         path: the store; one that is there is gone on with.
-        identity: what its kernels are of: attributes that must agree.
         probe: of the watch.
         seed: of the run.
-
-    Raises:
-        WatchError: the store is of other kernels.
     """
 
+    _owner = 0  # the process that holds the lock by this
+    _pending: list[Snapshot] = []  # noqa: RUF012 - of none that was made only in part
+
     def __init__(
-        self,
-        path: str | Path,
-        identity: dict[str, Any],
-        probe: Probe,
-        seed: int,
-        clock: Callable[[], float] = time.monotonic,
+        self, path: Path, probe: Probe, seed: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.path = Path(path)
-        self._identity, self._probe, self._seed, self._clock = identity, probe, seed, clock
-        self._pending: list[Snapshot] = []
+        self.path = path
+        self._probe, self._seed, self._clock = probe, seed, clock
+        self._lock = Lock(path.resolve().with_name(f".{path.resolve().name}.lock"))
+        self._identity: dict[str, Any] = {}
+        self._pending = []
         self._since = 0.0
-        self._store = self._resumed() if self.path.exists() else None
+        self._store: ZarrStore | None = None
+        self._steps: list[int] = []  # that are written
+        self._left: State | None = None  # as this has left it; None: it has not seen it
 
-    @staticmethod
-    def attributes(path: Path) -> dict[str, Any]:
-        """Of a store that is there."""
-        return dict(ZarrStore.resume(path, "kernels").group.attrs.asdict())
+    def begin(self, identity: Mapping[str, Any], before: int | None = None) -> None:
+        """Hold the store, and cut it back to what is whole and before a step, if it is not.
 
-    def _resumed(self) -> ZarrStore:
-        """The store that is there, without what was written in part."""
-        store = ZarrStore.resume(self.path, "kernels")
-        attrs = store.group.attrs.asdict()
-        differing = [key for key, value in self._identity.items() if attrs.get(key) != value]
-        if int(store.read("seed")[0]) != self._seed:
-            differing.append("seed")
-        if differing:
-            raise WatchError(
-                f"the store is of another watch: {', '.join(differing)} differ",
-                where=self.path,
-                remedy="give another path, or delete the store to begin anew",
-            )
-        remove_partial_files(self.path)
-        mask = store.mask
-        lengths = [len(mask), *(_along(a, "snapshot") for a in _growing(store))]
-        _resize(store, min(int(np.argmin([*mask, False])), *lengths))
-        return store
-
-    def lineage(self) -> Lineage | None:
-        """What was written, to be read again; None where nothing was."""
-        if self._store is None or not len(self._store.mask):
-            return None
-        return open_lineage([self.path])
-
-    def logged(self) -> dict[str, NDArray[np.float64]]:
-        """`loss` and `accuracy`, (snapshot, seen), NaN where unknown."""
-        assert self._store is not None
-        return {name: self._store.read(name)[0] for name in ("loss", "accuracy")}
-
-    @property
-    def boundaries(self) -> list[int]:
-        """Steps of the boundaries."""
-        return [] if self._store is None else list(self._store.group.attrs["boundaries"])  # type: ignore[arg-type]
-
-    def keep_before(self, step: int) -> None:
-        """Forget the snapshots from a step on: the run goes on from a checkpoint before them.
+        Args:
+            identity: what kernels are of: attributes that must agree.
+            before: a run goes on from a checkpoint before this step; None: behind all.
 
         Raises:
-            WatchError: that would be all of them.
+            BusyError: another process writes the store.
+            WatchError: it is of other kernels, or nothing is before the step: all would be lost.
+            DiskError: nothing can be written there.
         """
-        if self._store is None:
-            return
-        steps = self._store.read("step")
-        kept = int(np.searchsorted(steps, step))
-        if len(steps) and not kept:
-            raise WatchError(
-                f"the store has steps {steps[0]} to {steps[-1]}: a run from step {step} on would "
-                "replace all of them",
-                where=self.path,
-                remedy="go on from a checkpoint with its step, or without a number behind the last "
-                "step; to begin anew give another path, or delete the store",
-            )
-        break_manifest(self.path)  # before a chunk goes
-        _resize(self._store, kept)
-        self._store.describe(boundaries=[edge for edge in self.boundaries if edge < step])
+        try:
+            with self._held():
+                if self.path.is_dir() and not any(self.path.iterdir()):
+                    self.path.rmdir()  # as of `tempfile.mkdtemp`
+                if self.path.exists():
+                    self._store, self._steps = self._cut(identity, before)
+        except BaseException:
+            self._let_go()
+            raise
 
-    def add(self, snapshot: Snapshot) -> None:
-        """Take in a snapshot."""
+    def add(self, snapshot: Snapshot, identity: dict[str, Any]) -> None:
+        """Take in a snapshot; with the first, what the kernels are of."""
+        self._identity = identity
         if not self._pending:
             self._since = self._clock()
         self._pending.append(snapshot)
-        if len(self._pending) >= _PENDING or self._clock() - self._since > _SECONDS:
+        self.flush_if_due()
+
+    def flush_if_due(self) -> None:
+        """Write what is still in memory, if it has been there for long or is much."""
+        if self._pending and (
+            len(self._pending) >= _PENDING or self._clock() - self._since > _SECONDS
+        ):
             self.flush()
 
     def mark_boundary(self, boundaries: list[int]) -> None:
         """Write the boundaries, and all snapshots that there are."""
         self.flush()
-        assert self._store is not None
-        self._store.describe(boundaries=boundaries)
+        with self._held():
+            assert self._store is not None
+            self._store.describe(boundaries=boundaries)
 
     def flush(self) -> None:
-        """Write what is still in memory."""
-        if not self._pending:
+        """Write what is still in memory; after an error, such as of a full disk, it is kept.
+
+        Raises:
+            BusyError: another process writes the store.
+            WatchError: another has written it since.
+            DiskError: the disk refuses it.
+        """
+        if self._pending:
+            with self._held(), Ending() as ending:  # a Ctrl-C waits for Zarr's threads
+                self._write(self._pending)
+                self._pending = []
+                ending.obey()
+
+    def close(self) -> None:
+        """Write what is still in memory, and the manifest: until more is written. Let it go."""
+        self.flush()
+        if self._steps:
+            with self._held():
+                assert self._store is not None
+                self._store.seal()
+        self._let_go()
+
+    def leave(self) -> None:
+        """Write what is still in memory; then another may write the store, or this one again."""
+        with _GUARD:
+            if self._owner in (0, os.getpid()):
+                try:
+                    self.flush()
+                finally:
+                    self._let_go()
+
+    def __del__(self) -> None:
+        """Nothing that was watched is lost as a watch is dropped."""
+        if not (self._owner == os.getpid() or (self._pending and not self._owner)):
             return
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and _GUARD.acquire(blocking=False):
+            _leave(self)
+            _GUARD.release()
+        else:  # perhaps one of Zarr's threads, for which a write would wait
+            threading.Thread(target=_leave, args=(self,)).start()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy, which holds no lock; this one writes what is in memory."""
+        self.flush()
+        return self.__dict__ | {"_store": None, "_owner": 0}
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Within it this alone writes the store."""
+        with _GUARD, disk_errors(self.path):
+            self._hold()
+            try:
+                yield
+            finally:
+                self._left = state_of(self.path)
+
+    def _hold(self) -> None:
+        """Be the one that writes the store, which is as this has left it."""
+        if self._owner == os.getpid() and self._lock.is_mine():
+            return
+        place = str(self._lock.path)
+        other = _WRITERS.get(place)
+        if other is not None and other is not self and other._owner == os.getpid():
+            _leave(other)
+        try:
+            self._lock.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(patient=False)
+        except BusyError as error:
+            raise _busy(error, self.path, self._lock.path) from None
+        except (FileExistsError, NotADirectoryError, FileNotFoundError):
+            raise WatchError(
+                "no folder can be made for the store",
+                where=self._lock.path.parent,
+                remedy="give a path below a folder, not below a file",
+            ) from None
+        self._owner = os.getpid()
+        _WRITERS[place] = self
+        if self._left not in (None, state_of(self.path)) and not self._has_same_steps():
+            self._owner = 0
+            self._lock.release()
+            raise WatchError(
+                "another Watch, or process, has written this store since",
+                where=self.path,
+                remedy="make a new Watch of it: that goes on from what is there",
+            )
+        if self._left:  # opened anew, as it may have been sealed
+            self._store = ZarrStore.resume(self.path, "kernels")
+
+    def _has_same_steps(self) -> bool:
+        """Whether a store that another has written since has the steps that this has left there."""
+        return self.path.exists() and Stored.open(self.path).steps.tolist() == self._steps
+
+    def _let_go(self) -> None:
+        if self._owner == os.getpid():
+            self._lock.release()
+            self._owner = 0
+
+    def _cut(self, identity: Mapping[str, Any], before: int | None) -> tuple[ZarrStore, list[int]]:
+        """The store that is there, and the steps that stay: the others are forgotten."""
+        found = Stored.open(self.path)
+        found.refuse_other(identity, self._seed)
+        steps = found.steps
+        kept = len(steps) if before is None else int(np.searchsorted(steps, before))
+        if len(steps) and not kept:
+            raise WatchError(
+                f"the store has steps {steps[0]} to {steps[-1]}: a run from step {before} on would "
+                "replace all of them",
+                where=self.path,
+                remedy="go on from a checkpoint with its step, or without a number behind the last "
+                "step; to begin anew give another path, or delete the store",
+            )
+        store = ZarrStore.resume(self.path, "kernels")
+        if {kept} != {len(store.mask), *(along(array, "snapshot") for array in growing(store))}:
+            break_manifest(self.path)  # before a chunk goes
+            remove_partial_files(self.path)
+            _resize(store, kept)
+        boundaries = [edge for edge in found.attrs["boundaries"] if edge in steps[:kept]]
+        if boundaries != found.attrs["boundaries"]:
+            store.describe(boundaries=boundaries)
+        return store, steps[:kept].tolist()
+
+    def _write(self, pending: list[Snapshot]) -> None:
+        """Snapshots behind those that are written, also over what an error has left there."""
         if self._store is None:
-            self._store = self._allocated(self._pending[0])
-        store, pending = self._store, self._pending
-        first = len(store.mask)
-        here = slice(first, first + len(pending))
+            self._store = self._allocated(pending[0])
+        elif not self.path.exists():
+            raise StoreError(
+                "the store has gone while its run goes on",
+                where=self.path,
+                remedy="put it back; or begin anew, with a new Watch",
+            )
+        store = self._store
+        here = slice(len(self._steps), len(self._steps) + len(pending))
         seen = max(len(v) for each in pending for v in [*each.logged.values(), [0.0]])
         _widen(store, seen)
         _resize(store, here.stop)
@@ -162,20 +270,13 @@ class KernelStore:
                 name, (slice(None), here), np.stack([s.arrays[name] for s in pending])[None]
             )
         for name in ("loss", "accuracy"):
-            width = _along(store.group[name], "seen")
+            width = along(store.group[name], "seen")
             rows = [_padded(each.logged.get(name, []), width) for each in pending]
             store.write(name, (slice(None), here), np.asarray([rows]))
         store.write("step", here, np.asarray([each.step for each in pending]))
         store.write("task", here, np.asarray([each.task for each in pending]))
         store.done(here)
-        self._pending = []
-
-    def close(self) -> None:
-        """Write what is still in memory, and the manifest: until more is written."""
-        self.flush()
-        if self._store is not None:
-            self._store.seal()
-            self._store = ZarrStore.resume(self.path, "kernels")
+        self._steps = self._steps[: here.start] + [each.step for each in pending]
 
     def _allocated(self, like: Snapshot) -> ZarrStore:
         ntk, layers = like.arrays["ntk"], like.arrays.get("layer_ntk")
@@ -213,35 +314,59 @@ def _padded(values: list[float], length: int) -> list[float]:
     return [*values, *[np.nan] * (length - len(values))]
 
 
-def _growing(store: ZarrStore) -> list[Any]:
-    """The arrays with an element for each snapshot, without the mask."""
-    arrays: list[Any] = [array for name, array in store.group.arrays() if name != MASK]
-    return [array for array in arrays if "snapshot" in array.metadata.dimension_names]
-
-
-def _along(array: Any, dim: str) -> int:
-    return int(array.shape[array.metadata.dimension_names.index(dim)])
-
-
 def _resize(store: ZarrStore, size: int) -> None:
     """Have so many snapshots: in the mask first, whose new elements are false.
 
     So a store is incomplete, as its mask says, until all that was added to it is written.
     """
-    for array in (store.group[MASK], *_growing(store)):
+    for array in (store.group[MASK], *growing(store)):
         _stretch(array, "snapshot", size)
 
 
 def _widen(store: ZarrStore, seen: int) -> None:
     """Have room for so many tasks, with every chunk on the disk."""
     for name in ("loss", "accuracy"):
-        if _along(store.group[name], "seen") < seen:
+        if along(store.group[name], "seen") < seen:
             _stretch(store.group[name], "seen", seen)
             store.write(name, ..., store.read(name))
 
 
 def _stretch(array: Any, dim: str, size: int) -> None:
-    if _along(array, dim) != size:
+    if along(array, dim) != size:
         shape = list(array.shape)
         shape[array.metadata.dimension_names.index(dim)] = size
         array.resize(tuple(shape))
+
+
+_GUARD = threading.RLock()
+"""Of all writes of this process."""
+
+_WRITERS: WeakValueDictionary[str, KernelStore] = WeakValueDictionary()
+"""Lock file → who holds it in this process, or held it last."""
+
+
+def _leave(store: KernelStore) -> None:
+    """As `leave`, where nobody hears an error."""
+    try:
+        store.leave()
+    except (NtkscopeError, OSError, RuntimeError) as error:
+        log.warning("the last kernels of %s could not be written: %s", store.path, error)
+
+
+def _leave_all() -> None:
+    """As the process ends: while Zarr can still write, which at `atexit` it cannot."""
+    for store in list(_WRITERS.values()):
+        _leave(store)
+
+
+def _busy(error: BusyError, path: Path, lock: Path) -> BusyError:
+    owner = error.what.removesuffix(" is already writing this output")
+    return BusyError(
+        f"{owner} is writing this store",
+        where=path,
+        remedy="give another path, or let that process end or close its Watch; to look at the "
+        f"store, dataset() and plot() need no lock. If it is surely dead, delete {lock}",
+    )
+
+
+getattr(threading, "_register_atexit", atexit.register)(_leave_all)

@@ -60,6 +60,16 @@ class Overhead:
             self.spent += cost
             self.kernels += 1
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Time that the watch takes without a kernel."""
+        start = self.clock()
+        try:
+            yield
+        finally:
+            self._ended = self.clock()
+            self.spent += self._ended - start
+
     def touch(self) -> None:
         """The run goes on: its time counts until now."""
         self._ended = self.clock()

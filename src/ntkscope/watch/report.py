@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ntkscope.ntk.empirical.arguments import is_whole
 from ntkscope.watch.probe import WatchError
@@ -44,8 +46,10 @@ class Report:
     def __str__(self) -> str:
         if not self.active:
             return f"Watch({self.model}): idle, since rank 0 watches"
-        if not self.kernels:
-            return f"Watch({self.model}, {self.samples} samples): no kernel yet"
+        if not self.steps:
+            what = f"{self.kernels} kernels of its store" if self.kernels else "no kernel yet"
+            where = "" if self.store is None else f"\n  kernels: {self.store}"
+            return f"Watch({self.model}, {self.samples} samples): {what}{where}"
         bound = "no bound" if self.asked is None else f"asked: at most {100 * self.asked:g} %"
         took = f"{100 * self.share:.1f} % ({bound}), {1e3 * self.seconds / self.kernels:.1f} ms"
         said = [
@@ -63,6 +67,27 @@ class Report:
         if self.store is not None:
             said.append(f"  kernels: {self.store}")
         return "\n".join(said)
+
+
+def whole_step(given: Any) -> int:
+    """The number of a step, of an integer of Python's, NumPy's or torch's.
+
+    Raises:
+        WatchError: it is none.
+    """
+    number = given
+    if not isinstance(given, int):
+        with suppress(ValueError, RuntimeError, AttributeError):  # of several elements; of no array
+            number = given.item()
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if not is_whole(number) or number < 0:
+        raise WatchError(
+            f"{given!r} is no number of a step",
+            where="step",
+            remedy="give whole numbers from 0 on, or none: then steps are counted",
+        )
+    return int(number)
 
 
 def checked_options(dt: int, every: int | None, dense: int, overhead: float | None) -> None:

@@ -11,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ntkscope.errors import NtkscopeError, StoreError
 from ntkscope.metrics.failures import NEVER
 from ntkscope.metrics.observers import Stream
 from ntkscope.metrics.stream_metrics import GIVEN, Log, Snapshots, StreamMetrics, metrics_table
 from ntkscope.ntk.kinds import normalisation
+from ntkscope.runtime.logs import log
+from ntkscope.runtime.signals import Ending
 from ntkscope.statistics.shift_detector import ShiftDetector
 from ntkscope.watch.alarm import Alarm, ShiftAlarm, check_alarm
 from ntkscope.watch.kernel import Arrays, ProbeKernel, evaluating, unwrapped, values_of
@@ -22,8 +25,9 @@ from ntkscope.watch.kernel_store import KernelStore, Snapshot
 from ntkscope.watch.online import online_values
 from ntkscope.watch.overhead import Overhead
 from ntkscope.watch.probe import Probe, WatchError, make_probe
-from ntkscope.watch.report import Report, checked_options
+from ntkscope.watch.report import Report, checked_options, whole_step
 from ntkscope.watch.schedule import LossJumps, Schedule
+from ntkscope.watch.stored import State, Stored, state_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -115,7 +119,7 @@ class Watch:
         self._schedule = Schedule(dt=dt, every=every, dense=dense)
         self._overhead, self._jumps = Overhead(overhead), LossJumps()
         self._log_fn, self._seed, self._dt = log_fn, seed, dt
-        self._path = None if store is None else Path(store)
+        self._path = None if store is None else Path(store).absolute()
         self._active = _is_first_rank()
         self._steps_seen = 0
         self._forget()
@@ -133,6 +137,7 @@ class Watch:
         self._logged: list[dict[str, list[float]]] = []
         self._boundaries: list[int] = []
         self._metrics: StreamMetrics | None = None
+        self._seen: State = ()  # the store, as it was looked at
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -154,20 +159,21 @@ class Watch:
             WatchError: steps that do not increase, layers that are others than before, or a first
                 step before all that the store has, which would be lost.
         """
-        step = self.resume() + 1 if step is None else int(step)
-        if not self._active:
-            self._last_step = step
+        step = None if step is None else whole_step(step)
+        if not self._is_active():
+            self._last_step = self._last_step + 1 if step is None else step
             return None
-        self._begin(step)
+        step = self._begin(step)
         self._overhead.touch()
         self._mark_passed(step)
         self._given = {"loss": _detached(loss), "accuracy": _detached(accuracy)}
         self._note_loss(step, loss)
         why = self._schedule.due(step)
-        if not why:
-            return None
-        if not self._overhead.allows(why):
+        if why and not self._overhead.allows(why):
             self._overhead.put_off += self._schedule.denied()
+            why = ""
+        if not why:
+            self._flush_if_due()
             return None
         announced = step in self._schedule.announced
         found = self._compute(step, why)
@@ -186,10 +192,11 @@ class Watch:
         Raises:
             WatchError: a step that lies in the past, or no step yet.
         """
-        last = self.resume()
-        step = last if step is None else int(step)
-        if not self._active:
+        if not self._is_active():
             return
+        if not self._steps_seen:
+            self._take_store(None)
+        step = self._last_step if step is None else whole_step(step)
         if step < self._last_step or self._last_step < 0:
             raise WatchError(
                 f"a boundary at step {step}, but the run is at step {self._last_step}",
@@ -255,7 +262,12 @@ class Watch:
         return made
 
     def flush(self) -> None:
-        """Write what is not in the store yet: call it with each checkpoint of the training."""
+        """Write what is not in the store yet: call it with each checkpoint of the training.
+
+        Raises:
+            BusyError: another process writes the store.
+            DiskError: the disk refuses it; what is not written is kept, and written later.
+        """
         if self._store is not None:
             self._store.flush()
 
@@ -270,17 +282,33 @@ class Watch:
         if self._store is not None:
             self._store.close()
 
+    def leave(self) -> None:
+        """Write what is not in the store yet, and let another process go on with it.
+
+        For a run that was interrupted: its store is not sealed. `with Watch(…) as watch:` does it
+        after an exception. This one may go on too, unless another has written the store since.
+        """
+        if self._store is not None:
+            self._store.leave()
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+            return
+        try:
+            self.leave()
+        except NtkscopeError as error:  # what the loop has raised is heard
+            log.warning("%s", error)
 
     def resume(self) -> int:
-        """Go on behind all that the store has: for a run that does not know its last step.
+        """Look what the store has, for a run that does not know its last step.
 
-        `step()` and `boundary()`, without a number, do it by themselves. A first `step` with a
-        number goes on before that number instead, also after this.
+        `step()` and `boundary()`, without a number, go on behind it by themselves. A first `step`
+        with a number goes on before that number instead, also after this. Nothing is written, and
+        another process may write the store meanwhile.
 
         Returns:
             The last step; −1 if there is none.
@@ -288,8 +316,8 @@ class Watch:
         Raises:
             WatchError: the store is of another watch.
         """
-        if self._active and self._last_step < 0 and self._path is not None and self._path.exists():
-            self._resume(None)
+        if self._is_active():
+            self._look()
         return self._last_step
 
     @property
@@ -306,6 +334,9 @@ class Watch:
 
     def dataset(self) -> xr.Dataset:
         """The metrics so far: the workflow's table of a run, with its names, units and attributes.
+
+        Of a run that this watch was not told a step of, what its store has at the moment, which
+        another process may be writing.
 
         Returns:
             Kind `metrics`, dims (seed, snapshot[, layer][, seen][, rank]); see `metrics.measure`.
@@ -377,24 +408,53 @@ class Watch:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _begin(self, step: int) -> None:
+    def _is_active(self) -> bool:
+        """Whether this process watches: told at the first step, as processes may meet late."""
+        if self._last_step < 0:
+            self._active = _is_first_rank()
+        return self._active
+
+    def _begin(self, step: int | None) -> int:
         """Take in a step's number, and go on from the store before the first."""
-        if self._steps_seen and step <= self._last_step:
+        if not self._steps_seen:
+            self._take_store(step)
+            step = self._last_step + 1 if step is None else step
+        elif step is None:
+            step = self._last_step + 1
+        elif step <= self._last_step:
             raise WatchError(
                 f"step {step} after step {self._last_step}",
                 where="step",
                 remedy="give numbers that increase; for another run make another Watch",
             )
-        is_resumed = self._steps_seen or 0 <= self._last_step < step
-        if not is_resumed and self._path is not None and self._path.exists():
-            self._resume(step)
         self._steps_seen += 1
         self._last_step = step
+        return step
+
+    def _take_store(self, before: int | None) -> None:
+        """Hold the store, as one that writes it, and take in what it has before a step."""
+        if self._path is None:
+            return
+        store = KernelStore(self._path, self._probe, self._seed)
+        store.begin(self._kind_of_kernels(), before)
+        self._look()
+        self._store = store
+
+    def _flush_if_due(self) -> None:
+        if self._store is not None:
+            with self._overhead.aside():
+                self._store.flush_if_due()
 
     def _note_loss(self, step: int, loss: Any) -> None:
         if loss is None or callable(loss):
             return
         values = values_of(loss)
+        if len(values) > 1 and isinstance(loss, torch.Tensor) and loss.requires_grad:
+            raise WatchError(
+                f"a loss of {len(values)} numbers, from the loss function: one for each sample?",
+                where="step",
+                remedy="give its mean; several numbers are those of the tasks seen, in order",
+            )
         if len(values) == 1 and self._jumps.jumped(values[0]) and self._steps:
             self._schedule.restart(step - 1, boundary=False)
 
@@ -409,12 +469,12 @@ class Watch:
             self._check_same(layers, str(arrays["ntk"].dtype))
             task = 1 + len(self._boundaries)
             logged = {name: _of_tasks(values, task) for name, values in logged.items()}
-            self._take_in(step, task, arrays, logged)
-            self._schedule.taken(step, why)
-            if self._path is not None:
-                if self._store is None:
-                    self._store = self._open_store()
-                self._store.add(Snapshot(step, task, arrays, logged))
+            with Ending() as ending:  # whole or not at all: a Ctrl-C waits
+                self._take_in(step, task, arrays, logged)
+                self._schedule.taken(step, why)
+                if self._store is not None:
+                    self._store.add(Snapshot(step, task, arrays, logged), self._identity())
+                ending.obey()
             found = self._told(step, logged)
             if self._log_fn is not None:
                 self._log_fn(found, step)
@@ -498,42 +558,61 @@ class Watch:
             )
         return self._metrics
 
-    def _identity(self) -> dict[str, Any]:
+    def _kind_of_kernels(self) -> dict[str, Any]:
+        """What kernels must agree in to be of one run."""
         return {
             "kernel": self._kernel.kind,
-            "precision": self._precision,
             "probe_digest": self._probe.digest,
             "dt": self._dt,
-            "layers": list(self._layers or ()),
         }
 
-    def _open_store(self) -> KernelStore:
-        assert self._path is not None
-        return KernelStore(self._path, self._identity(), self._probe, self._seed)
+    def _identity(self) -> dict[str, Any]:
+        found = {"precision": self._precision, "layers": list(self._layers or ())}
+        return self._kind_of_kernels() | found
 
-    def _resume(self, before: int | None) -> None:
-        """Take in again what the store has of this run, up to a step, and nothing else."""
-        assert self._path is not None
+    def _look(self) -> None:
+        """Take in what the store has, before the first step, unless it is as it was looked at.
+
+        Whatever another process does to it meanwhile: nothing of it is half taken in.
+
+        Raises:
+            StoreError: the store is damaged.
+            WatchError: it is of another watch.
+        """
+        if self._steps_seen or self._path is None:
+            return
+        for _ in range(_LOOKS):
+            state = state_of(self._path)
+            if state == self._seen:
+                return
+            try:
+                found = Stored.open(self._path)
+                self._take_in_again(found)
+                if found.is_still_there():
+                    self._seen = state
+                    return
+            except StoreError:
+                if state == state_of(self._path):
+                    raise
+        raise StoreError(
+            "the store was changed, again and again, while it was read",
+            where=self._path,
+            remedy="look again, once the run that goes on from it has begun",
+        )
+
+    def _take_in_again(self, stored: Stored) -> None:
+        """What a store has of this run, and nothing else."""
+        stored.refuse_other(self._kind_of_kernels(), self._seed)
         self._forget()
         self._schedule = self._schedule.anew()
         for alarm in self._alarms:
             alarm.forget()
-        attrs = KernelStore.attributes(self._path)
-        self._precision = str(attrs.get("precision"))
-        self._layers = tuple(attrs.get("layers", ()))
-        self._store = self._open_store()
-        if before is not None:
-            self._store.keep_before(before)
-        lineage = self._store.lineage()
-        if lineage is None:
-            return
-        boundaries, loss = set(self._store.boundaries), self._store.logged()
-        for place, step in enumerate(lineage.steps.tolist()):
-            names = ("ntk", "layer_ntk") if self._layers else ("ntk",)
-            stored = lineage.stores[0]
-            arrays = {name: stored[name].isel(seed=0, snapshot=place).values for name in names}
-            row = {name: _known(values[place]) for name, values in loss.items()}
-            self._take_in(step, int(lineage.tasks[place]), arrays, row)
+        self._precision = str(stored.attrs.get("precision"))
+        self._layers = tuple(stored.attrs.get("layers", ()))
+        boundaries = stored.boundaries
+        for place, step in enumerate(stored.steps.tolist()):
+            row = {name: _known(values[place]) for name, values in stored.logged.items()}
+            self._take_in(step, int(stored.tasks[place]), stored.arrays(place), row)
             self._schedule.taken(step, self._schedule.due(step) or "spaced")
             if self._alarms:
                 self._told(step, row, again=True)
@@ -541,7 +620,10 @@ class Watch:
                 self._boundaries.append(step)
                 self._any_metrics().mark_boundary()
                 self._schedule.restart(step)
-        self._last_step = self._steps[-1]
+        self._last_step = max([*self._steps, -1])
+
+
+_LOOKS = 5  # at a store that another process cuts back meanwhile
 
 
 def _detached(given: Any) -> Any:

@@ -73,6 +73,32 @@ def test_who_has_it_does_not_wait_for_itself(folder):
     assert f"process {os.getpid()}" in str(error.value)
 
 
+def test_without_patience_nobody_waits_for_who_lives(folder):
+    process = another(folder, "pass")
+    with pytest.raises(BusyError, match=f"process {process.pid} on"):
+        lock.Lock(folder / "lock.json").acquire(patient=False)
+    process.kill()
+    process.wait()
+    mine = lock.Lock(folder / "lock.json")
+    mine.acquire(patient=False)
+    mine.release()
+    file, ended = lock_of(folder), threading.Event()  # of whom nobody here knows whether it lives
+
+    def give_signs():
+        while not ended.wait(0.02):
+            os.utime(file)
+
+    beat = threading.Thread(target=give_signs)
+    beat.start()
+    with pytest.raises(BusyError, match="process 1 on elsewhere"):
+        lock.Lock(file).acquire(patient=False)
+    ended.set()
+    beat.join()
+    dead = lock.Lock(file)
+    dead.acquire(patient=False)  # after it gave no sign for long
+    assert dead.is_mine()
+
+
 def test_who_waited_while_the_same_was_made_has_nothing_to_do(folder, caplog):
     process = another(folder, "place.store.mkdir(); place.finish(sys.argv[1] + '.out')", seconds=0)
     with pytest.raises(MadeMeanwhileError):

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from ntkscope import read_store
 from ntkscope.stores.verify import look
 from ntkscope.watch import WatchError
 from tests.unit.watch.loops import CLASSES, PROBE, network, samples
@@ -259,3 +260,41 @@ def test_avalanche(tmp_path: Path) -> None:
     assert plugin.watch.dataset().attrs["boundaries"].tolist() == [6, 12, 18]
     with pytest.raises(WatchError, match="would replace all"):
         trained(model, [NTKWatch(x[:PROBE], y[:PROBE], overhead=None, store=store)])
+
+
+def test_lightning_writes_what_it_has_at_an_exception(tmp_path: Path) -> None:
+    pl = pytest.importorskip("lightning.pytorch")
+    from ntkscope.watch.adapters.lightning import NTKWatch
+
+    class Module(pl.LightningModule):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = network()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.model(x)
+
+        def training_step(self, batch: Any, index: int) -> torch.Tensor:
+            if index == 3:
+                raise ZeroDivisionError
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.02)
+
+    (x, y), store = samples(), tmp_path / "k.zarr"
+    callback = NTKWatch(x[:PROBE], y[:PROBE], every=1, overhead=None, store=store)
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        callbacks=[callback],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    with pytest.raises(ZeroDivisionError):
+        trainer.fit(Module(), DataLoader(TensorDataset(x, y), batch_size=8))
+    assert read_store(store, "kernels")["step"].values.tolist() == [0, 1, 2, 3]
+    assert not look(store).known  # not sealed
+    assert not (tmp_path / ".k.zarr.lock").exists()

@@ -19,7 +19,9 @@ class NTKWatch(SupervisedPlugin):  # type: ignore[type-arg,unused-ignore]
     A boundary is where an experience after the first begins. The model's outputs must be as many in
     all experiences, or `by_layer=False`. A step's number is that of the strategy's clock; with a
     new strategy, the same plugin goes on counting. A training that was killed goes on with the same
-    `store`, from Avalanche's checkpoint; without one, a store that is there is refused.
+    `store`, from Avalanche's checkpoint; without one, a store that is there is refused. An
+    exception, of which no plugin is told, leaves the store unsealed: what is not written then is as
+    the process ends, or by `plugin.watch.leave()`.
 
     Args:
         probe, labels: as of `Watch`.

@@ -90,6 +90,13 @@ class NTKWatch(Callback):
         if self.watch is not None:
             self.watch.close()
 
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Nothing stays unwritten, also after Ctrl-C; but the run has not ended."""
+        if self.watch is not None:
+            self.watch.__exit__(type(exception), exception)
+
     def _log(self, values: dict[str, float], step: int) -> None:
         for logger in self._loggers:
             logger.log_metrics(values, step=step)

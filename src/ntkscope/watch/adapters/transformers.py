@@ -20,7 +20,8 @@ class NTKWatch(TrainerCallback):
     `log_fn`, such as `lambda values, step: wandb.log(values)`, to have them there. With a new
     `Trainer`, the same callback goes on counting. A training that was killed goes on with the same
     `store`, from a checkpoint (`resume_from_checkpoint=`); without one, a store that is there is
-    refused.
+    refused. An exception, of which a `Trainer` tells no callback, leaves the store unsealed: what
+    is not written then is as the process ends, or by `callback.watch.leave()`.
 
     Args:
         probe: a mapping such as the tokeniser gives, of tensors: `{"input_ids": …}`.

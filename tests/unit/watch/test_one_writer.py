@@ -1,0 +1,297 @@
+"""One process writes a store of a watch; all others look at it, and change nothing."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ntkscope import Watch, read_store
+from ntkscope.errors import BusyError, DiskError, StoreError
+from ntkscope.stores import ZarrStore
+from ntkscope.stores.verify import look
+from ntkscope.watch import WatchError, kernel_store
+from ntkscope.watch.stored import Stored
+from tests.unit.watch.loops import make_watch, network
+
+WRITER = """
+import sys
+from tests.unit.watch.loops import make_watch, network
+watch = make_watch(store=sys.argv[1], every=1)(network())
+for line in sys.stdin:
+    exec(line)
+    print(flush=True)
+"""
+
+
+def steps_of(store: Path) -> list[int]:
+    return read_store(store, "kernels")["step"].values.tolist()
+
+
+def watched(store: Path, steps: int = 0, **options: Any) -> Watch:
+    watch = make_watch(store=store, every=1, **options)(network())
+    for step in range(steps):
+        watch.step(step)
+    return watch
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Everything below a folder: when it was written, and what."""
+    found = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {str(file): (file.stat().st_mtime_ns, file.read_bytes()) for file in found}
+
+
+@contextmanager
+def another(store: Path) -> Iterator[Any]:
+    """Another process with a watch, that does line after line, and ends at the end of them."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(store)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def do(line: str) -> None:
+        print(line, file=process.stdin, flush=True)
+        process.stdout.readline()  # type: ignore[union-attr]
+
+    try:
+        yield process, do
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_who_looks_writes_nothing_and_who_writes_alone_writes(tmp_path: Path, caplog: Any) -> None:
+    store = tmp_path / "of the run" / "k.zarr"
+    with another(store) as (process, do):
+        do("for step in range(5): watch.step(step)")
+        do("watch.boundary(); mask = watch._store._store.group['complete']; mask.resize((6,))")
+        before = files(store)  # in the middle of a write
+        looking = watched(store)
+        assert looking.dataset()["step"].values.tolist() == list(range(5))
+        assert looking.dataset().attrs["boundaries"].tolist() == [4]
+        assert looking.resume() == 4
+        assert "5 kernels of its store" in str(looking)
+        looking.plot(tmp_path.parent / "figure.png")
+        looking.close()
+        with pytest.raises(StoreError, match="incomplete"):
+            read_store(store, "kernels")
+        for call in (lambda: looking.step(5), looking.step, looking.boundary):
+            with pytest.raises(BusyError, match=f"process {process.pid} on .* is writing") as error:
+                call()
+            assert "delete" in str(error.value)
+        assert files(store) == before
+        assert len([*store.parent.iterdir()]) == 2  # it, and its lock
+        do("watch.step(5); watch.step(6); watch.flush()")
+        assert looking.dataset()["step"].values.tolist() == list(range(7))
+        process.kill()
+        process.wait()
+        assert looking.step() is not None
+        assert "waiting for" not in caplog.text
+        looking.close()
+        assert steps_of(store) == list(range(8))
+        assert look(store) == (store, "", True)
+        assert [each.name for each in store.parent.iterdir()] == ["k.zarr"]
+
+
+def test_a_process_that_ends_leaves_nothing_unwritten_and_no_lock(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+
+    def child() -> None:
+        watch = watched(store, 2)
+        raise ValueError(watch)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == 1
+    assert steps_of(store) == [0, 1]
+    assert not look(store).known  # it is not sealed: the run has not ended
+    assert [each.name for each in tmp_path.iterdir()] == ["k.zarr"]
+
+
+def test_a_forked_copy_is_another_process(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    watch = watched(store, 3)
+
+    def child() -> None:
+        try:
+            watch.step(3)
+            watch.flush()
+        except BusyError:
+            os._exit(7)  # else as a process of its own ends, and drops the watch
+        os._exit(1)
+
+    for target, code in ((child, 7), (lambda: None, 0)):
+        process = multiprocessing.get_context("fork").Process(target=target)
+        process.start()
+        process.join()
+        assert process.exitcode == code
+        assert watch._store is not None
+        assert watch._store._lock.is_mine()
+    watch.step(3)
+    watch.close()
+    assert steps_of(store) == [0, 1, 2, 3]
+
+
+def test_a_later_watch_of_a_process_takes_over(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    first = watched(store, 3)
+    second = watched(store)
+    second.step()
+    assert second.dataset()["step"].values.tolist() == [0, 1, 2, 3]  # the first has written
+    first.step(3)
+    with pytest.raises(WatchError, match="has written this store since"):
+        first.flush()
+    with pytest.raises(WatchError, match="has written this store since"):
+        first.flush()
+    second.step()
+    second.flush()
+    with pytest.raises(WatchError, match="would replace all"):
+        watched(store).step(0)
+    second.step(5)  # of whom nothing was taken
+    second.leave()
+    assert steps_of(store) == [0, 1, 2, 3, 4, 5]
+    second.step(6)
+    del second
+    assert steps_of(store) == [0, 1, 2, 3, 4, 5, 6]
+    assert not (tmp_path / ".k.zarr.lock").exists()
+
+
+def test_a_copy_of_a_watch_is_another_writer(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    watch = watched(store, 3)
+    other = copy.deepcopy(watch)
+    watch.step(3)
+    watch.flush()
+    other.step(3)
+    with pytest.raises(WatchError, match="has written this store since"):
+        other.flush()
+    watch.close()
+    assert steps_of(store) == [0, 1, 2, 3]
+
+
+def test_an_exception_within_does_not_seal(tmp_path: Path, caplog: Any) -> None:
+    store = tmp_path / "k.zarr"
+    with pytest.raises(ZeroDivisionError), make_watch(store=store)(network()) as watch:
+        watch.step(0)
+        watch.step(1 / 0)  # type: ignore[arg-type]
+    assert steps_of(store) == [0]
+    assert not look(store).known
+    assert not (tmp_path / ".k.zarr.lock").exists()
+    watch.step(1)  # it may go on
+    watch.close()
+    assert look(store).known
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+def test_what_could_not_be_written_is_written_later(
+    error: BaseException, tmp_path: Path, monkeypatch: Any
+) -> None:
+    store = tmp_path / "k.zarr"
+    watch = watched(store, 3)
+    watch.flush()
+    watch.step(3)
+    write = ZarrStore.write
+
+    def refused(self: ZarrStore, name: str, *rest: Any) -> None:
+        if name == "step":
+            raise error
+        write(self, name, *rest)
+
+    with monkeypatch.context() as patched, pytest.raises((DiskError, KeyboardInterrupt)):
+        patched.setattr(ZarrStore, "write", refused)
+        watch.flush()
+    assert watched(store).dataset()["step"].values.tolist() == [0, 1, 2]
+    watch.step(4)
+    watch.close()
+    assert steps_of(store) == [0, 1, 2, 3, 4]
+    assert look(store) == (store, "", True)
+
+
+def test_kernels_are_written_also_while_none_is_due(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(kernel_store, "_SECONDS", 0.0)
+    watch = make_watch(store=tmp_path / "k.zarr", every=100)(network())
+    watch.step(0)
+    watch.step(2)
+    assert steps_of(tmp_path / "k.zarr") == [0]
+
+
+def test_a_store_that_is_cut_back_meanwhile_is_read_again(tmp_path: Path, monkeypatch: Any) -> None:
+    store = tmp_path / "k.zarr"
+    watched(store, 6).close()
+    opened, writers = Stored.open, []
+
+    def cut(path: Path) -> Stored:
+        found = opened(path)
+        if not writers:
+            writers.append(watched(store))
+            monkeypatch.setattr(Stored, "open", opened)
+            writers[0].step(3)
+            writers[0].flush()
+        return found
+
+    looking = watched(store)
+    monkeypatch.setattr(Stored, "open", cut)
+    assert looking.dataset()["step"].values.tolist() == [0, 1, 2, 3]
+    assert np.isfinite(looking.dataset()["trace"].values).all()
+
+
+def test_a_chunk_that_is_lost_is_no_kernel(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    watched(store, 3).flush()
+    (store / "ntk/c/0/1/0/0").unlink()
+    with pytest.raises(StoreError, match="ntk/c/0/1/0/0 is lost"):
+        watched(store).dataset()
+
+
+def test_a_lock_or_store_that_was_removed(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    watch = watched(store, 2)
+    watch.flush()
+    (tmp_path / ".k.zarr.lock").unlink()
+    watch.step(2)
+    watch.flush()
+    assert (tmp_path / ".k.zarr.lock").exists()
+    store.rename(tmp_path / "away.zarr")
+    watch.step(3)
+    with pytest.raises(StoreError, match="has gone while its run goes on"):
+        watch.flush()
+    (tmp_path / "away.zarr").rename(store)
+    watch.close()
+    assert steps_of(store) == [0, 1, 2, 3]
+
+
+def test_processes_that_meet_after_the_watch_was_made(monkeypatch: Any) -> None:
+    watch = make_watch()(network())
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    assert watch.step(0) is None
+    assert watch.report().active is False
+
+
+@pytest.mark.parametrize("step", [1.5, True, "1", -1, torch.tensor([1, 2]), None])
+def test_what_is_no_number_of_a_step(step: Any) -> None:
+    watch = make_watch()(network())
+    if step is None:
+        for number in (np.int64(3), torch.tensor(4), 5.0):
+            watch.step(number)  # type: ignore[arg-type]
+        assert watch.dataset()["step"].values.tolist() == [3, 4, 5]
+        return
+    with pytest.raises(WatchError, match="no number of a step"):
+        watch.step(step)
