@@ -16,7 +16,7 @@ from ntkscope.config.curve_specs import (
 )
 from ntkscope.config.datasets import facts_of, title_of
 from ntkscope.config.expand import dataset_spec
-from ntkscope.config.memory_needs import bytes_to_regress
+from ntkscope.config.memory_needs import bytes_by_tiles, bytes_to_regress
 from ntkscope.config.networks import LAYERS, poolings_of
 from ntkscope.config.sections import Config, Dataset
 from ntkscope.config.sections.learning_curves import (
@@ -241,9 +241,13 @@ def _check_learning(part: CurvePart, where: str) -> None:
 
 
 def _check_memory(spec: RegressionSpec, facts: _Facts, mem_mb: int, where: str) -> None:
-    """Refuse kernels that a job surely cannot hold; what they take to be made, the job adds."""
-    n = spec.sizes[-1]
-    least = bytes_to_regress(spec, n, math.prod(facts.shape), spec.leave_one_out_most)
+    """Refuse kernels that a job surely cannot hold; what they take to be made, the job adds.
+
+    Those that memory does not hold are regressed with by tiles.
+    """
+    n, features = spec.sizes[-1], math.prod(facts.shape)
+    whole = bytes_to_regress(spec, n, features, spec.leave_one_out_most)
+    least = min(whole, bytes_by_tiles(spec, n, features))
     if least > mem_mb * 10**6:
         raise ConfigError(
             f"regressions on {n} samples take {least / 1e9:.1f} GB or more, and resources.mem_mb "

@@ -13,6 +13,8 @@ BLOCK_BYTES = 10**9
 _PROCESS_MB = 1000  # of Python and its libraries
 _TORCH_BYTES = 6 * 10**8  # of a process that has torch, beside what it computes
 _EIGEN_BYTES, _CHOLESKY_BYTES = 24, 8  # an element of a kernel, of its solution beside it
+_TILE_BYTES = 4 * 10**8  # of a kernel that is on the disk: a tile as it is, and in float64
+_STEP_BYTES = 10 * 8 * 500  # a sample: vectors of the rank of conjugate gradients' preconditioner
 _LAYERS_OF_A_MODULE = 12  # a user's own network is not built to count them
 
 
@@ -43,12 +45,30 @@ def bytes_to_regress(spec: RegressionSpec, n: int, features: int, solved: int) -
         features: numbers that a sample consists of.
         solved: most samples of which there are all eigenvectors.
     """
-    item = 8 if spec.precision == "float64" else 4
-    kernels = item * n * (n + spec.test)
-    inputs = 3 * item * (n + spec.test) * features
+    kernels = _item(spec) * n * (n + spec.test)
     whole = _EIGEN_BYTES * min(n, solved) ** 2
     once = _CHOLESKY_BYTES * n**2 if n > spec.leave_one_out_most else 0
-    return _TORCH_BYTES + inputs + kernels + max(whole, once)
+    return _TORCH_BYTES + bytes_of_inputs(spec, n, features) + kernels + max(whole, once)
+
+
+def bytes_by_tiles(spec: RegressionSpec, n: int, features: int) -> int:
+    """The peak of regressions on n samples by conjugate gradients, with the kernel on the disk.
+
+    Args:
+        spec, n, features: of `bytes_to_regress`.
+    """
+    solved = (_item(spec) + _EIGEN_BYTES) * min(n, spec.leave_one_out_most) ** 2
+    by_steps = max(solved, _TILE_BYTES + _STEP_BYTES * n)
+    return _TORCH_BYTES + bytes_of_inputs(spec, n, features) + by_steps
+
+
+def bytes_of_inputs(spec: RegressionSpec, n: int, features: int) -> int:
+    """Of n training samples and the test samples, on the way to the network."""
+    return 3 * _item(spec) * (n + spec.test) * features
+
+
+def _item(spec: RegressionSpec) -> int:
+    return 8 if spec.precision == "float64" else 4
 
 
 def _classes(run: RunSpec) -> int:

@@ -7,7 +7,8 @@ As `captions`. What each placeholder says:
 * `$n`: training samples of the networks; `$n_kernels`: samples of the regressions.
 * `$range`: the range of n of the fits; `$left_out`: which points of it are in no fit, and why.
 * `$errors`: what the error is; `$kernels`: conventions of the kernels.
-* `$ridge`: how it was chosen, and how often at the grid's edge; `$flags`: what to beware of.
+* `$ridge`: how it was chosen, how often at the grid's edge, and which systems were not solved
+  directly; `$flags`: what to beware of.
 * what the figure's module adds (its `words`).
 """
 
@@ -134,7 +135,20 @@ def ridge_in_words(curves: xr.Dataset) -> str:
     edge = curves["ridge_edge"].values
     made = np.isfinite(edge)
     low, high = int((edge[made] < 0).sum()), int((edge[made] > 0).sum())
-    return f"{text}; at the grid's lowest in {low} and at its highest in {high} of {made.sum()}"
+    text += f"; at the grid's lowest in {low} and at its highest in {high} of {made.sum()}"
+    return text + _steps_in_words(curves)
+
+
+def _steps_in_words(curves: xr.Dataset) -> str:
+    """Of which n kernels were solved by conjugate gradients, and how well; empty if of none."""
+    residual = curves["residual"].values if "residual" in curves else np.zeros((0, 0))
+    if not (residual > 0).any():
+        return ""
+    n = _numbers(curves["n"].values[(residual > 0).any(axis=1)])
+    return (
+        f"; {int((residual > 0).sum())} systems (n = {n}), which memory did not hold, by conjugate "
+        f"gradients to a relative residual of {np.nanmax(residual):.0e} or less"
+    )
 
 
 def flags_in_words(curves: xr.Dataset) -> str:

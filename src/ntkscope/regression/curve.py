@@ -19,7 +19,8 @@ class Samples:
     """What a kernel is regressed on, and tested with.
 
     Attributes:
-        kernel: [N, N], float32 or float64. cross: [M, N], of test and fitted samples.
+        kernel: [N, N], float32 or float64. cross: [M, N], of test and fitted samples. Arrays, or
+            `KernelTiles`.
         targets: y [N]. test_targets: [M].
         offset: f₀ [N], 0 where it is ignored. test_offset: [M].
     """
@@ -53,6 +54,7 @@ CURVE = {
     "ridge": np.float64,
     "ridge_edge": np.int8,
     "ridge_from": np.int64,
+    "residual": np.float64,
     "regression_seconds": np.float64,
 }
 """What is known of each n, beside the predictions."""
@@ -88,16 +90,17 @@ def regress_nested(
         began = time.perf_counter()
         if n > ridges.most:
             choice = choice or leave_one_out(*samples.first(ridges.most), ridges)[1]
-            weights, ridge = with_ridge(*samples.first(n), choice, ridges)
+            weights, ridge, residual = with_ridge(*samples.first(n), choice, ridges)
         else:
             weights, choice = leave_one_out(*samples.first(n), ridges)
-            ridge, out["loo_error"][at] = choice.ridge, choice.error
+            ridge, residual, out["loo_error"][at] = choice.ridge, 0.0, choice.error
         prediction = samples.predict(weights)
         out["regression_seconds"][at] = time.perf_counter() - began
         out["error"][at] = ERRORS[error](prediction, samples.test_targets)
         out["squared_error"][at] = squared_error(prediction, samples.test_targets)
         out["ridge"][at], out["ridge_edge"][at] = ridge, choice.edge
         out["ridge_from"][at], out["prediction"][at] = choice.samples, prediction
+        out["residual"][at] = residual
         alive()
     return out
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from ntkscope.models import Architecture
 from ntkscope.ntk import empirical_ntk, infinite_ntk
 from ntkscope.ntk.empirical.planner import make_plan
+from ntkscope.regression.kernel_tiles import Block, KernelTiles, write_tiles
 
 # verify="off": how a network is differentiated is verified all the same (`planner`), and a diverged
 # one's kernel, which is not finite, is found by `is_usable`.
@@ -22,10 +25,10 @@ _LEAST_BYTES, _MOST_BYTES, _MOST_BYTES_OF_GPU = 2**28, 2**31, 2**33
 
 
 class KernelPair(NamedTuple):
-    """Kernels [N, N] and [M, N], on the CPU."""
+    """Kernels [N, N] and [M, N], on the CPU or the disk."""
 
-    kernel: Tensor
-    cross: Tensor
+    kernel: Tensor | KernelTiles
+    cross: Tensor | KernelTiles
 
 
 def infinite_pair(layers: Architecture, x: Tensor, test: Tensor) -> KernelPair:
@@ -56,6 +59,30 @@ def empirical_pair(
     return KernelPair(_mean(members, x, None, memory), _mean(members, test, x, memory))
 
 
+def empirical_block(members: Sequence[nn.Module], memory: int) -> Block:
+    """Computes tiles of the kernel that `empirical_pair` has whole."""
+    return partial(_mean, members, memory=memory)
+
+
+def infinite_block(layers: Architecture) -> Block:
+    """Computes tiles of the kernel that `infinite_pair` has whole."""
+    return partial(infinite_ntk, layers)
+
+
+def tiled_pair(
+    block: Block,
+    x: Tensor,
+    test: Tensor,
+    folder: Path,
+    dense_most: int,
+    alive: Callable[[], None],
+) -> KernelPair:
+    """Both kernels on the disk, gone on with where a killed job left them: see `write_tiles`."""
+    kernel = write_tiles(folder / "kernel.zarr", block, x, None, dense_most, alive)
+    cross = write_tiles(folder / "cross.zarr", block, test, x, dense_most, alive)
+    return KernelPair(kernel, cross)
+
+
 def layer_pairs(member: nn.Module, x: Tensor, test: Tensor, memory: int) -> dict[str, KernelPair]:
     """Name of each layer with parameters → its own part of the kernel."""
     whole = empirical_ntk(member, x, by_layer=True, memory=memory, verify="off")
@@ -70,9 +97,13 @@ def is_usable(pair: KernelPair) -> bool:
 
     All are where every unit is dead and nothing has a bias, or of a layer behind dead units.
     """
-    extremes = (extreme for kernel in pair for extreme in torch.aminmax(kernel))
-    finite = all(bool(torch.isfinite(each)) for each in extremes)
-    return finite and float(pair.kernel.diagonal().double().mean()) > 0
+    return all(map(_is_finite, pair)) and np.asarray(pair.kernel.diagonal(), np.float64).mean() > 0
+
+
+def _is_finite(kernel: Tensor | KernelTiles) -> bool:
+    if isinstance(kernel, KernelTiles):
+        return kernel.is_finite()
+    return all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(kernel))
 
 
 @torch.no_grad()

@@ -23,6 +23,8 @@ _MEANING = {
     "ridge_edge": "-1: the ridge chosen is the lowest of the grid, and smaller ones would matter; "
     "1: the highest; 0: neither",
     "ridge_from": "n on which the ridge was chosen",
+    "residual": "relative residual of conjugate gradients, with a kernel that memory did not hold; "
+    "0: solved directly",
     "regression_seconds": "seconds of choice, solution and prediction",
     "undefined": "no such regression: more samples than the network was trained on, or it diverged",
     "prediction": "prediction for the test samples",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
 from ntkscope.ntk.regression import (
+    KernelRidge,
+    NotConvergedError,
     RegressionError,
     RidgeWarning,
     cholesky,
@@ -74,27 +77,70 @@ def leave_one_out(
     return system.at(found.ridge).solve(targets - offset), choice
 
 
+class Solved(NamedTuple):
+    """(K + λI)⁻¹ (y − f₀).
+
+    Attributes:
+        weights: [N].
+        ridge: λ relative to the mean diagonal.
+        residual: ‖y − f₀ − (K + λI) weights‖ / ‖y − f₀‖ of conjugate gradients; 0 of a Cholesky.
+    """
+
+    weights: FloatArray
+    ridge: float
+    residual: float
+
+
+TOLERANCE = 1e-6
+"""Of conjugate gradients' residual. Predictions differed by as much from those of a Cholesky."""
+
+_RANK, _MOST_STEPS = 500, 3000
+
+
 def with_ridge(
     kernel: Any, targets: FloatArray, offset: FloatArray, choice: Choice, ridges: Ridges
-) -> tuple[FloatArray, float]:
-    """(K + λI)⁻¹ (y − f₀) [N] by one Cholesky, and λ relative to the mean diagonal.
+) -> Solved:
+    """Solve by one Cholesky, or of a kernel that is an operator by conjugate gradients.
 
     The ridge chosen on fewer samples, or where rounding makes K + λI indefinite with more, the
     next of the grid with which it is not.
 
     Raises:
+        NotConvergedError: conjugate gradients did not come to `TOLERANCE`.
         RegressionError: not positive definite with any.
     """
+    solve = _by_steps if isinstance(kernel, LinearOperator) else _by_factor
     *larger, largest = (ridge for ridge in ridges.grid if ridge >= choice.ridge)
     for ridge in larger:
-        with suppress(RegressionError):
-            return _solved(kernel, targets - offset, ridge)
-    return _solved(kernel, targets - offset, largest)
+        try:
+            return solve(kernel, targets - offset, ridge)
+        except NotConvergedError:
+            raise
+        except RegressionError:
+            continue
+    return solve(kernel, targets - offset, largest)
 
 
-def _solved(kernel: Any, targets: FloatArray, ridge: float) -> tuple[FloatArray, float]:
+def _by_factor(kernel: Any, targets: FloatArray, ridge: float) -> Solved:
     factor = cholesky(kernel, ridge)
-    return factor.solve(targets), factor.ridge
+    return Solved(factor.solve(targets), factor.ridge, 0.0)
+
+
+def _by_steps(kernel: Any, targets: FloatArray, ridge: float) -> Solved:
+    solver = KernelRidge(
+        ridge, method="cg", rank=_RANK, tolerance=TOLERANCE, max_iterations=_MOST_STEPS
+    )
+    try:
+        fit = solver.fit(kernel, targets)
+    except NotConvergedError as error:
+        raise NotConvergedError(
+            error.what,
+            where=f"{len(targets)} samples, ridge {ridge:g}",
+            remedy="give more resources.mem_mb, so that a Cholesky solves them, larger "
+            "kernels.ridges, or no such n in samples.kernel, infinite and trained",
+        ) from None
+    assert fit.residual_norms is not None
+    return Solved(fit.weights, fit.ridge, float(fit.residual_norms[0]))
 
 
 @contextmanager

@@ -17,8 +17,8 @@ import numpy as np
 from ntkscope.config.curve_specs import RegressionSpec
 from ntkscope.regression.job import RegressionJob, open_job
 from ntkscope.regression.layout import begin_store, of_items
-from ntkscope.regression.memory_needs import check_memory
-from ntkscope.regression.unit import Unit
+from ntkscope.regression.memory_needs import samples_in_memory
+from ntkscope.regression.unit import Limit, Unit
 from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import log, progress
 from ntkscope.runtime.provenance import provenance
@@ -53,24 +53,28 @@ def regress_kernels(
         state: the job's directory: killed and called again, the kernels already regressed are kept.
         stage: digest of the stage's sources: another one's state is not used.
         device, threads: of the kernels; systems are solved on the CPU.
-        memory: of the whole process, in bytes; no number depends on it.
+        memory: of the whole process, in bytes. A kernel of more samples than it holds is written in
+            tiles into `state`, and systems of so many are solved by conjugate gradients instead of
+            a Cholesky: `residual` says which, and how well. No other number depends on memory.
 
     Raises:
-        NtkscopeError: more samples than memory holds; stores that do not have what is asked for.
-        RegressionError: a kernel that is none.
+        NtkscopeError: more samples than memory holds in any way; stores that do not have what is
+            asked for.
+        RegressionError: a kernel that is none, or conjugate gradients that did not converge.
     """
     began = time.monotonic()
     with repeatable(threads):
         job = open_job(regression, task_path, networks_path, choose_device(device))
-        check_memory(job, memory)
-        identity = _identity(job, stage, threads)
+        held = samples_in_memory(job, memory)
+        identity = _identity(job, stage, threads) | {"samples_in_memory": held}
         record = provenance(
             regression=regression.model_dump(mode="json"), device=str(job.device), threads=threads
         )
         with JobDirectory(state, identity) as place:
             store = begin_store(job, place.store, record)
             forget_damaged(store)
-            _fill(job, store, place.heartbeat)
+            store.describe(samples_in_memory=held)
+            _fill(job, store, place.heartbeat, Limit(held, place.folder / "tiles"))
             wall = {"wall_seconds": time.monotonic() - began}
             store.describe(provenance=record | wall, identity=place.identity)
             store.seal()
@@ -90,19 +94,25 @@ def _identity(job: RegressionJob, stage: str, threads: int) -> dict[str, Any]:
     }
 
 
-def _fill(job: RegressionJob, store: ZarrStore, alive: Callable[[], None]) -> None:
+def _fill(job: RegressionJob, store: ZarrStore, alive: Callable[[], None], limit: Limit) -> None:
     """Every work item that is not done."""
     todo = [(int(seed), int(source)) for seed, source in np.argwhere(~store.mask)]
     done = store.mask.size - len(todo)
-    for _ in progress(_regressed(job, store, todo, alive), store.mask.size, job.spec.id, done):
+    for _ in progress(
+        _regressed(job, store, todo, alive, limit), store.mask.size, job.spec.id, done
+    ):
         alive()
 
 
 def _regressed(
-    job: RegressionJob, store: ZarrStore, items: Sequence[Item], alive: Callable[[], None]
+    job: RegressionJob,
+    store: ZarrStore,
+    items: Sequence[Item],
+    alive: Callable[[], None],
+    limit: Limit,
 ) -> Iterator[Item]:
     for item in items:
-        found = Unit(job, item[0], job.sources[item[1]], alive).regress()
+        found = Unit(job, item[0], job.sources[item[1]], alive, limit).regress()
         if not found:
             source = job.sources[item[1]]
             log.warning("seed %d, %s: no kernel, it diverged", job.spec.task.seeds[item[0]], source)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -12,15 +14,31 @@ from ntkscope.regression.curve import Samples, regress_nested
 from ntkscope.regression.job import SPECTRUM_SAMPLES, RegressionJob, Source
 from ntkscope.regression.kernel_pair import (
     KernelPair,
+    empirical_block,
     empirical_pair,
+    infinite_block,
     infinite_pair,
     is_usable,
     layer_pairs,
     mean_outputs,
+    tiled_pair,
 )
 from ntkscope.regression.spectrum import target_alignment, target_spectrum
+from ntkscope.stores.atomic_write import remove
 
 Found = dict[str, np.ndarray]
+
+
+class Limit(NamedTuple):
+    """What memory holds, and where the tiles of kernels go that it does not.
+
+    Attributes:
+        samples: most of a kernel that is held, and solved directly.
+        folder: of the tiles.
+    """
+
+    samples: int
+    folder: Path
 
 
 class Unit:
@@ -31,12 +49,19 @@ class Unit:
         seed: position among the task's seeds.
         source: whose kernel.
         alive: called now and then.
+        limit: of memory.
     """
 
     def __init__(
-        self, job: RegressionJob, seed: int, source: Source, alive: Callable[[], None]
+        self,
+        job: RegressionJob,
+        seed: int,
+        source: Source,
+        alive: Callable[[], None],
+        limit: Limit,
     ) -> None:
         self._job, self._seed, self._source, self._alive = job, seed, source, alive
+        self._limit = limit
         self._test = self._inputs("test", job.spec.test)
 
     def regress(self) -> Found:
@@ -54,7 +79,8 @@ class Unit:
         """The curve of a fit, and of one of the fits what else is known of its kernel."""
         began = time.perf_counter()
         x = self._inputs(SPLITS[fit], self._job.fitted(self._source, fit))
-        pair = self._pair(members, x)
+        tiles = self._limit.folder / f"{self._seed}-{self._job.sources.index(self._source)}-{fit}"
+        pair = self._pair(members, x, tiles)
         seconds = np.array(time.perf_counter() - began)
         self._alive()
         if not is_usable(pair):
@@ -62,18 +88,32 @@ class Unit:
         samples = self._samples(pair, members, fit, x)
         fits = self._job.spec.fits
         about = self._about(samples, members, x) if fit == described(fits) else {}
-        return self._curve(samples) | about | {"kernel_seconds": seconds}
+        found = self._curve(samples) | about | {"kernel_seconds": seconds}
+        remove(tiles)
+        return found
 
     def _curve(self, samples: Samples) -> Found:
         job = self._job
         curve = regress_nested(samples, job.spec.sizes, job.ridges, job.task.error, self._alive)
         return curve | {"undefined": np.array(job.spec.sizes) > len(samples.targets)}
 
-    def _pair(self, members: Sequence[nn.Module], x: Tensor) -> KernelPair:
+    def _pair(self, members: Sequence[nn.Module], x: Tensor, tiles: Path) -> KernelPair:
+        """In memory where it holds them, or else in a folder of tiles."""
+        if len(x) > self._limit.samples:
+            return self._tiled(members, x, tiles)
         if members:
             return empirical_pair(members, x, self._test, self._job.working_bytes)
         assert self._job.definition.layers is not None
         return infinite_pair(self._job.definition.layers, x, self._test)
+
+    def _tiled(self, members: Sequence[nn.Module], x: Tensor, folder: Path) -> KernelPair:
+        if members:
+            block = empirical_block(members, self._job.working_bytes)
+        else:
+            assert self._job.definition.layers is not None
+            block = infinite_block(self._job.definition.layers)
+        most, alive = self._limit.samples, self._alive
+        return tiled_pair(block, x, self._test, folder, most, alive)
 
     def _samples(
         self, pair: KernelPair, members: Sequence[nn.Module], fit: str, x: Tensor

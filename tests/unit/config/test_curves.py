@@ -187,9 +187,9 @@ def test_two_groups_of_ones_own_files_have_as_many_samples_as_these(tmp_path):
 
 def test_kernels_that_memory_surely_does_not_hold_are_refused():
     values = configuration(samples={**SAMPLES, "kernel": [20, 40_000]})
-    with pytest.raises(ConfigError, match=r"40000 samples take 19\.\d GB or more.* gives 3\.0 GB"):
-        load_config(values)
-    load_config({**values, "resources": {"mem_mb": 25_000}})
+    load_config({**values, "resources": {"mem_mb": 3000}})  # by tiles
+    with pytest.raises(ConfigError, match=r"40000 samples take 2\.\d GB or more.* gives 2\.0 GB"):
+        load_config({**values, "resources": {"mem_mb": 2000}})
 
 
 def test_ridges_below_rounding_alone_are_refused():

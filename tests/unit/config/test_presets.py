@@ -59,6 +59,16 @@ def test_a_network_and_the_infinite_kernel_have_an_exponent_on_the_same_samples(
                 assert all(len(trained & {*each.sizes}) >= 3 for each in limits), curves.part
 
 
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+def test_fits_end_with_the_kernels_however_far_networks_go(preset: Path) -> None:
+    config = load_files(preset)
+    for name, section in config.learning_curves.items():
+        if section.analysis == "width":
+            continue  # its fits are over widths
+        regressions = [each for part in expand_curves(config, name) for each in part.regressions]
+        assert section.fits.range[1] <= max(each.sizes[-1] for each in regressions), name
+
+
 @pytest.mark.parametrize("preset", OF_STREAMS, ids=lambda file: file.stem)
 def test_lazy_is_feature_at_width_128(preset: Path) -> None:
     cells = expand(load_files(preset), "reactivation")

@@ -22,7 +22,11 @@ from ntkscope.regression import regress_kernels
 from ntkscope.regression import unit as unit_module
 from ntkscope.regression.job import RegressionJob
 from ntkscope.regression.kernel_pair import KernelPair, is_usable
-from ntkscope.regression.memory_needs import check_memory, predicted_bytes
+from ntkscope.regression.memory_needs import (
+    predicted_bytes,
+    predicted_bytes_by_tiles,
+    samples_in_memory,
+)
 from ntkscope.stores import ZarrStore, read_store
 from tests.unit.regression.conftest import (
     MODEL,
@@ -316,13 +320,23 @@ def test_what_memory_does_not_hold_is_refused_before_work(task_path, tmp_path):
     with pytest.raises(NtkscopeError, match="which do for 0"):
         regressed(spec(), task_path, tmp_path, memory=5 * 10**8)
     assert not (tmp_path / "state").exists()
-    large = spec("infinite", sizes=(500, 40000), test=4000, precision="float32")
+    large = spec("infinite", sizes=(500, 400000), test=4000, precision="float32")
     job = RegressionJob(large, load_task(task_path), None, torch.device("cpu"))
-    with pytest.raises(NtkscopeError, match="not built into this stage") as caught:
-        check_memory(job, 3 * 10**9)
+    with pytest.raises(NtkscopeError, match="which do for") as caught:
+        samples_in_memory(job, 3 * 10**9)
     most = int(re.search(r"which do for (\d+)", caught.value.what).group(1))
-    assert predicted_bytes(job, most) <= 3 * 10**9 < predicted_bytes(job, most + 1)
-    assert 10000 < most < 14000
+    taken = [predicted_bytes_by_tiles(job, each) for each in (most, most + 1)]
+    assert taken[0] <= 3 * 10**9 < taken[1]
+    assert 30000 < most < 60000
+
+
+def test_the_most_samples_that_memory_holds_are_solved_directly(task_path):
+    sizes = (500, 5000, 10000, 20000, 40000)
+    large = spec("infinite", sizes=sizes, test=4000, precision="float32", leave_one_out_most=2000)
+    job = RegressionJob(large, load_task(task_path), None, torch.device("cpu"))
+    found = {gb: samples_in_memory(job, int(gb * 10**9)) for gb in (2.8, 3, 8, 22)}
+    assert found == {2.8: 10000, 3: 10000, 8: 20000, 22: 40000}
+    assert predicted_bytes(job, 40000) < 22e9
 
 
 def test_fresh_samples_that_a_network_has_learnt_are_refused(networks_path, tmp_path):

@@ -191,7 +191,9 @@ class Kernels(Section):
         description="The grid, relative to the mean diagonal.",
     )
     leave_one_out_most: Positive = Field(
-        2000, description="With more samples the ridge chosen with the last n up to this is used."
+        2000,
+        description="With more samples the ridge chosen with the last n up to this is used: the "
+        "same share of the mean diagonal, whatever n.",
     )
     offset: Offset = Field(
         "ignore",

@@ -237,8 +237,8 @@ def _regression_row(
     store: xr.Dataset, collected: _Collected, kernel: int, fit: int, place: int
 ) -> dict[str, Any]:
     at = {"source": kernel, "fit": fit, "n": place}
-    names = ("error", "squared_error", "ridge", "ridge_edge")
-    values = {name: _column(store, name, **at) for name in names}
+    names = ("error", "squared_error", "ridge", "ridge_edge", "residual")
+    values = {name: _column(store, name, **at) for name in names if name in store}
     return {"values": values, "undefined": _column(store, "undefined", **at) > 0}
 
 

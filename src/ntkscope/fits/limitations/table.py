@@ -45,6 +45,8 @@ VALUES = {
     "of normal residuals, error * sqrt(2 / test samples)",
     "ridge": "chosen ridge over the kernel's mean diagonal",
     "ridge_edge": "-1: lowest of the grid, 1: highest, 0: inside",
+    "residual": "relative residual of conjugate gradients, with a kernel that memory did not hold; "
+    "0: solved directly",
     "best_is_last": "1 where the network's best step is the last of its budget",
     "train_error": "error on training samples",
     "diverged": "1 where training diverged",

@@ -20,7 +20,7 @@ sample and keep the others.
 from ntkscope.ntk.regression.cholesky import CholeskyFactor, cholesky
 from ntkscope.ntk.regression.conjugate_gradients import IterativeSolver, Solution
 from ntkscope.ntk.regression.eigensystem import EigenFactor, Eigensystem, decompose
-from ntkscope.ntk.regression.errors import RegressionError, RidgeWarning
+from ntkscope.ntk.regression.errors import NotConvergedError, RegressionError, RidgeWarning
 from ntkscope.ntk.regression.kernel_ridge import FittedKernelRidge, KernelRidge
 from ntkscope.ntk.regression.loocv import (
     LooErrors,
@@ -40,6 +40,7 @@ __all__ = [
     "IterativeSolver",
     "KernelRidge",
     "LooErrors",
+    "NotConvergedError",
     "Nystrom",
     "RegressionError",
     "RidgeChoice",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ntkscope.ntk.regression.errors import RegressionError
+from ntkscope.ntk.regression.errors import NotConvergedError, RegressionError
 from ntkscope.ntk.regression.kernel_arrays import FloatArray, check_targets
 from ntkscope.ntk.regression.nystrom import Nystrom
 from ntkscope.ntk.regression.smallest_eigenvalue import smallest_eigenvalue
@@ -147,7 +147,8 @@ def conjugate_gradients(
         max_iterations: steps in all.
 
     Raises:
-        RegressionError: not converged, or A or P is not positive definite.
+        NotConvergedError: the residual is still above the tolerance.
+        RegressionError: A or P is not positive definite.
     """
     x, scale, steps = np.zeros_like(targets), np.linalg.norm(targets, axis=0), 0
     scale[scale == 0] = 1.0
@@ -197,8 +198,8 @@ def _positive(left: FloatArray, right: FloatArray) -> FloatArray:
     )
 
 
-def _not_converged(steps: int, norm: float, tolerance: float) -> RegressionError:
-    return RegressionError(
+def _not_converged(steps: int, norm: float, tolerance: float) -> NotConvergedError:
+    return NotConvergedError(
         f"conjugate gradients stand at a relative residual of {norm:.1e} after {steps} steps, "
         f"{tolerance:.0e} was asked for",
         where="max_iterations, tolerance",

@@ -9,5 +9,9 @@ class RegressionError(NtkscopeError):
     """A kernel, targets or a ridge that a regression cannot use, or one that did not converge."""
 
 
+class NotConvergedError(RegressionError):
+    """Conjugate gradients that did not come to the residual that was asked for."""
+
+
 class RidgeWarning(UserWarning):
     """The ridge used is not the one asked for, or lies on the boundary of its grid."""

@@ -111,6 +111,15 @@ class FittedKernelRidge:
         return outputs if offset is None else outputs + check_offset(offset, outputs.shape)
 
     @property
+    def residual_norms(self) -> FloatArray | None:
+        """‖y − (K + λI) x‖ / ‖y‖ of each target, by conjugate gradients; None of a direct solution.
+
+        Of those solved last with `solver`, computed afresh.
+        """
+        solution = getattr(self.solver, "solution", None)
+        return None if solution is None else solution.residual_norms
+
+    @property
     def condition_number(self) -> float:
         """Of K + λI; its accuracy is that of the solver."""
         return self.solver.condition_number

@@ -133,6 +133,21 @@ def test_a_caption_says_grid_criterion_and_deviations_of_the_kernels() -> None:
     )
 
 
+def test_a_caption_says_which_systems_were_solved_by_conjugate_gradients() -> None:
+    curves, fits = tables("time_dynamics")
+    kernels = curves["curve"] != "network"
+    large = kernels & (curves["n"] == curves["n"].where(kernels).max())
+    residual = xr.where(large, 8e-7, 0.0) * xr.ones_like(curves["ridge"])
+    said = fill_curve_caption("$ridge", curves.assign(residual=residual), fits, {}, {})
+    n, count = int(curves["n"].where(large).max()), int((residual > 0).sum())
+    assert said.endswith(
+        f"; {count} systems (n = {n}), which memory did not hold, by conjugate gradients to a "
+        "relative residual of 8e-07 or less"
+    )
+    none = curves.assign(residual=xr.zeros_like(residual))
+    assert "conjugate" not in fill_curve_caption("$ridge", none, fits, {}, {})
+
+
 def test_a_scaling_figure_writes_the_fitted_exponents() -> None:
     figure, (_, fits) = drawn("scaling"), tables("scaling")
     plain = fits.isel(curve_row=(fits["part"] == "parity") & (fits["curve"] == "infinite"))
