@@ -16,6 +16,7 @@ import xarray as xr
 
 from ntkscope.errors import StoreError
 from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store, write_netcdf, write_text
+from ntkscope.stores.going_on import forget_damaged_mask
 from ntkscope.stores.manifest import Journal, read_journals
 from ntkscope.stores.seal import seal, unseal
 from ntkscope.stores.verify import look, main, verify
@@ -151,6 +152,20 @@ def test_a_store_that_is_sealed_meanwhile_is_known(results, monkeypatch):
     elsewhere = manifest.rename(results / "manifest")
     monkeypatch.setattr(Path, "glob", lambda *_: [elsewhere.rename(manifest)][:0])
     assert read_journals(path) == known
+
+
+def test_what_another_process_wrote_meanwhile_is_not_damaged(tmp_path):
+    array = Array(("sample",), (4,), np.dtype("f8"), (1,))
+    mine = ZarrStore.allocate(
+        tmp_path / "k.zarr", "kernels", {"a": array}, coords={}, mask=("sample",), attrs={}
+    )
+    known = read_journals(mine.path)
+    ZarrStore.resume(mine.path, "kernels").done(slice(1, 2))
+    forget_damaged_mask(mine, known)
+    assert mine.mask.tolist() == [False, True, False, False]
+    next((mine.path / "complete/c").iterdir()).write_bytes(b"other")
+    forget_damaged_mask(mine, known)
+    assert not mine.mask.any()
 
 
 def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, monkeypatch):
