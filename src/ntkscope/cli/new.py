@@ -33,6 +33,12 @@ module ntkscope:
 use rule * from ntkscope
 
 
+rule everything:
+    default_target: True
+    input:
+        rules.all.input,
+
+
 # Rules of your own may follow, and take what ntkscope makes as their input: results/experiments/…
 """
 _COPIED = (

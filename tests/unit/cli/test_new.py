@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from importlib.metadata import PackagePath
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +29,15 @@ def test_it_has_what_a_workflow_needs(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"next: cd {mine}" in capsys.readouterr().out
     assert main(["new", str(mine)]) == 1
     assert "there is something here already" in capsys.readouterr().err
+
+
+def test_asked_for_nothing_it_makes_everything(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    assert main(["new", str(mine)]) == 0
+    shutil.copy(ROOT / "config/test/mini.yaml", mine / "config/config.yaml")
+    words = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run"]
+    found = subprocess.run(words, cwd=mine, capture_output=True, text=True, check=True)
+    assert "train_task" in found.stdout + found.stderr
 
 
 def test_a_checkout_is_its_own_home() -> None:
