@@ -98,7 +98,10 @@ def _file_of(experiment: str | Path, results: Path) -> Path:
     else:
         file = results / path.parent / "experiments" / path.name / "runs.csv"
     if not file.exists():
-        there = sorted(each.parent.name for each in results.glob("**/experiments/*/runs.csv"))
+        there = sorted(
+            (each.parents[2].relative_to(results) / each.parent.name).as_posix()
+            for each in results.glob("**/experiments/*/runs.csv")
+        )
         raise StoreError(
             f"there is no table of runs of {str(experiment)!r}",
             where=file,

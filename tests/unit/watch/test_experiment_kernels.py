@@ -185,7 +185,9 @@ def test_a_table_written_by_hand_says_what_it_lacks(text: str, word: str, tmp_pa
 
 
 def test_what_is_not_there_is_named(kernels: np.ndarray, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="there are: mine"):
+    (tmp_path / "results/fashion/experiments/other").mkdir(parents=True)
+    (tmp_path / "results/fashion/experiments/other/runs.csv").touch()
+    with pytest.raises(StoreError, match="there are: fashion/other, mine"):
         open_kernels("yours", tmp_path / "results")
     with pytest.raises(StoreError, match="no store here"):
         opened(tmp_path, width=64, variant=None, arm="twin")
