@@ -109,17 +109,27 @@ def test_who_looks_writes_nothing_and_who_writes_alone_writes(tmp_path: Path, ca
         assert [each.name for each in store.parent.iterdir()] == ["k.zarr"]
 
 
+ENDS = """
+import multiprocessing, sys
+from pathlib import Path
+from tests.unit.watch.test_one_writer import watched
+
+def child():
+    watch = watched(Path(sys.argv[1]), 2)
+    raise ValueError(watch)
+
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start()
+process.join()
+sys.exit(process.exitcode + 1)
+"""
+
+
 def test_a_process_that_ends_leaves_nothing_unwritten_and_no_lock(tmp_path: Path) -> None:
+    """A fork of a process in which autograd was never at work."""
     store = tmp_path / "k.zarr"
-
-    def child() -> None:
-        watch = watched(store, 2)
-        raise ValueError(watch)
-
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    process.join()
-    assert process.exitcode == 1
+    done = subprocess.run([sys.executable, "-c", ENDS, str(store)], check=False)
+    assert done.returncode == 2
     assert steps_of(store) == [0, 1]
     assert not look(store).known  # it is not sealed: the run has not ended
     assert [each.name for each in tmp_path.iterdir()] == ["k.zarr"]
