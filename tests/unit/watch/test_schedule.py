@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from ntkscope import Watch
+from ntkscope.errors import NtkscopeError
 from ntkscope.watch.overhead import Overhead
 from ntkscope.watch.schedule import LossJumps, Schedule
+from tests.unit.watch.loops import make_watch, network
 
 
 def due(schedule: Schedule, steps: range, boundaries: tuple[int, ...] = ()) -> list[int]:
@@ -107,3 +111,22 @@ def test_the_report_says_what_it_cost() -> None:
     assert report.share > 0.001
     text = str(report)
     assert all(word in text for word in ("asked: at most 0.1 %", "above what was asked", "put off"))
+
+
+def test_the_report_counts_the_kernels_that_it_computed(tmp_path: Path) -> None:
+    watched = make_watch(store=tmp_path / "k.zarr", every=1)(network())
+    for step in range(6):
+        watched.step(step)
+    watched.close()
+    again = make_watch(store=tmp_path / "k.zarr", every=1)(network())
+    again.resume()
+    assert "6 kernels of its store" in str(again.report())
+    again.step()
+    assert (again.report().steps, again.report().kernels) == (1, 1)
+
+
+def test_a_report_after_a_first_kernel_that_failed() -> None:
+    watch = Watch(torch.nn.Linear(3, 2), torch.zeros(4, 5))
+    with pytest.raises(NtkscopeError):
+        watch.step(0)
+    assert "no kernel yet" in repr(watch)
