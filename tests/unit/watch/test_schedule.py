@@ -60,6 +60,13 @@ def test_a_jump_of_the_loss_is_seen_and_noise_is_not() -> None:
     assert LossJumps(least=0).jumped(float("nan"))
 
 
+@pytest.mark.parametrize("early", [float("nan"), float("inf")])
+def test_a_jump_is_seen_after_an_early_loss_that_was_not_finite(early: float) -> None:
+    jumps = LossJumps()
+    assert not any(jumps.jumped(loss) for loss in [1.0, early, *[1.0] * 30])
+    assert jumps.jumped(9.0)
+
+
 def test_a_watch_is_dense_where_the_loss_jumps() -> None:
     watch = Watch(nn.Sequential(nn.Linear(2, 2)), torch.randn(4, 2), overhead=None, dense=5)
     for step in range(400):

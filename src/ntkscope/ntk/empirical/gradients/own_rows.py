@@ -103,7 +103,7 @@ def is_row_wise(
     rows = [t for t in there if samples in t.shape[:2] and not isinstance(t, nn.Parameter)]
     if samples > 1 and not rows and name in _BY_INDEX:
         parts = [t for t in there if t.requires_grad and not isinstance(t, nn.Parameter)]
-        parts = [t for t in parts if t.ndim and len(t) and len(t) % samples == 0]
+        parts = [t for t in parts if t.ndim > 1 and len(t) and len(t) % samples == 0]
         return not parts or is_row_wise(func, args, kwargs, len(parts[0]))
     if not rows or samples < 2 or name in _LOOKED_AT:
         return True
