@@ -70,6 +70,17 @@ _ALONG: dict[str, tuple[int | None, int]] = {
 }
 """Operations that take rows apart or together along an axis: its default and its place."""
 
+_BY_INDEX = {
+    name + suffix
+    for line in (
+        "getitem setitem index_select index_copy index_add index_put gather scatter scatter_add",
+        "take_along_dim flip flipud roll sort",
+    )
+    for name in line.split()
+    for suffix in ("", "_")
+}
+"""Operations that may move rows that are parts of samples, N·T of T tokens each."""
+
 _LOOKED_AT = ("get", "len", "repr", "format", "iter", "hash")  # of a tensor, its attributes too
 
 
@@ -82,13 +93,18 @@ def is_row_wise(
 ) -> bool:
     """Whether an operation of torch surely leaves each of `samples` rows in its place.
 
-    True too of what takes no tensor with so many rows, on its first or second axis.
+    True too of what takes no tensor with so many rows, on its first or second axis; but of rows
+    that are parts of samples each has to stay as well where an operation moves rows by an index.
     """
     called = getattr(func, "__name__", "")
     name = called.strip("_") if called.startswith("__") else called
     listed = args[0] if args and isinstance(args[0], tuple | list) else args
     there = [t for t in (*listed, *kwargs.values()) if isinstance(t, Tensor)]
     rows = [t for t in there if samples in t.shape[:2] and not isinstance(t, nn.Parameter)]
+    if samples > 1 and not rows and name in _BY_INDEX:
+        parts = [t for t in there if t.requires_grad and not isinstance(t, nn.Parameter)]
+        parts = [t for t in parts if t.ndim > 1 and len(t) and len(t) % samples == 0]
+        return not parts or is_row_wise(func, args, kwargs, len(parts[0]))
     if not rows or samples < 2 or name in _LOOKED_AT:
         return True
     if name in ("getitem", "setitem"):
