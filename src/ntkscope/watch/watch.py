@@ -55,7 +55,9 @@ class Watch:
             is not measured.
         store: a folder to write every kernel into, as a Zarr store that the workflow reads too. A
             run that was killed goes on from it: before the first step that is given, or, without
-            numbers, behind all that it has. None: metrics alone are kept, in memory.
+            numbers, behind its last kernel, which a warning says: where kernels are sparse, or the
+            checkpoint is older than they, that is another step. None: metrics alone are kept, in
+            memory.
         kind, output, parameters: as of `empirical_ntk`.
         by_layer: whether layers are measured too (kind trace).
         dt: steps behind a velocity.
@@ -419,7 +421,9 @@ class Watch:
         """Take in a step's number, and go on from the store before the first."""
         if not self._steps_seen:
             self._take_store(step)
-            step = self._last_step + 1 if step is None else step
+            if step is None:
+                step = self._last_step + 1
+                self._say_where_it_goes_on(step)
         elif step is None:
             step = self._last_step + 1
         elif step <= self._last_step:
@@ -431,6 +435,16 @@ class Watch:
         self._steps_seen += 1
         self._last_step = step
         return step
+
+    def _say_where_it_goes_on(self, step: int) -> None:
+        """A run without numbers knows the store's kernels, and not how far its training was."""
+        if self._last_step >= 0:
+            log.warning(
+                "%s: step %d follows the last kernel of the store; if the training goes on from "
+                "another step, give `step` its number",
+                self._path,
+                step,
+            )
 
     def _take_store(self, before: int | None) -> None:
         """Hold the store, as one that writes it, and take in what it has before a step."""

@@ -408,6 +408,9 @@ REFUSED = {
     "a parameter by itself": (lambda m, x, h: m.read(h + m.free), "by itself"),
     "a layer twice": (lambda m, x, h: m.read(m.b(m.b(h))), "used twice"),
     "a branch on values": (lambda m, x, h: m.read(h) if x.sum() > 0 else x, "torch.fx"),
+    "a part without gradients": (
+        lambda m, x, h: m.read(torch.no_grad()(m.b)(h)), "gradients are switched off"),
+    "data without its history": (lambda m, x, h: m.read(h.data.relu()), "not known"),
     "a kink of a function": (lambda m, x, h: m.read(torch.relu(h.sin())), "kinks"),
     "softmax": (lambda m, x, h: m.read(h.softmax(-1)), "method softmax.*\n.*use Linear"),
     "concatenation": (lambda m, x, h: m.read(torch.cat([h, m.e(x)], 1)), "function cat"),

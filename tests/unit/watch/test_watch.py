@@ -196,6 +196,22 @@ def test_a_store_is_never_replaced_as_a_whole(tmp_path: Path) -> None:
     assert make_watch(store=tmp_path / "none.zarr")(network()).resume() == -1
 
 
+def test_a_run_without_numbers_says_where_it_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = tmp_path / "k.zarr"
+    watched(6, store=store).flush()
+    numbered = make_watch(store=store)(network())
+    numbered.step(6)
+    numbered.close()
+    assert "follows the last kernel" not in caplog.text
+    again = make_watch(store=store)(network())
+    again.step()
+    again.step()
+    assert again.last_step == 8
+    assert caplog.text.count("step 7 follows the last kernel of the store") == 1
+
+
 def test_a_store_that_was_looked_at_is_taken_in_once(tmp_path: Path) -> None:
     store = tmp_path / "k.zarr"
     watched(6, store=store, every=1).flush()

@@ -69,7 +69,7 @@ def infinite_ntk(
     the ratio of the two kernels. Weights count by their variance, as if Gaussian: uniform weights
     change the limit by a relative O(1/fan-in) in the first layer, whose fan-in stays finite.
 
-    A module's forward is traced by torch.fx: residual and dense connections, functions of one
+    A module's forward is traced by torch.fx: residual connections, functions of one
     preactivation (`x * sigmoid(x)`), reshapes, slices and means are seen through. Sums are exact or
     refused: kernels of branches add only where the branches are uncorrelated. An `nn.Sequential` of
     Linear, Conv2d that keeps the size, ReLU, Tanh, GELU, average pooling and Flatten has a faster

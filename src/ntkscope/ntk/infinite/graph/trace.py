@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import fx, nn
 from torch.nn.modules import module as torch_module
 
+from ntkscope.errors import ModelError
 from ntkscope.models.network import Elementwise, ScaledConv2d, ScaledLinear
 from ntkscope.ntk.empirical.sequential.recognise import is_altered
 from ntkscope.ntk.empirical.state import preserve_state
@@ -20,19 +24,29 @@ class _Tracer(fx.Tracer):
         known = type(m).__module__.startswith("torch.nn.") or type(m) in _OWN
         return known and type(m) is not nn.Sequential
 
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        node = super().create_node(*args, **kwargs)
+        if not torch.is_grad_enabled():
+            why = "gradients are switched off in a part of its forward"
+            raise refused(f"{node.name}, in the network's forward", why, "leave torch.no_grad out")
+        return node
+
 
 def traced(network: nn.Module) -> tuple[nn.Module, fx.Graph]:
     """The graph of its forward, called with one argument, and the module that its names are of.
 
     Raises:
-        ModelError: hooks, a forward that depends on values or shapes, or several inputs.
+        ModelError: hooks, a forward that depends on values or shapes or switches gradients off, or
+            several inputs.
     """
     _check_unaltered(network)
     if _Tracer().is_leaf_module(network, ""):
         network = nn.Sequential(network)
     try:
-        with preserve_state(network):
+        with preserve_state(network), torch.enable_grad():
             graph = _Tracer().trace(network)
+    except ModelError:
+        raise
     except Exception as error:
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise refused(
