@@ -134,6 +134,33 @@ def test_rare_tokens_in_another_order(how: str) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
+class Halves(nn.Module):
+    """Of batches with a rare sample a layer sees the second half first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 7), nn.Linear(7, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rare = bool((x[:, 0] > 3).any()) and len(x) % 2 == 0
+        h = torch.tanh(self.first(x))
+        if rare:
+            h = h.view(2, len(x) // 2, 7).flip(0).reshape(len(x), 7)
+        y = self.last(torch.tanh(h))
+        return y.view(2, len(x) // 2, 2).flip(0).reshape(len(x), 2) if rare else y
+
+
+def test_rows_split_over_two_axes() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(100, 5, dtype=torch.float64).clamp(-2, 2)
+    x[85, 0] = 4.0
+    model = Halves().double()
+    expected = ntk(model, x, x, "trace")
+    for options in ({}, {"chunk": 16}, {"chunk": 16, "verify": "off"}):
+        found = empirical_ntk(model, x, **options)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 ORDER = torch.tensor([1, 0, 2, 3])
 UNSURE = {
     "brackets": lambda x: x[ORDER],
