@@ -5,7 +5,7 @@ outputs, and per-sample gradients in the other order; and it may do so for rare 
 no probe shows. A pass of operations that treat each row alike cannot (`is_row_wise`). After any
 other pass, Σ_n c_n ⟨v, f(x_n)⟩ goes back once more, of random c and v: the gradient of row n has to
 be c_n times that of ⟨v, f(x_n)⟩ (`check_own_rows`). Not seen is what happens inside of scripted or
-compiled modules.
+compiled modules, and to rows that are split over more than three axes.
 """
 
 from __future__ import annotations
