@@ -84,6 +84,7 @@ class Unit:
         seconds = np.array(time.perf_counter() - began)
         self._alive()
         if not is_usable(pair):
+            remove(tiles)
             return {}
         samples = self._samples(pair, members, fit, x)
         fits = self._job.spec.fits

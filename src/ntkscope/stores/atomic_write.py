@@ -64,7 +64,7 @@ def remove_partial_files(path: Path) -> None:
     """
     for chunk in path.rglob("*.partial"):
         chunk.unlink(missing_ok=True)
-    for partial in (*path.rglob(f"{PARTIAL}*"), *path.parent.glob(f"{PARTIAL}*-{path.name}")):
+    for partial in (*path.rglob(f"{PARTIAL}*"), *_beside(path)):
         pid = _pid_here(partial)
         if pid in (None, os.getpid()) or started(pid) < 0:
             remove(partial)
@@ -78,10 +78,22 @@ def _writer(pid: int | None = None) -> str:
 
 def _remove_of_dead(path: Path) -> None:
     """Remove what writers of this file that were killed on this machine left beside it."""
-    for partial in path.parent.glob(f"{PARTIAL}*-*-*-{glob.escape(path.name)}"):
+    for partial in _beside(path):
         pid = _pid_here(partial)
         if pid is not None and started(pid) < 0:
             remove(partial)
+
+
+def _beside(path: Path) -> list[Path]:
+    """What is, or was, being written beside a path to be moved there, of `atomic` and `beside`."""
+    found = path.parent.glob(f"{PARTIAL}*-{glob.escape(path.name)}")
+    names = {f"{PARTIAL}again-{path.name}"}
+    return [each for each in found if each.name in names or _name_of(each) == path.name]
+
+
+def _name_of(partial: Path) -> str:
+    """What a file of `atomic` is to be called; it may have dashes."""
+    return (*partial.name.removeprefix(PARTIAL).split("-", 3), "", "", "")[3]
 
 
 def _pid_here(partial: Path) -> int | None:

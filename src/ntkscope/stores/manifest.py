@@ -113,7 +113,10 @@ class Journal:
     """This process's journal of a store; opened when there is something to say."""
 
     def __init__(self, store: Path) -> None:
-        self.path = store / MASK / f"{_JOURNAL}{uuid.uuid4().hex}"
+        self._begin(store / MASK)
+
+    def _begin(self, folder: Path) -> None:
+        self.path = folder / f"{_JOURNAL}{uuid.uuid4().hex}"
 
     def add(self, file: str, known: str) -> None:
         """A line, in one write.
@@ -130,7 +133,8 @@ class Journal:
             handle = os.open(self.path, flags, 0o666)
         try:
             if os.write(handle, line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                self._begin(self.path.parent)  # the next line would go on in this one
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path.parent))
         finally:
             os.close(handle)
 

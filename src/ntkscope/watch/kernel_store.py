@@ -78,6 +78,7 @@ class KernelStore:
         self._lock = Lock(path.resolve().with_name(f".{path.resolve().name}.lock"))
         self._identity: dict[str, Any] = {}
         self._pending = []
+        self._unmarked: list[int] = []  # boundaries, all, of which the store lacks the last
         self._since = 0.0
         self._store: ZarrStore | None = None
         self._steps: list[int] = []  # that are written
@@ -121,11 +122,9 @@ class KernelStore:
             self.flush()
 
     def mark_boundary(self, boundaries: list[int]) -> None:
-        """Write the boundaries, and all snapshots that there are."""
+        """Write the boundaries, and all snapshots that there are; after an error, with the next."""
+        self._unmarked = boundaries
         self.flush()
-        with self._held():
-            assert self._store is not None
-            self._store.describe(boundaries=boundaries)
 
     def flush(self) -> None:
         """Write what is still in memory; after an error, such as of a full disk, it is kept.
@@ -135,7 +134,7 @@ class KernelStore:
             WatchError: another has written it since.
             DiskError: the disk refuses it.
         """
-        if self._pending:
+        if self._pending or self._unmarked:
             with self._held(), Ending() as ending:  # a Ctrl-C waits for Zarr's threads
                 self._write(self._pending)
                 self._pending = []
@@ -244,6 +243,8 @@ class KernelStore:
         if {kept} != {len(store.mask), *(along(array, "snapshot") for array in growing(store))}:
             break_manifest(self.path)  # before a chunk goes
             remove_partial_files(self.path)
+            if kept < len(store.mask):  # Zarr keeps what is behind the end of a chunk that it cuts
+                store.done(slice(kept, None), False)
             _resize(store, kept)
         boundaries = [edge for edge in found.attrs["boundaries"] if edge in steps[:kept]]
         if boundaries != found.attrs["boundaries"]:
@@ -261,6 +262,11 @@ class KernelStore:
                 remedy="put it back; or begin anew, with a new Watch",
             )
         store = self._store
+        if self._unmarked:  # first: a boundary without its snapshot is none
+            store.describe(boundaries=self._unmarked)
+            self._unmarked = []
+        if not pending:
+            return
         here = slice(len(self._steps), len(self._steps) + len(pending))
         seen = max(len(v) for each in pending for v in [*each.logged.values(), [0.0]])
         _widen(store, seen)

@@ -17,7 +17,8 @@ class Report:
 
     Attributes:
         model: its class; samples: of the probe; kind: of the kernels.
-        steps: that it was told; kernels: that it computed; boundaries: how many.
+        steps: that it was told; kernels: that it computed, or before a step those of its store;
+            boundaries: how many there are.
         put_off: kernels that were due, and put off or left out since they would have cost too much.
         seconds: in the watch, of `total` since its first kernel began.
         asked: the share of time that it may take at most; None: any.
@@ -46,7 +47,7 @@ class Report:
     def __str__(self) -> str:
         if not self.active:
             return f"Watch({self.model}): idle, since rank 0 watches"
-        if not self.steps:
+        if not self.steps or not self.kernels:
             what = f"{self.kernels} kernels of its store" if self.kernels else "no kernel yet"
             where = "" if self.store is None else f"\n  kernels: {self.store}"
             return f"Watch({self.model}, {self.samples} samples): {what}{where}"

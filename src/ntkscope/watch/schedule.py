@@ -125,6 +125,8 @@ class LossJumps:
         if self._seen >= self.least and (above > 0 or math.isnan(loss)):
             self._seen = 0
             return True
+        if not math.isfinite(loss):  # before there is a mean, which it would be for ever
+            return False
         weight = max(1 - self.decay, 1 / (self._seen + 1))
         self._deviation += weight * (abs(loss - self._mean) - self._deviation)
         if not self._seen:

@@ -140,6 +140,7 @@ class Watch:
         self._boundaries: list[int] = []
         self._metrics: StreamMetrics | None = None
         self._seen: State = ()  # the store, as it was looked at
+        self._stored = 0  # kernels that it had before the first step
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -395,7 +396,7 @@ class Watch:
             samples=len(self._probe),
             kind=self._kernel.kind,
             steps=self._steps_seen,
-            kernels=len(self._steps),
+            kernels=len(self._steps) - (self._stored if self._steps_seen else 0),
             boundaries=len(self._boundaries),
             put_off=self._overhead.put_off,
             seconds=self._overhead.spent,
@@ -634,7 +635,7 @@ class Watch:
                 self._boundaries.append(step)
                 self._any_metrics().mark_boundary()
                 self._schedule.restart(step)
-        self._last_step = max([*self._steps, -1])
+        self._last_step, self._stored = max([*self._steps, -1]), len(self._steps)
 
 
 _LOOKS = 5  # at a store that another process cuts back meanwhile

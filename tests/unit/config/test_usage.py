@@ -166,7 +166,7 @@ def test_a_mistake_over_the_default_alone_is_none(default: Path) -> None:
         requested_by([own], default)
 
 
-@pytest.mark.parametrize(("pid", "ends"), [(1, False), (os.getpid(), True)])
+@pytest.mark.parametrize(("pid", "ends"), [(1, False), (os.getpid(), True)], ids=["init", "own"])
 def test_only_a_head_that_lives_keeps_it_from_cleaning(
     default: Path, monkeypatch: pytest.MonkeyPatch, pid: int, ends: bool
 ) -> None:

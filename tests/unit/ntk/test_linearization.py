@@ -187,7 +187,7 @@ def test_random_forwards_have_no_linearisation():
         linearize(Random(3, 2).double())(data()[0])
 
 
-@pytest.mark.parametrize("t", [-1.0, math.nan, "soon", [[1.0]]])
+@pytest.mark.parametrize("t", [-1.0, math.nan, "soon", [[1.0]], [], None])
 def test_times_that_are_none(t):
     with pytest.raises(FlowError, match="0 or more"):
         gradient_flow(np.eye(3), np.ones(3))(t)
@@ -230,4 +230,5 @@ def test_several_times_may_come_as_anything(several):
     found = flow(several([0.0, 1.0]))
     assert found.shape == (2, 2)
     torch.testing.assert_close(found[1], flow(1.0))
+    assert flow(torch.tensor(1.0, requires_grad=True)).shape == (2,)
     assert flow(torch.tensor(1.0)).shape == flow(np.array(1.0)).shape == (2,)

@@ -102,6 +102,65 @@ def test_rare_rows_of_another_group(how: str) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
+class Tokens(nn.Module):
+    """Tokens of all samples in one row, of which a layer sees rare ones in another order."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.first, self.hidden, self.last = nn.Linear(3, 5), nn.Linear(5, 5), nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(self.first(x)).flatten(0, 1)
+        order = torch.arange(len(h))
+        rare = (x[..., 0].flatten() > 2.5).nonzero()[:, 0]
+        order[rare] = rare.flip(0)
+        if self.how == "brackets":
+            h = self.hidden(h[order])[order.argsort()]
+        else:
+            h = torch.zeros_like(h).index_copy(0, order, self.hidden(h.index_select(0, order)))
+        return self.last(torch.tanh(h).view(len(x), -1, 5)).mean(1)
+
+
+@pytest.mark.parametrize("how", ["brackets", "copied"])
+def test_rare_tokens_in_another_order(how: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(120, 4, 3, dtype=torch.float64).clamp(-2, 2)
+    x[[40, 77], 0, 0] = 3.0
+    model = Tokens(how).double()
+    expected = ntk(model, x, x, "trace")
+    for options in ({}, {"chunk": 16, "verify": "off"}):
+        found = empirical_ntk(model, x, **options)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+class Halves(nn.Module):
+    """Of batches with a rare sample a layer sees the second half first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 7), nn.Linear(7, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rare = bool((x[:, 0] > 3).any()) and len(x) % 2 == 0
+        h = torch.tanh(self.first(x))
+        if rare:
+            h = h.view(2, len(x) // 2, 7).flip(0).reshape(len(x), 7)
+        y = self.last(torch.tanh(h))
+        return y.view(2, len(x) // 2, 2).flip(0).reshape(len(x), 2) if rare else y
+
+
+def test_rows_split_over_two_axes() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(100, 5, dtype=torch.float64).clamp(-2, 2)
+    x[85, 0] = 4.0
+    model = Halves().double()
+    expected = ntk(model, x, x, "trace")
+    for options in ({}, {"chunk": 16}, {"chunk": 16, "verify": "off"}):
+        found = empirical_ntk(model, x, **options)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 ORDER = torch.tensor([1, 0, 2, 3])
 UNSURE = {
     "brackets": lambda x: x[ORDER],
@@ -120,12 +179,14 @@ UNSURE = {
     "product": lambda x: torch.eye(4) @ x,
     "parts": lambda x: torch.cat([x[2:], x[:2]]),
     "halves": lambda x: x.chunk(2)[1],
+    "tokens": lambda x: x.requires_grad_().view(12, 1)[torch.arange(12).flip(0)],
 }
 SURE = {
     "other axis": lambda x: x.roll(1, 1).sort(1).values[:, :2],
     "table": lambda x: nn.functional.embedding(ORDER, nn.Parameter(torch.ones(4, 2))),
     "gather": lambda x: x.gather(1, torch.zeros(4, 1, dtype=torch.long)),
     "parts": lambda x: torch.cat([x, 2 * x], 1).chunk(2, dim=1)[0],
+    "tokens": lambda x: x.requires_grad_().view(12, 1)[:, 0].view(4, 3),
     "layers": nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.LayerNorm(2)),
     "attention": lambda x: nn.MultiheadAttention(3, 1, batch_first=True)(*[x[:, None]] * 3)[0],
     "arithmetic": lambda x: (1 - x) / (2 + x.exp()) ** 2 + 1 / (1 + x * x).sum(1, keepdim=True),

@@ -187,10 +187,14 @@ def test_a_kernel_that_is_not_finite_is_undefined_by_tiles(
 
         return tile
 
+    removed = []
     monkeypatch.setattr(unit, "infinite_block", spoilt)
+    monkeypatch.setattr(unit, "remove", lambda folder: removed.append(folder.exists()))
     found = regressed(spec("infinite"), task_path, tmp_path)
     assert found["undefined"].values.all()
     assert np.isnan(found["error"]).all()
+    assert removed
+    assert all(removed)
 
 
 PEAK = """

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from ntkscope.stores import atomic
+from ntkscope.stores import atomic, remove_partial_files
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):
@@ -29,3 +29,14 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
         partial.write_text("whole")
         assert not left.exists()
     assert [each.name for each in tmp_path.iterdir()] == ["a[1].nc"]
+
+
+def test_what_another_is_writing_beside_is_left(tmp_path):
+    """Of another machine: whether its writer lives is not known here."""
+    start = f".partial-0a1b2c3d-77-{32 * 'e'}-"
+    left = [tmp_path / f"{start}run[1].zarr", tmp_path / ".partial-again-run[1].zarr"]
+    others = [tmp_path / f"{start}my-run[1].zarr", tmp_path / f"{start}run1.zarr"]
+    for each in (*left, *others):
+        each.mkdir()
+    remove_partial_files(tmp_path / "run[1].zarr")
+    assert sorted(tmp_path.iterdir()) == sorted(others)

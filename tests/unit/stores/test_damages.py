@@ -139,11 +139,14 @@ def test_a_chunk_that_nobody_noted_is_not_sealed(results):
 def test_a_journal_that_a_full_disk_cut_is_an_error(tmp_path, monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, content: write(handle, content[:-3]))
+    journal = Journal(tmp_path)
     with pytest.raises(OSError, match="No space left") as error:
-        Journal(tmp_path).add("loss/c/0/0", "01234567 8")
+        journal.add("loss/c/0/0", "01234567 8")
     assert error.value.errno == errno.ENOSPC
     monkeypatch.undo()
+    journal.add("loss/c/0/1", "89abcdef 8")
     assert "loss/c/0/0" not in read_journals(tmp_path)
+    assert read_journals(tmp_path)["loss/c/0/1"] == {"89abcdef 8"}
 
 
 def test_a_store_that_is_sealed_meanwhile_is_known(results, monkeypatch):

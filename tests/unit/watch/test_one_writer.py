@@ -109,17 +109,27 @@ def test_who_looks_writes_nothing_and_who_writes_alone_writes(tmp_path: Path, ca
         assert [each.name for each in store.parent.iterdir()] == ["k.zarr"]
 
 
+ENDS = """
+import multiprocessing, sys
+from pathlib import Path
+from tests.unit.watch.test_one_writer import watched
+
+def child():
+    watch = watched(Path(sys.argv[1]), 2)
+    raise ValueError(watch)
+
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start()
+process.join()
+sys.exit(process.exitcode + 1)
+"""
+
+
 def test_a_process_that_ends_leaves_nothing_unwritten_and_no_lock(tmp_path: Path) -> None:
+    """A fork of a process in which autograd was never at work."""
     store = tmp_path / "k.zarr"
-
-    def child() -> None:
-        watch = watched(store, 2)
-        raise ValueError(watch)
-
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    process.join()
-    assert process.exitcode == 1
+    done = subprocess.run([sys.executable, "-c", ENDS, str(store)], check=False)
+    assert done.returncode == 2
     assert steps_of(store) == [0, 1]
     assert not look(store).known  # it is not sealed: the run has not ended
     assert [each.name for each in tmp_path.iterdir()] == ["k.zarr"]
@@ -250,6 +260,44 @@ def test_a_store_that_is_cut_back_meanwhile_is_read_again(tmp_path: Path, monkey
     monkeypatch.setattr(Stored, "open", cut)
     assert looking.dataset()["step"].values.tolist() == [0, 1, 2, 3]
     assert np.isfinite(looking.dataset()["trace"].values).all()
+
+
+def test_a_kill_after_a_cut_loses_nothing(tmp_path: Path, monkeypatch: Any) -> None:
+    store = tmp_path / "k.zarr"
+    watched(store, 6).close()
+    watch = watched(store)
+    watch.step(3)
+    monkeypatch.setattr(ZarrStore, "write", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        watch.flush()
+    assert ZarrStore.open_part(store, "kernels").mask.tolist() == [True] * 3 + [False]
+    assert Stored.open(store).steps.tolist() == [0, 1, 2]
+    monkeypatch.undo()
+    watch.close()
+    assert steps_of(store) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("failing", ["write", "describe"])
+def test_a_boundary_that_could_not_be_written_is_written_later(
+    failing: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    store = tmp_path / "k.zarr"
+    watch = watched(store, 3)
+    watch.flush()
+    watch.step(3)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched, pytest.raises(DiskError):
+        patched.setattr(ZarrStore, failing, full)
+        watch.boundary()
+    watch.step(4)
+    watch.close()
+    again = watched(store).dataset()
+    assert again.attrs["boundaries"].tolist() == [3]
+    assert again["task"].values.tolist() == [1, 1, 1, 1, 2]
+    assert look(store) == (store, "", True)
 
 
 def test_a_chunk_that_is_lost_is_no_kernel(tmp_path: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from ntkscope import Watch
+from ntkscope.errors import NtkscopeError
 from ntkscope.watch.overhead import Overhead
 from ntkscope.watch.schedule import LossJumps, Schedule
+from tests.unit.watch.loops import make_watch, network
 
 
 def due(schedule: Schedule, steps: range, boundaries: tuple[int, ...] = ()) -> list[int]:
@@ -54,6 +58,13 @@ def test_a_jump_of_the_loss_is_seen_and_noise_is_not() -> None:
     assert jumps.jumped(2.0)
     assert not any(jumps.jumped(loss) for loss in (2.0, 1.9, 1.8))
     assert LossJumps(least=0).jumped(float("nan"))
+
+
+@pytest.mark.parametrize("early", [float("nan"), float("inf")])
+def test_a_jump_is_seen_after_an_early_loss_that_was_not_finite(early: float) -> None:
+    jumps = LossJumps()
+    assert not any(jumps.jumped(loss) for loss in [1.0, early, *[1.0] * 30])
+    assert jumps.jumped(9.0)
 
 
 def test_a_watch_is_dense_where_the_loss_jumps() -> None:
@@ -107,3 +118,22 @@ def test_the_report_says_what_it_cost() -> None:
     assert report.share > 0.001
     text = str(report)
     assert all(word in text for word in ("asked: at most 0.1 %", "above what was asked", "put off"))
+
+
+def test_the_report_counts_the_kernels_that_it_computed(tmp_path: Path) -> None:
+    watched = make_watch(store=tmp_path / "k.zarr", every=1)(network())
+    for step in range(6):
+        watched.step(step)
+    watched.close()
+    again = make_watch(store=tmp_path / "k.zarr", every=1)(network())
+    again.resume()
+    assert "6 kernels of its store" in str(again.report())
+    again.step()
+    assert (again.report().steps, again.report().kernels) == (1, 1)
+
+
+def test_a_report_after_a_first_kernel_that_failed() -> None:
+    watch = Watch(torch.nn.Linear(3, 2), torch.zeros(4, 5))
+    with pytest.raises(NtkscopeError):
+        watch.step(0)
+    assert "no kernel yet" in repr(watch)

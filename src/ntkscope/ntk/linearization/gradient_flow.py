@@ -200,10 +200,10 @@ def _square(kernel: Any) -> Any:
 def _times(t: Any) -> tuple[list[float], bool]:
     """The times, and whether several were asked for."""
     try:
-        found = np.asarray(t, np.float64)
-    except (TypeError, ValueError):
+        found = np.asarray(to_numpy(t), np.float64)
+    except (TypeError, ValueError, RuntimeError):  # the last of a list of tensors that learn
         found = np.asarray(np.nan)
-    if found.ndim > 1 or not (found >= 0).all():
+    if found.ndim > 1 or not found.size or not (found >= 0).all():
         raise FlowError(
             f"t = {t!r}",
             where="t",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ntkscope.runtime.imports import need_extra
-from ntkscope.watch.adapters.counts import steps_before
+from ntkscope.watch.counts import steps_before
 from ntkscope.watch.watch import Watch
 
 need_extra("avalanche", __name__, "avalanche")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ntkscope.runtime.imports import need_extra
-from ntkscope.watch.adapters.counts import KEY, steps_before
+from ntkscope.watch.counts import KEY, steps_before
 from ntkscope.watch.watch import Watch
 
 need_extra("lightning", __name__, "lightning")

@@ -5,7 +5,7 @@ outputs, and per-sample gradients in the other order; and it may do so for rare 
 no probe shows. A pass of operations that treat each row alike cannot (`is_row_wise`). After any
 other pass, Σ_n c_n ⟨v, f(x_n)⟩ goes back once more, of random c and v: the gradient of row n has to
 be c_n times that of ⟨v, f(x_n)⟩ (`check_own_rows`). Not seen is what happens inside of scripted or
-compiled modules.
+compiled modules, and to rows that are split over more than three axes.
 """
 
 from __future__ import annotations
@@ -70,6 +70,17 @@ _ALONG: dict[str, tuple[int | None, int]] = {
 }
 """Operations that take rows apart or together along an axis: its default and its place."""
 
+_BY_INDEX = {
+    name + suffix
+    for line in (
+        "getitem setitem index_select index_copy index_add index_put gather scatter scatter_add",
+        "take_along_dim flip flipud roll sort",
+    )
+    for name in line.split()
+    for suffix in ("", "_")
+}
+"""Operations that may move rows that are parts of samples, N·T of T tokens each."""
+
 _LOOKED_AT = ("get", "len", "repr", "format", "iter", "hash")  # of a tensor, its attributes too
 
 
@@ -82,13 +93,21 @@ def is_row_wise(
 ) -> bool:
     """Whether an operation of torch surely leaves each of `samples` rows in its place.
 
-    True too of what takes no tensor with so many rows, on its first or second axis.
+    True too of what takes no tensor with so many rows, on its first or second axis; but not of
+    rows that may be split over its first axes, and of rows that are parts of samples each has to
+    stay as well where an operation moves rows by an index.
     """
     called = getattr(func, "__name__", "")
     name = called.strip("_") if called.startswith("__") else called
     listed = args[0] if args and isinstance(args[0], tuple | list) else args
     there = [t for t in (*listed, *kwargs.values()) if isinstance(t, Tensor)]
     rows = [t for t in there if samples in t.shape[:2] and not isinstance(t, nn.Parameter)]
+    parts = [t for t in there if t.requires_grad and not isinstance(t, nn.Parameter)]
+    if samples > 1 and not rows and any(_is_split(t, samples) for t in parts):
+        return False
+    if samples > 1 and not rows and name in _BY_INDEX:
+        parts = [t for t in parts if t.ndim > 1 and len(t) and len(t) % samples == 0]
+        return not parts or is_row_wise(func, args, kwargs, len(parts[0]))
     if not rows or samples < 2 or name in _LOOKED_AT:
         return True
     if name in ("getitem", "setitem"):
@@ -103,6 +122,12 @@ def is_row_wise(
     if name in _WEIGHTED:
         return len(rows) == 1 or (name == "matmul" and all(t.ndim > 2 for t in rows))
     return name in _ALIKE or (called.startswith("__r") and name[1:] in _ALIKE | {"truediv"})
+
+
+def _is_split(x: Tensor, samples: int) -> bool:
+    """Whether the first axes, two or three of them, may be those of so many rows."""
+    first, second, third = (*x.shape[:3], 1, 1, 1)[:3]
+    return first < samples and samples in (first * second, first * second * third)
 
 
 def _takes_whole(x: Tensor, index: tuple[Any, ...], samples: int) -> bool:
