@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,15 @@ def test_losses_that_are_none() -> None:
     watch.step(2, loss=each.mean())
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """A Ctrl-C raises, also where a shell in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("stored", [True, False])
 def test_a_step_that_is_interrupted_is_whole(stored: bool, tmp_path: Path) -> None:
     watch = watch_of(net(), store=tmp_path / "k.zarr" if stored else None)
