@@ -69,7 +69,11 @@ def _in_form(
         ((call, g),) = calls
         return convolution_gradients(call.module, call.inputs, g, out, tuning)  # type: ignore[arg-type]
     factors = factored_gradients(calls, n)
-    return None if factors is None else materialise(factors, out, tuning)
+    if factors is None:
+        return None
+    module = calls[0][0].module
+    tall = isinstance(module, nn.Linear) and module.out_features >= factors.width > 0
+    return materialise(factors, out, tuning, by_input=tall)
 
 
 def forward_backward(
