@@ -222,6 +222,23 @@ def join_calls(calls: list[FactoredGradients]) -> FactoredGradients:
     )
 
 
+def at_one_position(factors: FactoredGradients) -> FactoredGradients | None:
+    """Those of each sample's one position whose output gradients are not zero.
+
+    So has each layer above the last attention where one token is read. None if there are several,
+    or groups.
+    """
+    g = factors.output_gradients
+    if g.shape[1] > 1 or len(g) != factors.samples or factors.window is not None:
+        return None
+    there = (g != 0).flatten(3).any(3)[:, 0]
+    if bool((there.sum(1) > 1).any()):
+        return None
+    sample, at = torch.arange(len(g), device=g.device), there.byte().argmax(1)
+    one = {"inputs": factors.inputs[sample, 0, at], "output_gradients": g[sample, 0, at]}
+    return _with(factors, {name: t[:, None, None] for name, t in one.items()})
+
+
 def materialise(
     factors: FactoredGradients,
     out: PerSampleGradients | None = None,

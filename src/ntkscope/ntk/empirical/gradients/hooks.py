@@ -136,7 +136,7 @@ def _gradients(
     if len(output_vectors) == 1:
         pairs = zip(calls, grad(output_vectors[0]), strict=True)
         return [
-            None if g is None else samples_first(g, call.layout, len(y)).unsqueeze(1)
+            None if g is None else _by_sample(g, call.layout, len(y)).contiguous().unsqueeze(1)
             for call, g in pairs
         ]
     every: list[Tensor | None] = [None] * len(calls)
