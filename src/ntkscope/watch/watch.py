@@ -54,10 +54,11 @@ class Watch:
         labels: their classes, (N,), or one-hot, (N, C); None where there are none: then alignment
             is not measured.
         store: a folder to write every kernel into, as a Zarr store that the workflow reads too. A
-            run that was killed goes on from it: before the first step that is given, or, without
-            numbers, behind its last kernel, which a warning says: where kernels are sparse, or the
-            checkpoint is older than they, that is another step. None: metrics alone are kept, in
-            memory.
+            run that has ended goes on from it: before the first step that is given, or, without
+            numbers, behind the last step told when it was written, by `flush`, `close` or `leave`,
+            or with a kernel. Steps behind that of a run that was killed are counted again; if there
+            was none of the three calls since, a warning says from where: the checkpoint may be of
+            another step. None: metrics alone are kept, in memory.
         kind, output, parameters: as of `empirical_ntk`.
         by_layer: whether layers are measured too (kind trace).
         dt: steps behind a velocity.
@@ -125,9 +126,7 @@ class Watch:
         self._active = _is_first_rank()
         self._steps_seen = 0
         self._forget()
-        self._layers: tuple[str, ...] | None = None
         self._store: KernelStore | None = None
-        self._precision = ""
         self._given: dict[str, Any] = dict.fromkeys(_LOGGED)
         self._alarms: list[ShiftAlarm] = []
 
@@ -139,8 +138,11 @@ class Watch:
         self._logged: list[dict[str, list[float]]] = []
         self._boundaries: list[int] = []
         self._metrics: StreamMetrics | None = None
+        self._layers: tuple[str, ...] | None = None
+        self._precision = ""
         self._seen: State = ()  # the store, as it was looked at
         self._stored = 0  # kernels that it had before the first step
+        self._flushed = -1  # the step at which it was last flushed
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -167,6 +169,8 @@ class Watch:
             self._last_step = self._last_step + 1 if step is None else step
             return None
         step = self._begin(step)
+        if self._store is not None:
+            self._store.told = step
         self._overhead.touch()
         self._mark_passed(step)
         self._given = {"loss": _detached(loss), "accuracy": _detached(accuracy)}
@@ -267,12 +271,14 @@ class Watch:
     def flush(self) -> None:
         """Write what is not in the store yet: call it with each checkpoint of the training.
 
+        A run without numbers that is killed before it writes more goes on behind this step.
+
         Raises:
             BusyError: another process writes the store.
             DiskError: the disk refuses it; what is not written is kept, and written later.
         """
         if self._store is not None:
-            self._store.flush()
+            self._store.flush(checkpoint=True)
 
     def close(self) -> None:
         """Write what is not in the store yet, and its manifest, for `ntkscope verify`.
@@ -292,7 +298,7 @@ class Watch:
         after an exception. This one may go on too, unless another has written the store since.
         """
         if self._store is not None:
-            self._store.leave()
+            self._store.leave(checkpoint=True)
 
     def __enter__(self) -> Self:
         return self
@@ -302,7 +308,8 @@ class Watch:
             self.close()
             return
         try:
-            self.leave()
+            if self._store is not None:
+                self._store.leave()  # no checkpoint: where the training goes on is not known
         except NtkscopeError as error:  # what the loop has raised is heard
             log.warning("%s", error)
 
@@ -314,7 +321,7 @@ class Watch:
         another process may write the store meanwhile.
 
         Returns:
-            The last step; −1 if there is none.
+            The last step that its run was told of when it was last written; −1 if there is none.
 
         Raises:
             WatchError: the store is of another watch.
@@ -421,9 +428,7 @@ class Watch:
         """Take in a step's number, and go on from the store before the first."""
         if not self._steps_seen:
             self._take_store(step)
-            if step is None:
-                step = self._last_step + 1
-                self._say_where_it_goes_on(step)
+            step = self._last_step + 1 if step is None else step
         elif step is None:
             step = self._last_step + 1
         elif step <= self._last_step:
@@ -436,14 +441,17 @@ class Watch:
         self._last_step = step
         return step
 
-    def _say_where_it_goes_on(self, step: int) -> None:
-        """A run without numbers knows the store's kernels, and not how far its training was."""
-        if self._last_step >= 0:
+    def _say_where_it_goes_on(self) -> None:
+        """A run without numbers knows how far the store is, and not how far its training was."""
+        if self._last_step > self._flushed:
+            flushed = f"at step {self._flushed}" if self._flushed >= 0 else "never"
             log.warning(
-                "%s: step %d follows the last kernel of the store; if the training goes on from "
-                "another step, give `step` its number",
+                "%s: the run was not closed; its store was written at step %d and flushed %s. "
+                "Step %d is next; if the training goes on from another, give `step` its number",
                 self._path,
-                step,
+                self._last_step,
+                flushed,
+                self._last_step + 1,
             )
 
     def _take_store(self, before: int | None) -> None:
@@ -453,6 +461,8 @@ class Watch:
         store = KernelStore(self._path, self._probe, self._seed)
         store.begin(self._kind_of_kernels(), before)
         self._look()
+        if before is None and self._store is None:
+            self._say_where_it_goes_on()
         self._store = store
 
     def _flush_if_due(self) -> None:
@@ -600,6 +610,9 @@ class Watch:
             state = state_of(self._path)
             if state == self._seen:
                 return
+            if not state:  # it was deleted since
+                self._forget_run()
+                return
             try:
                 found = Stored.open(self._path)
                 self._take_in_again(found)
@@ -615,13 +628,17 @@ class Watch:
             remedy="look again, once the run that goes on from it has begun",
         )
 
-    def _take_in_again(self, stored: Stored) -> None:
-        """What a store has of this run, and nothing else."""
-        stored.refuse_other(self._kind_of_kernels(), self._seed)
+    def _forget_run(self) -> None:
+        """Nothing was seen of the run, by schedule and alarms either."""
         self._forget()
         self._schedule = self._schedule.anew()
         for alarm in self._alarms:
             alarm.forget()
+
+    def _take_in_again(self, stored: Stored) -> None:
+        """What a store has of this run, and nothing else."""
+        stored.refuse_other(self._kind_of_kernels(), self._seed)
+        self._forget_run()
         self._precision = str(stored.attrs.get("precision"))
         self._layers = tuple(stored.attrs.get("layers", ()))
         boundaries = stored.boundaries
@@ -635,7 +652,8 @@ class Watch:
                 self._boundaries.append(step)
                 self._any_metrics().mark_boundary()
                 self._schedule.restart(step)
-        self._last_step, self._stored = max([*self._steps, -1]), len(self._steps)
+        self._last_step, self._flushed = stored.last_step, stored.flushed_step
+        self._stored = len(self._steps)
 
 
 _LOOKS = 5  # at a store that another process cuts back meanwhile
