@@ -173,6 +173,7 @@ def test_transformers(tmp_path: Path) -> None:
             use_cpu=True,
             disable_tqdm=True,
             save_steps=3,
+            restore_callback_states_from_checkpoint=bool(resumed),
         )
         trainer = transformers.Trainer(
             model=model, args=arguments, train_dataset=rows, callbacks=callbacks
@@ -199,6 +200,11 @@ def test_transformers(tmp_path: Path) -> None:
     with pytest.raises(WatchError, match="would replace all"):
         fit([NTKWatch(probe, labels[:8], **options)])
     assert look(store) == (store, "", True)
+    plain = fit([])[0]  # a checkpoint that knows of no callback
+    added = NTKWatch(probe, labels[:8], **options | {"store": None})
+    fit([added], plain, resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert added.watch is not None
+    assert added.watch.dataset()["step"].values.tolist() == [3, 4, 5, 6]
 
 
 def test_avalanche(tmp_path: Path) -> None:

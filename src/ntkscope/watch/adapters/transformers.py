@@ -52,7 +52,10 @@ class NTKWatch(TrainerCallback):
         else:
             model, count = kwargs["model"], state.global_step
             self._before = steps_before(self.watch, model, self._before, count)
-        state.stateful_callbacks[KEY] = self._before  # written with each checkpoint
+        # Written with each checkpoint. Not as an `ExportableState`, which a Trainer would make anew
+        # of arguments that are JSON, without the probe, and miss in a checkpoint that was made
+        # without it: a KeyError that ends the training.
+        state.stateful_callbacks[KEY] = self._before
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A step of the optimiser."""
