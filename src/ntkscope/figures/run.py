@@ -87,7 +87,7 @@ def draw_run(
 ) -> Figure:
     """The figure of a table of kind `metrics`."""
     columns = _columns(metrics)
-    rows = [row for row in ROWS if _known(metrics, row.name)]
+    rows = [row for row in ROWS if _known(metrics, row.name)] or [panels.VELOCITY]
     height = len(rows) * _ROW + 12
     figure, grid = panels.new_grid(style, len(rows), len(columns), height / style.width_mm)
     edges = boundaries_of(metrics)

@@ -37,6 +37,8 @@ _TOGETHER = 1024  # snapshots in a chunk of what has one number for each
 _TASKS = 8
 _PENDING = 32
 _SECONDS = 1.0
+_PATIENCE = 60.0  # seconds, after a write that failed
+_MOST = 2**30  # bytes that wait for it
 _TOLD = ("last_step", "flushed_step")
 
 
@@ -80,7 +82,7 @@ class KernelStore:
         self._identity: dict[str, Any] = {}
         self._pending = []
         self._unmarked: list[int] = []  # boundaries, all, of which the store lacks the last
-        self._since = 0.0
+        self._since, self._again = 0.0, 0.0
         self._store: ZarrStore | None = None
         self._steps: list[int] = []  # that are written
         self._left: State | None = None  # as this has left it; None: it has not seen it
@@ -110,19 +112,38 @@ class KernelStore:
             raise
 
     def add(self, snapshot: Snapshot, identity: dict[str, Any]) -> None:
-        """Take in a snapshot; with the first, what the kernels are of."""
+        """Take in a snapshot; with the first, what the kernels are of.
+
+        Raises:
+            StoreError: of those that could not be written there are too many: it is left out.
+        """
         self._identity = identity
+        size = sum(array.nbytes for array in snapshot.arrays.values())
+        if len(self._pending) * size > _MOST:
+            self.flush_if_due()
+        if len(self._pending) * size > _MOST:
+            raise StoreError(
+                f"{len(self._pending)} kernels could not be written: those behind are left out",
+                where=self.path,
+                remedy="make room there; metrics are kept",
+            )
         if not self._pending:
             self._since = self._clock()
         self._pending.append(snapshot)
         self.flush_if_due()
 
     def flush_if_due(self) -> None:
-        """Write what is still in memory, if it has been there for long or is much."""
-        if self._pending and (
-            len(self._pending) >= _PENDING or self._clock() - self._since > _SECONDS
-        ):
+        """Write what is still in memory, if it has been there for long or is much.
+
+        Raises:
+            DiskError, …: as of `flush`; then it is tried again after a minute.
+        """
+        now = self._clock()
+        is_due = len(self._pending) >= _PENDING or now - self._since > _SECONDS
+        if self._pending and is_due and now >= self._again:
+            self._again = now + _PATIENCE
             self.flush()
+            self._again = 0.0
 
     def mark_boundary(self, boundaries: list[int]) -> None:
         """Write the boundaries, and all snapshots that there are; after an error, with the next."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,7 @@ from ntkscope.statistics.shift_detector import ShiftDetector
 from ntkscope.watch.alarm import Alarm, ShiftAlarm, check_alarm
 from ntkscope.watch.kernel import Arrays, ProbeKernel, evaluating, unwrapped, values_of
 from ntkscope.watch.kernel_store import KernelStore, Snapshot
+from ntkscope.watch.mishaps import Mishaps
 from ntkscope.watch.online import online_values
 from ntkscope.watch.overhead import Overhead
 from ntkscope.watch.probe import Probe, WatchError, make_probe
@@ -43,6 +45,9 @@ class Watch:
     due. A kernel is of the network in evaluation mode (running statistics, no dropout); modes,
     buffers, gradients and the states of all random generators are given back. It holds the kernels
     of the start, of the last boundary and of the last `dt` steps, no others.
+
+    No kernel ends a training: of a network that has diverged it is NaN; one for which there is no
+    memory is left out; what the disk refuses is kept, and written later. Each is said once.
 
     The first step that it is given is the start: `watch.step(0)` before the loop makes that the
     network as initialised. Under `DistributedDataParallel` it works on rank 0; others are idle.
@@ -129,6 +134,7 @@ class Watch:
         self._store: KernelStore | None = None
         self._given: dict[str, Any] = dict.fromkeys(_LOGGED)
         self._alarms: list[ShiftAlarm] = []
+        self._mishaps = Mishaps()
 
     def _forget(self) -> None:
         """Nothing was seen of the run yet."""
@@ -184,7 +190,7 @@ class Watch:
             return None
         announced = step in self._schedule.announced
         found = self._compute(step, why)
-        if announced:
+        if announced and found is not None:
             self._mark_boundary(step)
         return found
 
@@ -215,9 +221,10 @@ class Watch:
             return
         if step in self._boundaries:
             return
-        if not self._steps or self._steps[-1] != step:
-            self._compute(step, "boundary")
-        self._mark_boundary(step)
+        if (self._steps and self._steps[-1] == step) or self._compute(step, "boundary") is not None:
+            self._mark_boundary(step)
+        else:
+            self._schedule.announced.add(step)  # at the kernel before
 
     def alarm(
         self,
@@ -268,28 +275,36 @@ class Watch:
             self._forget()  # what the store has is taken in again, by the alarm too
         return made
 
-    def flush(self) -> None:
+    def flush(self, *, strict: bool = True) -> None:
         """Write what is not in the store yet: call it with each checkpoint of the training.
 
         A run without numbers that is killed before it writes more goes on behind this step.
+
+        Args:
+            strict: False: what is raised below is a warning.
 
         Raises:
             BusyError: another process writes the store.
             DiskError: the disk refuses it; what is not written is kept, and written later.
         """
         if self._store is not None:
-            self._store.flush(checkpoint=True)
+            with nullcontext() if strict else self._mishaps.of_writing():
+                self._store.flush(checkpoint=True)
 
-    def close(self) -> None:
+    def close(self, *, strict: bool = True) -> None:
         """Write what is not in the store yet, and its manifest, for `ntkscope verify`.
 
         `with Watch(…) as watch:` does it at the end. A run may go on after it.
+
+        Args:
+            strict: False: what is raised below, and by `flush`, is a warning.
 
         Raises:
             StoreError: a file of the store is not as it was written.
         """
         if self._store is not None:
-            self._store.close()
+            with nullcontext() if strict else self._mishaps.of_writing():
+                self._store.close()
 
     def leave(self) -> None:
         """Write what is not in the store yet, and let another process go on with it.
@@ -467,7 +482,7 @@ class Watch:
 
     def _flush_if_due(self) -> None:
         if self._store is not None:
-            with self._overhead.aside():
+            with self._overhead.aside(), self._mishaps.of_writing():
                 self._store.flush_if_due()
 
     def _note_loss(self, step: int, loss: Any) -> None:
@@ -483,12 +498,15 @@ class Watch:
         if len(values) == 1 and self._jumps.jumped(values[0]) and self._steps:
             self._schedule.restart(step - 1, boundary=False)
 
-    def _compute(self, step: int, why: str) -> dict[str, float]:
-        """The kernel of a step, what is measured of it, and where it goes."""
+    def _compute(self, step: int, why: str) -> dict[str, float] | None:
+        """The kernel of a step, what is measured of it, and where it goes; None: there is none."""
         _synchronise(self._kernel.model)
         with self._overhead.timed():
             with evaluating(self._kernel.model):
-                arrays = self._kernel.compute()
+                arrays = self._kernel_of(step)
+                if arrays is None:
+                    self._schedule.taken(step, why)
+                    return None
                 logged = {name: values_of(self._given[name]) for name in _LOGGED}
             layers = tuple(arrays.pop("layers").tolist()) if "layers" in arrays else ()
             self._check_same(layers, str(arrays["ntk"].dtype))
@@ -498,20 +516,40 @@ class Watch:
                 self._take_in(step, task, arrays, logged)
                 self._schedule.taken(step, why)
                 if self._store is not None:
-                    self._store.add(Snapshot(step, task, arrays, logged), self._identity())
+                    with self._mishaps.of_writing():
+                        self._store.add(Snapshot(step, task, arrays, logged), self._identity())
                 ending.obey()
             found = self._told(step, logged)
             if self._log_fn is not None:
                 self._log_fn(found, step)
         return found
 
+    def _kernel_of(self, step: int) -> Arrays | None:
+        """The kernel of a step; None of a model that has none any more, or without memory."""
+        try:
+            arrays = self._kernel.compute()
+        except (NtkscopeError, RuntimeError, MemoryError) as error:
+            if self._steps_seen <= 1 and isinstance(error, NtkscopeError):
+                raise
+            self._mishaps.say_missed(step, error)
+            return None
+        if not np.isfinite(arrays["ntk"]).all():
+            self._mishaps.say(
+                "diverged",
+                f"step {step}: the kernel is not finite, since the network has diverged or its "
+                "gradients overflow, and what is measured of it is NaN",
+            )
+        return arrays
+
     def _told(
         self, step: int, logged: Mapping[str, Sequence[float]], *, again: bool = False
     ) -> dict[str, float]:
         """What a logger is told of the last kernel, alarms included."""
-        found = online_values(self._any_metrics().latest(), self._layers or (), logged)
+        latest = self._any_metrics().latest()
+        found = online_values(latest, self._layers or (), logged)
         for alarm in self._alarms:
-            found |= alarm.take_in(step, found, again=again)
+            diverged = bool(latest["diverged"][0])
+            found |= alarm.take_in(step, found, diverged=diverged, again=again)
         return found
 
     def _take_in(
@@ -565,13 +603,14 @@ class Watch:
         self._schedule.restart(step)
         self._jumps = LossJumps()  # the jump of the loss at a boundary is the boundary's
         if self._store is not None:
-            self._store.mark_boundary(self._boundaries)
+            with self._mishaps.of_writing():
+                self._store.mark_boundary(self._boundaries)
 
     def _mark_passed(self, step: int) -> None:
         """A boundary that was announced, and passed over, is at the last kernel before it."""
         for passed in sorted(edge for edge in self._schedule.announced if edge < step):
             self._schedule.announced.discard(passed)
-            if self._steps[-1] not in self._boundaries:
+            if self._steps and self._steps[-1] not in self._boundaries:
                 self._mark_boundary(self._steps[-1])
 
     def _any_metrics(self) -> StreamMetrics:

@@ -23,7 +23,7 @@ from ntkscope.stores import ZarrStore
 from ntkscope.stores.verify import look
 from ntkscope.watch import WatchError, kernel_store
 from ntkscope.watch.stored import Stored
-from tests.unit.watch.loops import make_watch, network
+from tests.unit.watch.loops import PROBE, make_watch, network
 
 WRITER = """
 import sys
@@ -234,6 +234,36 @@ def test_what_could_not_be_written_is_written_later(
     assert look(store) == (store, "", True)
 
 
+def test_a_full_disk_ends_no_training(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+    """What it refuses is kept, up to a limit, and tried again, but not at each step."""
+    now, tried, store = [0.0], [], tmp_path / "k.zarr"
+    watch = watched(store, 1)
+    watch.flush()
+    assert watch._store is not None
+    watch._store._clock = lambda: now[0]
+    size = watch._store._steps and 4 * (1 + 3) * PROBE**2
+    monkeypatch.setattr(kernel_store, "_MOST", 6 * size)
+
+    def full(*_: Any, **__: Any) -> None:
+        tried.append(now[0])
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ZarrStore, "write", full)
+        for step in range(1, 20):
+            now[0] += 10.0
+            watch.step(step)
+    assert tried == [20.0, 80.0, 140.0]
+    assert caplog.text.count("the disk is full") == 1
+    assert caplog.text.count("7 kernels could not be written: those behind are left") == 1
+    assert watch.dataset()["step"].values.tolist() == list(range(20))
+    now[0] += 60.0
+    watch.step(20)
+    watch.close()
+    assert steps_of(store) == [*range(8), 20]
+    assert look(store) == (store, "", True)
+
+
 def test_kernels_are_written_also_while_none_is_due(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(kernel_store, "_SECONDS", 0.0)
     watch = make_watch(store=tmp_path / "k.zarr", every=100)(network())
@@ -279,8 +309,9 @@ def test_a_kill_after_a_cut_loses_nothing(tmp_path: Path, monkeypatch: Any) -> N
 
 @pytest.mark.parametrize("failing", ["write", "describe"])
 def test_a_boundary_that_could_not_be_written_is_written_later(
-    failing: str, tmp_path: Path, monkeypatch: Any
+    failing: str, tmp_path: Path, monkeypatch: Any, caplog: Any
 ) -> None:
+    """And it ends no training."""
     store = tmp_path / "k.zarr"
     watch = watched(store, 3)
     watch.flush()
@@ -289,9 +320,14 @@ def test_a_boundary_that_could_not_be_written_is_written_later(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    with monkeypatch.context() as patched, pytest.raises(DiskError):
+    with monkeypatch.context() as patched:
         patched.setattr(ZarrStore, failing, full)
         watch.boundary()
+        watch.flush(strict=False)
+        watch.close(strict=False)
+        assert caplog.text.count("the disk is full") == 1
+        with pytest.raises(DiskError):
+            watch.flush()
     watch.step(4)
     watch.close()
     again = watched(store).dataset()

@@ -20,6 +20,7 @@ from ntkscope.metrics import measure_kernels
 from ntkscope.stores import read_netcdf
 from ntkscope.stores.verify import look
 from ntkscope.watch import WatchError
+from ntkscope.watch.kernel import ProbeKernel
 from tests.unit.watch.loops import PROBE, make_watch, network, samples, train
 
 
@@ -376,16 +377,79 @@ def test_without_labels_all_but_alignment_is_measured() -> None:
     assert np.isfinite(data["velocity"].values[0, :2]).all()
 
 
-def test_a_network_that_diverged_does_not_end_the_training() -> None:
-    model = network()
-    watch = make_watch()(model)
-    watch.step(0)
-    with torch.no_grad():
-        model[5].weight.fill_(float("nan"))
-    values = watch.step(1)
+@pytest.mark.parametrize("first", [0, 2])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_a_network_that_diverged_does_not_end_the_training(
+    value: float, first: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At whichever kernel; it is said once, also by an alarm, and in the figure there is none."""
+    model, heard = network(), []
+    state = {name: each.clone() for name, each in model.state_dict().items()}
+    watch = make_watch(store=tmp_path / "k.zarr", every=1)(model)
+    watch.alarm(rate=0.01, on_alarm=heard.append)
+    for step in range(5):
+        if step == first:
+            with torch.no_grad():
+                model[0].weight.fill_(value)
+                model[5].weight.fill_(value)
+        values = watch.step(step, loss=value)
+        assert values is not None
+        assert ("ntk/trace" in values) == (step < first)
+        assert values.get("ntk/alarm/velocity", 0) == (step == first)
+    assert [(each.step, each.p) for each in heard] == [(first, 0.0)]
+    assert caplog.text.count(f"step {first}: the kernel is not finite") == 1
+    assert watch.dataset()["diverged_step"].values.tolist() == [first]
+    if first == 0 and value != value:
+        watch.plot()
+    model.load_state_dict(state)  # and on, from before
+    values = watch.step(5)
     assert values is not None
-    assert "ntk/trace" not in values
-    assert watch.dataset()["diverged_step"].values.tolist() == [1]
+    assert values["ntk/trace"] > 0
+    watch.close()
+    again = make_watch(store=tmp_path / "k.zarr", every=1)(model)
+    alarm = again.alarm(rate=0.01, on_alarm=heard.append)
+    assert again.resume() == 5
+    assert [each.step for each in alarm.raised] == [first]
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), MemoryError()])
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_kernel_without_memory_is_left_out(
+    first: int, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = network()
+    watch = make_watch(every=1)(model)
+
+    def full(_: Any) -> None:
+        raise error
+
+    for step in range(6):
+        with monkeypatch.context() as patched:
+            if first <= step < first + 3:
+                patched.setattr(ProbeKernel, "compute", full)
+            assert (watch.step(step) is None) == (first <= step < first + 3)
+            if step == 4:
+                watch.boundary(5)
+            if step == 3:
+                watch.boundary()
+    assert steps_of(watch) == [step for step in range(6) if not first <= step < first + 3]
+    assert watch.dataset().attrs["boundaries"].tolist() == [3 if first == 0 else 1, 5]
+    assert caplog.text.count(f"no kernel of step {first}") == 1
+
+
+def test_a_model_that_has_no_kernel_any_more_ends_no_training(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At the first step it is an error, before work is wasted."""
+    model = network()
+    watch = make_watch(every=1)(model)
+    watch.step(0)
+    model.requires_grad_(False)
+    assert watch.step(1) is None
+    model.requires_grad_(True)
+    assert watch.step(2) is not None
+    assert caplog.text.count("no kernel of step 1") == 1
 
 
 def test_a_new_head_is_planned_anew_and_layers_that_change_are_refused() -> None:

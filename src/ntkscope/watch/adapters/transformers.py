@@ -78,12 +78,12 @@ class NTKWatch(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """What the store has is not behind the checkpoint."""
         if self.watch is not None:
-            self.watch.flush()
+            self.watch.flush(strict=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Nothing stays unwritten."""
         if self.watch is not None:
-            self.watch.close()
+            self.watch.close(strict=False)
 
     def _keep(self, values: dict[str, float], step: int) -> None:
         self._values = {**values, "ntk/step": float(step)}
