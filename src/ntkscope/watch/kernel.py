@@ -111,6 +111,10 @@ class ProbeKernel:
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, tuple(KINDS))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy, which plans anew: a plan is of one network, and of this process."""
+        return self.__dict__ | {"_plan": None, "_is_verified": False}
+
     def compute(self) -> Arrays:
         """`ntk`, [N, (K,) N, (K)], and by layer `layers`, their names, and `layer_ntk`.
 

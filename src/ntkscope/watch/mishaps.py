@@ -21,7 +21,7 @@ class Mishaps:
         """Warn, once a kind."""
         if kind not in self._said:
             self._said.add(kind)
-            log.warning("%s; the training goes on", text)
+            log.warning("the training goes on, but %s", text)
 
     @contextmanager
     def of_writing(self) -> Iterator[None]:

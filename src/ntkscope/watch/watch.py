@@ -50,7 +50,8 @@ class Watch:
     memory is left out; what the disk refuses is kept, and written later. Each is said once.
 
     The first step that it is given is the start: `watch.step(0)` before the loop makes that the
-    network as initialised. Under `DistributedDataParallel` it works on rank 0; others are idle.
+    network as initialised. Under `DistributedDataParallel` it works on rank 0; others are idle. A
+    copy, of `copy.deepcopy` or `pickle`, watches a copy of the network: `copy.model`.
 
     Args:
         model: any torch module, also compiled or wrapped for data parallelism.

@@ -6,6 +6,7 @@ import copy
 import errno
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -194,6 +195,26 @@ def test_a_copy_of_a_watch_is_another_writer(tmp_path: Path) -> None:
         other.flush()
     watch.close()
     assert steps_of(store) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_copy_goes_on_with_a_network_of_its_own(way: Any, stored: bool, tmp_path: Path) -> None:
+    options = {"store": tmp_path / "k.zarr"} if stored else {}
+    watch = make_watch(every=1, **options)(network())
+    watch.alarm(rate=0.5)
+    for step in range(3):
+        watch.step(step)
+    model, other = way((watch.model, watch))
+    assert other.model is model is not watch.model
+    watch.leave()
+    with torch.no_grad():
+        model[5].weight += 1.0
+    assert other.step(3)["ntk/velocity"] > 0.01
+    other.close()
+    assert other.dataset()["step"].values.tolist() == [0, 1, 2, 3]
+    if stored:
+        assert steps_of(tmp_path / "k.zarr") == [0, 1, 2, 3]
 
 
 def test_an_exception_within_does_not_seal(tmp_path: Path, caplog: Any) -> None:
