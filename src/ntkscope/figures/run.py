@@ -28,6 +28,7 @@ from ntkscope.figures.style import (
     BOUNDARY_DOTS,
     REGIME_COLOURS,
     TWIN_DASHES,
+    label_log_axes,
     looks,
     printable,
     width_colours,
@@ -74,6 +75,7 @@ def plot_run(
     sized = FigureStyle.model_validate({"width_mm": max(_WIDTH * len(columns), 80.0)} | style)
     with looks(sized):
         figure = draw_run(metrics, sized, {of: at for of, at in (alarms or {}).items() if at})
+        label_log_axes(figure)
         figure.draw_without_rendering()
         plt.close(figure)  # whoever has it can show it; no window is left behind
         if path is not None:
