@@ -444,18 +444,15 @@ class Watch:
         """Take in a step's number, and go on from the store before the first."""
         if not self._steps_seen:
             self._take_store(step)
-            step = self._last_step + 1 if step is None else step
-        elif step is None:
-            step = self._last_step + 1
-        elif step <= self._last_step:
+        elif step is not None and step <= self._last_step:
             raise WatchError(
                 f"step {step} after step {self._last_step}",
                 where="step",
                 remedy="give numbers that increase; for another run make another Watch",
             )
         self._steps_seen += 1
-        self._last_step = step
-        return step
+        self._last_step = self._last_step + 1 if step is None else step
+        return self._last_step
 
     def _say_where_it_goes_on(self) -> None:
         """A run without numbers knows how far the store is, and not how far its training was."""

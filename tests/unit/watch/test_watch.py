@@ -413,7 +413,10 @@ def test_a_network_that_diverged_does_not_end_the_training(
     assert len(heard) == 1
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory")],
+)
 @pytest.mark.parametrize("first", [0, 2])
 def test_a_kernel_without_memory_is_left_out(
     first: int, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
