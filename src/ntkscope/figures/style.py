@@ -9,11 +9,12 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.stores import atomic
@@ -87,11 +88,17 @@ def printable(name: str) -> str:
 def label_log_axes(figure: Figure) -> None:
     """Have two labelled ticks at least on each logarithmic axis, once all is drawn.
 
-    Those that have them stay as they are; others have 1, 2, 5 of each decade or, on axes shorter
-    still, evenly spaced values, in plain figures.
+    Those that have them stay as they are, but that decades without a label get a tick too. Others
+    have 1, 2, 5 of each decade or, on axes shorter still, evenly spaced values, in plain figures.
     """
     for axis in (each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)):
-        if axis.get_scale() != "log" or _labelled(axis) > 1:
+        if axis.get_scale() != "log":
+            continue
+        if _labelled(axis) > 1:
+            skipped = np.diff(np.log10(axis.get_majorticklocs())).max() > 1.5
+            if skipped and isinstance(axis.get_major_locator(), LogLocator):
+                axis.set_minor_locator(LogLocator(numticks=99))
+                axis.set_minor_formatter(NullFormatter())
             continue
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter("{x:g}")

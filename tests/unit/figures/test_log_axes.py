@@ -49,6 +49,16 @@ def test_axes_that_have_them_stay_as_they_are() -> None:
     plt.close(figure)
 
 
+def test_decades_without_a_label_have_a_tick() -> None:
+    figure, axes = plt.subplots(figsize=(2, 1))
+    axes.set_ylim(0.5, 4e5)
+    axes.set_yscale("log")
+    assert len(labels(figure)) < 5
+    places = {*axes.yaxis.get_majorticklocs(), *axes.yaxis.get_minorticklocs()}
+    assert {1, 10, 100, 1e3, 1e4, 1e5} <= {round(place) for place in places}
+    plt.close(figure)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "ticks"),
     [
