@@ -55,6 +55,28 @@ def train(run, images_path, folder, **options):
     return parent
 
 
+def train_interrupted(monkeypatch, run, images_path, folder, every):
+    """As `train`, with an interruption at every so many updates and a checkpoint after each."""
+    calls, update = 0, task._update
+
+    def interrupted(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls % every == 0:
+            raise KeyboardInterrupt
+        return update(*arguments)
+
+    monkeypatch.setattr(task, "_update", interrupted)
+    for _ in range(20):
+        try:
+            resumed = train(run, images_path, folder, checkpoint_seconds=0)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert calls > 24
+    return resumed
+
+
 def contents(path):
     """All arrays of a store, by group and name."""
     groups = [None, *(g.name for g in path.iterdir() if g.name in GROUPS)]
@@ -204,23 +226,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
 ):
     run = run.model_copy(update={"optimizer": optimizer})
     whole = train(run, images_path, tmp_path / "whole")
-    calls, update = 0, task._update
-
-    def interrupted(*arguments):
-        nonlocal calls
-        calls += 1
-        if calls % 5 == 0:
-            raise KeyboardInterrupt
-        return update(*arguments)
-
-    monkeypatch.setattr(task, "_update", interrupted)
-    for _ in range(20):
-        try:
-            resumed = train(run, images_path, tmp_path / "cut", checkpoint_seconds=0)
-            break
-        except KeyboardInterrupt:
-            continue
-    assert calls > 24
+    resumed = train_interrupted(monkeypatch, run, images_path, tmp_path / "cut", every=5)
     assert_same_bits(whole, resumed)
     assert not list((tmp_path / "cut" / "state").iterdir())
 
