@@ -26,7 +26,6 @@ from ntkscope.config.diagnostics.allowed import (
 )
 from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.origins import MISSING, Origins, value_at
-from ntkscope.config.diagnostics.renamed import renamed
 from ntkscope.config.sections import NAME, Experiment
 from ntkscope.runtime.nearest import did_you_mean, nearest
 
@@ -143,9 +142,6 @@ def _unknown(key: Key, values: Any, origins: Origins) -> Mistake:
     allowed = f"the keys {', '.join(known)}"
     if (merged := _merged_from_another(key, values, origins)) is not None:
         return merged
-    if (now := renamed(key)) is not None:
-        text = f"there is no such key since version {now.since}"
-        return Mistake(key, text, remedy=now.remedy)
     name, colon, value = word.partition(":")
     if colon and nearest(name, known):
         remedy = f"write a space after the colon: {nearest(name, known)}: {value}"
