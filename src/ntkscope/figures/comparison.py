@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,8 +15,7 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.panels import Effect
 from ntkscope.figures.reactivation import reactivation
-from ntkscope.figures.style import REGIME_COLOURS, looks, printable
-from ntkscope.stores import atomic
+from ntkscope.figures.style import REGIME_COLOURS, finish, looks, printable
 
 
 def plot_comparison(
@@ -35,12 +33,7 @@ def plot_comparison(
     several = metrics.sizes["width"] > 1
     with looks(figure_style):
         figure = (reactivation.draw if several else draw_names)(metrics, fits, figure_style, names)
-        figure.draw_without_rendering()
-        plt.close(figure)
-        if path is not None:
-            with atomic(path) as partial:
-                figure.savefig(partial, dpi=figure_style.dpi)
-    return figure
+        return finish(figure, path, figure_style.dpi)
 
 
 def draw_names(

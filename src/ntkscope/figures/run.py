@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -28,12 +27,12 @@ from ntkscope.figures.style import (
     BOUNDARY_DOTS,
     REGIME_COLOURS,
     TWIN_DASHES,
+    finish,
     looks,
     printable,
     width_colours,
 )
 from ntkscope.statistics.paired import FloatArray
-from ntkscope.stores import atomic
 
 NORM = Metric("spectral_norm", "norm $\\lambda_\\max$", log=True)
 LOSS = Metric("loss", "loss", log=True)
@@ -74,12 +73,7 @@ def plot_run(
     sized = FigureStyle.model_validate({"width_mm": max(_WIDTH * len(columns), 80.0)} | style)
     with looks(sized):
         figure = draw_run(metrics, sized, {of: at for of, at in (alarms or {}).items() if at})
-        figure.draw_without_rendering()
-        plt.close(figure)  # whoever has it can show it; no window is left behind
-        if path is not None:
-            with atomic(path) as partial:
-                figure.savefig(partial, dpi=sized.dpi)
-    return figure
+        return finish(figure, path, sized.dpi)
 
 
 def draw_run(
@@ -165,6 +159,11 @@ def _draw_whole(axes: Axes, metrics: xr.Dataset, row: Metric, edges: Sequence[in
         since = _values(metrics, "distance_from_boundary")
         start = int(np.searchsorted(steps, edges[0]))
         draw_band(axes, steps[start:], since[:, start:], None, False, "0.45")
+    _finish_panel(axes, steps, row, edges)
+
+
+def _finish_panel(axes: Axes, steps: FloatArray, row: Metric, edges: Sequence[int]) -> None:
+    """Boundaries, scale and label of a panel over the whole run."""
     for edge in edges:
         axes.axvline(edge, color="0.2", linewidth=0.6, linestyle=BOUNDARY_DOTS, zorder=0)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -231,11 +230,7 @@ def _draw_layers(
     data = metrics[name].transpose("layer", "seed", "snapshot").values
     for values, colour in zip(data, width_colours(palette, len(data)), strict=True):
         _draw(axes, steps, values, row, colour)
-    for edge in edges:
-        axes.axvline(edge, color="0.2", linewidth=0.6, linestyle=BOUNDARY_DOTS, zorder=0)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.set_xlim(steps[0], max(steps[-1], steps[0] + 1))
-    axes.set_ylabel(row.label)
+    _finish_panel(axes, steps, row, edges)
 
 
 def _context(colours: Sequence[Any]) -> list[Any]:

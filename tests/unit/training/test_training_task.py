@@ -247,17 +247,22 @@ task.train_task(RunSpec.model_validate_json(run), Path(images), None, Path(outpu
 """
 
 
+def kill_at(checkpoint, code, arguments):
+    """Run code in a process of its own until there is a checkpoint."""
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], start_new_session=True)
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def test_killed_by_sigkill_it_ends_with_the_same_bits(run, images_path, tmp_path):
     first = run.parent
     whole = train(first, images_path, tmp_path / "whole")
     output, state = tmp_path / "cut.zarr", tmp_path / "state"
     arguments = [first.model_dump_json(), str(images_path), str(output), str(state)]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], start_new_session=True)
-    while not (state / task.CHECKPOINT).exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_at(state / task.CHECKPOINT, KILLED, arguments)
     assert not output.exists()
     train_task(first, images_path, None, output, state=state, stage="")
     assert_same_bits(whole, output)
