@@ -20,6 +20,7 @@ from ntkscope.statistics.paired import Interval, t_interval
 from ntkscope.statistics.spectrum_exponents import spectrum_exponents
 from ntkscope.statistics.trend import slope_by_seed
 from ntkscope.statistics.two_samples import welch
+from tests.unit.fits.limitations.test_curves import ABOUT
 from tests.unit.fits.test_coverage import Simulated, slow
 
 SEEDS, TEST = 5, 4000
@@ -227,24 +228,13 @@ def test_capacity_and_source_cover() -> None:
 
 def experiment(found: np.ndarray) -> float:
     """Whether `fit` covers the exponent .5: errors (seed, point)."""
-    about = {
-        "part": "pairs",
-        "role": "",
-        "label": "",
-        "task": "t",
-        "title": "t",
-        "curve": "network",
-        "network": "mlp",
-        "width": 64,
-        "parametrisation": "standard",
-        "rate": 0.02,
-        "trained_on": 0,
-        "step": -1,
-        "fit": "",
-    }
     said = np.full(SEEDS, "", "U1")
     rows = [
-        Row({**about, "n": int(n)}, {"error": column, "squared_error": column}, said)
+        Row(
+            {**ABOUT, "curve": "network", "n": int(n)},
+            {"error": column, "squared_error": column},
+            said,
+        )
         for n, column in zip(N, found.T, strict=True)
     ]
     data = as_table(
