@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,7 +16,8 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.panels import Effect
 from ntkscope.figures.reactivation import reactivation
-from ntkscope.figures.style import REGIME_COLOURS, finish, looks, printable
+from ntkscope.figures.style import REGIME_COLOURS, looks, printable
+from ntkscope.stores import atomic
 
 
 def plot_comparison(
@@ -33,7 +35,12 @@ def plot_comparison(
     several = metrics.sizes["width"] > 1
     with looks(figure_style):
         figure = (reactivation.draw if several else draw_names)(metrics, fits, figure_style, names)
-        return finish(figure, path, figure_style.dpi)
+        figure.draw_without_rendering()
+        plt.close(figure)
+        if path is not None:
+            with atomic(path) as partial:
+                figure.savefig(partial, dpi=figure_style.dpi)
+    return figure
 
 
 def draw_names(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -27,12 +28,12 @@ from ntkscope.figures.style import (
     BOUNDARY_DOTS,
     REGIME_COLOURS,
     TWIN_DASHES,
-    finish,
     looks,
     printable,
     width_colours,
 )
 from ntkscope.statistics.paired import FloatArray
+from ntkscope.stores import atomic
 
 NORM = Metric("spectral_norm", "norm $\\lambda_\\max$", log=True)
 LOSS = Metric("loss", "loss", log=True)
@@ -73,7 +74,12 @@ def plot_run(
     sized = FigureStyle.model_validate({"width_mm": max(_WIDTH * len(columns), 80.0)} | style)
     with looks(sized):
         figure = draw_run(metrics, sized, {of: at for of, at in (alarms or {}).items() if at})
-        return finish(figure, path, sized.dpi)
+        figure.draw_without_rendering()
+        plt.close(figure)  # whoever has it can show it; no window is left behind
+        if path is not None:
+            with atomic(path) as partial:
+                figure.savefig(partial, dpi=sized.dpi)
+    return figure
 
 
 def draw_run(

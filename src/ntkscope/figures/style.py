@@ -88,19 +88,6 @@ def width_colours(palette: str, count: int) -> list[tuple[float, float, float]]:
     return [colours(0.88 * i / max(count - 1, 1))[:3] for i in range(count)]
 
 
-def finish(figure: Figure, path: str | Path | None, dpi: int) -> Figure:
-    """The figure laid out, closed, and written where a path is given.
-
-    Whoever has it can show it; no window is left behind.
-    """
-    figure.draw_without_rendering()
-    plt.close(figure)
-    if path is not None:
-        with atomic(path) as partial:
-            figure.savefig(partial, dpi=dpi)
-    return figure
-
-
 def save(figure: Figure, pdf: Path, png: Path, dpi: int) -> None:
     """Write both files, whole or not at all, without the time of day in them."""
     for path, options in ((pdf, {"metadata": {"CreationDate": None}}), (png, {"dpi": dpi})):
