@@ -18,6 +18,7 @@ from ntkscope.ntk.infinite.double_precision import Precise
 from ntkscope.ntk.infinite.dual_activations import fused_through, through
 from ntkscope.ntk.infinite.duplicates import equal_pairs, identities
 from ntkscope.ntk.infinite.from_module import Stds, as_layers
+from ntkscope.ntk.infinite.graph.chain import near_of_chain
 from ntkscope.ntk.infinite.graph.kernels import graph_kernels
 from ntkscope.ntk.infinite.graph.program import as_program
 from ntkscope.ntk.infinite.input_covariance import cross_products
@@ -235,6 +236,8 @@ def _fill(
 ) -> None:
     """Write every tile of the kernels, each to its place."""
     precise = Precise(engine, *both)
+    vectors = isinstance(engine.layout, VectorLayout)
+    seeks_near = "ntk" in out and vectors and both[0].x.dtype == torch.float64
     for rows, columns in tiles(both[0].count, both[1].count, pairs, upper):
         same = equal_pairs(labels[0][rows], labels[1][columns])
         s1, s2 = both[0][rows], both[1][columns]
@@ -242,11 +245,17 @@ def _fill(
         if precise.needed(K, s1, s2, same):
             s1, s2 = precise.first[rows], precise.second[columns]
             K = cross_products(s1.x, s2.x, engine.layout)
-        found = dict(zip(("nngp", "ntk"), cross_kernels(engine, K, s1, s2, same), strict=True))
+        close: list[Tensor] | None = [] if seeks_near else None
+        parts = cross_kernels(engine, K, s1, s2, same, close)
+        found = dict(zip(("nngp", "ntk"), parts, strict=True))
         for name, kernel in out.items():
             part = found[name]
             assert part is not None
             kernel[rows, columns] = part
+        if close:
+            i, j = torch.stack(close).any(0).nonzero(as_tuple=True)
+            i, j = i + rows.start, j + columns.start
+            out["ntk"][i, j] = near_of_chain(engine, *both, (i, j), pairs)
     if upper:
         for kernel in out.values():
             mirror(kernel)
