@@ -413,7 +413,8 @@ REFUSED = {
     "data without its history": (lambda m, x, h: m.read(h.data.relu()), "not known"),
     "a kink of a function": (lambda m, x, h: m.read(torch.relu(h.sin())), "kinks"),
     "softmax": (lambda m, x, h: m.read(h.softmax(-1)), "method softmax.*\n.*use Linear"),
-    "concatenation": (lambda m, x, h: m.read(torch.cat([h, m.e(x)], 1)), "function cat"),
+    "concatenation of samples": (
+        lambda m, x, h: m.read(torch.cat([h, m.e(x)])), "function cat.*\n.*channels only"),
     "a mean of channels": (lambda m, x, h: m.read(h.mean(1, keepdim=True)), "method mean"),
     "dropout": (lambda m, x, h: m.read(F.dropout(h)), "at random"),
     "no readout": (lambda m, x, h: h.relu(), "no Gaussians"),

@@ -106,7 +106,7 @@ def test_wide_networks_as_torch_initialises_them_agree(network):
     ("module", "says"),
     [
         (nn.BatchNorm2d(2), "1 = BatchNorm2d"),
-        (nn.Conv2d(2, 2, 3, padding=1, groups=2), "1 = Conv2d"),
+        (nn.ConvTranspose2d(2, 2, 3, padding=1), "1 = ConvTranspose2d"),
         (nn.MaxPool2d(2), "1 = MaxPool2d"),
         (nn.Dropout(0.5), "at random.*\n.*module 1 = .*\n.*eval"),
         (nn.Linear(6, 6).requires_grad_(False), "frozen"),
