@@ -77,7 +77,7 @@ def infinite_ntk(
     way of its own, in the inputs' precision; all others are computed in float64.
 
     Args:
-        network: an `nn.Module` of known layers (`graph.modules.KNOWN`), whose sizes count and whose
+        network: an `nn.Module` of known layers (`graph.unknown.KNOWN`), whose sizes count and whose
             weights do not; or the layers that `build_network` takes. Activations are closed forms
             (ReLU, LeakyReLU, erf), or exact to 1e-10 of the preactivations' second moments: smooth
             ones by a series (`hermite`), those with kinks by quadrature, which is slow

@@ -22,20 +22,15 @@ _Module = Any  # one whose class is in the tables below
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, ScaledConv2d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+DROPOUTS = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
 _POOLS = (
     *(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.Upsample, nn.ZeroPad1d, nn.ZeroPad2d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
 )
 _RESHAPES = (nn.Flatten, nn.Unflatten)
-
-KNOWN = """
-Linear; Conv1d, 2d, 3d, with groups of which there stay as many, or depthwise before a layer that
-mixes channels; elementwise activations but PReLU and those with jumps; AvgPool, AdaptiveAvgPool,
-Upsample, Flatten; LayerNorm and RMSNorm over channels, GroupNorm, BatchNorm as initialised and in
-eval mode; ntkscope.ntk.infinite.GlobalSelfAttention; Identity, and Dropout in eval mode; sums of
-independent branches, torch.cat of channels, and functions of one preactivation
-"""
 
 
 def of_module(build: Builder, module: nn.Module, x: Signal | Elementwise) -> Signal | None:
@@ -44,16 +39,6 @@ def of_module(build: Builder, module: nn.Module, x: Signal | Elementwise) -> Sig
         if type(module) in kinds:
             return way(build, module, build.computed(x))
     return None
-
-
-def remedy_for(module: nn.Module | None) -> str:
-    """What to do instead of a call or a module that is not known."""
-    if isinstance(module, nn.MultiheadAttention):
-        return (
-            "use ntkscope.ntk.infinite.GlobalSelfAttention: of dot products over √d no closed "
-            "form is known (Hron et al. 2020)"
-        )
-    return f"use {' '.join(KNOWN.split())}"
 
 
 def _linear(build: Builder, module: _Module, x: Signal) -> Signal | None:

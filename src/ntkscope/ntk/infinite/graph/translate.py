@@ -17,9 +17,10 @@ from ntkscope.ntk.infinite.graph.activations import (
     writes,
 )
 from ntkscope.ntk.infinite.graph.builder import Builder
-from ntkscope.ntk.infinite.graph.modules import DROPOUTS, of_module, remedy_for
+from ntkscope.ntk.infinite.graph.modules import DROPOUTS, of_module
 from ntkscope.ntk.infinite.graph.probes import BATCH, SampleCount, averaged, rearranged, sizes
 from ntkscope.ntk.infinite.graph.signal import Elementwise, Signal
+from ntkscope.ntk.infinite.graph.unknown import unknown
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 from ntkscope.ntk.infinite.refusal import refused
 
@@ -97,7 +98,7 @@ class Translation:
         self._check_in_place(node, args, kwargs)
         found = self._call(node, node.target, args, kwargs)
         if found is None:
-            raise self.build.refused("its infinite width is not known", remedy_for(None))
+            raise self.build.refused(*unknown(node.target))
         return found
 
     def _constant(self, node: fx.Node, args: Any, kwargs: Any) -> Value:
@@ -115,7 +116,7 @@ class Translation:
         description = type(module).__name__ if "\n" in description else description
         build.where = f"module {node.target} = {description}"
         if len(args) != 1 or kwargs:
-            raise build.refused("its infinite width is not known", remedy_for(module))
+            raise build.refused(*unknown(module))
         self._check_weights(module)
         x = args[0]
         if getattr(module, "inplace", False):
@@ -125,7 +126,7 @@ class Translation:
             return self._composed(x, *elementwise)
         found = of_module(build, module, x)
         if found is None:
-            raise build.refused("its infinite width is not known", remedy_for(module))
+            raise build.refused(*unknown(module))
         if isinstance(module, (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUTS)):
             self._shares_memory(node)
         return found
