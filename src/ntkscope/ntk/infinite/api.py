@@ -254,8 +254,7 @@ def _fill(
             kernel[rows, columns] = part
         if close:
             i, j = torch.stack(close).any(0).nonzero(as_tuple=True)
-            i, j = i + rows.start, j + columns.start
-            out["ntk"][i, j] = near_of_chain(engine, *both, (i, j), pairs)
+            out["ntk"][rows, columns][i, j] = near_of_chain(engine, s1, s2, (i, j), pairs)
     if upper:
         for kernel in out.values():
             mirror(kernel)

@@ -90,8 +90,9 @@ def graph_kernels(
             assert part is not None
             kernel[rows, columns] = part[0, 0]
         if close is not None:
-            i, j = (at + s.start for at, s in zip(close, (rows, columns), strict=True))
-            out["ntk"][i, j] = near_kernel(program, (first, second), (own1, own2), (i, j), pairs)
+            both = first[..., rows], second[..., columns]
+            part = near_kernel(program, both, (sides[0], sides[1]), close, pairs)
+            out["ntk"][rows, columns][close] = part
     if x2 is None:
         for kernel in out.values():
             mirror(kernel)
