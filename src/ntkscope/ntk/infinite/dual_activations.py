@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ntkscope.errors import ModelError
 from ntkscope.models.activations import ACTIVATIONS
-from ntkscope.ntk.infinite import hermite, piecewise
+from ntkscope.ntk.infinite import analytic_duals, hermite, piecewise
 from ntkscope.ntk.infinite.arcs import arcsin_, arctan2
 from ntkscope.ntk.infinite.nearness import half_sine
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
@@ -129,6 +129,11 @@ def leaky_dual(slope: float, at_zero: float) -> Dual:
     return Dual(pair, same, near)
 
 
+def analytic_dual(pair: Pair) -> Dual:
+    """Of a closed form that loses no digits where u = v."""
+    return Dual(pair, lambda q: pair(q, q, q))
+
+
 def numeric_dual(phi: Nonlinearity) -> Dual:
     """By a series where φ is analytic, by quadrature between its kinks."""
     way = piecewise if phi.kinks else hermite
@@ -139,6 +144,7 @@ def numeric_dual(phi: Nonlinearity) -> Dual:
 DUALS = {
     "relu": Dual(_relu_pair, _relu_same, _relu_near, flat_at_zero=True),
     "erf": Dual(_erf_pair, _erf_same),
+    "gelu": analytic_dual(analytic_duals.gelu),
 }
 """Those with a closed form; every other of `ACTIVATIONS` is expanded (`hermite`), if smooth."""
 
