@@ -72,16 +72,19 @@ def infinite_ntk(
 
     A module's forward is traced by torch.fx: residual connections, functions of one
     preactivation (`x * sigmoid(x)`), reshapes, slices and means are seen through. Sums are exact or
-    refused: kernels of branches add only where the branches are uncorrelated. An `nn.Sequential` of
+    refused: kernels of branches add only where the branches are uncorrelated. Channels that are
+    joined (torch.cat) count by their share of the width, in `network` as it stands. Of a grouped
+    convolution there stay as many groups as widths grow; a depthwise one is known where a layer
+    that mixes channels follows, for its outputs are no Gaussians. An `nn.Sequential` of
     Linear, Conv2d that keeps the size, ReLU, Tanh, GELU, average pooling and Flatten has a faster
     way of its own, in the inputs' precision; all others are computed in float64.
 
     Args:
         network: an `nn.Module` of known layers (`graph.unknown.KNOWN`), whose sizes count and whose
             weights do not; or the layers that `build_network` takes. Activations are closed forms
-            (ReLU, LeakyReLU, erf), or exact to 1e-10 of the preactivations' second moments: smooth
-            ones by a series (`hermite`), those with kinks by quadrature, which is slow
-            (`piecewise`).
+            (ReLU, LeakyReLU, abs, GELU, erf, sin, cos, exp), or exact to 1e-10 of the
+            activations' second moments: smooth ones by a series (`hermite`), those with kinks by
+            quadrature, which is slow (`piecewise`).
         x1: inputs [N, channel, y, x], [N, tokens, channel] or [N, inputs], float32 or float64;
             x2: [N2, …], or None: x1.
         W_std, b_std: of a module: the NTK parametrisation, weights N(0, 1) scaled by W_std/√fan_in
@@ -98,7 +101,13 @@ def infinite_ntk(
 
     Returns:
         [N, N2], dtype and device of x1; exactly symmetric where x2 is None, exact on the diagonal
-        and wherever two inputs are equal.
+        and wherever two inputs are equal. Of closed forms in float64, relative errors are below
+        1e-12, of nearly equal vectors too, whose distances are carried through the layers beside
+        their covariances (measured at depth 3: 3e-13 at 1e-3 of their length, 2e-15 nearer). The
+        same holds of nearly equal images up to the first pooling, where the network is traced.
+        Behind it, in plain sequences of convolutions, and of patches at different places, a kink
+        costs half of the digits of what is nearly equal: relative errors of the NTK up to 1e-8
+        (measured of images: 1e-9, for many pairs of pixels average it), none of the NNGP.
 
     Raises:
         ModelError: a module whose limit is not known, or inputs that do not fit.
