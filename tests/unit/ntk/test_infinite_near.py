@@ -263,3 +263,14 @@ def test_smooth_activations_are_continuous_at_equal_inputs(module):
     network = nn.Sequential(nn.Linear(12, width), module, nn.Linear(width, 1))
     for K in infinite_kernels(network, x, W_std=W, b_std=B):
         assert abs(K[0, 0] + K[1, 1] - 2 * K[0, 1]) < 2e-14 * K[0, 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_sample_that_is_not_finite_hides_no_pair(dtype):
+    x = torch.cat([two(1e-4), two(1e-4, seed=1)]).to(dtype)
+    exact = infinite_ntk(mlp(nn.ReLU()), x.double(), W_std=W)
+    x[3, 0] = torch.nan
+    found = infinite_ntk(mlp(nn.ReLU()), x, W_std=W)
+    assert bool(found[3].isnan().all())
+    tolerance = 10 * torch.finfo(dtype).eps
+    torch.testing.assert_close(found[:3, :3].double(), exact[:3, :3], rtol=tolerance, atol=0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_COSINE = 1 - 5e-7  # θ = 1e-3: further apart, K gives the NTK to 3e-13
+COSINE = 1 - 5e-7  # θ = 1e-3: further apart, K gives the NTK to 3e-13
 
 
 def half_sine(D: Tensor, q1: Tensor, q2: Tensor) -> Tensor:
@@ -23,7 +23,11 @@ def half_sine(D: Tensor, q1: Tensor, q2: Tensor) -> Tensor:
 
 
 def near_pairs(
-    K: Tensor, q1: Tensor, q2: Tensor, same: tuple[Tensor, Tensor] | None
+    K: Tensor,
+    q1: Tensor,
+    q2: Tensor,
+    same: tuple[Tensor, Tensor] | None,
+    cosine: float = COSINE,
 ) -> Tensor | None:
     """Which pairs [A, B] of samples are near but not equal at any position; None: none is.
 
@@ -31,12 +35,13 @@ def near_pairs(
         K: covariances […, A, B] at equal positions.
         q1, q2: variances […, A] and […, B].
         same: indices of the pairs that are equal, or None.
+        cosine: of the angle within which pairs are near.
     """
-    scaled = K * q2.clamp_min(1e-300).rsqrt()[..., None, :]
+    scaled = K * q2.clamp_min(torch.finfo(K.dtype).tiny).rsqrt()[..., None, :]
     if same is not None:
         scaled[..., same[0], same[1]] = -torch.inf
-    limit = q1.sqrt() * _COSINE
-    if not bool((scaled.amax(-1) > limit).any()):
+    limit = q1.sqrt() * cosine
+    if bool((scaled.amax(-1) <= limit).all()):  # not so of NaN, which says nothing of others
         return None
     close = scaled > limit[..., None]
     return close.flatten(0, -3).any(0) if close.dim() > 2 else close
