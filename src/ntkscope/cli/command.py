@@ -57,7 +57,9 @@ def _run(words: list[str]) -> int:
         print(_no_such_command(unknown[0]), file=sys.stderr)
         return 2
     parser = make_parser()
-    args = parser.parse_args(words)
+    args, left = parser.parse_known_args(words)
+    if left:
+        _refuse(left, args.command, parser)
     if args.completion:
         from ntkscope.cli.completion import script
 
@@ -66,8 +68,10 @@ def _run(words: list[str]) -> int:
     if args.command is None:
         parser.print_help()
         return 0
-    if passed_on and COMMANDS[args.command] not in (run, status):
-        parser.error(f"{args.command} hands nothing on: {' '.join(passed_on)} after --")
+    to_snakemake = args.command == "run" or getattr(args, "why", None) is not None
+    if passed_on and not to_snakemake:
+        but = " but with --why" if args.command == "status" else ""
+        parser.error(f"{args.command} hands nothing on{but}: {' '.join(passed_on)} after --")
     return int(COMMANDS[args.command].run(args, passed_on))
 
 
@@ -91,6 +95,36 @@ def make_parser() -> argparse.ArgumentParser:
         )
         module.add(one)
     return parser
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command."""
+    (found,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(found)
+
+
+def options_of(parser: argparse.ArgumentParser) -> list[str]:
+    """The options of a parser, without their short forms."""
+    return [word for action in parser._actions for word in action.option_strings if word[1] == "-"]
+
+
+def _refuse(left: list[str], command: str | None, parser: argparse.ArgumentParser) -> NoReturn:
+    """Tell of words that a command does not know, and end."""
+    commands = commands_of(parser)
+    one = commands[command] if command else parser
+    option = next((word.partition("=")[0] for word in left if word[:1] == "-"), None)
+    remedy = f"{one.prog} --help"
+    if option is None:
+        what = f"{one.prog} has no place for {left[0]!r}"
+    else:
+        hint = did_you_mean(option, options_of(one))
+        what = f"{one.prog} has no option {option}{hint}"
+        others = [other.prog for other in commands.values() if option in options_of(other)]
+        if others:
+            remedy = f"{' and '.join(others)} can be told {option}"
+        elif command == "run" and not hint:
+            remedy = f"Snakemake's own options stand behind --: {one.prog} … -- {' '.join(left)}"
+    one.exit(2, f"{NtkscopeError(what, remedy=remedy)}\n")
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

@@ -27,6 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "at",
         nargs="*",
+        default=[],
         metavar="key=value",
         help="values of the sweep's axes, arm (shift or twin), seed, task: one run, whose kernels "
         "are shown",

@@ -31,7 +31,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="NAME, PRESET/NAME, a file of results/, or a target such as reactivation_paper; "
         "none: everything that the configuration has",
     )
-    parser.add_argument("--cores", default="all", metavar="N", help="how many (default: all)")
+    parser.add_argument(
+        "--cores", default="all", type=_cores, metavar="N", help="how many (default: all)"
+    )
     parser.add_argument(
         "--config",
         nargs="+",
@@ -42,6 +44,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "this preset",
     )
     parser.usage = f"{parser.prog} [FIGURE ...] [--cores N] [--config FILE ...] [-- SNAKEMAKE ...]"
+
+
+def _cores(word: str) -> str:
+    if word != "all" and not (word.isdecimal() and int(word)):
+        raise argparse.ArgumentTypeError(f"{word!r} is neither a number from 1 nor all")
+    return word
 
 
 def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:

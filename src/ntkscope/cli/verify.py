@@ -13,7 +13,13 @@ from collections.abc import Sequence
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("folder", nargs="?", default="results", help="(default: results)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--jobs", type=_jobs, metavar="N", help="processes (default: one a core)")
+
+
+def _jobs(word: str) -> int:
+    if not (word.isdecimal() and int(word)):
+        raise argparse.ArgumentTypeError(f"{word!r} is no number from 1")
+    return int(word)
 
 
 def run(args: argparse.Namespace, _: Sequence[str]) -> int:

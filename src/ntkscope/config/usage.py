@@ -17,7 +17,7 @@ from ntkscope.config.load import load_files
 from ntkscope.config.requested_stores import requested_stores
 from ntkscope.config.sections import Config
 from ntkscope.errors import ConfigError, NtkscopeError
-from ntkscope.runtime.head import remove_dead_locks
+from ntkscope.runtime.head import head_in_words, remove_dead_locks
 
 RESULTS = Path("results")
 _PATTERNS = ("data/*", "tasks/*", "runs/*/*", "networks/*/*", "regressions/*")
@@ -176,8 +176,8 @@ def main() -> None:
     files = list(dict.fromkeys([default, *sorted(Path("config").glob("*.yaml")), *options.files]))
     if options.clean:
         remove_dead_locks()
-        if any(Path(".snakemake/locks").glob("*")):
-            sys.exit("Snakemake runs here (or was killed on another host: snakemake --unlock)")
+        if head := head_in_words():
+            sys.exit(f"{head}\n  (nothing was deleted)")
     try:
         requested = requested_by(files, default)
     except (NtkscopeError, OSError) as error:
