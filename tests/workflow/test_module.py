@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,16 @@ def test_all_files_lie_under_the_prefix(importing: Project) -> None:
         files = [file for row in rows for file in row.split(": ", 1)[1].split(", ")]
         assert files
         assert all(file.startswith("ntk/") or file.endswith("(cached)") for file in files)
+
+
+def test_the_snippet_of_the_documents_makes_everything(tmp_path: Path) -> None:
+    text = (ROOT / "docs/workflow.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"^```\n([^`]*^module ntkscope:[^`]*)^```$", text, re.MULTILINE)
+    (tmp_path / "Snakefile").write_text(snippet.replace("/path/to/ntkscope", str(ROOT)), "utf-8")
+    (tmp_path / "config").mkdir()
+    shutil.copy(MINI, tmp_path / "config/config.yaml")
+    plan = Project(tmp_path, {"PYTHONPATH": str(ROOT / "src")}).plan(*PROFILE)
+    assert (plan["draw"], plan["draw_curves"]) == (1, 1)
 
 
 def test_paths_can_be_set(importing: Project) -> None:
