@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -96,6 +97,15 @@ def test_a_folder_of_ones_own_is_told_what_a_workflow_is(tmp_path: Path) -> None
     said = mine.snakemake("--dry-run").stdout
     assert "did you mean 'seeds'?" in said
     assert "where: config/config.yaml, line 1" in said
+
+
+def test_who_runs_in_a_folder_of_ones_own_is_known(tmp_path: Path) -> None:
+    mine = Project(tmp_path / "mine", {"PYTHONPATH": str(ROOT / "src")})
+    main(["new", str(mine.root)])
+    file = mine.root / "Snakefile"
+    file.write_text(f'onstart:\n    print("own")\n\n\n{file.read_text("utf-8")}', "utf-8")
+    assert "own" in mine.build("results/data/digits.zarr").splitlines()
+    assert len(json.loads((mine.root / ".snakemake/heads.json").read_text("utf-8"))) == 1
 
 
 @pytest.mark.slow
