@@ -46,12 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+    except OSError as error:
+        where = error.filename or "-"
+        print(NtkscopeError(error.strerror or str(error), where=where), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return _STOPPED
 
 
 def _run(words: list[str]) -> int:
     words, passed_on = _split(words)
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     unknown = [word for word in words[:1] if word[:1] != "-" and word not in COMMANDS]
     if unknown:
         print(_no_such_command(unknown[0]), file=sys.stderr)

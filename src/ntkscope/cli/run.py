@@ -18,6 +18,7 @@ from pathlib import Path
 from ntkscope.cli.home import home, working_folder
 from ntkscope.cli.presets import DEFAULT, SHORT, file_of, preset_of
 from ntkscope.errors import MissingExtraError, NtkscopeError
+from ntkscope.runtime.nearest import did_you_mean
 
 _RULE = re.compile(r"^(?:rule (\w+)|use rule \w+ as (\w+))\b[^*]*?:", re.MULTILINE)
 
@@ -71,10 +72,11 @@ def options(args: argparse.Namespace, folder: Path) -> list[str]:
         NtkscopeError: a configuration that is not there, or figures of two presets.
     """
     rules = set(_rules(folder))
-    figures = [name for name in args.figures if name not in rules]
+    names = [name.removesuffix("/") for name in args.figures]
+    figures = [name for name in names if name not in rules]
     files = [_there(file, folder) for file in args.config] or _files_of(figures, folder)
     preset = preset_of([folder / DEFAULT, *(folder / file for file in files)])
-    targets = [name if name in rules else target(name, preset) for name in args.figures]
+    targets = [name if name in rules else target(name, preset) for name in names]
     words = [*targets, "--cores", args.cores]
     if not (folder / "profiles/default").is_dir():
         words += ["--workflow-profile", str(home() / "profiles/default")]
@@ -112,8 +114,14 @@ def _there(file: str, folder: Path) -> Path:
             f"--config names files, and {file!r} is none",
             remedy=f"write it into a YAML file, or hand it to Snakemake: -- --config {file}",
         )
+    there = [
+        each.relative_to(folder).as_posix()
+        for pattern in ("*.y*ml", "config/**/*.y*ml")
+        for each in folder.glob(pattern)
+    ]
+    named = {Path(each).name: each for each in there}
     raise NtkscopeError(
-        "there is no such configuration",
+        f"there is no such configuration{did_you_mean(named.get(file, file), there)}",
         where=file,
         remedy="name a YAML file; figures stand before --config, Snakemake's own options behind --",
     )

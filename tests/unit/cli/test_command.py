@@ -83,6 +83,26 @@ def test_an_error_is_told_without_a_traceback(
     assert capsys.readouterr().err.startswith("there is no such folder\n  where: results\n  to do:")
 
 
+@pytest.mark.parametrize("name", ["new", "verify"])
+def test_what_the_system_refuses_is_told_without_a_traceback(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("results").mkdir()
+    said = {"new": "Not a directory\n  where: file/mine", "verify": "did you mean 'results'?"}
+    assert main([name, {"new": "file/mine", "verify": "result"}[name]]) == 1
+    assert said[name] in capsys.readouterr().err
+
+
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["help"], ["help", "run"]):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+    assert "usage: ntkscope run [FIGURE ...]" in capsys.readouterr().out
+
+
 def test_it_begins_without_any_library() -> None:
     assert loaded("from ntkscope.cli.command import make_parser; make_parser()") == set()
 

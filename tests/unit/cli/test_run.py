@@ -59,7 +59,10 @@ def test_configurations_that_are_given_stand_last() -> None:
             ["mine/reactivation", "width"],
             ["figures/mine/reactivation.pdf", "figures/mine/width.pdf"],
         ),
-        (["figures/mine/width"], ["figures/mine/width.pdf"]),
+        (
+            ["figures/mine/width", "mine/duration/"],
+            ["figures/mine/width.pdf", "figures/mine/duration.pdf"],
+        ),
         (["figures/mine/width.png", "own.pdf"], ["figures/mine/width.png", "own.pdf"]),
         (["write_exponents", "everything", "ours"], ["write_exponents", "everything", "ours"]),
         (["small/width"], ["figures/small/width.pdf", "--configfile", "config/tiny.yaml"]),
@@ -92,6 +95,7 @@ def of_ones_own(tmp_path: Path) -> Path:
     [
         (["mime/width"], [], "no preset 'mime'; did you mean 'mine'"),
         (["width", "small/width"], [], "of several presets are asked for: that of config"),
+        (["width"], ["tiny.yaml"], "configuration; did you mean 'config/tiny.yaml'"),
         (["width"], ["preset=mine"], "'preset=mine' is none\n  to do: .* -- --config preset=mine"),
     ],
 )
