@@ -48,7 +48,9 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 )
 def test_of_streams(mini: dict[str, Any], changes: dict[str, Any], key: str, said: str) -> None:
     merged(mini["experiments"]["reactivation"], changes)
-    with pytest.raises(ConfigError, match=f"{'.'.join(STREAM)}.{key}: it has no eff") as caught:
+    with pytest.raises(
+        ConfigError, match=f"{'.'.join(STREAM)}.{key}: it cannot have its eff"
+    ) as caught:
         load_config(mini)
     assert said in str(caught.value)
 
@@ -89,7 +91,9 @@ def test_of_learning_curves(
     mini: dict[str, Any], changes: dict[str, Any], key: str, said: str
 ) -> None:
     merged(mini["learning_curves"]["scaling"], changes)
-    with pytest.raises(ConfigError, match=f"{'.'.join(CURVE)}.{key}: it has no effect: ") as caught:
+    with pytest.raises(
+        ConfigError, match=f"{'.'.join(CURVE)}.{key}: it cannot have its effect: "
+    ) as caught:
         load_config(mini)
     assert said in str(caught.value)
 
@@ -123,7 +127,7 @@ def test_what_one_of_several_uses_is_not_idle(mini: dict[str, Any]) -> None:
     mini["learning_curves"]["other"]["fits"] = curves["fits"]
     assert load_config(mini)
     curves["parts"]["with"] = {"kernels": {"initial": [8]}}
-    with pytest.raises(ConfigError, match=r"scaling\.samples\.trained: it has no effect"):
+    with pytest.raises(ConfigError, match=r"scaling\.samples\.trained: it cannot have its effect"):
         load_config(mini)
 
 
@@ -140,6 +144,6 @@ def test_a_key_that_cannot_be_removed_is_no_mistake(tmp_path: Path, mini: dict[s
     shorter["snapshots"]["around_boundary"] = 4
     own.write_text(yaml.safe_dump(changes), encoding="utf-8")
     with pytest.raises(
-        ConfigError, match=r"around_boundary: it has no effect(.*\n)*.*own.yaml, li"
+        ConfigError, match=r"around_boundary: it cannot have its effect(.*\n)*.*own.yaml, li"
     ):
         load_files(default, own)
