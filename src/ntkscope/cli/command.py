@@ -77,7 +77,9 @@ def _run(words: list[str]) -> int:
     to_snakemake = args.command == "run" or getattr(args, "why", None) is not None
     if passed_on and not to_snakemake:
         but = " but with --why" if args.command == "status" else ""
-        parser.error(f"{args.command} hands nothing on{but}: {' '.join(passed_on)} after --")
+        commands_of(parser)[args.command].error(
+            f"{args.command} hands nothing on{but}: {' '.join(passed_on)} after --"
+        )
     return int(COMMANDS[args.command].run(args, passed_on))
 
 

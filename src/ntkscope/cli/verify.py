@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+
+from ntkscope.cli.home import check_results
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,5 +29,6 @@ def run(args: argparse.Namespace, _: Sequence[str]) -> int:
     """Every byte is read and compared with its fingerprint."""
     from ntkscope.stores.verify import main
 
+    check_results(Path(args.folder))
     jobs = [] if args.jobs is None else ["--jobs", str(args.jobs)]
     return main([args.folder, *jobs])

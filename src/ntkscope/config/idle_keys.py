@@ -49,7 +49,9 @@ def idle_keys(config: Config) -> list[Mistake]:
             if is_idle and _is_meant(use.sections[section], key):
                 place = (*use.places[section], key)
                 remedy = f"remove {key}, or {else_do}"
-                found[place].append(Mistake(place, f"it cannot have its effect: {why}", remedy=remedy))
+                found[place].append(
+                    Mistake(place, f"it cannot have its effect: {why}", remedy=remedy)
+                )
     return [each[0] for key, each in found.items() if len(each) == users[key[:-1]]]
 
 

@@ -95,6 +95,21 @@ def test_what_the_system_refuses_is_told_without_a_traceback(
     assert said[name] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["verify"], ["open", "reactivation"], ["status"]])
+def test_below_a_workflow_it_says_where_that_is(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["new", str(tmp_path / "mine")]) == 0
+    for folder in ("results", "sub"):
+        (tmp_path / "mine" / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "mine/sub")
+    assert main(words) == 1
+    assert f"to do: cd {tmp_path / 'mine'}\n" in capsys.readouterr().err
+
+
 def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["help"], ["help", "run"]):
         with pytest.raises(SystemExit) as ended:

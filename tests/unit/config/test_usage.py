@@ -187,12 +187,15 @@ def test_what_a_configuration_beside_the_snakefile_asks_for_stays(
     assert "nothing was deleted" in capsys.readouterr().out
 
 
-def test_a_mistake_over_the_default_alone_is_none(default: Path) -> None:
+def test_a_mistake_over_the_default_alone_is_none(
+    default: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole = yaml.safe_load(MINI.read_text(encoding="utf-8")) | {"preset": "own"}
     default.write_text("preset: digits\nmodels: 3\n", encoding="utf-8")
     own = default.with_name("own.yaml")
     own.write_text(yaml.safe_dump(whole), encoding="utf-8")
     assert "own/reactivation" in requested_by([own], default)
+    assert f"{own} cannot be run over {default}, and what" in capsys.readouterr().out
     own.write_text("preset: own\nseeds: [5]\n", encoding="utf-8")  # by itself it asks for nothing
     with pytest.raises(ConfigError, match="models"):
         requested_by([own], default)
