@@ -117,6 +117,8 @@ def _draw_statistic(
     stated = {"hit_rate": 1 - (1 - RATE) ** WITHIN, "false_alarms": scale * RATE}
     if statistic in stated:
         axes.axvline(stated[statistic], color="0.2", linestyle=":", linewidth=0.8, zorder=0)
+    if statistic == "delay":
+        axes.set_xlim(0, WITHIN + 1)  # no delay is outside; an interval of few seeds may be
     axes.set_ylim(len(points) - 0.5, -0.5)
     first = statistic == "hit_rate"
     axes.set_yticks(range(len(points)), [_name(p) for p in points] if first else [])
