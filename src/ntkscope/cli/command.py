@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except OSError as error:
-        where = error.filename or "-"
-        print(NtkscopeError(error.strerror or str(error), where=where), file=sys.stderr)
+        told = NtkscopeError(error.strerror or str(error), where=error.filename)
+        print(told, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return _STOPPED

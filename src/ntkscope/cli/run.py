@@ -76,24 +76,27 @@ def options(args: argparse.Namespace, folder: Path) -> list[str]:
     figures = [name for name in names if name not in rules]
     files = [_there(file, folder) for file in args.config] or _files_of(figures, folder)
     preset = preset_of([folder / DEFAULT, *(folder / file for file in files)])
-    targets = [name if name in rules else target(name, preset) for name in names]
+    targets = [
+        name if name in rules else target(name, preset, as_said=bool(args.config)) for name in names
+    ]
     words = [*targets, "--cores", args.cores]
     if not (folder / "profiles/default").is_dir():
         words += ["--workflow-profile", str(home() / "profiles/default")]
     return [*words, "--configfile", *map(str, files)] if files else words
 
 
-def target(name: str, preset: str) -> str:
+def target(name: str, preset: str, *, as_said: bool = False) -> str:
     """What Snakemake is asked for: files as they are, else the figure NAME or PRESET/NAME.
 
     Args:
         name: what was asked for; no rule.
         preset: of the configuration that is run.
+        as_said: leave a PRESET as it is: the configuration was not chosen by it.
     """
     if Path(name).suffix or name.startswith("results/"):
         return name
     said, _, figure = name.removeprefix("figures/").rpartition("/")
-    folder = said or ("" if preset == SHORT else preset)
+    folder = said if said and as_said else preset
     return Path("figures", "" if folder == SHORT else folder, f"{figure}.pdf").as_posix()
 
 

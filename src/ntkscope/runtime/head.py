@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -99,8 +99,9 @@ def _locks(folder: Path) -> dict[str, Path]:
     """Lock files, by what tells them from any other that has or had the same name."""
     found = {}
     for file in sorted((folder / "locks").glob("*.lock")):
-        status = file.stat()
-        found[f"{file.name} {status.st_ino} {status.st_mtime_ns}"] = file
+        with suppress(FileNotFoundError):  # its Snakemake ends meanwhile
+            status = file.stat()
+            found[f"{file.name} {status.st_ino} {status.st_mtime_ns}"] = file
     return found
 
 

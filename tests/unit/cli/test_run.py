@@ -66,7 +66,7 @@ def test_configurations_that_are_given_stand_last() -> None:
         (["figures/mine/width.png", "own.pdf"], ["figures/mine/width.png", "own.pdf"]),
         (["write_exponents", "everything", "ours"], ["write_exponents", "everything", "ours"]),
         (["small/width"], ["figures/small/width.pdf", "--configfile", "config/tiny.yaml"]),
-        (["tiny/width"], ["figures/tiny/width.pdf", "--configfile", "config/tiny.yaml"]),
+        (["tiny/width"], ["figures/small/width.pdf", "--configfile", "config/tiny.yaml"]),
     ],
 )
 def test_a_preset_is_found_by_what_configurations_say(
