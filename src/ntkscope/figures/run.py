@@ -165,6 +165,11 @@ def _draw_whole(axes: Axes, metrics: xr.Dataset, row: Metric, edges: Sequence[in
         since = _values(metrics, "distance_from_boundary")
         start = int(np.searchsorted(steps, edges[0]))
         draw_band(axes, steps[start:], since[:, start:], None, False, "0.45")
+    _finish_panel(axes, steps, row, edges)
+
+
+def _finish_panel(axes: Axes, steps: FloatArray, row: Metric, edges: Sequence[int]) -> None:
+    """Boundaries, scale and label of a panel over the whole run."""
     for edge in edges:
         axes.axvline(edge, color="0.2", linewidth=0.6, linestyle=BOUNDARY_DOTS, zorder=0)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -231,11 +236,7 @@ def _draw_layers(
     data = metrics[name].transpose("layer", "seed", "snapshot").values
     for values, colour in zip(data, width_colours(palette, len(data)), strict=True):
         _draw(axes, steps, values, row, colour)
-    for edge in edges:
-        axes.axvline(edge, color="0.2", linewidth=0.6, linestyle=BOUNDARY_DOTS, zorder=0)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.set_xlim(steps[0], max(steps[-1], steps[0] + 1))
-    axes.set_ylabel(row.label)
+    _finish_panel(axes, steps, row, edges)
 
 
 def _context(colours: Sequence[Any]) -> list[Any]:
