@@ -424,7 +424,7 @@ class Watch:
             put_off=self._overhead.put_off,
             seconds=self._overhead.spent,
             total=self._overhead.total,
-            asked=self._overhead.bound,
+            bound=self._overhead.bound,
             store=self._path,
             active=self._active,
         )
