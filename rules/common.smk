@@ -79,9 +79,19 @@ AT_START = [sign_locks, refuse_closed_folders, refuse_future_dates]
 """Functions: Snakemake keeps one `onstart` alone, the last."""
 
 
-onstart:
-    for each in AT_START:
+def at_start(log, others=workflow._onstart):
+    """Call them; where another workflow imports this one, beside what that does at its start."""
+    others(log)
+    for each in AT_START if IS_WHOLE else [sign_locks]:
         each()
+
+
+if IS_MODULE:  # of which Snakemake (9.27) calls no `onstart`
+    workflow._onstart = at_start
+
+
+onstart:
+    at_start(log)
 
 
 CELLS = {name: cells_of(CONFIG, name) for name in CONFIG.experiments}

@@ -23,7 +23,7 @@ rule fit_experiment:
         window=experiment_at("fits", "window"),
         confidence=experiment_at("fits", "confidence"),
         analysis=experiment_at("analysis"),
-        asked=lambda wildcards: plain(ANALYSES[CHECKED[wildcards.experiment]["analysis"]]),
+        declared=lambda wildcards: plain(ANALYSES[CHECKED[wildcards.experiment]["analysis"]]),
         classes=lambda wildcards: len(CELLS[wildcards.experiment][0].run.tasks[0].classes),
         code=code_of("fit_experiment", "fits"),
     script:

@@ -1,6 +1,8 @@
 # terminal: what the study can be asked for, told to the logger plugin that shows a run
 #           (src/snakemake_logger_plugin_ntkscope); other loggers are told nothing
 
+from ntkscope.cli.presets import DEFAULT, preset_of
+
 
 def figure_facts(name):
     """A figure's files, the table of its numbers, and its paper."""
@@ -41,7 +43,7 @@ if workflow.is_main_process and IS_WHOLE:
                     if each.has_wildcards()
                 },
                 "presets": {
-                    "digits" if file.stem == "config" else file.stem: str(file)
+                    preset_of([file]) if file == DEFAULT else file.stem: str(file)
                     for file in sorted(Path("config").glob("*.yaml"))
                 },
                 "benchmarks": (

@@ -54,7 +54,9 @@ def wrong_target(target: str, study: Study) -> str:
         return _of_preset(target, preset, study)
     files = [file for each in study.figures.values() for file in each.files]
     known = [*files, *study.targets, *study.stages, *study.findings.values()]
-    if folder.split("/")[0] == "figures":  # a figure is meant, whatever else is spelt alike
+    drawn = {Path(file).suffix for file in files}
+    if folder.split("/")[0] == "figures" or Path(target).suffix in drawn:
+        # a figure is meant, whatever else is spelt alike
         known = files
     meant = nearest(target, known)
     lines = [f"nothing makes {target}{did_you_mean(target, known)}"]

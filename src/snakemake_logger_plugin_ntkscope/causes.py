@@ -68,5 +68,5 @@ def _last_error(text: str) -> Cause:
 
 
 def _elsewhere() -> str:
-    """Where a job of SLURM that did not come to its own log has message why."""
+    """Where a job of SLURM that did not come to its own log says why."""
     return f": see {_SLURM_LOGS}" if _SLURM_LOGS.is_dir() else ""

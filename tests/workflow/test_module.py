@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,16 @@ def test_all_files_lie_under_the_prefix(importing: Project) -> None:
         assert all(file.startswith("ntk/") or file.endswith("(cached)") for file in files)
 
 
+def test_the_snippet_of_the_documents_makes_everything(tmp_path: Path) -> None:
+    text = (ROOT / "docs/workflow.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"^```\n([^`]*^module ntkscope:[^`]*)^```$", text, re.MULTILINE)
+    (tmp_path / "Snakefile").write_text(snippet.replace("/path/to/ntkscope", str(ROOT)), "utf-8")
+    (tmp_path / "config").mkdir()
+    shutil.copy(MINI, tmp_path / "config/config.yaml")
+    plan = Project(tmp_path, {"PYTHONPATH": str(ROOT / "src")}).plan(*PROFILE)
+    assert (plan["draw"], plan["draw_curves"]) == (1, 1)
+
+
 def test_paths_can_be_set(importing: Project) -> None:
     file = importing.root / "Snakefile"
     paths = '    pathvars:\n        results="products",\n        figures="drawn",\n'
@@ -84,6 +97,15 @@ def test_a_folder_of_ones_own_is_told_what_a_workflow_is(tmp_path: Path) -> None
     said = mine.snakemake("--dry-run").stdout
     assert "did you mean 'seeds'?" in said
     assert "where: config/config.yaml, line 1" in said
+
+
+def test_who_runs_in_a_folder_of_ones_own_is_known(tmp_path: Path) -> None:
+    mine = Project(tmp_path / "mine", {"PYTHONPATH": str(ROOT / "src")})
+    main(["new", str(mine.root)])
+    file = mine.root / "Snakefile"
+    file.write_text(f'onstart:\n    print("own")\n\n\n{file.read_text("utf-8")}', "utf-8")
+    assert "own" in mine.build("results/data/digits.zarr").splitlines()
+    assert len(json.loads((mine.root / ".snakemake/heads.json").read_text("utf-8"))) == 1
 
 
 @pytest.mark.slow

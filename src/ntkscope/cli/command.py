@@ -46,18 +46,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+    except OSError as error:
+        told = NtkscopeError(error.strerror or str(error), where=error.filename)
+        print(told, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return _STOPPED
 
 
 def _run(words: list[str]) -> int:
     words, passed_on = _split(words)
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     unknown = [word for word in words[:1] if word[:1] != "-" and word not in COMMANDS]
     if unknown:
         print(_no_such_command(unknown[0]), file=sys.stderr)
         return 2
     parser = make_parser()
-    args = parser.parse_args(words)
+    args, left = parser.parse_known_args(words)
+    if left:
+        _refuse(left, args.command, parser)
     if args.completion:
         from ntkscope.cli.completion import script
 
@@ -66,8 +74,12 @@ def _run(words: list[str]) -> int:
     if args.command is None:
         parser.print_help()
         return 0
-    if passed_on and COMMANDS[args.command] not in (run, status):
-        parser.error(f"{args.command} hands nothing on: {' '.join(passed_on)} after --")
+    to_snakemake = args.command == "run" or getattr(args, "why", None) is not None
+    if passed_on and not to_snakemake:
+        but = " but with --why" if args.command == "status" else ""
+        commands_of(parser)[args.command].error(
+            f"{args.command} hands nothing on{but}: {' '.join(passed_on)} after --"
+        )
     return int(COMMANDS[args.command].run(args, passed_on))
 
 
@@ -91,6 +103,36 @@ def make_parser() -> argparse.ArgumentParser:
         )
         module.add(one)
     return parser
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command."""
+    (found,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(found)
+
+
+def options_of(parser: argparse.ArgumentParser) -> list[str]:
+    """The options of a parser, without their short forms."""
+    return [word for action in parser._actions for word in action.option_strings if word[1] == "-"]
+
+
+def _refuse(left: list[str], command: str | None, parser: argparse.ArgumentParser) -> NoReturn:
+    """Tell of words that a command does not know, and end."""
+    commands = commands_of(parser)
+    one = commands[command] if command else parser
+    option = next((word.partition("=")[0] for word in left if word[:1] == "-"), None)
+    remedy = f"{one.prog} --help"
+    if option is None:
+        what = f"{one.prog} has no place for {left[0]!r}"
+    else:
+        hint = did_you_mean(option, options_of(one))
+        what = f"{one.prog} has no option {option}{hint}"
+        others = [other.prog for other in commands.values() if option in options_of(other)]
+        if others:
+            remedy = f"{' and '.join(others)} can be told {option}"
+        elif command == "run" and not hint:
+            remedy = f"Snakemake's own options stand behind --: {one.prog} … -- {' '.join(left)}"
+    one.exit(2, f"{NtkscopeError(what, remedy=remedy)}\n")
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

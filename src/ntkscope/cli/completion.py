@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from ntkscope.cli.command import commands_of, options_of
+
 _BASH = """\
 _ntkscope() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" command="${{COMP_WORDS[1]}}" words
@@ -25,18 +27,9 @@ _ALREADY = {"run": _FIGURES, "open": _EXPERIMENTS}
 
 def script(shell: str, parser: argparse.ArgumentParser) -> str:
     """The completion script of `bash` or `zsh`."""
-    (commands,) = (
-        action.choices
-        for action in parser._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
     cases = "\n".join(
-        f'    {name}) words="{" ".join([*_options(one), _ALREADY.get(name, "")]).strip()}" ;;'
-        for name, one in commands.items()
+        f'    {name}) words="{" ".join([*options_of(one), _ALREADY.get(name, "")]).strip()}" ;;'
+        for name, one in commands_of(parser).items()
     )
-    text = _BASH.format(cases=cases, top=" ".join([*commands, *_options(parser)]))
+    text = _BASH.format(cases=cases, top=" ".join([*commands_of(parser), *options_of(parser)]))
     return text if shell == "bash" else f"autoload -U +X bashcompinit && bashcompinit\n{text}"
-
-
-def _options(parser: argparse.ArgumentParser) -> list[str]:
-    return [word for action in parser._actions for word in action.option_strings if word[1] == "-"]

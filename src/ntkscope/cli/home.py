@@ -46,10 +46,9 @@ def working_folder() -> Path:
     Raises:
         NtkscopeError: it has none; says where the next one is.
     """
-    here = Path.cwd()
+    here, above = Path.cwd(), _above()
     if _is_ours(here):
         return here
-    above = next((folder for folder in here.parents if _is_ours(folder)), None)
     raise NtkscopeError(
         "there is no ntkscope workflow in this folder",
         where=here,
@@ -57,6 +56,24 @@ def working_folder() -> Path:
         if above
         else "cd to a checkout of ntkscope, or make a folder of your own: ntkscope new mine",
     )
+
+
+def check_results(folder: Path) -> None:
+    """Refuse results that are not here, where they are those of a folder above.
+
+    Raises:
+        NtkscopeError: says of which.
+    """
+    above = _above()
+    if above is not None and not folder.exists() and (above / folder).exists():
+        raise NtkscopeError(
+            f"there is no {folder} in this folder", where=Path.cwd(), remedy=f"cd {above}"
+        )
+
+
+def _above() -> Path | None:
+    """The next folder above this one that has a workflow."""
+    return next((folder for folder in Path.cwd().parents if _is_ours(folder)), None)
 
 
 def _is_ours(folder: Path) -> bool:

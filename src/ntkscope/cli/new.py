@@ -44,6 +44,7 @@ rule everything:
 _COPIED = (
     "config/config.yaml",
     "config/README.md",
+    "workflow/config.schema.json",
     "profiles/default/profile.yaml",
     "profiles/slurm/profile.yaml",
 )

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ntkscope.cli.home import check_results
 from ntkscope.errors import NtkscopeError, StoreError
 from ntkscope.runtime.nearest import did_you_mean
 
@@ -27,6 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "at",
         nargs="*",
+        default=[],
         metavar="key=value",
         help="values of the sweep's axes, arm (shift or twin), seed, task: one run, whose kernels "
         "are shown",
@@ -37,6 +39,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, _: Sequence[str]) -> int:
     """Print paths, then the dataset as xarray shows it."""
     at = selection(args.at)
+    check_results(args.results)
     folder = _folder_of(args.experiment, args.results)
     print("\n".join(f"{kind:8} {file}" for kind, file in _files(folder, args)))
     if at:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from ntkscope.cli.home import home, working_folder
+from ntkscope.cli.presets import DEFAULT, SHORT, file_of, preset_of
 from ntkscope.errors import MissingExtraError, NtkscopeError
 from ntkscope.runtime.nearest import did_you_mean
+
+_RULE = re.compile(r"^(?:rule (\w+)|use rule \w+ as (\w+))\b[^*]*?:", re.MULTILINE)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -28,16 +32,25 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="NAME, PRESET/NAME, a file of results/, or a target such as reactivation_paper; "
         "none: everything that the configuration has",
     )
-    parser.add_argument("--cores", default="all", metavar="N", help="how many (default: all)")
+    parser.add_argument(
+        "--cores", default="all", type=_cores, metavar="N", help="how many (default: all)"
+    )
     parser.add_argument(
         "--config",
         nargs="+",
         action="extend",
         default=[],
         metavar="FILE",
-        help="configurations over config/config.yaml; of PRESET/NAME: config/PRESET.yaml",
+        help="configurations over config/config.yaml; of PRESET/NAME: that of config/ which has "
+        "this preset",
     )
     parser.usage = f"{parser.prog} [FIGURE ...] [--cores N] [--config FILE ...] [-- SNAKEMAKE ...]"
+
+
+def _cores(word: str) -> str:
+    if word != "all" and not (word.isdecimal() and int(word)):
+        raise argparse.ArgumentTypeError(f"{word!r} is neither a number from 1 nor all")
+    return word
 
 
 def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
@@ -56,45 +69,78 @@ def options(args: argparse.Namespace, folder: Path) -> list[str]:
     """Snakemake's command line.
 
     Raises:
-        NtkscopeError: a configuration that is not there.
+        NtkscopeError: a configuration that is not there, or figures of two presets.
     """
-    files = [Path(file) for file in args.config]
-    files = files or list(dict.fromkeys(_preset_of(name, folder) for name in args.figures))
-    files = [file for file in files if file != Path()]
-    for file in files:
-        if not (folder / file).is_file():
-            raise NtkscopeError(
-                "there is no such configuration",
-                where=file,
-                remedy="name a YAML file; figures stand before --config, Snakemake's own options "
-                "behind --",
-            )
-    words = [*map(target, args.figures), "--cores", args.cores]
+    rules = set(_rules(folder))
+    names = [name.removesuffix("/") for name in args.figures]
+    figures = [name for name in names if name not in rules]
+    files = [_there(file, folder) for file in args.config] or _files_of(figures, folder)
+    preset = preset_of([folder / DEFAULT, *(folder / file for file in files)])
+    targets = [
+        name if name in rules else target(name, preset, as_said=bool(args.config)) for name in names
+    ]
+    words = [*targets, "--cores", args.cores]
     if not (folder / "profiles/default").is_dir():
         words += ["--workflow-profile", str(home() / "profiles/default")]
     return [*words, "--configfile", *map(str, files)] if files else words
 
 
-def target(name: str) -> str:
-    """What Snakemake is asked for: files and rules as they are, else a figure."""
-    if Path(name).suffix or name == "all" or name.endswith("_paper"):
+def target(name: str, preset: str, *, as_said: bool = False) -> str:
+    """What Snakemake is asked for: files as they are, else the figure NAME or PRESET/NAME.
+
+    Args:
+        name: what was asked for; no rule.
+        preset: of the configuration that is run.
+        as_said: leave a PRESET as it is: the configuration was not chosen by it.
+    """
+    if Path(name).suffix or name.startswith("results/"):
         return name
-    return f"figures/{name}.pdf"
+    said, _, figure = name.removeprefix("figures/").rpartition("/")
+    folder = said if said and as_said else preset
+    return Path("figures", "" if folder == SHORT else folder, f"{figure}.pdf").as_posix()
 
 
-def _preset_of(figure: str, folder: Path) -> Path:
-    """The configuration of `PRESET/NAME`; of other words an empty path."""
-    preset, slash, _ = figure.removeprefix("figures/").rpartition("/")
-    if not slash or (target(figure) == figure and not figure.startswith("figures/")):
-        return Path()
-    file = Path("config") / f"{preset}.yaml"
-    if not (folder / file).is_file():
-        there = sorted({each.stem for each in (folder / "config").glob("*.yaml")} - {"config"})
+def _rules(folder: Path) -> Iterator[str]:
+    """The names of all rules: ours, and those of this folder's own Snakefile."""
+    ours = home()
+    files = (*(folder / name for name in ("Snakefile", "workflow/Snakefile")), ours / "Snakefile")
+    for file in (*files, *ours.glob("rules/*.smk")):
+        if file.is_file():
+            yield from map("".join, _RULE.findall(file.read_text("utf-8", "replace")))
+
+
+def _there(file: str, folder: Path) -> Path:
+    if (folder / file).is_file():
+        return Path(file)
+    if "=" in file:
         raise NtkscopeError(
-            f"there is no preset {preset!r}{did_you_mean(preset, there)}",
-            where=file,
-            remedy=f"there are: {', '.join(there)}; or give --config FILE"
-            if there
-            else "give --config FILE",
+            f"--config names files, and {file!r} is none",
+            remedy=f"write it into a YAML file, or hand it to Snakemake: -- --config {file}",
         )
-    return file
+    there = [
+        each.relative_to(folder).as_posix()
+        for pattern in ("*.y*ml", "config/**/*.y*ml")
+        for each in folder.glob(pattern)
+    ]
+    named = {Path(each).name: each for each in there}
+    raise NtkscopeError(
+        f"there is no such configuration{did_you_mean(named.get(file, file), there)}",
+        where=file,
+        remedy="name a YAML file; figures stand before --config, Snakemake's own options behind --",
+    )
+
+
+def _files_of(figures: Sequence[str], folder: Path) -> list[Path]:
+    """The configuration that the presets of figures ask for, if any beside config/config.yaml."""
+    files: dict[str, Path | None] = {}
+    for name in figures:
+        preset = name.removeprefix("figures/").rpartition("/")[0]
+        if target(name, SHORT).startswith("figures/"):
+            files[preset] = file_of(preset, folder) if preset else None
+    if len({*files.values()}) > 1:
+        each = ", ".join(repr(preset) if preset else "that of " + str(DEFAULT) for preset in files)
+        raise NtkscopeError(
+            f"figures of several presets are asked for: {each}",
+            remedy="draw those of one preset at a time",
+        )
+    return [file for file in {*files.values()} if file]

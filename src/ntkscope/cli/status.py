@@ -10,16 +10,23 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from ntkscope.cli.home import working_folder
+from ntkscope.errors import NtkscopeError
+from ntkscope.runtime.nearest import did_you_mean
 
+_RESULTS = Path("results")
 _STATES = ("*/.*.state", "*/*/.*.state", "*/*/*.parts/.*.state")
 """Where jobs keep what they need to go on (rules/common.smk, `state_of`)."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
+    parser.add_argument(
+        "experiments", nargs="*", metavar="EXPERIMENT", help="(default: all of the configuration)"
+    )
     parser.add_argument(
         "--config",
         nargs="+",
@@ -28,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="over config/config.yaml",
     )
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
+    parser.add_argument("--results", type=Path, default=_RESULTS, metavar="FOLDER")
     parser.add_argument(
         "--why",
         nargs="*",
@@ -42,16 +49,36 @@ def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     if args.why is not None:
         from ntkscope.cli import run as running
 
-        args.figures, args.cores = args.why, "all"
+        args.figures, args.cores = [*args.experiments, *args.why], "all"
         return running.run(args, ["--dry-run", *passed_on])
     working_folder()
-    print("\n".join([*table(experiments(args.config, args.results)), ""]))
-    jobs = list(living(args.results))
-    print("\n".join(["running:", *(f"  {job}" for job in jobs)]) if jobs else "no job runs here")
-    if any(Path(".snakemake/locks").glob("*")):
-        print("Snakemake runs here, or was killed: the next command goes on")
+    if args.results != _RESULTS and not args.results.is_dir():
+        raise NtkscopeError("there is no such folder", where=args.results, remedy="name results/")
+    found = experiments(args.config, args.results)
+    chosen = {name: found[name] for name in map(partial(_known, found), args.experiments)}
+    print("\n".join([*table(chosen or found), "", *_at_work(args.results)]))
     print("what would run, and why: ntkscope status --why")
     return 0
+
+
+def _known(found: Mapping[str, object], name: str) -> str:
+    name = name.rpartition("/")[2]
+    if name not in found:
+        raise NtkscopeError(
+            f"there is no experiment {name!r}{did_you_mean(name, found)}",
+            remedy=f"there are: {', '.join(found)}; of another preset: --config FILE",
+        )
+    return name
+
+
+def _at_work(results: Path) -> list[str]:
+    """The jobs that run and whose they are, or in one sentence that none does."""
+    from ntkscope.runtime.head import head_in_words
+
+    jobs, head = list(living(results)), head_in_words()
+    if jobs:
+        return ["running:", *(f"  {job}" for job in jobs), *([head] if head else [])]
+    return [f"{head}; no job writes a store just now" if head else "nothing runs here"]
 
 
 def experiments(files: Sequence[str], results: Path) -> dict[str, dict[str, str]]:

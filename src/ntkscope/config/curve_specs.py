@@ -6,6 +6,7 @@ As in `specs`, a spec holds exactly the fields that change a number.
 from __future__ import annotations
 
 import itertools
+from functools import cached_property
 from typing import Any, Literal
 
 from ntkscope.config.sections.base import Precision
@@ -67,7 +68,7 @@ class ScalarTaskSpec(Spec):
     negative: tuple[int, ...] | None = None
     seeds: tuple[int, ...]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A readable prefix and 12 hex digits: `digit_pairs-3f2a9c41d0ab`."""
         code = digest({"format": _FORMAT["task"], **self.model_dump(mode="json")})
@@ -151,7 +152,7 @@ class NetworksSpec(Spec):
         most = max(self.sizes)
         return SampleCounts(train=most, fresh=0, validation=self.validation, test=self.test)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A readable prefix and 12 hex digits: `digit_pairs-mlp-w64-lr0.02-3f2a9c41d0ab`.
 
@@ -225,7 +226,7 @@ class RegressionSpec(Spec):
         assert self.networks is not None
         return self.networks.model
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A readable prefix and 12 hex digits: `digit_pairs-initial-mlp-w512-3f2a9c41d0ab`."""
         fields = {**self.model_dump(mode="json"), "networks": self.networks and self.networks.id}

@@ -69,7 +69,7 @@ class Curves:
         return self.networks.task
 
 
-def _parts(config: Config, name: str) -> Iterator[tuple[str, str, CurvePart]]:
+def parts_of(config: Config, name: str) -> Iterator[tuple[str, str, CurvePart]]:
     """Key, place in the configuration, and sections of each part, with the experiment's own.
 
     An experiment without parts is one part, called `all` and labelled as its task.
@@ -91,7 +91,7 @@ def expand_curves(config: Config, name: str) -> list[Curves]:
         ConfigError: what cannot be trained or regressed; names the key and what is allowed.
     """
     found: list[Curves] = []
-    for key, where, part in _parts(config, name):
+    for key, where, part in parts_of(config, name):
         _check_range(part, config.learning_curves[name].fits.range, where)
         found += _part(config, key, where, part)
     return found

@@ -193,6 +193,7 @@ def _cell(
             remedy=f"use at most {facts.classes} classes in all, or another dataset",
         ) from None
     _check_batch(config, training, tasks[0].classes, where)
+    _check_window(experiment.fits.window, tasks, f"experiments.{place[0]}.fits.window")
     width = size_of(model, "width", where)
     run = RunSpec(
         dataset=dataset_spec(config.dataset),
@@ -275,6 +276,17 @@ def _check_batch(config: Config, training: Point, classes: tuple[int, ...], wher
             f"of a task of {len(classes)} classes",
             where=f"{where}.training.batch_size",
             remedy=f"use at most {available}, or sampling: independent",
+        )
+
+
+def _check_window(window: int, tasks: tuple[Task, ...], where: str) -> None:
+    """Refuse steps that would count as just before a boundary and lie before the one before it."""
+    shortest = min(task.steps for task in tasks)
+    if len(tasks) > 2 and window > shortest:
+        raise ConfigError(
+            f"{window} steps before a boundary reach over the last one: a task has {shortest}",
+            where=where,
+            remedy=f"write at most {shortest}, or give tasks more steps",
         )
 
 

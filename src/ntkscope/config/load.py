@@ -17,6 +17,7 @@ from ntkscope.config.diagnostics.documents import Key, misread, read_document
 from ntkscope.config.diagnostics.mistakes import Mistake, mistakes_of
 from ntkscope.config.diagnostics.origins import COMMAND_LINE, Origins
 from ntkscope.config.expand import expand
+from ntkscope.config.idle_keys import idle_keys
 from ntkscope.config.sections import Config
 from ntkscope.config.variants import without_absent
 from ntkscope.errors import ConfigError
@@ -51,7 +52,8 @@ def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
 
     Raises:
         ConfigError: all mistakes of single values, or else all mistakes across sections, or else
-            the first impossible run of each experiment; in one message.
+            the first impossible run of each experiment, or else keys without effect; in one
+            message.
     """
     origins = Origins(tuple(read_document(file) for file in files))
     values = _as_yaml(dict(values), origins)
@@ -62,6 +64,7 @@ def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
     except ValidationError as error:
         raise _together(mistakes_of(error, values, origins), values, origins) from None
     mistakes = mistakes_across(config) or list(_impossible(config))
+    mistakes = mistakes or _not_inherited(idle_keys(config), values, origins)
     if mistakes := mistakes or _default_overwritten(config, origins):
         raise _together(mistakes, values, origins)
     return config
@@ -130,6 +133,18 @@ def _impossible(config: Config) -> Iterator[Mistake]:
             yield Mistake(
                 tuple(path.split(".")), f"{error.what} {point}".strip(), remedy=error.remedy
             )
+
+
+def _not_inherited(
+    mistakes: list[Mistake], values: Mapping[str, Any], origins: Origins
+) -> list[Mistake]:
+    """Those that a file of the user's own makes, where there is one: no file can remove a key."""
+    own = any(not _is_default(document.name) for document in origins.documents)
+    return [
+        mistake
+        for mistake in mistakes
+        if not own or not all(map(_is_default, origins.files(mistake.key, values)))
+    ]
 
 
 def _default_overwritten(config: Config, origins: Origins) -> list[Mistake]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
@@ -38,13 +40,20 @@ def default_of(section: type[Section], key: str) -> Any:
 
 
 class Spec(BaseModel):
-    """Frozen, hashable, JSON-able.
+    """Frozen, hashable, JSON-able; what follows from its fields is made once.
 
     A field that came later is left out where it has its default, so that older identities stay.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     later: ClassVar[frozenset[str]] = frozenset()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Another with some fields changed, which keeps nothing that was made of this one's."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
 
     @model_serializer(mode="wrap")
     def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -178,7 +187,7 @@ class RunSpec(Spec):
     precision: Precision = default_of(Training, "precision")
     evaluation_samples: int = default_of(Training, "evaluation_samples")
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A readable prefix and 12 hex digits of the identity: `mlp-w256-lr0.1-t2-3f2a9c41d0ab`."""
         model = self.model
@@ -187,7 +196,7 @@ class RunSpec(Spec):
         code = digest({"format": _FORMAT["run"], **self.model_dump(mode="json")})
         return f"{model.kind}-w{model.width}{scaling}-{rate}-t{len(self.tasks)}-{code}"
 
-    @property
+    @cached_property
     def parent(self) -> RunSpec | None:
         """The run over all tasks but the last, or None for a run of one task."""
         if len(self.tasks) == 1:
@@ -241,7 +250,7 @@ class KernelSpec(Spec):
     classes: tuple[int, ...]
     labels: tuple[int, ...]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A readable prefix and 12 hex digits: `trace-n100-8d1f0a6b2c3e`."""
         code = digest({"format": _FORMAT["kernel"], **self.model_dump(mode="json")})

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from ntkscope.config.analyses import ANALYSES, TABLE, Analysis
 from ntkscope.config.sections import Experiment
 from ntkscope.config.specs import KernelSpec, RunSpec
 from ntkscope.errors import ConfigError
+from ntkscope.runtime.logs import log
 
 MOST_RUNS = 20_000
 """Of a sweep: eight jobs each or more, of which Snakemake plans a thousand in two seconds."""
@@ -60,11 +62,13 @@ def check_points(sweeps: Iterable[Iterable[Sized]], runs: int, where: str) -> No
 
 
 def check_analysis(experiment: Experiment, cells: list[Cell], where: str) -> None:
-    """Refuse a sweep that the experiment's analysis cannot compare.
+    """Refuse a sweep that its analysis cannot compare; warn of what cannot be measured.
 
     Raises:
         ConfigError: no boundary, no twins, an axis that is missing or one too many.
     """
+    if all(len({*cell.kernel.labels}) == 1 for cell in cells):
+        _say_no_alignment(where)
     name = experiment.analysis
     if name == TABLE:
         return
@@ -81,6 +85,16 @@ def check_analysis(experiment: Experiment, cells: list[Cell], where: str) -> Non
             remedy="set twin: true, or analysis: table",
         )
     _check_axes(ANALYSES[name], {axis for cell in cells for axis in cell.axes}, name, where)
+
+
+@cache
+def _say_no_alignment(where: str) -> None:
+    """Warn, once a process, that one of the metrics will be NaN at every point."""
+    log.warning(
+        "%s: its probe is of one class, for which the alignment with the labels is not defined "
+        "(NaN): for that give tasks of two classes or more",
+        where,
+    )
 
 
 def _check_axes(declared: Analysis, axes: set[str], name: str, where: str) -> None:

@@ -1,12 +1,14 @@
 """What `results/` holds and what of it nothing asks for: `make disk`, `make clean-results`.
 
-`python -m ntkscope.config.usage [--clean] [FILE.yaml …]`: the configurations of `config/`, and the
-files named. Runs are shared by all of them, so that what is deleted is asked for by none.
+`python -m ntkscope.config.usage [--clean] [FILE.yaml …]`: the configurations of `config/`, those
+beside the Snakefile, and the files named. Runs are shared by all of them, so that what is deleted
+is asked for by none.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections import Counter, defaultdict
@@ -17,7 +19,7 @@ from ntkscope.config.load import load_files
 from ntkscope.config.requested_stores import requested_stores
 from ntkscope.config.sections import Config
 from ntkscope.errors import ConfigError, NtkscopeError
-from ntkscope.runtime.head import remove_dead_locks
+from ntkscope.runtime.head import head_in_words, remove_dead_locks
 
 RESULTS = Path("results")
 _PATTERNS = ("data/*", "tasks/*", "runs/*/*", "networks/*/*", "regressions/*")
@@ -152,18 +154,44 @@ def requested_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
 
 
 def _ways_to_run(file: Path, default: Path) -> list[Config]:
-    """A configuration over the default and by itself, as far as they are sound."""
+    """A configuration over the default and by itself, as far as they are sound.
+
+    Where it can be run by itself alone, says so: the other way may have been sound once.
+    """
     if file == default:
         return [load_files(default)]
-    found, mistakes = [], []
-    for files in ((default, file), (file,)):
+    found, mistakes = dict[Path | None, Config](), dict[Path | None, ConfigError]()
+    for base in (default, None):
         try:
-            found.append(load_files(*files))
+            found[base] = load_files(*([base] if base else []), file)
         except ConfigError as error:
-            mistakes.append(error)
-    if mistakes and not any(config.experiments or config.learning_curves for config in found):
-        raise mistakes[0]
-    return found
+            mistakes[base] = error
+    if mistakes and not any(each.experiments or each.learning_curves for each in found.values()):
+        raise next(iter(mistakes.values()))
+    if default in mistakes:
+        print(f"{file} cannot be run over {default}, and what it would ask for so does not count")
+    return list(found.values())
+
+
+_OURS = re.compile(r"^(preset|experiments|learning_curves)\s*:", re.MULTILINE)
+"""In a YAML file that is a configuration, wherever it lies."""
+
+
+def configurations(folder: Path, default: Path) -> list[Path]:
+    """The configurations of a working folder, which people run by name: the default first.
+
+    Args:
+        folder: with the Snakefile.
+        default: its config/config.yaml.
+    """
+    patterns = ("config/**/*.yaml", "config/**/*.yml", "*.yaml", "*.yml")
+    others = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
+    known = [
+        file
+        for file in others
+        if file.parent == default.parent or _OURS.search(file.read_text("utf-8", "replace"))
+    ]
+    return list(dict.fromkeys([default, *known]))
 
 
 def main() -> None:
@@ -173,11 +201,11 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path, help="more configurations")
     options = parser.parse_args()
     default = Path("config/config.yaml")
-    files = list(dict.fromkeys([default, *sorted(Path("config").glob("*.yaml")), *options.files]))
+    files = list(dict.fromkeys([*configurations(Path(), default), *options.files]))
     if options.clean:
         remove_dead_locks()
-        if any(Path(".snakemake/locks").glob("*")):
-            sys.exit("Snakemake runs here (or was killed on another host: snakemake --unlock)")
+        if head := head_in_words():
+            sys.exit(f"{head}\n  (nothing was deleted)")
     try:
         requested = requested_by(files, default)
     except (NtkscopeError, OSError) as error:

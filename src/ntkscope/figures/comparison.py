@@ -16,7 +16,7 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.panels import Effect
 from ntkscope.figures.reactivation import reactivation
-from ntkscope.figures.style import REGIME_COLOURS, looks, printable
+from ntkscope.figures.style import REGIME_COLOURS, label_log_axes, looks, printable
 from ntkscope.stores import atomic
 
 
@@ -35,6 +35,7 @@ def plot_comparison(
     several = metrics.sizes["width"] > 1
     with looks(figure_style):
         figure = (reactivation.draw if several else draw_names)(metrics, fits, figure_style, names)
+        label_log_axes(figure)
         figure.draw_without_rendering()
         plt.close(figure)
         if path is not None:

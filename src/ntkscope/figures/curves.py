@@ -53,7 +53,10 @@ def boundary_scale(axes: Axes, before: int, after: int, linear: int) -> None:
     """Steps from the boundary: linear within ±`linear`, logarithmic beyond, so both can be seen."""
     axes.set_xscale("symlog", linthresh=linear, linscale=1.0)
     axes.set_xlim(-before, after)
-    ticks = [-before, -linear, 0, linear, after]
+    beyond = {end: np.log10(max(abs(end) / linear, 1.0)) for end in (-before, after)}
+    least = 0.14 * (2 + sum(beyond.values()))  # of the axis, for two labels side by side
+    inner = [int(np.sign(end)) * linear for end, far in beyond.items() if far >= least]
+    ticks = sorted({-before, *inner, 0, after})
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(

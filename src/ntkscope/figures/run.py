@@ -28,6 +28,7 @@ from ntkscope.figures.style import (
     BOUNDARY_DOTS,
     REGIME_COLOURS,
     TWIN_DASHES,
+    label_log_axes,
     looks,
     printable,
     width_colours,
@@ -74,6 +75,7 @@ def plot_run(
     sized = FigureStyle.model_validate({"width_mm": max(_WIDTH * len(columns), 80.0)} | style)
     with looks(sized):
         figure = draw_run(metrics, sized, {of: at for of, at in (alarms or {}).items() if at})
+        label_log_axes(figure)
         figure.draw_without_rendering()
         plt.close(figure)  # whoever has it can show it; no window is left behind
         if path is not None:
@@ -87,7 +89,7 @@ def draw_run(
 ) -> Figure:
     """The figure of a table of kind `metrics`."""
     columns = _columns(metrics)
-    rows = [row for row in ROWS if _known(metrics, row.name)]
+    rows = [row for row in ROWS if _known(metrics, row.name)] or [panels.VELOCITY]
     height = len(rows) * _ROW + 12
     figure, grid = panels.new_grid(style, len(rows), len(columns), height / style.width_mm)
     edges = boundaries_of(metrics)
@@ -165,6 +167,11 @@ def _draw_whole(axes: Axes, metrics: xr.Dataset, row: Metric, edges: Sequence[in
         since = _values(metrics, "distance_from_boundary")
         start = int(np.searchsorted(steps, edges[0]))
         draw_band(axes, steps[start:], since[:, start:], None, False, "0.45")
+    _finish_panel(axes, steps, row, edges)
+
+
+def _finish_panel(axes: Axes, steps: FloatArray, row: Metric, edges: Sequence[int]) -> None:
+    """Boundaries, scale and label of a panel over the whole run."""
     for edge in edges:
         axes.axvline(edge, color="0.2", linewidth=0.6, linestyle=BOUNDARY_DOTS, zorder=0)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -231,11 +238,7 @@ def _draw_layers(
     data = metrics[name].transpose("layer", "seed", "snapshot").values
     for values, colour in zip(data, width_colours(palette, len(data)), strict=True):
         _draw(axes, steps, values, row, colour)
-    for edge in edges:
-        axes.axvline(edge, color="0.2", linewidth=0.6, linestyle=BOUNDARY_DOTS, zorder=0)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.set_xlim(steps[0], max(steps[-1], steps[0] + 1))
-    axes.set_ylabel(row.label)
+    _finish_panel(axes, steps, row, edges)
 
 
 def _context(colours: Sequence[Any]) -> list[Any]:

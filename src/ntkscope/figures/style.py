@@ -9,9 +9,12 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.stores import atomic
@@ -82,6 +85,40 @@ def printable(name: str) -> str:
     return name
 
 
+def label_log_axes(figure: Figure) -> None:
+    """Have two labelled ticks at least on each logarithmic axis, once all is drawn.
+
+    Those that have them stay as they are, but that decades without a label get a tick too. Others
+    have 1, 2, 5 of each decade or, on axes shorter still, evenly spaced values, in plain figures.
+    """
+    for axis in (each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)):
+        if axis.get_scale() != "log":
+            continue
+        if _labelled(axis) > 1:
+            skipped = np.diff(np.log10(axis.get_majorticklocs())).max() > 1.5
+            if skipped and isinstance(axis.get_major_locator(), LogLocator):
+                axis.set_minor_locator(LogLocator(numticks=99))
+                axis.set_minor_formatter(NullFormatter())
+            continue
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter("{x:g}")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        if _labelled(axis) < 2:
+            axis.set_major_locator(MaxNLocator(4))
+
+
+def _labelled(axis: Axis) -> int:
+    """Ticks in view that have a label."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [
+        (place, label)
+        for minor, form in ((False, axis.get_major_formatter()), (True, axis.get_minor_formatter()))
+        for places in (axis.get_ticklocs(minor=minor),)
+        for place, label in zip(places, form.format_ticks(list(places)), strict=True)
+    ]
+    return sum(low <= place <= high and bool(label) for place, label in ticks)
+
+
 def width_colours(palette: str, count: int) -> list[tuple[float, float, float]]:
     """Colours for `count` widths, dark to light, without the palest end of the palette."""
     colours = sns.color_palette(palette, as_cmap=True)
@@ -90,6 +127,7 @@ def width_colours(palette: str, count: int) -> list[tuple[float, float, float]]:
 
 def save(figure: Figure, pdf: Path, png: Path, dpi: int) -> None:
     """Write both files, whole or not at all, without the time of day in them."""
+    label_log_axes(figure)
     for path, options in ((pdf, {"metadata": {"CreationDate": None}}), (png, {"dpi": dpi})):
         with atomic(path) as partial:
             figure.savefig(partial, **options)

@@ -9,46 +9,25 @@ from ntkscope.runtime.imports import need_extra
 
 need_extra("workflow", __name__, "pandas", "pydantic", "statsmodels")
 
-from ntkscope.fits.boundary_window import BoundaryWindow
 from ntkscope.fits.collect import collect_metrics, experiment_table
-from ntkscope.fits.effects import QUANTITIES, Quantity
+from ntkscope.fits.effects import QUANTITIES
 from ntkscope.fits.results import results_of
 from ntkscope.fits.rows import as_rows
-from ntkscope.fits.schema import (
-    EXPERIMENT,
-    METRICS,
-    Schema,
-    SchemaError,
-    check_experiment,
-    check_metrics,
-)
+from ntkscope.fits.schema import SchemaError, check_experiment, check_metrics
 from ntkscope.fits.seed_values import seed_values
 from ntkscope.fits.tables import fit, fit_experiment
-from ntkscope.statistics.paired import Interval, ZeroTests, against_zero, t_interval
-from ntkscope.statistics.power_law import Contrast, PowerLaw, compare, fit_power_law
+from ntkscope.statistics.paired import t_interval
 
 __all__ = [
-    "EXPERIMENT",
-    "METRICS",
     "QUANTITIES",
-    "BoundaryWindow",
-    "Contrast",
-    "Interval",
-    "PowerLaw",
-    "Quantity",
-    "Schema",
     "SchemaError",
-    "ZeroTests",
-    "against_zero",
     "as_rows",
     "check_experiment",
     "check_metrics",
     "collect_metrics",
-    "compare",
     "experiment_table",
     "fit",
     "fit_experiment",
-    "fit_power_law",
     "results_of",
     "seed_values",
     "t_interval",

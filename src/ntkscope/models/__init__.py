@@ -17,12 +17,9 @@ from ntkscope.models.architecture import (
 )
 from ntkscope.models.definition import (
     Definition,
-    constants,
     initial_tensors,
     layer_names,
     load_tensors,
-    of_layers,
-    trained_parameters,
 )
 from ntkscope.models.initialise import initial_parameters, parameter_shapes
 from ntkscope.models.network import build_network
@@ -41,12 +38,9 @@ __all__ = [
     "SingleNetwork",
     "StackedNetwork",
     "build_network",
-    "constants",
     "initial_parameters",
     "initial_tensors",
     "layer_names",
     "load_tensors",
-    "of_layers",
     "parameter_shapes",
-    "trained_parameters",
 ]

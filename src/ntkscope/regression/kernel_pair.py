@@ -31,11 +31,6 @@ class KernelPair(NamedTuple):
     cross: Tensor | KernelTiles
 
 
-def infinite_pair(layers: Architecture, x: Tensor, test: Tensor) -> KernelPair:
-    """Of the infinitely wide network."""
-    return KernelPair(infinite_ntk(layers, x).cpu(), infinite_ntk(layers, test, x).cpu())
-
-
 def working_bytes(network: nn.Module, x: Tensor) -> int:
     """What a network's kernel may take beside itself: for tiles of 1000 samples, or up to 2 GiB.
 
@@ -52,21 +47,19 @@ def working_bytes(network: nn.Module, x: Tensor) -> int:
     return min(max(wanted, _LEAST_BYTES), most)
 
 
-def empirical_pair(
-    members: Sequence[nn.Module], x: Tensor, test: Tensor, memory: int
-) -> KernelPair:
-    """The mean over networks, of which each takes so much memory beside it."""
-    return KernelPair(_mean(members, x, None, memory), _mean(members, test, x, memory))
-
-
 def empirical_block(members: Sequence[nn.Module], memory: int) -> Block:
-    """Computes tiles of the kernel that `empirical_pair` has whole."""
+    """The mean over networks, of which each takes so much memory beside it."""
     return partial(_mean, members, memory=memory)
 
 
 def infinite_block(layers: Architecture) -> Block:
-    """Computes tiles of the kernel that `infinite_pair` has whole."""
+    """Of the infinitely wide network."""
     return partial(infinite_ntk, layers)
+
+
+def whole_pair(block: Block, x: Tensor, test: Tensor) -> KernelPair:
+    """Both kernels in memory."""
+    return KernelPair(block(x, None).cpu(), block(test, x).cpu())
 
 
 def tiled_pair(

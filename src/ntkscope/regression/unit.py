@@ -15,13 +15,12 @@ from ntkscope.regression.job import SPECTRUM_SAMPLES, RegressionJob, Source
 from ntkscope.regression.kernel_pair import (
     KernelPair,
     empirical_block,
-    empirical_pair,
     infinite_block,
-    infinite_pair,
     is_usable,
     layer_pairs,
     mean_outputs,
     tiled_pair,
+    whole_pair,
 )
 from ntkscope.regression.spectrum import target_alignment, target_spectrum
 from ntkscope.stores.atomic_write import remove
@@ -100,21 +99,14 @@ class Unit:
 
     def _pair(self, members: Sequence[nn.Module], x: Tensor, tiles: Path) -> KernelPair:
         """In memory where it holds them, or else in a folder of tiles."""
-        if len(x) > self._limit.samples:
-            return self._tiled(members, x, tiles)
-        if members:
-            return empirical_pair(members, x, self._test, self._job.working_bytes)
-        assert self._job.definition.layers is not None
-        return infinite_pair(self._job.definition.layers, x, self._test)
-
-    def _tiled(self, members: Sequence[nn.Module], x: Tensor, folder: Path) -> KernelPair:
         if members:
             block = empirical_block(members, self._job.working_bytes)
         else:
             assert self._job.definition.layers is not None
             block = infinite_block(self._job.definition.layers)
-        most, alive = self._limit.samples, self._alive
-        return tiled_pair(block, x, self._test, folder, most, alive)
+        if len(x) <= self._limit.samples:
+            return whole_pair(block, x, self._test)
+        return tiled_pair(block, x, self._test, tiles, self._limit.samples, self._alive)
 
     def _samples(
         self, pair: KernelPair, members: Sequence[nn.Module], fit: str, x: Tensor

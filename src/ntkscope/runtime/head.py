@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -61,12 +61,47 @@ def remove_dead_locks(folder: Path = _SNAKEMAKE) -> bool:
     return bool(dead)
 
 
+def head_in_words(folder: Path = _SNAKEMAKE) -> str:
+    """Which Snakemake has the working folder, and whether it lives; nothing where none has.
+
+    Args:
+        folder: Snakemake's own.
+    """
+    locks = _locks(folder)
+    if not locks:
+        return ""
+    signed = _known(_read(folder / "heads.json"))
+    owners = [owner for name in locks for owner in signed.get(name, [{}])]
+    known = {is_alive(owner): owner for owner in owners}
+    if True in known:
+        return f"Snakemake runs here ({_words(known[True])})"
+    if None not in known:
+        return "Snakemake was killed here, and the next command goes on from there"
+    who = f" ({_words(known[None])})" if known[None] else ""
+    return (
+        f"Snakemake runs here or was killed{who}, which nobody here knows; "
+        "if it does not run: snakemake --unlock"
+    )
+
+
+def _words(owner: Owner) -> str:
+    return f"process {owner['pid']} on {owner['host']}"
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
 def _locks(folder: Path) -> dict[str, Path]:
     """Lock files, by what tells them from any other that has or had the same name."""
     found = {}
     for file in sorted((folder / "locks").glob("*.lock")):
-        status = file.stat()
-        found[f"{file.name} {status.st_ino} {status.st_mtime_ns}"] = file
+        with suppress(FileNotFoundError):  # its Snakemake ends meanwhile
+            status = file.stat()
+            found[f"{file.name} {status.st_ino} {status.st_mtime_ns}"] = file
     return found
 
 

@@ -82,6 +82,10 @@ class ShiftDetector:
         self._before = np.empty(self.window * self.apart)  # a ring
         self._seen = 0
 
+    def __repr__(self) -> str:
+        options = f"rate={self.rate:g}, window={self.window}, apart={self.apart}"
+        return f"ShiftDetector({options}): {self._seen} values, the last of p = {self.p:.3g}"
+
     def update(self, value: float) -> bool:
         """Take in a value; whether it raises an alarm."""
         value, self.p = float(value), 1.0

@@ -60,7 +60,8 @@ def remove_partial_files(path: Path) -> None:
     """Remove what writers of a store that were killed left in it and beside it: call it at the end.
 
     Zarr writes `0.{uuid}.partial` and renames it to `0`: a kill between the two leaves it there.
-    What another process that lives is writing, which may be at its end too, is left.
+    What another living process of this machine writes by `atomic`, which may be at its end too, is
+    left; of another machine's nobody here knows whether it lives.
     """
     for chunk in path.rglob("*.partial"):
         chunk.unlink(missing_ok=True)

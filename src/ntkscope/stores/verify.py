@@ -19,6 +19,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ntkscope.errors import NtkscopeError, StoreError, remake
+from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.stores.manifest import METADATA, files_of, fingerprint_of, read_manifest
 from ntkscope.stores.netcdf import is_table_sealed, read_any_netcdf
 from ntkscope.stores.text import is_changed, is_noted
@@ -61,7 +62,12 @@ def verify(folder: Path, jobs: int | None = None) -> Iterator[Verdict]:
         StoreError: there is no such folder.
     """
     if not folder.is_dir():
-        raise StoreError("there is no such folder", where=folder, remedy="name that of the results")
+        beside = [each.name for each in folder.parent.glob("*") if each.is_dir()]
+        raise StoreError(
+            f"there is no such folder{did_you_mean(folder.name, beside)}",
+            where=folder,
+            remedy="name that of the results",
+        )
     found = dict(everything(folder))
     with tqdm(total=sum(found.values()), unit="B", unit_scale=True, disable=None) as bar:
         for verdict in _looked_at(list(found), jobs or _cores()):

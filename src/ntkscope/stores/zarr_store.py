@@ -243,7 +243,7 @@ class ZarrStore:
         known, files = read_journals(self.path), self.files.written
         found = {f: files.get(f) or fingerprint_of(self.path / f) for f in files_of(self.path)}
         for file, now in found.items():
-            if not self.is_of_allocation(Path(file)) and now not in known.get(file, ()):
+            if not file.endswith(METADATA) and now not in known.get(file, ()):
                 raise damaged(self.path, f"{file} is not as it was written")
         write_manifest(self.path, found)
 
@@ -528,7 +528,9 @@ def _lost(path: Path, what: str) -> StoreError:
 def _renew(path: Path, again: Path) -> None:
     """Write metadata and coordinates of a store that was begun before again."""
     break_manifest(path)
+    journal = Journal(path)
     for file in files_of(again):
+        journal.add(file, fingerprint_of(again / file))
         (path / file).parent.mkdir(parents=True, exist_ok=True)
         (again / file).replace(path / file)
 

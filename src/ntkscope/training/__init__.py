@@ -8,7 +8,7 @@ from ntkscope.runtime.imports import need_extra
 need_extra("workflow", __name__, "pydantic", "safetensors")
 
 from ntkscope.training.learning_curve import train_networks
-from ntkscope.training.schedule import learning_rate_factor, snapshot_steps
+from ntkscope.training.schedule import snapshot_steps
 from ntkscope.training.task import train_task
 
-__all__ = ["learning_rate_factor", "snapshot_steps", "train_networks", "train_task"]
+__all__ = ["snapshot_steps", "train_networks", "train_task"]

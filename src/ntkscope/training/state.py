@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,16 +98,21 @@ def new_state(
     return TrainingState(step, stacks, optimizers, diverged_step)
 
 
+def read_checkpoint(content: bytes) -> tuple[dict[str, Any], Mapping[str, Named]]:
+    """What a checkpoint says `about` itself, and its tensors: group → name in it → tensor."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    groups: defaultdict[str, Named] = defaultdict(dict)
+    for name, tensor in load(content).items():
+        group, _, rest = name.partition("/")
+        groups[group][rest] = tensor
+    return json.loads(header["__metadata__"]["about"]), groups
+
+
 def state_from_bytes(
     content: bytes, run: RunSpec, definition: Definition, sizes: list[int], device: torch.device
 ) -> TrainingState:
     """A checkpoint made by `TrainingState.to_bytes`."""
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    about = json.loads(header["__metadata__"]["about"])
-    groups: dict[str, Named] = {"parameters": {}, "constants": {}, "optimizer": {}}
-    for name, tensor in load(content).items():
-        group, _, rest = name.partition("/")
-        groups[group][rest] = tensor
+    about, groups = read_checkpoint(content)
     return new_state(
         run,
         definition,

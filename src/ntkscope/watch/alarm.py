@@ -6,6 +6,7 @@ that does not hold. A velocity of a network that settles falls, which makes fals
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,8 @@ class Alarm:
     Attributes:
         step: at which it was raised; a velocity is that of the `dt` steps to it.
         of: what has shifted, such as `velocity`; value: its.
-        p: conformal p-value of the value among those before it.
+        p: conformal p-value of the value among those before it; 0 of a NaN value, told once: the
+            network has diverged.
     """
 
     step: int
@@ -48,20 +50,24 @@ class ShiftAlarm:
     on_alarm: Callable[[Alarm], Any] | None = None
     raised: list[Alarm] = field(default_factory=list)
 
-    def take_in(self, step: int, found: Mapping[str, float], *, again: bool) -> dict[str, float]:
+    def take_in(
+        self, step: int, found: Mapping[str, float], *, diverged: bool, again: bool
+    ) -> dict[str, float]:
         """What a logger is told of it besides: whether there is an alarm, 1 or 0.
 
         Args:
             step: of the kernel.
-            found: as of `online_values`; without the number nothing is decided, or told.
+            found: as of `online_values`; without the number nothing is decided, or told,
+            diverged: unless the kernel is not finite: then the first of these is an alarm.
             again: whether this was told before a resumption: then nobody is called.
         """
-        value = found.get(f"{PREFIX}{self.of}")
-        if value is None:
+        value = found.get(f"{PREFIX}{self.of}", math.nan)
+        if math.isnan(value) and not diverged:
             return {}
-        is_raised = self.detector.update(value)
+        is_first = not any(math.isnan(each.value) for each in self.raised)
+        is_raised = is_first if math.isnan(value) else self.detector.update(value)
         if is_raised:
-            alarm = Alarm(step, self.of, value, self.detector.p)
+            alarm = Alarm(step, self.of, value, 0.0 if math.isnan(value) else self.detector.p)
             self.raised.append(alarm)
             if self.on_alarm is not None and not again:
                 self.on_alarm(alarm)

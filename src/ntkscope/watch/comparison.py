@@ -41,6 +41,19 @@ class Comparison:
     metrics: xr.Dataset
     fits: xr.Dataset
 
+    def __repr__(self) -> str:
+        about, fits = self.metrics.attrs, self.fits.attrs
+        head = (
+            f"Comparison({about['kernel']} NTK of {about['samples']} samples; {fits['window']} "
+            f"steps around each boundary, intervals of {100 * fits['confidence']:g} %):"
+        )
+        points = [
+            self.metrics.sel(regime=name, width=width)
+            for name in self.metrics["regime"].values
+            for width in self.metrics["width"].values
+        ]
+        return "\n".join([head, *(_point(each) for each in points if each["present"].any())])
+
     @property
     def table(self) -> pd.DataFrame:
         """A row for each point, boundary and quantity, then the exponents of width."""
@@ -58,6 +71,18 @@ class Comparison:
         from ntkscope.figures.comparison import plot_comparison
 
         return plot_comparison(self.metrics, self.fits, path, **style)
+
+
+def _point(cell: xr.Dataset) -> str:
+    """A run or several of one name and width, in a line."""
+    kernels = int((cell["step"] >= 0).sum())
+    boundaries = int((cell["boundary_step"] >= 0).sum())
+    twins = "twins" if bool(cell["present"].sel(arm="twin")) else "no twins"
+    return (
+        f"  {cell['regime'].item()}, width {cell['width'].item()}: seeds "
+        f"{', '.join(map(str, cell['seed'].values))}; {kernels} kernels each; "
+        f"boundaries: {boundaries}; {twins}"
+    )
 
 
 def compare(

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical import empirical_ntk
 from ntkscope.ntk.empirical.api import PlanError, plan_ntk
 from ntkscope.ntk.empirical.arguments import check_choice, check_module
@@ -105,34 +106,51 @@ class ProbeKernel:
     by_layer: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     _plan: Any = None
+    _is_verified: bool = False
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, tuple(KINDS))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy, which plans anew: a plan is of one network, and of this process."""
+        return self.__dict__ | {"_plan": None, "_is_verified": False}
+
     def compute(self) -> Arrays:
         """`ntk`, [N, (K,) N, (K)], and by layer `layers`, their names, and `layer_ntk`.
 
-        Call it while `evaluating`. The first kernel is verified; of a network that diverged a
-        later one is what it is.
+        Call it while `evaluating`. The first finite kernel is verified; one of a network that has
+        diverged is what it is.
 
         Raises:
             ModelError: a model whose kernel is not defined.
         """
         inputs = self.probe.on(next(self.model.parameters()).device)
-        verify = "entries" if self._plan is None else "off"
-        if self._plan is None:
-            self._plan = self._planned(inputs)
         try:
-            found = self._kernels(inputs, verify)
+            found = self._verified(inputs)
         except PlanError:  # the model was given another head, or some parameters were frozen
-            self._plan = self._planned(inputs)
-            found = self._kernels(inputs, "entries")
+            self._plan, self._is_verified = None, False
+            found = self._verified(inputs)
         if isinstance(found, torch.Tensor):
             return {"ntk": _numbers(found)}
         stacked = torch.stack(list(found.values()))
         layers = [".".join(p for p in n.split(".") if p != "_orig_mod") for n in found]  # compiled
         arrays: Arrays = {"ntk": _numbers(stacked.sum(0))}
         return arrays | {"layer_ntk": _numbers(stacked), "layers": np.asarray(layers)}
+
+    def _verified(self, inputs: Any) -> torch.Tensor | dict[str, torch.Tensor]:
+        """Kernels; unless one was before, compared with brute force, if they are finite."""
+        if self._is_verified:
+            return self._kernels(inputs, "off")
+        self._plan = self._planned(inputs)
+        try:
+            found = self._kernels(inputs, "entries")
+            self._is_verified = True
+        except ModelError:
+            found = self._kernels(inputs, "off")
+            whole = found if isinstance(found, torch.Tensor) else sum(found.values())
+            if bool(torch.as_tensor(whole).isfinite().all()):
+                raise
+        return found
 
     def _planned(self, inputs: Any) -> Any:
         """By nominal throughput, so that kernels are the same after a restart."""

@@ -37,6 +37,9 @@ _TOGETHER = 1024  # snapshots in a chunk of what has one number for each
 _TASKS = 8
 _PENDING = 32
 _SECONDS = 1.0
+_PATIENCE = 60.0  # seconds, after a write that failed
+_MOST = 2**30  # bytes that wait for it
+_TOLD = ("last_step", "flushed_step")
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,12 @@ class KernelStore:
         self._identity: dict[str, Any] = {}
         self._pending = []
         self._unmarked: list[int] = []  # boundaries, all, of which the store lacks the last
-        self._since = 0.0
+        self._since, self._again = 0.0, 0.0
         self._store: ZarrStore | None = None
         self._steps: list[int] = []  # that are written
         self._left: State | None = None  # as this has left it; None: it has not seen it
+        self.told = -1  # the last step that the watch was told of
+        self._noted: dict[str, int] = {}  # of it, as it is written
 
     def begin(self, identity: Mapping[str, Any], before: int | None = None) -> None:
         """Hold the store, and cut it back to what is whole and before a step, if it is not.
@@ -107,54 +112,82 @@ class KernelStore:
             raise
 
     def add(self, snapshot: Snapshot, identity: dict[str, Any]) -> None:
-        """Take in a snapshot; with the first, what the kernels are of."""
+        """Take in a snapshot; with the first, what the kernels are of.
+
+        Raises:
+            StoreError: of those that could not be written there are too many: it is left out.
+        """
         self._identity = identity
+        size = sum(array.nbytes for array in snapshot.arrays.values())
+        if len(self._pending) * size > _MOST:
+            self.flush_if_due()
+        if len(self._pending) * size > _MOST:
+            raise StoreError(
+                f"{len(self._pending)} kernels could not be written: those behind are left out",
+                where=self.path,
+                remedy="make room there; metrics are kept",
+            )
         if not self._pending:
             self._since = self._clock()
         self._pending.append(snapshot)
         self.flush_if_due()
 
     def flush_if_due(self) -> None:
-        """Write what is still in memory, if it has been there for long or is much."""
-        if self._pending and (
-            len(self._pending) >= _PENDING or self._clock() - self._since > _SECONDS
-        ):
+        """Write what is still in memory, if it has been there for long or is much.
+
+        Raises:
+            DiskError, …: as of `flush`; then it is tried again after a minute.
+        """
+        now = self._clock()
+        is_due = len(self._pending) >= _PENDING or now - self._since > _SECONDS
+        if self._pending and is_due and now >= self._again:
+            self._again = now + _PATIENCE
             self.flush()
+            self._again = 0.0
 
     def mark_boundary(self, boundaries: list[int]) -> None:
         """Write the boundaries, and all snapshots that there are; after an error, with the next."""
         self._unmarked = boundaries
         self.flush()
 
-    def flush(self) -> None:
+    def flush(self, *, checkpoint: bool = False) -> None:
         """Write what is still in memory; after an error, such as of a full disk, it is kept.
+
+        Args:
+            checkpoint: a run without numbers goes on from here, whatever comes: see `resume`.
 
         Raises:
             BusyError: another process writes the store.
             WatchError: another has written it since.
             DiskError: the disk refuses it.
         """
-        if self._pending or self._unmarked:
+        noted = dict.fromkeys(_TOLD if checkpoint else _TOLD[:1], self.told)
+        is_behind = bool(self._steps) and not noted.items() <= self._noted.items()
+        if self._pending or self._unmarked or is_behind:
             with self._held(), Ending() as ending:  # a Ctrl-C waits for Zarr's threads
                 self._write(self._pending)
                 self._pending = []
+                assert self._store is not None
+                self._store.describe(**noted)  # last: never before the kernels up to there
+                self._noted |= noted
                 ending.obey()
 
     def close(self) -> None:
         """Write what is still in memory, and the manifest: until more is written. Let it go."""
-        self.flush()
+        self.flush(checkpoint=True)
         if self._steps:
             with self._held():
                 assert self._store is not None
                 self._store.seal()
         self._let_go()
 
-    def leave(self) -> None:
+    def leave(self, *, checkpoint: bool = False) -> None:
         """Write what is still in memory; then another may write the store, or this one again."""
         with _GUARD:
             if self._owner in (0, os.getpid()):
                 try:
-                    self.flush()
+                    if checkpoint or self._owner or self._pending or self._unmarked:
+                        self.flush(checkpoint=checkpoint)
                 finally:
                     self._let_go()
 
@@ -247,8 +280,13 @@ class KernelStore:
                 store.done(slice(kept, None), False)
             _resize(store, kept)
         boundaries = [edge for edge in found.attrs["boundaries"] if edge in steps[:kept]]
-        if boundaries != found.attrs["boundaries"]:
-            store.describe(boundaries=boundaries)
+        told = {name: found.attrs[name] for name in _TOLD if name in found.attrs}
+        if before is not None:
+            told = {name: min(step, before - 1) for name, step in told.items()}
+        now = {"boundaries": boundaries, **told}
+        if any(found.attrs[name] != value for name, value in now.items()):
+            store.describe(**now)
+        self._noted, self.told = told, max([told.get("last_step", -1), *steps[:kept].tolist()])
         return store, steps[:kept].tolist()
 
     def _write(self, pending: list[Snapshot]) -> None:

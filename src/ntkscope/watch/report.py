@@ -21,7 +21,7 @@ class Report:
             boundaries: how many there are.
         put_off: kernels that were due, and put off or left out since they would have cost too much.
         seconds: in the watch, of `total` since its first kernel began.
-        asked: the share of time that it may take at most; None: any.
+        bound: the share of time that it may take at most; None: any.
         store: where kernels are; None: nowhere.
         active: whether this process computes them (rank 0).
     """
@@ -35,7 +35,7 @@ class Report:
     put_off: int
     seconds: float
     total: float
-    asked: float | None
+    bound: float | None
     store: Path | None
     active: bool = True
 
@@ -51,8 +51,8 @@ class Report:
             what = f"{self.kernels} kernels of its store" if self.kernels else "no kernel yet"
             where = "" if self.store is None else f"\n  kernels: {self.store}"
             return f"Watch({self.model}, {self.samples} samples): {what}{where}"
-        bound = "no bound" if self.asked is None else f"asked: at most {100 * self.asked:g} %"
-        took = f"{100 * self.share:.1f} % ({bound}), {1e3 * self.seconds / self.kernels:.1f} ms"
+        most = "no bound" if self.bound is None else f"asked: at most {100 * self.bound:g} %"
+        took = f"{100 * self.share:.1f} % ({most}), {1e3 * self.seconds / self.kernels:.1f} ms"
         lines = [
             f"Watch({self.model}, {self.samples} samples): {self.kernels} {self.kind} kernels in "
             f"{self.steps} steps, {self.boundaries} boundaries",
@@ -60,7 +60,7 @@ class Report:
         ]
         if self.put_off:
             lines.append(f"  put off or left out for their cost: {self.put_off} kernels")
-        if self.asked is not None and self.share > self.asked:
+        if self.bound is not None and self.share > self.bound:
             lines.append(
                 "  above what was asked: the first kernel, and those of boundaries, are not left "
                 "out; it sinks as the run goes on, or with a smaller probe"

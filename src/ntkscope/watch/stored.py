@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ntkscope.errors import StoreError
 from ntkscope.stores import ZarrStore
+from ntkscope.stores.checked_store import damaged
 from ntkscope.stores.chunks import dims, file_of, places
-from ntkscope.stores.manifest import MASK, METADATA
+from ntkscope.stores.manifest import MASK, METADATA, read_journals
 from ntkscope.watch.kernel import Arrays
 from ntkscope.watch.probe import WatchError
 
@@ -53,6 +54,7 @@ class Stored:
         count = whole_snapshots(ZarrStore.open_part(path, "kernels"))
         store = ZarrStore.open_part(path, "kernels")  # after it: all boundaries before are told
         _refuse_lost(store, count)
+        _refuse_damaged(store)
         first = slice(0, count)
         return cls(
             store,
@@ -67,6 +69,16 @@ class Stored:
         """Steps of the boundaries."""
         return set(self.attrs["boundaries"])
 
+    @property
+    def last_step(self) -> int:
+        """That its run was told of, when it was last written; −1 of none."""
+        return max(int(self.attrs.get("last_step", -1)), int(self.steps.max(initial=-1)))
+
+    @property
+    def flushed_step(self) -> int:
+        """That which was the last one at the last call of `flush`, `close` or `leave`; −1: none."""
+        return int(self.attrs.get("flushed_step", -1))
+
     def arrays(self, snapshot: int) -> Arrays:
         """`ntk` and, by layer, `layer_ntk` of a snapshot."""
         names = ("ntk", "layer_ntk") if self.attrs.get("layers") else ("ntk",)
@@ -74,10 +86,10 @@ class Stored:
 
     def is_still_there(self) -> bool:
         """Whether none of it was cut back since, by a run that goes on from before."""
-        now = ZarrStore.open_part(self.store.path, "kernels")
-        count = len(self.steps)
-        return whole_snapshots(now) >= count and np.array_equal(
-            now.read("step", slice(0, count)), self.steps
+        now, first = ZarrStore.open_part(self.store.path, "kernels"), slice(0, len(self.steps))
+        own = {"step": self.steps, "task": self.tasks}
+        return whole_snapshots(now) >= first.stop and all(
+            np.array_equal(now.read(name, first), values) for name, values in own.items()
         )
 
     def refuse_other(self, identity: Mapping[str, Any], seed: int) -> None:
@@ -140,3 +152,16 @@ def _refuse_lost(store: ZarrStore, count: int) -> None:
                     where=store.path,
                     remedy="restore it from a copy of the store, or begin anew with another path",
                 )
+
+
+def _refuse_damaged(store: ZarrStore) -> None:
+    """Refuse coordinates that are not as they were written.
+
+    Raises:
+        StoreError: names the file.
+    """
+    known = read_journals(store.path)
+    for array in map(store.array, store.coordinates):
+        for file in (file_of(array, place) for place in places(array)):
+            if file.as_posix() in known and not store.is_sound(file, known):
+                raise damaged(store.path, f"{file} is not as it was written")

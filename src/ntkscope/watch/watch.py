@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,7 @@ from ntkscope.statistics.shift_detector import ShiftDetector
 from ntkscope.watch.alarm import Alarm, ShiftAlarm, check_alarm
 from ntkscope.watch.kernel import Arrays, ProbeKernel, evaluating, unwrapped, values_of
 from ntkscope.watch.kernel_store import KernelStore, Snapshot
+from ntkscope.watch.mishaps import Mishaps
 from ntkscope.watch.online import online_values
 from ntkscope.watch.overhead import Overhead
 from ntkscope.watch.probe import Probe, WatchError, make_probe
@@ -44,8 +46,12 @@ class Watch:
     buffers, gradients and the states of all random generators are given back. It holds the kernels
     of the start, of the last boundary and of the last `dt` steps, no others.
 
+    No kernel ends a training: of a network that has diverged it is NaN; one for which there is no
+    memory is left out; what the disk refuses is kept, and written later. Each is said once.
+
     The first step that it is given is the start: `watch.step(0)` before the loop makes that the
-    network as initialised. Under `DistributedDataParallel` it works on rank 0; others are idle.
+    network as initialised. Under `DistributedDataParallel` it works on rank 0; others are idle. A
+    copy, of `copy.deepcopy` or `pickle`, watches a copy of the network: `copy.model`.
 
     Args:
         model: any torch module, also compiled or wrapped for data parallelism.
@@ -54,10 +60,11 @@ class Watch:
         labels: their classes, (N,), or one-hot, (N, C); None where there are none: then alignment
             is not measured.
         store: a folder to write every kernel into, as a Zarr store that the workflow reads too. A
-            run that was killed goes on from it: before the first step that is given, or, without
-            numbers, behind its last kernel, which a warning says: where kernels are sparse, or the
-            checkpoint is older than they, that is another step. None: metrics alone are kept, in
-            memory.
+            run that has ended goes on from it: before the first step that is given, or, without
+            numbers, behind the last step told when it was written, by `flush`, `close` or `leave`,
+            or with a kernel. Steps behind that of a run that was killed are counted again; if there
+            was none of the three calls since, a warning says from where: the checkpoint may be of
+            another step. None: metrics alone are kept, in memory.
         kind, output, parameters: as of `empirical_ntk`.
         by_layer: whether layers are measured too (kind trace).
         dt: steps behind a velocity.
@@ -125,11 +132,10 @@ class Watch:
         self._active = _is_first_rank()
         self._steps_seen = 0
         self._forget()
-        self._layers: tuple[str, ...] | None = None
         self._store: KernelStore | None = None
-        self._precision = ""
         self._given: dict[str, Any] = dict.fromkeys(_LOGGED)
         self._alarms: list[ShiftAlarm] = []
+        self._mishaps = Mishaps()
 
     def _forget(self) -> None:
         """Nothing was seen of the run yet."""
@@ -139,8 +145,11 @@ class Watch:
         self._logged: list[dict[str, list[float]]] = []
         self._boundaries: list[int] = []
         self._metrics: StreamMetrics | None = None
+        self._layers: tuple[str, ...] | None = None
+        self._precision = ""
         self._seen: State = ()  # the store, as it was looked at
         self._stored = 0  # kernels that it had before the first step
+        self._flushed = -1  # the step at which it was last flushed
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -167,6 +176,8 @@ class Watch:
             self._last_step = self._last_step + 1 if step is None else step
             return None
         step = self._begin(step)
+        if self._store is not None:
+            self._store.told = step
         self._overhead.touch()
         self._mark_passed(step)
         self._given = {"loss": _detached(loss), "accuracy": _detached(accuracy)}
@@ -180,7 +191,7 @@ class Watch:
             return None
         announced = step in self._schedule.announced
         found = self._compute(step, why)
-        if announced:
+        if announced and found is not None:
             self._mark_boundary(step)
         return found
 
@@ -211,9 +222,10 @@ class Watch:
             return
         if step in self._boundaries:
             return
-        if not self._steps or self._steps[-1] != step:
-            self._compute(step, "boundary")
-        self._mark_boundary(step)
+        if (self._steps and self._steps[-1] == step) or self._compute(step, "boundary") is not None:
+            self._mark_boundary(step)
+        else:
+            self._schedule.announced.add(step)  # at the kernel before
 
     def alarm(
         self,
@@ -264,26 +276,36 @@ class Watch:
             self._forget()  # what the store has is taken in again, by the alarm too
         return made
 
-    def flush(self) -> None:
+    def flush(self, *, strict: bool = True) -> None:
         """Write what is not in the store yet: call it with each checkpoint of the training.
+
+        A run without numbers that is killed before it writes more goes on behind this step.
+
+        Args:
+            strict: False: what is raised below is a warning.
 
         Raises:
             BusyError: another process writes the store.
             DiskError: the disk refuses it; what is not written is kept, and written later.
         """
         if self._store is not None:
-            self._store.flush()
+            with nullcontext() if strict else self._mishaps.of_writing():
+                self._store.flush(checkpoint=True)
 
-    def close(self) -> None:
+    def close(self, *, strict: bool = True) -> None:
         """Write what is not in the store yet, and its manifest, for `ntkscope verify`.
 
         `with Watch(…) as watch:` does it at the end. A run may go on after it.
+
+        Args:
+            strict: False: what is raised below, and by `flush`, is a warning.
 
         Raises:
             StoreError: a file of the store is not as it was written.
         """
         if self._store is not None:
-            self._store.close()
+            with nullcontext() if strict else self._mishaps.of_writing():
+                self._store.close()
 
     def leave(self) -> None:
         """Write what is not in the store yet, and let another process go on with it.
@@ -292,7 +314,7 @@ class Watch:
         after an exception. This one may go on too, unless another has written the store since.
         """
         if self._store is not None:
-            self._store.leave()
+            self._store.leave(checkpoint=True)
 
     def __enter__(self) -> Self:
         return self
@@ -302,7 +324,8 @@ class Watch:
             self.close()
             return
         try:
-            self.leave()
+            if self._store is not None:
+                self._store.leave()  # no checkpoint: where the training goes on is not known
         except NtkscopeError as error:  # what the loop has raised is heard
             log.warning("%s", error)
 
@@ -314,7 +337,7 @@ class Watch:
         another process may write the store meanwhile.
 
         Returns:
-            The last step; −1 if there is none.
+            The last step that its run was told of when it was last written; −1 if there is none.
 
         Raises:
             WatchError: the store is of another watch.
@@ -401,7 +424,7 @@ class Watch:
             put_off=self._overhead.put_off,
             seconds=self._overhead.spent,
             total=self._overhead.total,
-            asked=self._overhead.bound,
+            bound=self._overhead.bound,
             store=self._path,
             active=self._active,
         )
@@ -421,29 +444,27 @@ class Watch:
         """Take in a step's number, and go on from the store before the first."""
         if not self._steps_seen:
             self._take_store(step)
-            if step is None:
-                step = self._last_step + 1
-                self._say_where_it_goes_on(step)
-        elif step is None:
-            step = self._last_step + 1
-        elif step <= self._last_step:
+        elif step is not None and step <= self._last_step:
             raise WatchError(
                 f"step {step} after step {self._last_step}",
                 where="step",
                 remedy="give numbers that increase; for another run make another Watch",
             )
         self._steps_seen += 1
-        self._last_step = step
-        return step
+        self._last_step = self._last_step + 1 if step is None else step
+        return self._last_step
 
-    def _say_where_it_goes_on(self, step: int) -> None:
-        """A run without numbers knows the store's kernels, and not how far its training was."""
-        if self._last_step >= 0:
+    def _say_where_it_goes_on(self) -> None:
+        """A run without numbers knows how far the store is, and not how far its training was."""
+        if self._last_step > self._flushed:
+            flushed = f"at step {self._flushed}" if self._flushed >= 0 else "never"
             log.warning(
-                "%s: step %d follows the last kernel of the store; if the training goes on from "
-                "another step, give `step` its number",
+                "%s: the run was not closed; its store was written at step %d and flushed %s. "
+                "Step %d is next; if the training goes on from another, give `step` its number",
                 self._path,
-                step,
+                self._last_step,
+                flushed,
+                self._last_step + 1,
             )
 
     def _take_store(self, before: int | None) -> None:
@@ -453,11 +474,13 @@ class Watch:
         store = KernelStore(self._path, self._probe, self._seed)
         store.begin(self._kind_of_kernels(), before)
         self._look()
+        if before is None and self._store is None:
+            self._say_where_it_goes_on()
         self._store = store
 
     def _flush_if_due(self) -> None:
         if self._store is not None:
-            with self._overhead.aside():
+            with self._overhead.aside(), self._mishaps.of_writing():
                 self._store.flush_if_due()
 
     def _note_loss(self, step: int, loss: Any) -> None:
@@ -473,12 +496,15 @@ class Watch:
         if len(values) == 1 and self._jumps.jumped(values[0]) and self._steps:
             self._schedule.restart(step - 1, boundary=False)
 
-    def _compute(self, step: int, why: str) -> dict[str, float]:
-        """The kernel of a step, what is measured of it, and where it goes."""
+    def _compute(self, step: int, why: str) -> dict[str, float] | None:
+        """The kernel of a step, what is measured of it, and where it goes; None: there is none."""
         _synchronise(self._kernel.model)
         with self._overhead.timed():
             with evaluating(self._kernel.model):
-                arrays = self._kernel.compute()
+                arrays = self._kernel_of(step)
+                if arrays is None:
+                    self._schedule.taken(step, why)
+                    return None
                 logged = {name: values_of(self._given[name]) for name in _LOGGED}
             layers = tuple(arrays.pop("layers").tolist()) if "layers" in arrays else ()
             self._check_same(layers, str(arrays["ntk"].dtype))
@@ -488,20 +514,40 @@ class Watch:
                 self._take_in(step, task, arrays, logged)
                 self._schedule.taken(step, why)
                 if self._store is not None:
-                    self._store.add(Snapshot(step, task, arrays, logged), self._identity())
+                    with self._mishaps.of_writing():
+                        self._store.add(Snapshot(step, task, arrays, logged), self._identity())
                 ending.obey()
             found = self._told(step, logged)
             if self._log_fn is not None:
                 self._log_fn(found, step)
         return found
 
+    def _kernel_of(self, step: int) -> Arrays | None:
+        """The kernel of a step; None of a model that has none any more, or without memory."""
+        try:
+            arrays = self._kernel.compute()
+        except (NtkscopeError, RuntimeError, MemoryError) as error:
+            if self._steps_seen <= 1 and isinstance(error, NtkscopeError):
+                raise
+            self._mishaps.say_missed(step, error)
+            return None
+        if not np.isfinite(arrays["ntk"]).all():
+            self._mishaps.say(
+                "diverged",
+                f"step {step}: the kernel is not finite, since the network has diverged or its "
+                "gradients overflow, and what is measured of it is NaN",
+            )
+        return arrays
+
     def _told(
         self, step: int, logged: Mapping[str, Sequence[float]], *, again: bool = False
     ) -> dict[str, float]:
         """What a logger is told of the last kernel, alarms included."""
-        found = online_values(self._any_metrics().latest(), self._layers or (), logged)
+        latest = self._any_metrics().latest()
+        found = online_values(latest, self._layers or (), logged)
         for alarm in self._alarms:
-            found |= alarm.take_in(step, found, again=again)
+            diverged = bool(latest["diverged"][0])
+            found |= alarm.take_in(step, found, diverged=diverged, again=again)
         return found
 
     def _take_in(
@@ -555,13 +601,14 @@ class Watch:
         self._schedule.restart(step)
         self._jumps = LossJumps()  # the jump of the loss at a boundary is the boundary's
         if self._store is not None:
-            self._store.mark_boundary(self._boundaries)
+            with self._mishaps.of_writing():
+                self._store.mark_boundary(self._boundaries)
 
     def _mark_passed(self, step: int) -> None:
         """A boundary that was announced, and passed over, is at the last kernel before it."""
         for passed in sorted(edge for edge in self._schedule.announced if edge < step):
             self._schedule.announced.discard(passed)
-            if self._steps[-1] not in self._boundaries:
+            if self._steps and self._steps[-1] not in self._boundaries:
                 self._mark_boundary(self._steps[-1])
 
     def _any_metrics(self) -> StreamMetrics:
@@ -600,6 +647,9 @@ class Watch:
             state = state_of(self._path)
             if state == self._seen:
                 return
+            if not state:  # it was deleted since
+                self._forget_run()
+                return
             try:
                 found = Stored.open(self._path)
                 self._take_in_again(found)
@@ -615,13 +665,17 @@ class Watch:
             remedy="look again, once the run that goes on from it has begun",
         )
 
-    def _take_in_again(self, stored: Stored) -> None:
-        """What a store has of this run, and nothing else."""
-        stored.refuse_other(self._kind_of_kernels(), self._seed)
+    def _forget_run(self) -> None:
+        """Nothing was seen of the run, by schedule and alarms either."""
         self._forget()
         self._schedule = self._schedule.anew()
         for alarm in self._alarms:
             alarm.forget()
+
+    def _take_in_again(self, stored: Stored) -> None:
+        """What a store has of this run, and nothing else."""
+        stored.refuse_other(self._kind_of_kernels(), self._seed)
+        self._forget_run()
         self._precision = str(stored.attrs.get("precision"))
         self._layers = tuple(stored.attrs.get("layers", ()))
         boundaries = stored.boundaries
@@ -635,7 +689,8 @@ class Watch:
                 self._boundaries.append(step)
                 self._any_metrics().mark_boundary()
                 self._schedule.restart(step)
-        self._last_step, self._stored = max([*self._steps, -1]), len(self._steps)
+        self._last_step, self._flushed = stored.last_step, stored.flushed_step
+        self._stored = len(self._steps)
 
 
 _LOOKS = 5  # at a store that another process cuts back meanwhile

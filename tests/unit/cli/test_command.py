@@ -48,7 +48,20 @@ def test_a_command_that_is_none(
     ("words", "said"),
     [
         (["new"], "required: FOLDER\n  to do: ntkscope new --help"),
-        (["verify", "--jobs", "two"], "'two'\n  to do: ntkscope verify --help"),
+        (["open"], "required: EXPERIMENT\n  to do: ntkscope open --help"),
+        (["verify", "--jobs", "two"], "'two' is no number from 1\n  to do: ntkscope verify --help"),
+        (["run", "--cores", "0"], "'0' is neither a number from 1 nor all\n"),
+        (
+            ["run", "x", "--configfile", "a.yaml"],
+            "no option --configfile; did you mean '--config'?",
+        ),
+        (["run", "x", "--cors=3"], "no option --cors; did you mean '--cores'?"),
+        (["run", "x", "-c", "3"], "no option -c\n  to do: Snakemake's own options stand behind --"),
+        (["run", "--dry-run"], "stand behind --: ntkscope run … -- --dry-run\n"),
+        (["run", "--why"], "no option --why\n  to do: ntkscope status can be told --why\n"),
+        (["verify", "a", "b"], "ntkscope verify has no place for 'b'\n  to do: ntkscope verify -"),
+        (["--verson"], "ntkscope has no option --verson; did you mean '--version'?"),
+        (["status", "--", "-n"], "status hands nothing on but with --why: -n after --"),
         (["--completion", "fish"], "to do: ntkscope --help"),
         (["new", "mine", "--", "-n"], "new hands nothing on: -n after --"),
     ],
@@ -68,6 +81,41 @@ def test_an_error_is_told_without_a_traceback(
     monkeypatch.chdir(tmp_path)
     assert main(["verify"]) == 1
     assert capsys.readouterr().err.startswith("there is no such folder\n  where: results\n  to do:")
+
+
+@pytest.mark.parametrize("name", ["new", "verify"])
+def test_what_the_system_refuses_is_told_without_a_traceback(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("results").mkdir()
+    said = {"new": "Not a directory\n  where: file/mine", "verify": "did you mean 'results'?"}
+    assert main([name, {"new": "file/mine", "verify": "result"}[name]]) == 1
+    assert said[name] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["verify"], ["open", "reactivation"], ["status"]])
+def test_below_a_workflow_it_says_where_that_is(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["new", str(tmp_path / "mine")]) == 0
+    for folder in ("results", "sub"):
+        (tmp_path / "mine" / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "mine/sub")
+    assert main(words) == 1
+    assert f"to do: cd {tmp_path / 'mine'}\n" in capsys.readouterr().err
+
+
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["help"], ["help", "run"]):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+    assert "usage: ntkscope run [FIGURE ...]" in capsys.readouterr().out
 
 
 def test_it_begins_without_any_library() -> None:

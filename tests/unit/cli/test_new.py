@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,9 @@ def test_it_has_what_a_workflow_needs(tmp_path: Path, capsys: pytest.CaptureFixt
         "profiles/slurm/profile.yaml",
     ):
         assert (mine / name).read_bytes() == (ROOT / name).read_bytes()
+    first, *_ = (mine / "config/config.yaml").read_text(encoding="utf-8").splitlines()
+    schema = mine / "config" / first.partition("$schema=")[2]
+    assert json.loads(schema.read_text(encoding="utf-8"))["title"] == "Config"
     assert f"next: cd {mine}" in capsys.readouterr().out
     assert main(["new", str(mine)]) == 1
     assert "there is something here already" in capsys.readouterr().err

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from ntkscope.cli import main
+from ntkscope.cli import main, new
 from ntkscope.cli.run import options
 from ntkscope.errors import NtkscopeError
 
@@ -48,6 +49,61 @@ def test_configurations_that_are_given_stand_last() -> None:
     files = ("config/fashion.yaml", "config/gpu.yaml")
     expected = ["figures/mine/width.pdf", "--cores", "2", "--configfile", *files]
     assert asked("mine/width", config=files) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["reactivation"], ["figures/mine/reactivation.pdf"]),
+        (
+            ["mine/reactivation", "width"],
+            ["figures/mine/reactivation.pdf", "figures/mine/width.pdf"],
+        ),
+        (
+            ["figures/mine/width", "mine/duration/"],
+            ["figures/mine/width.pdf", "figures/mine/duration.pdf"],
+        ),
+        (["figures/mine/width.png", "own.pdf"], ["figures/mine/width.png", "own.pdf"]),
+        (["write_exponents", "everything", "ours"], ["write_exponents", "everything", "ours"]),
+        (["small/width"], ["figures/small/width.pdf", "--configfile", "config/tiny.yaml"]),
+        (["tiny/width"], ["figures/small/width.pdf", "--configfile", "config/tiny.yaml"]),
+    ],
+)
+def test_a_preset_is_found_by_what_configurations_say(
+    names: list[str], expected: list[str], of_ones_own: Path
+) -> None:
+    args = argparse.Namespace(figures=names, cores="2", config=[])
+    (of_ones_own / "profiles/default").mkdir(parents=True)
+    words = options(args, of_ones_own)
+    assert [word for word in words if word not in ("--cores", "2")] == expected
+
+
+@pytest.fixture
+def of_ones_own(tmp_path: Path) -> Path:
+    """A folder whose own configuration has the preset `mine`, and another `small`."""
+    new.make(tmp_path / "own")
+    snakefile = (tmp_path / "own/Snakefile").read_text(encoding="utf-8")
+    (tmp_path / "own/Snakefile").write_text(snakefile + "rule ours:\n    input: []\n", "utf-8")
+    for file, preset in (("config", "mine"), ("tiny", "small")):
+        (tmp_path / f"own/config/{file}.yaml").write_text(f'preset: "{preset}"\n', "utf-8")
+    shutil.rmtree(tmp_path / "own/profiles")
+    return tmp_path / "own"
+
+
+@pytest.mark.parametrize(
+    ("names", "config", "said"),
+    [
+        (["mime/width"], [], "no preset 'mime'; did you mean 'mine'"),
+        (["width", "small/width"], [], "of several presets are asked for: that of config"),
+        (["width"], ["tiny.yaml"], "configuration; did you mean 'config/tiny.yaml'"),
+        (["width"], ["preset=mine"], "'preset=mine' is none\n  to do: .* -- --config preset=mine"),
+    ],
+)
+def test_what_cannot_be_one_run(
+    names: list[str], config: list[str], said: str, of_ones_own: Path
+) -> None:
+    with pytest.raises(NtkscopeError, match=said):
+        options(argparse.Namespace(figures=names, cores="2", config=config), of_ones_own)
 
 
 def test_where_there_is_no_profile_ours_is_taken(tmp_path: Path) -> None:

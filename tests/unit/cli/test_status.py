@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ntkscope.cli import main
 from ntkscope.cli.status import experiments
 from ntkscope.config import load_files
 from ntkscope.config.requested_stores import requested_stores
+from ntkscope.runtime import head
 from ntkscope.runtime.owner import me
 from ntkscope.stores.lock import Lock
 from tests.workflow.project import CURVES, TINY
@@ -58,14 +60,14 @@ def test_the_table_and_the_jobs_that_live(folder: Path, capsys: pytest.CaptureFi
     state = store.with_name(".snapshots.state")
     state.mkdir(parents=True)
     assert main(["status"]) == 0
-    assert "no job runs here" in capsys.readouterr().out
+    assert "\nnothing runs here\n" in capsys.readouterr().out
     lock = Lock(state / "lock.json")
     lock.acquire()
     assert main(["status"]) == 0
     said = capsys.readouterr().out
     assert f"running:\n  {store.with_suffix('')}: process {me()['pid']} on" in said
-    head, row, *_ = said.splitlines()
-    assert head.split()[:3] == ["experiment", "prepare_data", "train_task"]
+    top, row, *_ = said.splitlines()
+    assert top.split()[:3] == ["experiment", "prepare_data", "train_task"]
     assert row.split() == ["reactivation", "0/1", "0/6", "0/6", "0/4", "–", "–"]
     elsewhere = {**me(), "host": "another", "machine": "another"}
     (state / "lock.json").write_text(json.dumps(elsewhere), encoding="utf-8")
@@ -74,7 +76,7 @@ def test_the_table_and_the_jobs_that_live(folder: Path, capsys: pytest.CaptureFi
     lock.release()
     (state / "lock.json").unlink()
     assert main(["status"]) == 0
-    assert "no job runs here" in capsys.readouterr().out
+    assert "\nnothing runs here\n" in capsys.readouterr().out
 
 
 def test_a_mistake_in_the_configuration_is_told(
@@ -94,10 +96,53 @@ def test_configurations_named_apart_are_all_read(
     assert "one.yaml" in capsys.readouterr().err
 
 
-def test_a_lock_is_of_a_head_that_lives_or_that_the_next_one_follows(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("signer", "said"),
+    [
+        ({}, "Snakemake runs here (process PID on "),
+        ({"started": -5.0}, "Snakemake was killed here, and the next command goes on from there"),
+        (
+            {"host": "another", "machine": "another"},
+            "Snakemake runs here or was killed (process PID on another), which nobody",
+        ),
+        (None, "Snakemake runs here or was killed, which nobody here knows; if it does not run: "),
+    ],
+)
+def test_whose_lock_it_is_and_whether_it_lives(
+    signer: dict[str, object] | None,
+    said: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (folder / ".snakemake/locks").mkdir(parents=True)
     (folder / ".snakemake/locks/0.input.lock").touch()
+    if signer is not None:
+        with monkeypatch.context() as patch:
+            patch.setattr(head, "me", lambda: {**me(), **signer})
+            head.sign_locks()
     assert main(["status"]) == 0
-    assert "or was killed: the next command goes on" in capsys.readouterr().out
+    line = capsys.readouterr().out.splitlines()[-2]
+    assert line.startswith(said.replace("PID", str(os.getpid())))
+    assert line.endswith("; no job writes a store just now")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["reactivatoin"], "no experiment 'reactivatoin'; did you mean 'reactivation'?"),
+        (["--results", "nowhere"], "there is no such folder\n  where: nowhere"),
+    ],
+)
+def test_what_is_not_there(
+    words: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", *words]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_one_experiment_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "scaling"]) == 0
+    said = capsys.readouterr().out
+    assert "\nscaling " in said
+    assert "\nreactivation " not in said

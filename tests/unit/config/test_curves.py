@@ -89,7 +89,8 @@ def test_another_rule_of_budgets_makes_other_networks_and_regressions(
     (each,) = curves(kernels={"after": [20]})
     before = [each.networks.id, *(spec.id for spec in each.regressions)]
     monkeypatch.setattr(LearningSpec, "budget", lambda self, samples: 7)
-    after = [each.networks.id, *(spec.id for spec in each.regressions)]
+    (again,) = curves(kernels={"after": [20]})
+    after = [again.networks.id, *(spec.id for spec in again.regressions)]
     assert [a == b for a, b in zip(after, before, strict=True)] == [False, True, True, False]
 
 

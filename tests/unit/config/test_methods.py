@@ -24,7 +24,8 @@ def test_a_method_and_its_strength_reach_the_run(values: dict[str, Any]) -> None
         MethodSpec(kind="ewc", strength=1.0),
         MethodSpec(kind="ewc", strength=30.0),
     ]
-    assert method_of(values, method_strength=2.0) == [MethodSpec()]  # of plain: no meaning
+    both = method_of(values, method=["plain", "ewc"], method_strength=2.0)
+    assert both == [MethodSpec(), MethodSpec(kind="ewc", strength=2.0)]  # of plain: no meaning
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,21 @@ def test_what_reactivation_cannot_compare_goes_into_a_table(change, says):
         load_config(values)
     values["experiments"]["reactivation"]["analysis"] = "table"
     assert load_config(values)
+
+
+def test_an_experiment_of_probes_of_one_class_has_no_alignment_and_says_so(caplog):
+    """Once; and not where another variant has one, as in the paper's own figure."""
+    values = yaml.safe_load(Path("config/test/mini.yaml").read_text())
+    name = next(iter(values["experiments"]))
+    for classes, said in ((2, 0), (1, 1), (1, 1)):
+        values["experiments"][name]["stream"] = {
+            "kind": "class_split",
+            "tasks": 2,
+            "classes_per_task": classes,
+            "steps": 30,
+        }
+        expand(load_config(values), name)
+        assert caplog.text.count("is of one class") == said
+    caplog.clear()
+    expand(load_files("config/config.yaml"), "sequence")
+    assert not caplog.text

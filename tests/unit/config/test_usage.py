@@ -16,6 +16,7 @@ from ntkscope.config.requested_stores import requested_stores
 from ntkscope.config.usage import (
     by_experiment,
     clean,
+    configurations,
     main,
     requested_by,
     sizes,
@@ -155,12 +156,46 @@ def test_a_whole_configuration_is_also_run_without_the_default(default: Path) ->
         assert requested_stores(load_files(*files))["reactivation"] <= asked
 
 
-def test_a_mistake_over_the_default_alone_is_none(default: Path) -> None:
+def test_configurations_are_known_wherever_people_keep_them(default: Path) -> None:
+    folder = default.parents[1]
+    (folder / "config/more").mkdir()
+    ours = ("config/own.yml", "config/more/mine.yaml", "beside.yaml", "other.yml")
+    for name in ours:
+        (folder / name).write_text("# mine\npreset: own\n", encoding="utf-8")
+    for name in ("environment.yml", "config/more/samples.yaml"):
+        (folder / name).write_text("name: ntkscope\nx: {preset: 1}\n", encoding="utf-8")
+    found = configurations(folder, default)
+    assert found[0] == default
+    assert sorted(found[1:]) == sorted(folder / name for name in ours)
+
+
+def test_what_a_configuration_beside_the_snakefile_asks_for_stays(
+    default: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = default.parents[1]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["usage", "--clean"])
+    own = folder / "mine.yaml"
+    own.write_text("preset: mine\nseeds: [5]\n", encoding="utf-8")
+    for store in set().union(*requested_stores(load_files(default, own)).values()):
+        (folder / "results" / store).mkdir(parents=True)
+    main()
+    assert "everything is asked for" in capsys.readouterr().out
+    own.unlink()
+    monkeypatch.setattr("builtins.input", answer("no"))
+    main()
+    assert "nothing was deleted" in capsys.readouterr().out
+
+
+def test_a_mistake_over_the_default_alone_is_none(
+    default: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole = yaml.safe_load(MINI.read_text(encoding="utf-8")) | {"preset": "own"}
     default.write_text("preset: digits\nmodels: 3\n", encoding="utf-8")
     own = default.with_name("own.yaml")
     own.write_text(yaml.safe_dump(whole), encoding="utf-8")
     assert "own/reactivation" in requested_by([own], default)
+    assert f"{own} cannot be run over {default}, and what" in capsys.readouterr().out
     own.write_text("preset: own\nseeds: [5]\n", encoding="utf-8")  # by itself it asks for nothing
     with pytest.raises(ConfigError, match="models"):
         requested_by([own], default)

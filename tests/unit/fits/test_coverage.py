@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -31,6 +31,16 @@ class Simulated(NamedTuple):
 
     values: np.ndarray
     truth: float
+
+    def covered(self) -> float:
+        """How often the interval of 95% has the truth."""
+        found = t_interval(self.values, 0.95)
+        return float(np.mean((found.low <= self.truth) & (self.truth <= found.high)))
+
+
+def slow(*values: float) -> Any:
+    """A case of more than a few seconds."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def spike(generator: np.random.Generator, count: int) -> Simulated:
@@ -111,21 +121,10 @@ CASES = {
 }
 
 
-def coverage(case: str, count: int) -> float:
-    values, truth = CASES[case](np.random.default_rng(7), count)
-    found = t_interval(values, 0.95)
-    return float(np.mean((found.low <= truth) & (truth <= found.high)))
-
-
+@pytest.mark.parametrize(("count", "low", "high"), [(400, 0.92, 0.98), slow(4000, 0.93, 0.97)])
 @pytest.mark.parametrize("case", CASES)
-def test_intervals_cover_at_five_seeds_roughly(case: str) -> None:
-    assert 0.92 < coverage(case, 400) < 0.98
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
-def test_intervals_cover_at_five_seeds(case: str) -> None:
-    assert 0.93 < coverage(case, 4000) < 0.97
+def test_intervals_cover_at_five_seeds(case: str, count: int, low: float, high: float) -> None:
+    assert low < CASES[case](np.random.default_rng(7), count).covered() < high
 
 
 def correlated(generator: np.random.Generator, rho: float, shape: tuple[int, int]) -> np.ndarray:

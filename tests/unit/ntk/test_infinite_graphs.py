@@ -400,7 +400,7 @@ REFUSED = {
     "inputs in a sum": (lambda m, x, h: m.read(m.e(x) + x), "inputs themselves"),
     "norm beside its input": (lambda m, x, h: m.read(h + m.n(h)), "correlated"),
     "two means": (lambda m, x, h: m.read(h.relu() + m.e(x).relu()), "both branches have a mean"),
-    "a product": (lambda m, x, h: m.read(h * m.e(x)), "not known"),
+    "a product": (lambda m, x, h: m.read(h * m.e(x)), "multiplies two signals"),
     "an activation of a sum with a mean": (
         lambda m, x, h: m.read(torch.relu(h.relu() + m.b(h))), "not Gaussian"),
     "an activation of the inputs": (lambda m, x, h: m.read(m.e(torch.tanh(x))), "not Gaussian"),
@@ -412,8 +412,9 @@ REFUSED = {
         lambda m, x, h: m.read(torch.no_grad()(m.b)(h)), "gradients are switched off"),
     "data without its history": (lambda m, x, h: m.read(h.data.relu()), "not known"),
     "a kink of a function": (lambda m, x, h: m.read(torch.relu(h.sin())), "kinks"),
-    "softmax": (lambda m, x, h: m.read(h.softmax(-1)), "method softmax.*\n.*use Linear"),
-    "concatenation": (lambda m, x, h: m.read(torch.cat([h, m.e(x)], 1)), "function cat"),
+    "softmax": (lambda m, x, h: m.read(h.softmax(-1)), "depend on each other\n.*method softmax"),
+    "concatenation of samples": (
+        lambda m, x, h: m.read(torch.cat([h, m.e(x)])), "function cat.*\n.*channels only"),
     "a mean of channels": (lambda m, x, h: m.read(h.mean(1, keepdim=True)), "method mean"),
     "dropout": (lambda m, x, h: m.read(F.dropout(h)), "at random"),
     "no readout": (lambda m, x, h: h.relu(), "no Gaussians"),

@@ -187,7 +187,12 @@ def test_random_forwards_have_no_linearisation():
         linearize(Random(3, 2).double())(data()[0])
 
 
-@pytest.mark.parametrize("t", [-1.0, math.nan, "soon", [[1.0]], [], None])
+COMPLEX = (1 + 1j, [1.0, 1j], np.array([2 + 0j]), np.array([1 + 1j], object), torch.tensor([1j]))
+
+
+@pytest.mark.parametrize(
+    "t", [-1.0, math.nan, "soon", "1", [[1.0]], [], None, np.timedelta64(3, "s"), *COMPLEX]
+)
 def test_times_that_are_none(t):
     with pytest.raises(FlowError, match="0 or more"):
         gradient_flow(np.eye(3), np.ones(3))(t)

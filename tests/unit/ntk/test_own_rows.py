@@ -161,6 +161,48 @@ def test_rows_split_over_two_axes() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
+class Reversed(nn.Module):
+    """Of batches with a rare sample a layer sees the last row first, by no index of rows."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.first, self.hidden, self.last = nn.Linear(5, 7), nn.Linear(7, 7), nn.Linear(7, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rare = bool((x[:, 0] > 3).any())
+        h = torch.tanh(self.first(x))
+        h = torch.tanh(self.hidden(self._reversed(h) if rare else h))
+        return self.last(self._reversed(h) if rare else h)
+
+    def _reversed(self, h: torch.Tensor) -> torch.Tensor:
+        n = len(h)
+        P = REVERSED[n]
+        match self.how:
+            case "bmm":
+                return torch.bmm(P.view(1, n, n), h.view(1, n, 7)).view(n, 7)
+            case "conv":
+                return nn.functional.conv1d(h.view(1, n, 7), P.view(n, n, 1)).view(n, 7)
+            case "sum":
+                return (P.view(n, n, 1) * h.view(1, n, 7)).sum(1)
+        return h.mT.contiguous().view(1, 7, n).flip(2).view(7, n).mT
+
+
+REVERSED = {n: torch.eye(n, dtype=torch.float64).flip(0) for n in range(1, 201)}
+
+
+@pytest.mark.parametrize("how", ["bmm", "conv", "sum", "third axis"])
+def test_rows_reversed_behind_another_axis(how: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(100, 5, dtype=torch.float64).clamp(-2, 2)
+    x[85, 0] = 4.0
+    model = Reversed(how).double()
+    expected = ntk(model, x, x, "trace")
+    for options in ({}, {"chunk": 16}, {"chunk": 16, "verify": "off"}):
+        found = empirical_ntk(model, x, **options)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 ORDER = torch.tensor([1, 0, 2, 3])
 UNSURE = {
     "brackets": lambda x: x[ORDER],
@@ -187,6 +229,8 @@ SURE = {
     "gather": lambda x: x.gather(1, torch.zeros(4, 1, dtype=torch.long)),
     "parts": lambda x: torch.cat([x, 2 * x], 1).chunk(2, dim=1)[0],
     "tokens": lambda x: x.requires_grad_().view(12, 1)[:, 0].view(4, 3),
+    "products of samples": lambda x: x[:, None] @ x[:, :, None],
+    "images": lambda x: nn.functional.conv2d(x.view(4, 1, 1, 3), torch.ones(2, 1, 1, 2)).sum(2),
     "layers": nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.LayerNorm(2)),
     "attention": lambda x: nn.MultiheadAttention(3, 1, batch_first=True)(*[x[:, None]] * 3)[0],
     "arithmetic": lambda x: (1 - x) / (2 + x.exp()) ** 2 + 1 / (1 + x * x).sum(1, keepdim=True),

@@ -513,6 +513,20 @@ def test_refuses_ridges(ridge):
         KernelRidge(ridge).fit(K, y)
 
 
+@pytest.mark.parametrize("grid", [np.array([0.1 + 1j, 1.0]), torch.tensor([1j]), ["0.1"]])
+def test_refuses_grids_that_are_not_real(grid):
+    K, _, y = problem()
+    with pytest.raises(RegressionError, match="grid of dtype"):
+        KernelRidge(grid=grid).fit(K, y)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1e-6, 1.0, np.nan, np.complex128(1e-6 + 1j), "1e-6"])
+def test_refuses_tolerances(tolerance):
+    K, _, y = problem()
+    with pytest.raises(RegressionError, match="tolerance = "):
+        KernelRidge(1e-3, method="cg", tolerance=tolerance).fit(K, y)
+
+
 def test_other_errors_say_what_to_do():
     K, cross, y = problem(dim=2)
     with pytest.raises(RegressionError, match="max_iterations"):

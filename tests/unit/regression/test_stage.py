@@ -142,23 +142,23 @@ def test_infinite_kernels_are_of_the_ntk_parametrisation(task_path, tmp_path):
 def test_an_ensemble_is_the_mean_of_its_kernels_and_begins_with_the_networks_own(
     task_path, tmp_path, monkeypatch
 ):
-    pairs, made = [], unit_module.empirical_pair
+    blocks, made = [], unit_module.empirical_block
 
-    def kept(members, *samples):
-        pairs.append((made(members, *samples), [made([each], *samples) for each in members]))
-        return pairs[-1][0]
+    def kept(members, memory):
+        blocks.append((made(members, memory), [made([each], memory) for each in members]))
+        return blocks[-1][0]
 
-    monkeypatch.setattr(unit_module, "empirical_pair", kept)
+    monkeypatch.setattr(unit_module, "empirical_block", kept)
     regressed(spec(ensemble=3), task_path, tmp_path)
-    whole, members = pairs[0]
+    whole, members = blocks[0]
     assert len(members) == 3
-    for side in (0, 1):
-        mean = torch.stack([each[side] for each in members]).mean(0)
-        torch.testing.assert_close(whole[side], mean)
+    x, test = inputs(task_path, "train", 0, 32), inputs(task_path, "test", 0, 30)
+    for samples in ((x, None), (test, x)):
+        mean = torch.stack([each(*samples) for each in members]).mean(0)
+        torch.testing.assert_close(whole(*samples), mean)
     own = build_network(architecture(MODEL, SHAPE, 1), 0).double()
-    x = inputs(task_path, "train", 0, 32)
-    torch.testing.assert_close(members[0].kernel, empirical_ntk(own, x))
-    assert not torch.allclose(members[1].kernel, members[2].kernel)
+    torch.testing.assert_close(members[0](x, None), empirical_ntk(own, x))
+    assert not torch.allclose(members[1](x, None), members[2](x, None))
 
 
 def test_after_kernels_are_of_each_network_and_fit(task_path, networks_path, tmp_path):
@@ -367,11 +367,11 @@ import sys, time
 from pathlib import Path
 from ntkscope.config.curve_specs import RegressionSpec
 from ntkscope.regression import stage, unit
-pair = unit.empirical_pair
+pair = unit.whole_pair
 def slow(*arguments):
     time.sleep(0.4)
     return pair(*arguments)
-unit.empirical_pair = slow
+unit.whole_pair = slow
 regression, task, networks, output, state = sys.argv[1:]
 stage.regress_kernels(RegressionSpec.model_validate_json(regression), Path(task), Path(networks),
                       Path(output), state=Path(state), stage="")
@@ -394,8 +394,8 @@ def test_killed_by_sigkill_it_ends_with_the_same_bits(
     done = ZarrStore.resume(state / "store.zarr", "regression").mask
     assert done.any()
     assert not done.all()
-    calls, pair = [], unit_module.empirical_pair
-    monkeypatch.setattr(unit_module, "empirical_pair", lambda *a: calls.append(1) or pair(*a))
+    calls, pair = [], unit_module.whole_pair
+    monkeypatch.setattr(unit_module, "whole_pair", lambda *a: calls.append(1) or pair(*a))
     regress_kernels(regression, task_path, networks_path, output, state=state, stage="")
     assert len(calls) == 2 * int((~done).sum())
     resumed = read_store(output, "regression")

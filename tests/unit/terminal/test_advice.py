@@ -39,6 +39,12 @@ def test_a_misspelt_figure_is_named_and_all_are_listed() -> None:
     assert "by name: all, reactivation_paper" in said
 
 
+def test_a_figure_without_its_folder_is_meant_by_its_suffix() -> None:
+    assert missing("reactivation.pdf").startswith(
+        "nothing makes reactivation.pdf; did you mean 'figures/reactivation.pdf'?"
+    )
+
+
 def test_a_figure_of_another_preset_says_its_file() -> None:
     said = missing("figures/paper/reactivation.pdf")
     assert "of the preset 'paper'" in said

@@ -9,11 +9,10 @@ from ntkscope.errors import ConfigError
 from ntkscope.models import initial_parameters
 from ntkscope.models.zoo import define
 from ntkscope.stores import read_store
-from ntkscope.training import task
 from ntkscope.training.batches import Batches
 from ntkscope.training.methods import TaskStart, method_of
 from ntkscope.training.stacking import make_stack
-from tests.unit.training.test_training_task import assert_same_bits, train
+from tests.unit.training.test_training_task import assert_same_bits, train, train_interrupted
 
 
 def by(run, kind, strength):
@@ -118,20 +117,5 @@ def test_replay_forgets_less(run, images_path, tmp_path):
 def test_interrupted_it_ends_with_the_same_bits(run, images_path, tmp_path, monkeypatch, kind):
     run = by(run, kind, 0.5)
     whole = train(run, images_path, tmp_path / "whole")
-    calls, update = 0, task._update
-
-    def interrupted(*arguments):
-        nonlocal calls
-        calls += 1
-        if calls % 7 == 0:
-            raise KeyboardInterrupt
-        return update(*arguments)
-
-    monkeypatch.setattr(task, "_update", interrupted)
-    for _ in range(20):
-        try:
-            resumed = train(run, images_path, tmp_path / "cut", checkpoint_seconds=0)
-            break
-        except KeyboardInterrupt:
-            continue
+    resumed = train_interrupted(monkeypatch, run, images_path, tmp_path / "cut", every=7)
     assert_same_bits(whole, resumed)

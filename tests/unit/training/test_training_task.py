@@ -55,6 +55,28 @@ def train(run, images_path, folder, **options):
     return parent
 
 
+def train_interrupted(monkeypatch, run, images_path, folder, every):
+    """As `train`, with an interruption at every so many updates and a checkpoint after each."""
+    calls, update = 0, task._update
+
+    def interrupted(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls % every == 0:
+            raise KeyboardInterrupt
+        return update(*arguments)
+
+    monkeypatch.setattr(task, "_update", interrupted)
+    for _ in range(20):
+        try:
+            resumed = train(run, images_path, folder, checkpoint_seconds=0)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert calls > 24
+    return resumed
+
+
 def contents(path):
     """All arrays of a store, by group and name."""
     groups = [None, *(g.name for g in path.iterdir() if g.name in GROUPS)]
@@ -204,23 +226,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
 ):
     run = run.model_copy(update={"optimizer": optimizer})
     whole = train(run, images_path, tmp_path / "whole")
-    calls, update = 0, task._update
-
-    def interrupted(*arguments):
-        nonlocal calls
-        calls += 1
-        if calls % 5 == 0:
-            raise KeyboardInterrupt
-        return update(*arguments)
-
-    monkeypatch.setattr(task, "_update", interrupted)
-    for _ in range(20):
-        try:
-            resumed = train(run, images_path, tmp_path / "cut", checkpoint_seconds=0)
-            break
-        except KeyboardInterrupt:
-            continue
-    assert calls > 24
+    resumed = train_interrupted(monkeypatch, run, images_path, tmp_path / "cut", every=5)
     assert_same_bits(whole, resumed)
     assert not list((tmp_path / "cut" / "state").iterdir())
 
@@ -241,17 +247,22 @@ task.train_task(RunSpec.model_validate_json(run), Path(images), None, Path(outpu
 """
 
 
+def kill_at(checkpoint, code, arguments):
+    """Run code in a process of its own until there is a checkpoint."""
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], start_new_session=True)
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def test_killed_by_sigkill_it_ends_with_the_same_bits(run, images_path, tmp_path):
     first = run.parent
     whole = train(first, images_path, tmp_path / "whole")
     output, state = tmp_path / "cut.zarr", tmp_path / "state"
     arguments = [first.model_dump_json(), str(images_path), str(output), str(state)]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], start_new_session=True)
-    while not (state / task.CHECKPOINT).exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_at(state / task.CHECKPOINT, KILLED, arguments)
     assert not output.exists()
     train_task(first, images_path, None, output, state=state, stage="")
     assert_same_bits(whole, output)

@@ -19,7 +19,7 @@ from ntkscope.models.zoo import define
 from ntkscope.stores import read_store
 from ntkscope.training import task
 from tests.oracles.ntk import ntk
-from tests.unit.training.test_training_task import assert_same_bits, train
+from tests.unit.training.test_training_task import assert_same_bits, train, train_interrupted
 
 SOURCE = """
 import torch
@@ -147,23 +147,7 @@ def test_a_module_interrupted_anywhere_ends_with_the_same_bits(
     user_run, images_path, tmp_path, monkeypatch
 ):
     whole = train(user_run, images_path, tmp_path / "whole")
-    calls, update = 0, task._update
-
-    def interrupted(*arguments):
-        nonlocal calls
-        calls += 1
-        if calls % 7 == 0:
-            raise KeyboardInterrupt
-        return update(*arguments)
-
-    monkeypatch.setattr(task, "_update", interrupted)
-    for _ in range(20):
-        try:
-            resumed = train(user_run, images_path, tmp_path / "cut", checkpoint_seconds=0)
-            break
-        except KeyboardInterrupt:
-            continue
-    assert calls > 24
+    resumed = train_interrupted(monkeypatch, user_run, images_path, tmp_path / "cut", every=7)
     assert_same_bits(whole, resumed)
 
 

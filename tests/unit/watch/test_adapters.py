@@ -24,10 +24,9 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(value, theirs[name]) for name, value in one.state_dict().items())
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_lightning(accumulate: int, tmp_path: Path) -> None:
+def lightning_module(optimizer: type[torch.optim.Optimizer], fails_at: int = -1) -> Any:
+    """The network as a module of Lightning's, which raises an error at a batch."""
     pl = pytest.importorskip("lightning.pytorch")
-    from ntkscope.watch.adapters.lightning import NTKWatch
 
     class Module(pl.LightningModule):  # type: ignore[name-defined,misc]
         def __init__(self) -> None:
@@ -38,25 +37,43 @@ def test_lightning(accumulate: int, tmp_path: Path) -> None:
             return self.model(x)
 
         def training_step(self, batch: Any, index: int) -> torch.Tensor:
+            if index == fails_at:
+                raise ZeroDivisionError
             return nn.functional.cross_entropy(self(batch[0]), batch[1])
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.Adam(self.parameters(), lr=0.02)
+            return optimizer(self.parameters(), lr=0.02)
+
+    return Module()
+
+
+def lightning_trainer(**options: Any) -> Any:
+    """One without bars, summaries and checkpoints."""
+    pl = pytest.importorskip("lightning.pytorch")
+    return pl.Trainer(
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_lightning(accumulate: int, tmp_path: Path) -> None:
+    pl = pytest.importorskip("lightning.pytorch")
+    from ntkscope.watch.adapters.lightning import NTKWatch
 
     x, y = samples()
 
     def fit(callbacks: list[Any], logger: Any) -> Any:
         pl.seed_everything(0, verbose=False)
-        module = Module()
-        trainer = pl.Trainer(
+        module = lightning_module(torch.optim.Adam)
+        trainer = lightning_trainer(
             max_epochs=2,
-            accelerator="cpu",
             callbacks=callbacks,
             logger=logger,
             accumulate_grad_batches=accumulate,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
             default_root_dir=tmp_path,
         )
         trainer.fit(module, DataLoader(TensorDataset(x, y), batch_size=8, shuffle=True))
@@ -79,38 +96,19 @@ def test_lightning(accumulate: int, tmp_path: Path) -> None:
 
 def test_lightning_goes_on_counting(tmp_path: Path) -> None:
     """With a new trainer, and from its checkpoint; what would be lost or wrong is refused."""
-    pl = pytest.importorskip("lightning.pytorch")
+    pytest.importorskip("lightning.pytorch")
     from ntkscope.watch.adapters.lightning import NTKWatch
-
-    class Module(pl.LightningModule):  # type: ignore[name-defined,misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = network()
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.model(x)
-
-        def training_step(self, batch: Any, index: int) -> torch.Tensor:
-            return nn.functional.cross_entropy(self(batch[0]), batch[1])
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.SGD(self.parameters(), lr=0.02)
 
     (x, y), store = samples(), tmp_path / "k.zarr"
     loader = DataLoader(TensorDataset(x, y), batch_size=8)
 
-    def fit(callback: NTKWatch, module: Any, epochs: int, start: str | None = None) -> Any:
-        trainer = pl.Trainer(
-            max_epochs=epochs,
-            accelerator="cpu",
-            callbacks=[callback],
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-        )
-        trainer.fit(module, loader, ckpt_path=start, **({"weights_only": False} if start else {}))
+    def fit(callback: NTKWatch, network: Any, epochs: int, start: str | None = None) -> Any:
+        trainer = lightning_trainer(max_epochs=epochs, callbacks=[callback], logger=False)
+        trainer.fit(network, loader, ckpt_path=start, **({"weights_only": False} if start else {}))
         return trainer
+
+    def module() -> Any:
+        return lightning_module(torch.optim.SGD)
 
     def made() -> NTKWatch:
         return NTKWatch(x[:PROBE], y[:PROBE], every=1, overhead=None, store=store)
@@ -118,23 +116,23 @@ def test_lightning_goes_on_counting(tmp_path: Path) -> None:
     def steps(callback: NTKWatch) -> list[int]:
         return callback.watch.dataset()["step"].values.tolist()
 
-    callback, module = made(), Module()
-    fit(callback, module, 1)
-    fit(callback, module, 1).save_checkpoint(tmp_path / "second.ckpt")
+    callback, first = made(), module()
+    fit(callback, first, 1)
+    fit(callback, first, 1).save_checkpoint(tmp_path / "second.ckpt")
     assert steps(callback) == list(range(13))
     callback.boundary()
-    fit(callback, module, 1)
+    fit(callback, first, 1)
     assert steps(callback) == list(range(19))
     assert callback.watch.dataset().attrs["boundaries"].tolist() == [12]
     again = made()
-    fit(again, Module(), 2, str(tmp_path / "second.ckpt"))  # 12 steps before, of which 6 its own
+    fit(again, module(), 2, str(tmp_path / "second.ckpt"))  # 12 steps before, of which 6 its own
     assert steps(again) == list(range(19))
     with pytest.raises(WatchError, match="at step 18"):
         fit(again, again.watch.model, 2, str(tmp_path / "second.ckpt"))
     with pytest.raises(WatchError, match="another network"):
-        fit(again, Module(), 1)
+        fit(again, module(), 1)
     with pytest.raises(WatchError, match="would replace all"):
-        fit(made(), Module(), 1)
+        fit(made(), module(), 1)
     assert look(store) == (store, "", True)
 
 
@@ -173,6 +171,7 @@ def test_transformers(tmp_path: Path) -> None:
             use_cpu=True,
             disable_tqdm=True,
             save_steps=3,
+            restore_callback_states_from_checkpoint=bool(resumed),
         )
         trainer = transformers.Trainer(
             model=model, args=arguments, train_dataset=rows, callbacks=callbacks
@@ -199,6 +198,11 @@ def test_transformers(tmp_path: Path) -> None:
     with pytest.raises(WatchError, match="would replace all"):
         fit([NTKWatch(probe, labels[:8], **options)])
     assert look(store) == (store, "", True)
+    plain = fit([])[0]  # a checkpoint that knows of no callback
+    added = NTKWatch(probe, labels[:8], **options | {"store": None})
+    fit([added], plain, resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert added.watch is not None
+    assert added.watch.dataset()["step"].values.tolist() == [3, 4, 5, 6]
 
 
 def test_avalanche(tmp_path: Path) -> None:
@@ -263,38 +267,15 @@ def test_avalanche(tmp_path: Path) -> None:
 
 
 def test_lightning_writes_what_it_has_at_an_exception(tmp_path: Path) -> None:
-    pl = pytest.importorskip("lightning.pytorch")
+    pytest.importorskip("lightning.pytorch")
     from ntkscope.watch.adapters.lightning import NTKWatch
-
-    class Module(pl.LightningModule):  # type: ignore[name-defined,misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = network()
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.model(x)
-
-        def training_step(self, batch: Any, index: int) -> torch.Tensor:
-            if index == 3:
-                raise ZeroDivisionError
-            return nn.functional.cross_entropy(self(batch[0]), batch[1])
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.SGD(self.parameters(), lr=0.02)
 
     (x, y), store = samples(), tmp_path / "k.zarr"
     callback = NTKWatch(x[:PROBE], y[:PROBE], every=1, overhead=None, store=store)
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        callbacks=[callback],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-    )
+    trainer = lightning_trainer(max_epochs=1, callbacks=[callback], logger=False)
+    loader = DataLoader(TensorDataset(x, y), batch_size=8)
     with pytest.raises(ZeroDivisionError):
-        trainer.fit(Module(), DataLoader(TensorDataset(x, y), batch_size=8))
+        trainer.fit(lightning_module(torch.optim.SGD, fails_at=3), loader)
     assert read_store(store, "kernels")["step"].values.tolist() == [0, 1, 2, 3]
     assert not look(store).known  # not sealed
     assert not (tmp_path / ".k.zarr.lock").exists()

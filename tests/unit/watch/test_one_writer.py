@@ -6,6 +6,7 @@ import copy
 import errno
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from ntkscope.stores import ZarrStore
 from ntkscope.stores.verify import look
 from ntkscope.watch import WatchError, kernel_store
 from ntkscope.watch.stored import Stored
-from tests.unit.watch.loops import make_watch, network
+from tests.unit.watch.loops import PROBE, make_watch, network
 
 WRITER = """
 import sys
@@ -196,6 +197,26 @@ def test_a_copy_of_a_watch_is_another_writer(tmp_path: Path) -> None:
     assert steps_of(store) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_copy_goes_on_with_a_network_of_its_own(way: Any, stored: bool, tmp_path: Path) -> None:
+    options = {"store": tmp_path / "k.zarr"} if stored else {}
+    watch = make_watch(every=1, **options)(network())
+    watch.alarm(rate=0.5)
+    for step in range(3):
+        watch.step(step)
+    model, other = way((watch.model, watch))
+    assert other.model is model is not watch.model
+    watch.leave()
+    with torch.no_grad():
+        model[5].weight += 1.0
+    assert other.step(3)["ntk/velocity"] > 0.01
+    other.close()
+    assert other.dataset()["step"].values.tolist() == [0, 1, 2, 3]
+    if stored:
+        assert steps_of(tmp_path / "k.zarr") == [0, 1, 2, 3]
+
+
 def test_an_exception_within_does_not_seal(tmp_path: Path, caplog: Any) -> None:
     store = tmp_path / "k.zarr"
     with pytest.raises(ZeroDivisionError), make_watch(store=store)(network()) as watch:
@@ -231,6 +252,36 @@ def test_what_could_not_be_written_is_written_later(
     watch.step(4)
     watch.close()
     assert steps_of(store) == [0, 1, 2, 3, 4]
+    assert look(store) == (store, "", True)
+
+
+def test_a_full_disk_ends_no_training(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+    """What it refuses is kept, up to a limit, and tried again, but not at each step."""
+    now, tried, store = [0.0], [], tmp_path / "k.zarr"
+    watch = watched(store, 1)
+    watch.flush()
+    assert watch._store is not None
+    watch._store._clock = lambda: now[0]
+    size = watch._store._steps and 4 * (1 + 3) * PROBE**2
+    monkeypatch.setattr(kernel_store, "_MOST", 6 * size)
+
+    def full(*_: Any, **__: Any) -> None:
+        tried.append(now[0])
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ZarrStore, "write", full)
+        for step in range(1, 20):
+            now[0] += 10.0
+            watch.step(step)
+    assert tried == [20.0, 80.0, 140.0]
+    assert caplog.text.count("the disk is full") == 1
+    assert caplog.text.count("7 kernels could not be written: those behind are left") == 1
+    assert watch.dataset()["step"].values.tolist() == list(range(20))
+    now[0] += 60.0
+    watch.step(20)
+    watch.close()
+    assert steps_of(store) == [*range(8), 20]
     assert look(store) == (store, "", True)
 
 
@@ -279,8 +330,9 @@ def test_a_kill_after_a_cut_loses_nothing(tmp_path: Path, monkeypatch: Any) -> N
 
 @pytest.mark.parametrize("failing", ["write", "describe"])
 def test_a_boundary_that_could_not_be_written_is_written_later(
-    failing: str, tmp_path: Path, monkeypatch: Any
+    failing: str, tmp_path: Path, monkeypatch: Any, caplog: Any
 ) -> None:
+    """And it ends no training."""
     store = tmp_path / "k.zarr"
     watch = watched(store, 3)
     watch.flush()
@@ -289,9 +341,14 @@ def test_a_boundary_that_could_not_be_written_is_written_later(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    with monkeypatch.context() as patched, pytest.raises(DiskError):
+    with monkeypatch.context() as patched:
         patched.setattr(ZarrStore, failing, full)
         watch.boundary()
+        watch.flush(strict=False)
+        watch.close(strict=False)
+        assert caplog.text.count("the disk is full") == 1
+        with pytest.raises(DiskError):
+            watch.flush()
     watch.step(4)
     watch.close()
     again = watched(store).dataset()

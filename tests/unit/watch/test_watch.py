@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+import zarr
 from torch import nn
 
 from ntkscope import Watch, empirical_ntk, read_store
-from ntkscope.errors import ModelError, NtkscopeError
+from ntkscope.errors import ModelError, NtkscopeError, StoreError
 from ntkscope.metrics import measure_kernels
 from ntkscope.stores import read_netcdf
 from ntkscope.stores.verify import look
 from ntkscope.watch import WatchError
+from ntkscope.watch.kernel import ProbeKernel
 from tests.unit.watch.loops import PROBE, make_watch, network, samples, train
 
 
@@ -196,20 +199,90 @@ def test_a_store_is_never_replaced_as_a_whole(tmp_path: Path) -> None:
     assert make_watch(store=tmp_path / "none.zarr")(network()).resume() == -1
 
 
-def test_a_run_without_numbers_says_where_it_goes_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("end", ["flush", "close", "leave"])
+def test_a_run_without_numbers_goes_on_behind_the_last_step_told(
+    end: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Wherever its last kernel is; what is not known after a kill is said."""
     store = tmp_path / "k.zarr"
-    watched(6, store=store).flush()
-    numbered = make_watch(store=store)(network())
-    numbered.step(6)
-    numbered.close()
-    assert "follows the last kernel" not in caplog.text
+
+    def again(place: Path, *, steps: int = 0) -> Watch:
+        made = make_watch(store=place, every=10)(network())
+        for _ in range(steps):
+            made.step()
+        return made
+
+    def killed() -> Path:
+        return Path(shutil.copytree(store, tmp_path / f"{len([*tmp_path.iterdir()])}.zarr"))
+
+    first = again(store, steps=38)  # kernels: 0, 1, 10, 11, …, 31
+    getattr(first, end)()
+    assert again(store).resume() == 37
+    assert again(killed(), steps=1).last_step == 38
+    bounded = again(killed())
+    bounded.boundary()  # of a network of which there was no kernel
+    assert bounded.dataset().attrs["boundaries"].tolist() == [37]
+    assert steps_of(bounded)[-1] == 37
+    for _ in range(2):
+        first.step()
+    assert again(killed(), steps=1).last_step == 38
+    assert not caplog.text
+    first.boundary(39)
+    first.step()
+    assert again(killed(), steps=2).last_step == 41
+    assert caplog.text.count("written at step 39 and flushed at step 37. Step 40 is next") == 1
+    cut = again(store)
+    cut.step(20)
+    cut.boundary(20)
+    caplog.clear()
+    assert again(killed(), steps=1).last_step == 21
+    assert "written at step 20 and flushed at step 19. Step 21 is next" in caplog.text
+
+
+def test_a_store_that_was_deleted_is_forgotten(tmp_path: Path) -> None:
+    store = tmp_path / "k.zarr"
+    watched(6, store=store).close()
+    watch = make_watch(store=store, every=1)(network())
+    alarm = watch.alarm(rate=0.5)
+    assert watch.resume() == 5
+    shutil.rmtree(store)
+    assert watch.resume() == -1
+    watch.step(0)
+    assert steps_of(watch) == [0]
+    assert watch.dataset().attrs["boundaries"].tolist() == []
+    assert not alarm.raised
+    watch.close()
+    assert read_store(store, "kernels")["step"].values.tolist() == [0]
+
+
+@pytest.mark.parametrize("name", ["step", "task"])
+def test_a_changed_digit_of_a_coordinate_is_noticed(name: str, tmp_path: Path) -> None:
+    """Whether its own checksum says so or not, and whether the store is sealed or not."""
+    store = tmp_path / "k.zarr"
+    watch = watched(4, store=store)
+    watch.flush()
+    chunk = store / name / "c/0"
+    whole = chunk.read_bytes()
+    flipped = bytes([whole[0] ^ 1]) + whole[1:]
+    zarr.open(store)[name][0] = 7  # type: ignore[index]
+    for content in (chunk.read_bytes(), flipped):
+        chunk.write_bytes(content)
+        looking = make_watch(store=store)(network())
+        with pytest.raises(StoreError, match=f"{name}/c/0 is not as it was written"):
+            looking.resume()
+        for step in (None, 2):
+            with pytest.raises(StoreError, match=f"{name}/c/0 is not as it was written"):
+                looking.step(step)
+    chunk.write_bytes(whole)
     again = make_watch(store=store)(network())
+    again.resume()
     again.step()
-    again.step()
-    assert again.last_step == 8
-    assert caplog.text.count("step 7 follows the last kernel of the store") == 1
+    again.flush()
+    zarr.open(store)[name][0] = 7  # type: ignore[index]
+    del again._store._store.files.written[f"{name}/c/0"]  # type: ignore[union-attr]
+    with pytest.raises(StoreError, match=f"{name}/c/0 is not as it was written"):
+        again.close()
+    chunk.write_bytes(whole)
 
 
 def test_a_store_that_was_looked_at_is_taken_in_once(tmp_path: Path) -> None:
@@ -304,16 +377,82 @@ def test_without_labels_all_but_alignment_is_measured() -> None:
     assert np.isfinite(data["velocity"].values[0, :2]).all()
 
 
-def test_a_network_that_diverged_does_not_end_the_training() -> None:
-    model = network()
-    watch = make_watch()(model)
-    watch.step(0)
-    with torch.no_grad():
-        model[5].weight.fill_(float("nan"))
-    values = watch.step(1)
+@pytest.mark.parametrize("first", [0, 2])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_a_network_that_diverged_does_not_end_the_training(
+    value: float, first: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At whichever kernel; it is said once, also by an alarm, and in the figure there is none."""
+    model, heard = network(), []
+    state = {name: each.clone() for name, each in model.state_dict().items()}
+    watch = make_watch(store=tmp_path / "k.zarr", every=1)(model)
+    watch.alarm(rate=0.01, on_alarm=heard.append)
+    for step in range(5):
+        if step == first:
+            with torch.no_grad():
+                model[0].weight.fill_(value)
+                model[5].weight.fill_(value)
+        values = watch.step(step, loss=value)
+        assert values is not None
+        assert ("ntk/trace" in values) == (step < first)
+        assert values.get("ntk/alarm/velocity", 0) == (step == first)
+    assert [(each.step, each.p) for each in heard] == [(first, 0.0)]
+    assert caplog.text.count(f"step {first}: the kernel is not finite") == 1
+    assert watch.dataset()["diverged_step"].values.tolist() == [first]
+    if first == 0 and np.isnan(value):
+        watch.plot()
+    model.load_state_dict(state)  # and on, from before
+    values = watch.step(5)
     assert values is not None
-    assert "ntk/trace" not in values
-    assert watch.dataset()["diverged_step"].values.tolist() == [1]
+    assert values["ntk/trace"] > 0
+    watch.close()
+    again = make_watch(store=tmp_path / "k.zarr", every=1)(model)
+    alarm = again.alarm(rate=0.01, on_alarm=heard.append)
+    assert again.resume() == 5
+    assert [each.step for each in alarm.raised] == [first]
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory")],
+)
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_kernel_without_memory_is_left_out(
+    first: int, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = network()
+    watch = make_watch(every=1)(model)
+
+    def full(_: Any) -> None:
+        raise error
+
+    for step in range(6):
+        with monkeypatch.context() as patched:
+            if first <= step < first + 3:
+                patched.setattr(ProbeKernel, "compute", full)
+            assert (watch.step(step) is None) == (first <= step < first + 3)
+            if step == 4:
+                watch.boundary(5)
+            if step == 3:
+                watch.boundary()
+    assert steps_of(watch) == [step for step in range(6) if not first <= step < first + 3]
+    assert watch.dataset().attrs["boundaries"].tolist() == [3 if first == 0 else 1, 5]
+    assert caplog.text.count(f"no kernel of step {first}") == 1
+
+
+def test_a_model_that_has_no_kernel_any_more_ends_no_training(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At the first step it is an error, before work is wasted."""
+    model = network()
+    watch = make_watch(every=1)(model)
+    watch.step(0)
+    model.requires_grad_(False)
+    assert watch.step(1) is None
+    model.requires_grad_(True)
+    assert watch.step(2) is not None
+    assert caplog.text.count("no kernel of step 1") == 1
 
 
 def test_a_new_head_is_planned_anew_and_layers_that_change_are_refused() -> None:

@@ -86,17 +86,14 @@ def node_at(key: Sequence[str | int], values: Any) -> Node | None:
 
 def _child(node: Node, part: str | int, value: Any) -> Node | None:
     node = resolve(node)
+    found: Iterator[Node | None]
     if isinstance(part, int):
-        arrays = [option for option in (node, *node.get("anyOf", ())) if "items" in option]
-        found: Node | None = arrays[0]["items"] if arrays else None
-        return found
-    if "patternProperties" in node:
-        return next(iter(node["patternProperties"].values()), None)
-    for member in members(node, value):
-        if part in member["properties"]:
-            found = member["properties"][part]
-            return found
-    return None
+        found = (option.get("items") for option in (node, *node.get("anyOf", ())))
+    elif "patternProperties" in node:
+        found = iter(node["patternProperties"].values())
+    else:
+        found = (member["properties"].get(part) for member in members(node, value))
+    return next((each for each in found if each is not None), None)
 
 
 def words(node: Node) -> str:

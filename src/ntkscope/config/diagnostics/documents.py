@@ -17,7 +17,10 @@ _MERGE = "tag:yaml.org,2002:merge"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MOST_VALUES = 100_000  # with aliases written out; the whole paper has 1,000
 _DEEPEST = 50
-_OCTAL, _SEXAGESIMAL = r"[-+]?0[0-9_]+", r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
+_MISREAD = {
+    "octal": r"[-+]?0[0-9_]+",
+    "sexagesimal": r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?",
+}
 _UNREADABLE = (  # what PyYAML raises for texts such as `!!int ""` or `!!timestamp x`
     yaml.YAMLError,
     ValueError,
@@ -77,13 +80,7 @@ def misread(text: str) -> str | None:
     Returns:
         Its name, or None for text that everybody reads alike.
     """
-    if re.fullmatch(r"[-+]?0[0-9_]+", text):
-        return "octal"
-    return (
-        "sexagesimal"
-        if re.fullmatch(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?", text)
-        else None
-    )
+    return next((name for name, form in _MISREAD.items() if re.fullmatch(form, text)), None)
 
 
 def _short(file: Path) -> Path:

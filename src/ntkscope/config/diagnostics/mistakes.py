@@ -26,7 +26,6 @@ from ntkscope.config.diagnostics.allowed import (
 )
 from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.origins import MISSING, Origins, value_at
-from ntkscope.config.diagnostics.renamed import renamed
 from ntkscope.config.sections import NAME, Experiment
 from ntkscope.runtime.nearest import did_you_mean, nearest
 
@@ -96,6 +95,7 @@ def _is_there(key: Key, values: Any) -> bool:
 def _mistake(key: Key, detail: ErrorDetails, values: Any, origins: Origins) -> Mistake:
     """Says one error of pydantic's in plain words."""
     value, node = value_at(key, values), node_at(key, values)
+    allowed = words(node) if node else None
     match detail["type"]:
         case "extra_forbidden":
             return _unknown(key, values, origins)
@@ -103,7 +103,7 @@ def _mistake(key: Key, detail: ErrorDetails, values: Any, origins: Origins) -> M
             text = f"this experiment is incomplete; did you mean experiments.{other}?"
             return Mistake(key[:2], text, f"at least {', '.join(_REQUIRED)}")
         case "missing":
-            return Mistake(key, "this key is required", words(node) if node else None)
+            return Mistake(key, "this key is required", allowed)
         case "union_tag_not_found" if isinstance(value, Mapping):
             return _without_kind(key, value, node or {})
         case "union_tag_invalid":
@@ -115,10 +115,9 @@ def _mistake(key: Key, detail: ErrorDetails, values: Any, origins: Origins) -> M
             return _not_text(key, detail["input"])
         case "repeated":
             text = f"{_show(value)} holds {_show(detail['ctx']['value'])} twice"
-            return Mistake(key, text, words(node) if node else None, "remove one of them")
+            return Mistake(key, text, allowed, "remove one of them")
         case "unusable":
-            text = f"{_show(value)} is not allowed: {detail['ctx']['why']}"
-            return Mistake(key, text, words(node) if node else None)
+            return Mistake(key, f"{_show(value)} is not allowed: {detail['ctx']['why']}", allowed)
     return _wrong(key, value, node or {})
 
 
@@ -143,9 +142,6 @@ def _unknown(key: Key, values: Any, origins: Origins) -> Mistake:
     allowed = f"the keys {', '.join(known)}"
     if (merged := _merged_from_another(key, values, origins)) is not None:
         return merged
-    if (now := renamed(key)) is not None:
-        text = f"there is no such key since version {now.since}"
-        return Mistake(key, text, remedy=now.remedy)
     name, colon, value = word.partition(":")
     if colon and nearest(name, known):
         remedy = f"write a space after the colon: {nearest(name, known)}: {value}"

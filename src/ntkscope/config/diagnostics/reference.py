@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ntkscope.config.analyses import ANALYSES, OF_CURVES, OF_STREAMS, TABLE
 from ntkscope.config.diagnostics.allowed import Node, resolve, schema, words
 
-_ANALYSES = re.compile(r"<!-- analyses -->\n.*?<!-- end -->", re.DOTALL)
-_CURVES = re.compile(r"<!-- curve analyses -->\n.*?<!-- end -->", re.DOTALL)
-_TABLE = re.compile(r"<!-- keys of (\w+) -->\n.*?<!-- end -->", re.DOTALL)
+_MARKED = re.compile(
+    r"<!-- (analyses|curve analyses|keys of (\w+)) -->\n.*?<!-- end -->", re.DOTALL
+)
 
 
 def with_tables(text: str) -> str:
@@ -22,35 +22,36 @@ def with_tables(text: str) -> str:
         text: Markdown in which `<!-- keys of Training -->` (or `<!-- analyses -->`) and
             `<!-- end -->` enclose a table.
     """
-    text = _ANALYSES.sub(f"<!-- analyses -->\n{analyses_table()}\n<!-- end -->", text)
-    curves = curve_analyses_table()
-    text = _CURVES.sub(f"<!-- curve analyses -->\n{curves}\n<!-- end -->", text)
-    return _TABLE.sub(lambda found: _marked(found.group(1)), text)
+    of_analyses = {"analyses": analyses_table, "curve analyses": curve_analyses_table}
+
+    def filled(found: re.Match[str]) -> str:
+        made = table(found[2]) if found[2] else of_analyses[found[1]]()
+        return f"<!-- {found[1]} -->\n{made}\n<!-- end -->"
+
+    return _MARKED.sub(filled, text)
 
 
-def _marked(section: str) -> str:
-    return f"<!-- keys of {section} -->\n{table(section)}\n<!-- end -->"
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
+    return "\n".join([next(lines), f"|{'---|' * len(head)}", *lines])
 
 
 def analyses_table() -> str:
     """What each analysis is about, sweeps beside regimes and widths, and calls its variants."""
-    head = ["| analysis | about | must sweep | may sweep | roles of variants |"]
-    head.append("|---|---|---|---|---|")
+    head = ("analysis", "about", "must sweep", "may sweep", "roles of variants")
+    rows = []
     for name in OF_STREAMS:
         each = ANALYSES[name]
         may = ("anything",) if name == TABLE else each.may_have
-        cells = [_named(names) for names in (each.needs, may, each.roles)]
-        head.append(f"| {' | '.join([f'`{name}`', each.about, *cells])} |")
-    return "\n".join(head)
+        rows.append([f"`{name}`", each.about, *map(_named, (each.needs, may, each.roles))])
+    return _markdown(head, rows)
 
 
 def curve_analyses_table() -> str:
     """What each analysis of learning curves is about, and what it calls its parts."""
-    rows = [
-        f"| `{name}` | {each.about} | {_named(each.roles)} |"
-        for name, each in ((name, ANALYSES[name]) for name in OF_CURVES)
-    ]
-    return "\n".join(["| analysis | about | roles of parts |", "|---|---|---|", *rows])
+    each = ((name, ANALYSES[name]) for name in OF_CURVES)
+    rows = [[f"`{name}`", analysis.about, _named(analysis.roles)] for name, analysis in each]
+    return _markdown(("analysis", "about", "roles of parts"), rows)
 
 
 def _named(names: Sequence[str]) -> str:
@@ -65,15 +66,14 @@ def table(section: str) -> str:
         KeyError: there is no section model of that name.
     """
     node = schema() if section == "Config" else schema()["$defs"][section]
-    head = ["| key | allowed | default | meaning |", "|---|---|---|---|"]
-    rows = [_row(key, field, node) for key, field in node["properties"].items()]
-    return "\n".join([*head, *rows])
+    rows = (_row(key, field, node) for key, field in node["properties"].items())
+    return _markdown(("key", "allowed", "default", "meaning"), rows)
 
 
-def _row(key: str, field: Node, section: Node) -> str:
+def _row(key: str, field: Node, section: Node) -> list[str]:
     required = key in section.get("required", ())
     cells = [f"`{key}`", _allowed(field), "required" if required else _default(field), _text(field)]
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return [cell.replace("|", r"\|") for cell in cells]
 
 
 def _allowed(field: Node) -> str:

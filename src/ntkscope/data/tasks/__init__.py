@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ntkscope.config.tasks import TaskSource
+from ntkscope.runtime.imports import lazy_names
 
 if TYPE_CHECKING:
     from ntkscope.data.tasks.base import OpenedTask
     from ntkscope.data.tasks.store import LoadedTask, load_task
-    from ntkscope.data.tasks.write import prepare_task
+else:
+    homes = {"LoadedTask": "store", "OpenedTask": "base", "load_task": "store"}
+    __getattr__, __dir__ = lazy_names(
+        __name__, {name: f"{__name__}.{home}" for name, home in homes.items()}
+    )
 
-__all__ = ["LoadedTask", "OpenedTask", "discover", "load_task", "prepare_task"]
-
-_HOMES = {
-    "LoadedTask": "store",
-    "OpenedTask": "base",
-    "load_task": "store",
-    "prepare_task": "write",
-}
+__all__ = ["LoadedTask", "OpenedTask", "discover", "load_task"]
 
 
 def discover() -> dict[str, TaskSource]:
@@ -34,9 +32,3 @@ def discover() -> dict[str, TaskSource]:
         if module.name not in ("store", "write"):  # which zarr comes with
             found.update(getattr(import_module(f"{__name__}.{module.name}"), "TASKS", {}))
     return found
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

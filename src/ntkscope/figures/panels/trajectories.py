@@ -85,14 +85,16 @@ def draw_lines(
         draw_trajectories(axes, cells, metric, int(attrs["window"]), attrs["confidence"])
 
 
-def finish_lines(grid: PanelGrid, metrics: Sequence[Metric], window: int) -> None:
+def finish_lines(
+    grid: PanelGrid, metrics: Sequence[Metric], window: int, x: str = "steps from the boundary"
+) -> None:
     """Scales and labels of rows of trajectories, a metric each."""
     for metric, row in zip(metrics, grid, strict=True):
         share_limits(row, metric, window)
     for axes in grid[:-1].flat:
         axes.tick_params(labelbottom=False)
     for axes in grid[-1]:
-        axes.set_xlabel("steps from the boundary")
+        axes.set_xlabel(x)
 
 
 def draw_columns(

@@ -46,7 +46,7 @@ def draw(
         column[0].set_title(", ".join(name_of(point, points, points, labels)))
         for metric, axes in zip(METRICS, column, strict=True):
             _draw_tasks(axes, point.metrics, metric, look, fits.attrs)
-    _finish(above)
+    panels.finish_lines(above, METRICS, 10**9, "training step")
     for effect, axes in zip(EFFECTS, below[0], strict=True):
         _draw_effect(axes, points, looks, fits, effect)
     panels.letter(above, below)
@@ -71,15 +71,6 @@ def _draw_tasks(
     axes.set_xlim(0, x.max() + first)
     for edge in edges[edges >= 0]:
         axes.axvline(edge, color="0.2", linewidth=0.5, linestyle=BOUNDARY_DOTS, zorder=0)
-
-
-def _finish(grid: panels.PanelGrid) -> None:
-    for metric, row in zip(METRICS, grid, strict=True):
-        panels.share_limits(row, metric, 10**9)
-    for axes in grid[:-1].flat:
-        axes.tick_params(labelbottom=False)
-    for axes in grid[-1]:
-        axes.set_xlabel("training step")
 
 
 def _draw_effect(

@@ -185,6 +185,11 @@ class Plan:
         """Whether another known layer shares a parameter with this one."""
         return not self.tied.isdisjoint(layer.learns.values())
 
+    def __repr__(self) -> str:
+        outputs, name = self.output_vectors, type(self.model).__name__
+        dtype = str(outputs.dtype).removeprefix("torch.")
+        return f"Plan({name}, {dtype} on {outputs.device}): {self}"
+
     def __str__(self) -> str:
         n, m = self.samples
         rows = [("layer", "strategy", "GFLOP", "MB", "seconds")]

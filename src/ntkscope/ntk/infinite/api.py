@@ -18,6 +18,7 @@ from ntkscope.ntk.infinite.double_precision import Precise
 from ntkscope.ntk.infinite.dual_activations import fused_through, through
 from ntkscope.ntk.infinite.duplicates import equal_pairs, identities
 from ntkscope.ntk.infinite.from_module import Stds, as_layers
+from ntkscope.ntk.infinite.graph.chain import near_of_chain
 from ntkscope.ntk.infinite.graph.kernels import graph_kernels
 from ntkscope.ntk.infinite.graph.program import as_program
 from ntkscope.ntk.infinite.input_covariance import cross_products
@@ -71,16 +72,19 @@ def infinite_ntk(
 
     A module's forward is traced by torch.fx: residual connections, functions of one
     preactivation (`x * sigmoid(x)`), reshapes, slices and means are seen through. Sums are exact or
-    refused: kernels of branches add only where the branches are uncorrelated. An `nn.Sequential` of
+    refused: kernels of branches add only where the branches are uncorrelated. Channels that are
+    joined (torch.cat) count by their share of the width, in `network` as it stands. Of a grouped
+    convolution there stay as many groups as widths grow; a depthwise one is known where a layer
+    that mixes channels follows, for its outputs are no Gaussians. An `nn.Sequential` of
     Linear, Conv2d that keeps the size, ReLU, Tanh, GELU, average pooling and Flatten has a faster
     way of its own, in the inputs' precision; all others are computed in float64.
 
     Args:
-        network: an `nn.Module` of known layers (`graph.modules.KNOWN`), whose sizes count and whose
+        network: an `nn.Module` of known layers (`graph.unknown.KNOWN`), whose sizes count and whose
             weights do not; or the layers that `build_network` takes. Activations are closed forms
-            (ReLU, LeakyReLU, erf), or exact to 1e-10 of the preactivations' second moments: smooth
-            ones by a series (`hermite`), those with kinks by quadrature, which is slow
-            (`piecewise`).
+            (ReLU, LeakyReLU, abs, GELU, erf, sin, cos, exp), or exact to 1e-10 of the
+            activations' second moments: smooth ones by a series (`hermite`), those with kinks by
+            quadrature, which is slow (`piecewise`).
         x1: inputs [N, channel, y, x], [N, tokens, channel] or [N, inputs], float32 or float64;
             x2: [N2, …], or None: x1.
         W_std, b_std: of a module: the NTK parametrisation, weights N(0, 1) scaled by W_std/√fan_in
@@ -97,7 +101,13 @@ def infinite_ntk(
 
     Returns:
         [N, N2], dtype and device of x1; exactly symmetric where x2 is None, exact on the diagonal
-        and wherever two inputs are equal.
+        and wherever two inputs are equal. Of closed forms in float64, relative errors are below
+        1e-12, of nearly equal vectors too, whose distances are carried through the layers beside
+        their covariances (measured at depth 3: 3e-13 at 1e-3 of their length, 2e-15 nearer). The
+        same holds of nearly equal images up to the first pooling, where the network is traced.
+        Behind it, in plain sequences of convolutions, and of patches at different places, a kink
+        costs half of the digits of what is nearly equal: relative errors of the NTK up to 1e-8
+        (measured of images: 1e-9, for many pairs of pixels average it), none of the NNGP.
 
     Raises:
         ModelError: a module whose limit is not known, or inputs that do not fit.
@@ -235,6 +245,8 @@ def _fill(
 ) -> None:
     """Write every tile of the kernels, each to its place."""
     precise = Precise(engine, *both)
+    vectors = isinstance(engine.layout, VectorLayout)
+    seeks_near = "ntk" in out and vectors and both[0].x.dtype == torch.float64
     for rows, columns in tiles(both[0].count, both[1].count, pairs, upper):
         same = equal_pairs(labels[0][rows], labels[1][columns])
         s1, s2 = both[0][rows], both[1][columns]
@@ -242,11 +254,16 @@ def _fill(
         if precise.needed(K, s1, s2, same):
             s1, s2 = precise.first[rows], precise.second[columns]
             K = cross_products(s1.x, s2.x, engine.layout)
-        found = dict(zip(("nngp", "ntk"), cross_kernels(engine, K, s1, s2, same), strict=True))
+        close: list[Tensor] | None = [] if seeks_near else None
+        parts = cross_kernels(engine, K, s1, s2, same, close)
+        found = dict(zip(("nngp", "ntk"), parts, strict=True))
         for name, kernel in out.items():
             part = found[name]
             assert part is not None
             kernel[rows, columns] = part
+        if close:
+            i, j = torch.stack(close).any(0).nonzero(as_tuple=True)
+            out["ntk"][rows, columns][i, j] = near_of_chain(engine, s1, s2, (i, j), pairs)
     if upper:
         for kernel in out.values():
             mirror(kernel)

@@ -9,6 +9,7 @@ from torch import Tensor
 from ntkscope.models import Activation, Architecture
 from ntkscope.ntk.infinite.dual_activations import Dual, Through, dual, through
 from ntkscope.ntk.infinite.layouts.layout import Layout
+from ntkscope.ntk.infinite.nearness import near_pairs
 from ntkscope.ntk.infinite.propagate import Options, Pairs, propagate
 from ntkscope.ntk.infinite.samples import Samples
 
@@ -31,9 +32,24 @@ class Engine:
     zeros: tuple[bool, ...]
     through: Through = through
 
+    @property
+    def last_kinks(self) -> tuple[bool, ...]:
+        """For each activation, whether it has a kink and the next one has none: nearest pairs.
+
+        From one kink to the next the angles shrink; past others they may grow again.
+        """
+        kinds = [layer.kind for layer in self.layers if isinstance(layer, Activation)]
+        kinks = [dual(kind).near is not None for kind in kinds]
+        return tuple(a and not any(kinks[i + 1 : i + 2]) for i, a in enumerate(kinks))
+
 
 def cross_kernels(
-    engine: Engine, K: Tensor, s1: Samples, s2: Samples, same: tuple[Tensor, Tensor] | None
+    engine: Engine,
+    K: Tensor,
+    s1: Samples,
+    s2: Samples,
+    same: tuple[Tensor, Tensor] | None,
+    close: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """NNGP [A, B] of the outputs, and their NTK if wanted.
 
@@ -42,11 +58,15 @@ def cross_kernels(
         K: `cross_products` of the samples; overwritten.
         s1, s2: A and B samples.
         same: indices of the pairs that are one and the same input, or None.
+        close: gets masks [A, B] of pairs that are nearly equal; None: they are not looked for.
     """
-    variances = iter(zip(s1.variances, s2.variances, engine.zeros, strict=True))
+    each = zip(s1.variances, s2.variances, engine.zeros, engine.last_kinks, strict=True)
 
     def nonlinearity(pairs: Pairs, layer: Activation) -> Pairs:
-        q1, q2, zeros = next(variances)
+        q1, q2, zeros, last_kink = next(each)
+        if close is not None and last_kink:
+            found = near_pairs(pairs.K, q1, q2, same)
+            close.extend(() if found is None else (found,))
         return _activate(pairs, dual(layer.kind), (q1, q2), zeros, same, engine.through)
 
     end = propagate(Pairs(K, None, engine.layout), engine.layers, nonlinearity, engine.options)

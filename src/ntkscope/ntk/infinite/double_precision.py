@@ -17,6 +17,7 @@ from ntkscope.models import Activation, Dense
 from ntkscope.ntk.infinite.affine import affine_law
 from ntkscope.ntk.infinite.cross import Engine
 from ntkscope.ntk.infinite.layouts.vector import VectorLayout
+from ntkscope.ntk.infinite.nearness import near_pairs
 from ntkscope.ntk.infinite.samples import Samples
 from ntkscope.ntk.infinite.variances import preactivation_variances
 
@@ -48,11 +49,11 @@ class Precise:
         if not self._concerned or not isinstance(first, Dense):
             return False
         law = affine_law(first, self._engine.options.normal_biases)
-        q1, q2 = s1.variances[0].sqrt() * (_COSINE / law.weight), s2.variances[0].sqrt()
-        close = torch.gt(K, torch.outer(q1, q2).sub_(law.bias / law.weight))
-        if same is not None:
-            close[same] = False
-        return bool(close.any())
+        covariances = K * law.weight
+        if law.bias:
+            covariances += law.bias
+        close = near_pairs(covariances, s1.variances[0], s2.variances[0], same, _COSINE)
+        return close is not None and bool(close.any())
 
     @cached_property
     def first(self) -> Samples:

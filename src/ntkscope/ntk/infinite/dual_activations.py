@@ -15,12 +15,16 @@ from torch import Tensor
 
 from ntkscope.errors import ModelError
 from ntkscope.models.activations import ACTIVATIONS
-from ntkscope.ntk.infinite import hermite, piecewise
+from ntkscope.ntk.infinite import analytic_duals, hermite, piecewise
 from ntkscope.ntk.infinite.arcs import arcsin_, arctan2
+from ntkscope.ntk.infinite.nearness import half_sine
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 
 Pair = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Near = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Through = Callable[[Pair, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+
+_SERIES = 0.1  # below this angle, sin θ − θ cos θ by its first terms, exact to 1e-13 of D
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,14 @@ class Dual:
     Attributes:
         pair: (K, q1, q2) → E[φ(u)φ(v)] and E[φ'(u)φ'(v)].
         same: q → the same two for u = v, exact where `pair` would lose digits.
+        near: (D, q1, q2) → E[φ'(u)φ'(v)] and E[(φ(u) − φ(v))²] of D = E[(u − v)²], where u ≈ v and
+            `pair` loses half of the slope's digits; None where it does not, as φ has no kinks.
         flat_at_zero: φ'(0) = 0 as torch has it, where the limit of a vanishing variance is not 0.
     """
 
     pair: Pair
     same: Callable[[Tensor], tuple[Tensor, Tensor]]
+    near: Near | None = None
     flat_at_zero: bool = False
 
 
@@ -60,7 +67,8 @@ def _relu_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
     """Arc-cosine kernels of degrees 1 and 0 (Cho & Saul 2009, eqs. 3 to 6), halved.
 
     With θ the angle between u and v: (√(q1 q2) sin θ + (π − θ) K) / 2π and (π − θ) / 2π. The
-    arctangent of √(q1 q2 − K²) / K gives θ; half of its digits are lost as θ goes to 0.
+    arctangent of √(q1 q2 − K²) / K gives θ; half of its digits are lost as θ goes to 0, so that
+    the slope's error is then √eps / 2π (see `nearness`).
     """
     sine = (q1 * q2).addcmul_(K, K, value=-1).clamp_min_(0).sqrt_()
     slope = arctan2(sine, K).mul_(-0.5 / math.pi).add_(0.5)
@@ -69,6 +77,15 @@ def _relu_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
 
 def _relu_same(q: Tensor) -> tuple[Tensor, Tensor]:
     return q / 2, (q > 0).to(q.dtype) / 2
+
+
+def _relu_near(D: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
+    """(π − θ) / 2π, and D/2 − √(q1 q2) (sin θ − θ cos θ) / π: nothing cancels."""
+    angle = 2 * half_sine(D, q1, q2).asin()
+    direct = angle.sin() - angle * angle.cos()
+    series = angle**3 * (1 / 3 - angle**2 * (1 / 30 - angle**2 / 840))
+    bent = torch.where(angle > _SERIES, direct, series) * (q1 * q2).sqrt() / math.pi
+    return 0.5 - angle / (2 * math.pi), (D / 2 - bent).clamp_min(0)
 
 
 def _erf_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,16 +120,32 @@ def leaky_dual(slope: float, at_zero: float) -> Dual:
         alike = torch.where(q > 0, q.new_tensor((1 + slope**2) / 2), at_zero**2)
         return q * (1 + slope**2) / 2, alike
 
-    return Dual(pair, same)
+    def near(D: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
+        step, distance = _relu_near(D, q1, q2)
+        apart = mean_slope(q1) * mean_slope(q2)
+        found = torch.where((q1 > 0) & (q2 > 0), slope + rest * step, apart)
+        return found, slope * D + rest * distance
+
+    return Dual(pair, same, near)
+
+
+def analytic_dual(pair: Pair) -> Dual:
+    """Of a closed form that loses no digits where u = v."""
+    return Dual(pair, lambda q: pair(q, q, q))
 
 
 def numeric_dual(phi: Nonlinearity) -> Dual:
     """By a series where φ is analytic, by quadrature between its kinks."""
     way = piecewise if phi.kinks else hermite
-    return Dual(partial(way.pair, phi), partial(way.same, phi))
+    near = partial(piecewise.near, phi) if phi.kinks else None
+    return Dual(partial(way.pair, phi), partial(way.same, phi), near)
 
 
-DUALS = {"relu": Dual(_relu_pair, _relu_same, flat_at_zero=True), "erf": Dual(_erf_pair, _erf_same)}
+DUALS = {
+    "relu": Dual(_relu_pair, _relu_same, _relu_near, flat_at_zero=True),
+    "erf": Dual(_erf_pair, _erf_same),
+    "gelu": analytic_dual(analytic_duals.gelu),
+}
 """Those with a closed form; every other of `ACTIVATIONS` is expanded (`hermite`), if smooth."""
 
 

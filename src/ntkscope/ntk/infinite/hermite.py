@@ -3,8 +3,10 @@
 With ĥ_k the polynomials orthonormal under N(0, 1), a_k(q) = E[φ(√q z) ĥ_k(z)] and ρ the
 correlation of u and v, Mehler's formula gives E[φ(u)φ(v)] = Σ_k a_k(q1) a_k(q2) ρᵏ, for φ' alike:
 two multiplications an element and term, where quadrature in two dimensions needs φ at thousands of
-nodes. The series ends where Σ_k a_k² = E[φ²] is met to `ACCURACY`, so that by Cauchy and Schwarz
-what is left out is at most that share of √(E[φ(u)²] E[φ(v)²]). Larger variances need more terms.
+nodes. The series ends where Σ_k a_k² = E[φ²] is met to `ACCURACY`, and its last term is enlarged so
+that it is met exactly: by Cauchy and Schwarz the error is at most that share of
+√(E[φ(u)²] E[φ(v)²]) (twice that where ρ < 0 and φ is neither odd nor even), and it vanishes as u
+goes to v, so that kernels are continuous. Larger variances need more terms.
 """
 
 from __future__ import annotations
@@ -63,7 +65,16 @@ def _coefficients(kind: str, function: Function, q: Tensor) -> Tensor:
     """a_k(q) [terms, q], float64, as many as the variance needs that needs most."""
     needed = max(_terms(kind, _values(function, part), part) for part in _parts(q))
     polynomials = _polynomials(next(n for n in _TERMS if n >= needed), q.device)[:needed]
-    return torch.cat([polynomials @ _values(function, part) for part in _parts(q)], 1)
+    return torch.cat([_complete(polynomials, _values(function, part)) for part in _parts(q)], 1)
+
+
+def _complete(polynomials: Tensor, values: Tensor) -> Tensor:
+    """Coefficients [terms, q] with the whole E[φ²]: what is left out goes into the last."""
+    found = polynomials @ values
+    energy = _weights(values.device) @ values.square()
+    rest = (energy - found[:-1].square().sum(0)).clamp_min(0)
+    found[-1] = rest.sqrt().copysign(found[-1])
+    return found
 
 
 def _terms(kind: str, values: Tensor, q: Tensor) -> int:

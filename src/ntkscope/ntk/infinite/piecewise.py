@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.tuning import TUNING
+from ntkscope.ntk.infinite.nearness import half_sine
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 
 ACCURACY = 1e-10
@@ -42,6 +43,19 @@ def pair(phi: Nonlinearity, K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, 
     parts = [_integral(phi, part, nodes) for part in entries.split(each, 1)]
     value, slope = torch.cat(parts, 1).to(K.dtype).view(2, *K.shape)
     return value, slope
+
+
+def near(phi: Nonlinearity, D: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
+    """E[φ'(u)φ'(v)] and E[(φ(u) − φ(v))²] of D = E[(u − v)²]."""
+    entries = torch.stack([t.expand(D.shape).flatten() for t in (D, q1, q2)])
+    each = TUNING.quadrature_values // (_intervals(phi) * _NODES[-1]) ** 2 + 1
+    parts = []
+    for part in entries.split(each, 1):
+        half = half_sine(*part)
+        angle = (1 - 2 * half.square(), 2 * half * (1 - half.square()).sqrt())
+        parts.append(_of_angle(phi, part[1], part[2], angle, _NODES[-1])[1:])
+    slope, distance = torch.cat(parts, 1).view(2, *D.shape)
+    return slope, distance
 
 
 def same(phi: Nonlinearity, q: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,16 +102,25 @@ def _probes(entries: Tensor) -> Tensor:
 def _integral(phi: Nonlinearity, entries: Tensor, nodes: int) -> Tensor:
     """Both expectations [2, M] of entries (K, q1, q2) [3, M]."""
     K, q1, q2 = entries
-    one, other = q1.sqrt(), q2.sqrt()
-    rho = torch.where(one * other > 0, K / (one * other), 0).clamp(-1, 1)
-    left = (1 - rho.square()).sqrt()
+    size = q1.sqrt() * q2.sqrt()
+    rho = torch.where(size > 0, K / size, 0).clamp(-1, 1)
+    return _of_angle(phi, q1, q2, (rho, (1 - rho.square()).sqrt()), nodes)[:2]
+
+
+def _of_angle(
+    phi: Nonlinearity, q1: Tensor, q2: Tensor, angle: tuple[Tensor, Tensor], nodes: int
+) -> Tensor:
+    """E[φ(u)φ(v)], E[φ'(u)φ'(v)] and E[(φ(u) − φ(v))²] [3, M] of the angle's cosine and sine."""
+    (rho, left), one, other = angle, q1.sqrt(), q2.sqrt()
     X, outer = _rule(_outer_edges(phi, one, other, rho, left), nodes)
     mean = rho[:, None] * X
     kinks = [(_at(k, other)[:, None] - mean) / left.clamp_min(1e-300)[:, None] for k in phi.kinks]
     Z, inner = _rule(_edges(X, kinks), nodes)
     v = other[:, None, None] * (mean[..., None] + left[:, None, None] * Z)
     f, g = phi.both(one[:, None] * X), phi.both(v)
-    return torch.stack([(outer * f[i] * (inner * g[i]).sum(-1)).sum(-1) for i in range(2)])
+    inside = [f[i] * (inner * g[i]).sum(-1) for i in range(2)]
+    inside.append((inner * (f[0][..., None] - g[0]).square()).sum(-1))
+    return torch.stack([(outer * each).sum(-1) for each in inside])
 
 
 def _outer_edges(

@@ -39,7 +39,11 @@ def check_inputs(x1: Any, x2: Any) -> None:
     elif x2 is not None and x1.shape[1:] != x2.shape[1:]:
         problem = f"inputs of shape {tuple(x1.shape[1:])} and {tuple(x2.shape[1:])}"
     if problem is not None:
-        raise ModelError(problem, where="x1, x2", remedy="convert them; images: [N, channel, y, x]")
+        raise ModelError(
+            problem,
+            where="x1, x2",
+            remedy="convert them; images: [N, channel, y, x]; tokens: one-hot, for a Linear",
+        )
 
 
 def unfit(layers: Architecture, shape: tuple[int, ...]) -> ModelError | None:

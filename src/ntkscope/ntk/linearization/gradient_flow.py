@@ -102,6 +102,16 @@ class GradientFlow:
     full: bool
     like: Any
 
+    def __repr__(self) -> str:
+        samples, *outputs = self.start.shape
+        like, kind = self.like, "full kernel" if self.full else "kernel"
+        place = f" on {like.device}" if isinstance(like, torch.Tensor) else ""
+        return (
+            f"GradientFlow({kind} of {samples} samples"
+            f"{''.join(f', {k} outputs' for k in outputs)}; rank {self.rank} of "
+            f"{len(self.system.values)}; {str(like.dtype).removeprefix('torch.')}{place})"
+        )
+
     @property
     def rank(self) -> int:
         """Eigenvalues above rounding: (eps of the kernel's dtype + n · eps of float64) ‖Θ‖_F.
@@ -200,13 +210,14 @@ def _square(kernel: Any) -> Any:
 def _times(t: Any) -> tuple[list[float], bool]:
     """The times, and whether several were asked for."""
     try:
-        found = np.asarray(to_numpy(t), np.float64)
+        given = to_numpy(t)
+        found = np.asarray(given if given.dtype.kind in "biufO" else np.nan, np.float64)
     except (TypeError, ValueError, RuntimeError):  # the last of a list of tensors that learn
         found = np.asarray(np.nan)
     if found.ndim > 1 or not found.size or not (found >= 0).all():
         raise FlowError(
             f"t = {t!r}",
             where="t",
-            remedy="give a time, 0 or more (steps times learning rate) or math.inf, or several",
+            remedy="give a real time, 0 or more (steps times rate), math.inf, or several",
         )
     return [float(s) for s in np.atleast_1d(found)], found.ndim == 1

@@ -88,6 +88,16 @@ class Linearized(nn.Module):
         self.names = tuple(name for name, _ in chosen)
         self.delta = nn.ParameterList(torch.zeros_like(p) for _, p in chosen)
 
+    def __repr__(self) -> str:
+        moving = sum(each.numel() for each in self.delta)
+        places = {
+            f"{str(each.dtype).removeprefix('torch.')} on {each.device}" for each in self.delta
+        }
+        return (
+            f"Linearized({type(self._model).__name__}: {moving:,} parameters in "
+            f"{len(self.names)} tensors, {' and '.join(sorted(places))})"
+        )
+
     @property
     def _model(self) -> nn.Module:
         face: Face = self.__dict__["_face"]
@@ -189,6 +199,9 @@ class LinearizedFlow:
 
     def __init__(self, linearized: Linearized, x: Samples, flow: GradientFlow) -> None:
         self.linearized, self.flow, self._x = linearized, flow, x
+
+    def __repr__(self) -> str:
+        return f"LinearizedFlow({self.linearized!r}, {self.flow!r})"
 
     def __call__(self, t: Any, x: Samples | None = None) -> Tensor:
         """Outputs [N, K] at time t (steps times learning rate; `math.inf`: at convergence).

@@ -147,6 +147,14 @@ class NTKOperator(LinearOperator):  # type: ignore[misc]
         self._state = State.of(model, x1, columns)
         super().__init__(dtype, (len(x1) * self.outputs, len(columns) * self.outputs))
 
+    def __repr__(self) -> str:
+        rows, columns = self._plan.samples
+        samples = f"{rows} × {columns}" if columns else f"{rows}"
+        return (
+            f"NTKOperator({type(self.model).__name__}, {self.kind} NTK of {samples} samples: "
+            f"[{self.shape[0]}, {self.shape[1]}], {self.dtype} on {self._like.device})"
+        )
+
     def _made(self) -> tuple[list[Part], int]:
         """The fastest parts that fit the model."""
         try:

@@ -36,6 +36,9 @@ class Eigensystem:
     mean_diagonal: float
     dtype: np.dtype[Any]
 
+    def __repr__(self) -> str:
+        return f"Eigensystem({len(self.values)} samples, of a {self.dtype} kernel)"
+
     def at(self, ridge: float) -> EigenFactor:
         """K + λI with λ = ridge · mean(diag K).
 

@@ -104,7 +104,7 @@ def dense_kernel(matrix: Any) -> FloatArray:
     return kernel
 
 
-def _real(values: Any, where: str) -> FloatArray:
+def real_array(values: Any, where: str) -> FloatArray:
     """In float64.
 
     Raises:
@@ -128,7 +128,7 @@ def check_targets(targets: Any, samples: int) -> FloatArray:
     Raises:
         RegressionError: another shape, or not finite.
     """
-    found = _real(targets, "targets")
+    found = real_array(targets, "targets")
     if found.ndim not in (1, 2) or len(found) != samples:
         raise RegressionError(
             f"targets of shape {found.shape} for a kernel of {samples} samples",
@@ -154,7 +154,7 @@ def check_offset(offset: Any, shape: tuple[int, ...]) -> FloatArray:
     Raises:
         RegressionError: another shape, or not finite.
     """
-    found = _real(offset, "offset")
+    found = real_array(offset, "offset")
     if found.shape != shape:
         raise RegressionError(
             f"an offset of shape {found.shape} for outputs of shape {shape}",

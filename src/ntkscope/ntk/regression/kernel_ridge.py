@@ -81,6 +81,19 @@ class FittedKernelRidge:
     choice: RidgeChoice | None = None
     has_offset: bool = False
 
+    def __repr__(self) -> str:
+        samples, *outputs = self.weights.shape
+        how = "given" if self.choice is None else "of least leave-one-out error"
+        parts = [
+            f"{samples} samples",
+            *(f"{k} outputs" for k in outputs),
+            f"ridge {self.ridge:.3g}, {how}",
+            f"solved by {type(self.solver).__name__}",
+        ]
+        if self.residual_norms is not None:
+            parts.append(f"residual {self.residual_norms.max():.1e}")
+        return f"FittedKernelRidge({'; '.join(parts)})"
+
     def predict(self, cross_kernel: Any, offset: Any = None) -> FloatArray:
         """Outputs [M] or [M, K], float64, from the kernel [M, N] of new samples with the fitted.
 
@@ -238,6 +251,13 @@ class KernelRidge:
                     remedy=f"give one of: {', '.join(allowed)}",
                 )
 
+        tolerance: Any = self.tolerance
+        if not (isinstance(tolerance, Real) and 0 < float(tolerance) < 1):
+            raise RegressionError(
+                f"tolerance = {tolerance!r}",
+                where="tolerance",
+                remedy="give a number between 0 and 1, such as 1e-6",
+            )
         self._check_counts()
 
     def _check_counts(self) -> None:

@@ -16,7 +16,12 @@ import numpy as np
 
 from ntkscope.ntk.regression.eigensystem import Eigensystem, squares_times
 from ntkscope.ntk.regression.errors import RegressionError, RidgeWarning
-from ntkscope.ntk.regression.kernel_arrays import FloatArray, check_targets, less_offset
+from ntkscope.ntk.regression.kernel_arrays import (
+    FloatArray,
+    check_targets,
+    less_offset,
+    real_array,
+)
 from ntkscope.ntk.regression.ridge_scale import FLOORS
 
 Criterion = Literal["squared", "zero-one"]
@@ -60,6 +65,12 @@ class RidgeChoice:
         if self.ridge == self.grid[0] and len(self.grid) > 1:
             return -1
         return 1 if self.ridge == self.grid[-1] else 0
+
+    def __repr__(self) -> str:
+        where = ", on the boundary of its grid" if self.on_boundary else ""
+        return (
+            f"RidgeChoice({self.ridge:.2g} of {len(self.grid)}, on {self.samples} samples{where})"
+        )
 
     def warn(self) -> None:
         """Give the caller of who calls this a `RidgeWarning`, if on the boundary."""
@@ -152,7 +163,7 @@ def loo_errors(residuals: FloatArray, targets: FloatArray) -> LooErrors:
 
 def _checked_grid(grid: Sequence[float] | FloatArray | None, dtype: np.dtype[Any]) -> FloatArray:
     """Ridges, ascending, none below the floor of the kernel's dtype."""
-    wanted = default_grid(dtype) if grid is None else np.sort(np.asarray(grid, np.float64))
+    wanted = default_grid(dtype) if grid is None else np.sort(real_array(grid, "grid"))
     ridges = wanted[wanted >= FLOORS[dtype.name]]
     if ridges.ndim == 1 and len(ridges) and np.isfinite(ridges).all() and ridges[0] > 0:
         return ridges

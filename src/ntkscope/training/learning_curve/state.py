@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from ntkscope.config.curve_specs import NetworksSpec
 from ntkscope.models import Architecture
 from ntkscope.training.learning_curve.live import LiveNetworks
 from ntkscope.training.learning_curve.log import CurveLog
-from ntkscope.training.state import Named
+from ntkscope.training.state import read_checkpoint
 
 
 @dataclass
@@ -52,12 +52,7 @@ def state_from_bytes(
     content: bytes, spec: NetworksSpec, layers: Architecture, device: torch.device
 ) -> CurveState:
     """A checkpoint made by `CurveState.to_bytes`."""
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    about = json.loads(header["__metadata__"]["about"])
-    groups: dict[str, Named] = {"live": {}, "log": {}}
-    for name, tensor in load(content).items():
-        group, _, rest = name.partition("/")
-        groups[group][rest] = tensor
+    about, groups = read_checkpoint(content)
     log = CurveLog(spec, {name: t.numpy() for name, t in groups["log"].items()})
     live = None
     if groups["live"]:

@@ -60,7 +60,7 @@ class NTKWatch(SupervisedPlugin):  # type: ignore[type-arg,unused-ignore]
     def after_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing stays unwritten."""
         if self.watch is not None:
-            self.watch.close()
+            self.watch.close(strict=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """For a checkpoint: without the watch, if what it saw is in a store to go on from."""

@@ -77,7 +77,7 @@ class NTKWatch(Callback):
         """What the store has is not behind the checkpoint."""
         checkpoint[KEY] = self._before
         if self.watch is not None:
-            self.watch.flush()
+            self.watch.flush(strict=False)
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -88,7 +88,7 @@ class NTKWatch(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nothing stays unwritten."""
         if self.watch is not None:
-            self.watch.close()
+            self.watch.close(strict=False)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

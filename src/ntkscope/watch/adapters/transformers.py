@@ -52,7 +52,10 @@ class NTKWatch(TrainerCallback):
         else:
             model, count = kwargs["model"], state.global_step
             self._before = steps_before(self.watch, model, self._before, count)
-        state.stateful_callbacks[KEY] = self._before  # written with each checkpoint
+        # Written with each checkpoint. Not as an `ExportableState`, which a Trainer would make anew
+        # of arguments that are JSON, without the probe, and miss in a checkpoint that was made
+        # without it: a KeyError that ends the training.
+        state.stateful_callbacks[KEY] = self._before
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A step of the optimiser."""
@@ -75,12 +78,12 @@ class NTKWatch(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """What the store has is not behind the checkpoint."""
         if self.watch is not None:
-            self.watch.flush()
+            self.watch.flush(strict=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Nothing stays unwritten."""
         if self.watch is not None:
-            self.watch.close()
+            self.watch.close(strict=False)
 
     def _keep(self, values: dict[str, float], step: int) -> None:
         self._values = {**values, "ntk/step": float(step)}

@@ -2,13 +2,13 @@
 
 Errors are simulated as they arise: each seed has its own level and slope, and then its own 4000
 test samples (binomial). 4000 replicates tell a coverage to ±0.7% (2 binomial errors), the 400 of
-the fast tests to ±2.2%.
+the fast tests to ±2.2%; as these are many, and NumPy's streams differ between versions, each is
+held to 3.5 errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -21,18 +21,13 @@ from ntkscope.statistics.paired import Interval, t_interval
 from ntkscope.statistics.spectrum_exponents import spectrum_exponents
 from ntkscope.statistics.trend import slope_by_seed
 from ntkscope.statistics.two_samples import welch
+from tests.unit.fits.limitations.test_curves import ABOUT
+from tests.unit.fits.test_coverage import Simulated, slow
 
 SEEDS, TEST = 5, 4000
 N = np.asarray([500.0, 1000.0, 2000.0, 4000.0])
 LONG = np.asarray([250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0])
 Generator = np.random.Generator
-
-
-class Simulated(NamedTuple):
-    """Values (replicate, seed) and what they estimate."""
-
-    values: np.ndarray
-    truth: float
 
 
 def errors(
@@ -115,21 +110,10 @@ CASES: dict[str, Callable[[Generator, int], Simulated]] = {
 }
 
 
-def coverage(case: str, count: int) -> float:
-    values, truth = CASES[case](np.random.default_rng(11), count)
-    found = t_interval(values, 0.95)
-    return float(np.mean((found.low <= truth) & (truth <= found.high)))
-
-
+@pytest.mark.parametrize(("count", "low", "high"), [(400, 0.912, 0.988), slow(4000, 0.935, 0.965)])
 @pytest.mark.parametrize("case", CASES)
-def test_intervals_cover_at_five_seeds_roughly(case: str) -> None:
-    assert 0.92 < coverage(case, 400) < 0.98
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
-def test_intervals_cover_at_five_seeds(case: str) -> None:
-    assert 0.935 < coverage(case, 4000) < 0.965
+def test_intervals_cover_at_five_seeds(case: str, count: int, low: float, high: float) -> None:
+    assert low < CASES[case](np.random.default_rng(11), count).covered() < high
 
 
 def welch_coverage(count: int) -> float:
@@ -143,13 +127,9 @@ def welch_coverage(count: int) -> float:
     return float(np.mean([each.low <= 0.2 <= each.high for each in found]))
 
 
-def test_independent_differences_cover_roughly() -> None:
-    assert 0.92 < welch_coverage(400) < 0.985
-
-
-@pytest.mark.slow
-def test_independent_differences_cover() -> None:
-    assert 0.935 < welch_coverage(4000) < 0.97
+@pytest.mark.parametrize(("count", "low", "high"), [(400, 0.92, 0.985), slow(4000, 0.935, 0.97)])
+def test_independent_differences_cover(count: int, low: float, high: float) -> None:
+    assert low < welch_coverage(count) < high
 
 
 def quoted(exponent: float, offset: float, n: np.ndarray, count: int) -> tuple[float, float]:
@@ -176,21 +156,15 @@ FLOORS = {
 }
 
 
+@pytest.mark.parametrize(("count", "less", "most"), [(400, 0.05, 0.08), slow(4000, 0.0, 0.06)])
 @pytest.mark.parametrize("case", FLOORS)
-def test_an_offset_is_seldom_quoted_and_wrong_roughly(case: str) -> None:
+def test_an_offset_is_seldom_quoted_and_wrong(
+    case: str, count: int, less: float, most: float
+) -> None:
     exponent, offset, n, often = FLOORS[case]
-    identified, wrong = quoted(exponent, offset, n, 400)
-    assert identified >= often - 0.05
-    assert wrong < 0.08
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", FLOORS)
-def test_an_offset_is_seldom_quoted_and_wrong(case: str) -> None:
-    exponent, offset, n, often = FLOORS[case]
-    identified, wrong = quoted(exponent, offset, n, 4000)
-    assert identified >= often
-    assert wrong < 0.06
+    identified, wrong = quoted(exponent, offset, n, count)
+    assert identified >= often - less
+    assert wrong < most
 
 
 def test_the_law_with_offset_is_judged_as_simulated() -> None:
@@ -255,24 +229,13 @@ def test_capacity_and_source_cover() -> None:
 
 def experiment(found: np.ndarray) -> float:
     """Whether `fit` covers the exponent .5: errors (seed, point)."""
-    about = {
-        "part": "pairs",
-        "role": "",
-        "label": "",
-        "task": "t",
-        "title": "t",
-        "curve": "network",
-        "network": "mlp",
-        "width": 64,
-        "parametrisation": "standard",
-        "rate": 0.02,
-        "trained_on": 0,
-        "step": -1,
-        "fit": "",
-    }
     said = np.full(SEEDS, "", "U1")
     rows = [
-        Row({**about, "n": int(n)}, {"error": column, "squared_error": column}, said)
+        Row(
+            {**ABOUT, "curve": "network", "n": int(n)},
+            {"error": column, "squared_error": column},
+            said,
+        )
         for n, column in zip(N, found.T, strict=True)
     ]
     data = as_table(

@@ -1,11 +1,5 @@
 """The networks of a learning curve: known truths, company, kills, divergence."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -26,6 +20,7 @@ from tests.unit.training.learning_curve.conftest import (
     train,
     write_task,
 )
+from tests.unit.training.test_training_task import kill_at
 
 LAST = {"stop": "convergence", "converged_loss": 1e-30}  # keeps the last parameters
 
@@ -262,12 +257,7 @@ def test_killed_by_sigkill_it_ends_with_the_same_bits(tmp_path, task_path, netwo
     whole = contents(train(networks, task_path, tmp_path / "whole"))
     output, state = tmp_path / "networks.zarr", tmp_path / "state"
     arguments = [networks.model_dump_json(), str(task_path), str(output), str(state)]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], start_new_session=True)
-    while not (state / job.CHECKPOINT).exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_at(state / job.CHECKPOINT, KILLED, arguments)
     assert not output.exists()
     resumed = contents(train(networks, task_path, tmp_path))
     for name, values in whole.items():

@@ -53,6 +53,15 @@ _ALIKE = {
 
 _WEIGHTED = ("linear", "matmul", "embedding")  # the same, unless what weighs is of samples
 
+_MIXING = ("matmul", "bmm", "baddbmm", "scaled_dot_product_attention", "conv")
+"""How operations begin that mix what is behind the first axis, of more than two."""
+
+_REDUCING = (
+    *("mean", "sum", "prod", "amax", "amin", "max", "min"),
+    *("logsumexp", "norm", "vector_norm", "std", "var"),
+)
+"""Operations along an axis, which of two that are as long may be the samples'."""
+
 _ALONG: dict[str, tuple[int | None, int]] = {
     "cat": (0, 1),
     "concat": (0, 1),
@@ -95,7 +104,8 @@ def is_row_wise(
 
     True too of what takes no tensor with so many rows, on its first or second axis; but not of
     rows that may be split over its first axes, and of rows that are parts of samples each has to
-    stay as well where an operation moves rows by an index.
+    stay as well where an operation moves rows by an index. Nor of rows behind the second axis, nor
+    on the second one of an operation that mixes what is there.
     """
     called = getattr(func, "__name__", "")
     name = called.strip("_") if called.startswith("__") else called
@@ -104,6 +114,8 @@ def is_row_wise(
     rows = [t for t in there if samples in t.shape[:2] and not isinstance(t, nn.Parameter)]
     parts = [t for t in there if t.requires_grad and not isinstance(t, nn.Parameter)]
     if samples > 1 and not rows and any(_is_split(t, samples) for t in parts):
+        return False
+    if samples > 1 and any(samples in t.shape[2:] and len(t) % samples for t in parts):
         return False
     if samples > 1 and not rows and name in _BY_INDEX:
         parts = [t for t in parts if t.ndim > 1 and len(t) and len(t) % samples == 0]
@@ -119,8 +131,12 @@ def is_row_wise(
         axes = axis if isinstance(axis, tuple | list) else (axis,)
         known = all(isinstance(each, int) and not isinstance(each, bool) for each in axes)
         return known and all(t.shape[each % t.ndim] != samples for t in rows for each in axes)
+    if name.startswith(_MIXING) and any(t.ndim > 2 for t in rows):
+        return all(len(t) == samples for t in rows)
+    if name in _REDUCING and any(t.shape.count(samples) > 1 for t in rows if t.requires_grad):
+        return False
     if name in _WEIGHTED:
-        return len(rows) == 1 or (name == "matmul" and all(t.ndim > 2 for t in rows))
+        return len(rows) == 1
     return name in _ALIKE or (called.startswith("__r") and name[1:] in _ALIKE | {"truediv"})
 
 

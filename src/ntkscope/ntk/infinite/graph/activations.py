@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from ntkscope.models.network import Elementwise as NamedActivation
-from ntkscope.ntk.infinite.dual_activations import Dual, dual, leaky_dual
+from ntkscope.ntk.infinite import analytic_duals
+from ntkscope.ntk.infinite.dual_activations import Dual, analytic_dual, dual, leaky_dual
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 
 _Module = Any  # one whose class is in the tables below
@@ -38,13 +39,17 @@ _SAME_AS: dict[Any, type[nn.Module]] = {
 }
 """Functions, and names of methods, with the arguments of a module after the first."""
 
-_PLAIN: dict[Any, tuple[Callable[[Tensor], Tensor], tuple[float, ...]]] = {
-    **{
-        key: (function, ())
-        for function in (torch.sin, torch.cos, torch.exp, torch.erf, torch.square)
-        for key in (function, function.__name__)
-    },
-    **dict.fromkeys((torch.abs, "abs"), (torch.abs, (0.0,))),
+_PLAIN: dict[Any, tuple[Nonlinearity, Dual | None]] = {
+    key: (Nonlinearity(function.__name__, function, kinks), known)
+    for function, kinks, known in (
+        (torch.sin, (), analytic_dual(analytic_duals.sine)),
+        (torch.cos, (), analytic_dual(analytic_duals.cosine)),
+        (torch.exp, (), analytic_dual(analytic_duals.exponential)),
+        (torch.erf, (), dual("erf")),
+        (torch.square, (), None),
+        (torch.abs, (0.0,), leaky_dual(-1.0, at_zero=0.0)),
+    )
+    for key in (function, function.__name__)
 }
 """Those without arguments."""
 
@@ -65,8 +70,7 @@ def elementwise_call(
 ) -> tuple[Nonlinearity, Dual | None] | None:
     """What a function or method computes, `args` being those after the first; None: not known."""
     if target in _PLAIN and not args and not kwargs:
-        function, kinks = _PLAIN[target]
-        return Nonlinearity(function.__name__, function, kinks), None
+        return _PLAIN[target]
     if target not in _SAME_AS:
         return None
     try:
@@ -94,4 +98,6 @@ def _closed_form(module: _Module) -> Dual | None:
             return leaky_dual(module.negative_slope, at_zero=module.negative_slope)
         case NamedActivation():
             return dual(module.kind)
+        case nn.GELU(approximate="none"):
+            return dual("gelu")
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,16 @@ from ntkscope.ntk.infinite.graph.steps import (
 from ntkscope.ntk.infinite.graph.window import Window
 from ntkscope.ntk.infinite.refusal import refused
 
+_DEPTHWISE = (
+    "the outputs of a depthwise convolution: each is one channel times a few weights, and no "
+    "Gaussian however many channels there are",
+    "put a pointwise convolution or a linear layer between them, or use fewer groups",
+)
+_JOINED = (
+    "channels of several branches together, which have kernels of their own",
+    "put a layer with weights between them",
+)
+
 
 class Builder:
     """Steps so far, and the layers with weights that they have.
@@ -45,21 +56,68 @@ class Builder:
         self.positions = math.prod(self.inputs.positions)
         self.where = ""
         self._computed: dict[Elementwise, Signal] = {}
+        self._parts: dict[int, list[Signal]] = {}
 
     def affine(
-        self, x: Signal, layer: Dense, shape: tuple[int, ...], window: Window | None = None
+        self,
+        x: Signal,
+        layer: Dense,
+        shape: tuple[int, ...],
+        window: Window | None = None,
+        depthwise: bool = False,
     ) -> Signal:
-        """A layer with weights; its outputs are independent of all there is."""
+        """A layer with weights; its outputs are independent of all there is, or uncorrelated."""
         step = self._add(Affine(len(self.layers), window), x)
         self.layers.append(layer)
-        atom = Atom(frozenset({step}), gaussian=True, centred=True)
+        atom = Atom(frozenset({step}), not depthwise, True, _DEPTHWISE if depthwise else None)
         return self._signal(step, shape, x.channel, atom)
+
+    def concatenate(self, each: list[Signal]) -> Signal:
+        """Channels of several signals side by side: the mean of their kernels, by their number.
+
+        What acts on each channel alike acts on each signal before.
+
+        Raises:
+            ModelError: the inputs are among them, or their positions differ.
+        """
+        parts = [part for x in each for part in self._parts.get(x.step, [x])]
+        if len({(x.positions, x.channel) for x in parts}) > 1:
+            shapes = ", ".join(str(x.shape) for x in parts)
+            raise self.refused(f"it joins {shapes}", "let them differ in their channels only")
+        if any(INPUT in x.roots for x in parts):
+            raise self.refused(
+                "it joins the inputs, whose channels do not become many, to others that do",
+                "put a layer with weights between the inputs and torch.cat",
+            )
+        counts = [x.shape[x.channel] for x in parts]
+        shares = tuple(math.sqrt(n / sum(counts)) for n in counts)
+        step = self._number(Add(shares), tuple(x.step for x in parts))
+        roots = frozenset().union(*(x.roots for x in parts))
+        atom = Atom(roots, gaussian=False, centred=all(x.centred for x in parts), because=_JOINED)
+        shape = list(parts[0].shape)
+        shape[parts[0].channel] = sum(counts)
+        self._parts[step] = parts
+        return self._signal(step, tuple(shape), parts[0].channel, atom)
+
+    def alike(self, x: Signal) -> bool:
+        """Whether all channels have one law: groups of them are then like the whole."""
+        return all(atom.because is not _JOINED for atom in x.atoms.values())
+
+    def _of_each(self, x: Signal, way: Callable[[Signal], Signal]) -> Signal | None:
+        """What acts on each channel alike, of all that were joined; None: x was not."""
+        parts = self._parts.get(x.step)
+        return None if parts is None else self.concatenate([way(part) for part in parts])
 
     def normalise(self, x: Signal, step: Normalise, *, centres: bool) -> Signal:
         """Division by what does not depend on the channel."""
-        if INPUT in x.roots or (centres and not x.gaussian):
+        if step.fixed:
+            way = partial(self.normalise, step=step, centres=centres)
+            joined = self._of_each(x, way)
+            if joined is not None:
+                return joined
+        if INPUT in x.roots or (centres and not x.centred):
             raise self.refused(
-                "it normalises what is not Gaussian in the limit",
+                "it normalises what is not Gaussian in the limit, and has a mean over channels",
                 "put it behind a layer with weights, before the activation",
             )
         atom = _like(x)
@@ -72,6 +130,14 @@ class Builder:
 
     def move(self, x: Signal, matrix: Tensor, shape: tuple[int, ...], channel: int) -> Signal:
         """Every channel by one matrix [P', P] over positions."""
+
+        def way(part: Signal) -> Signal:
+            own = (*shape[:channel], part.shape[part.channel], *shape[channel + 1 :])
+            return self.move(part, matrix, own, channel)
+
+        joined = self._of_each(x, way)
+        if joined is not None:
+            return joined
         eye = matrix.shape[0] == matrix.shape[1] and bool((matrix == torch.eye(len(matrix))).all())
         if eye:
             return replace(x, shape=shape, channel=channel)
@@ -128,6 +194,12 @@ class Builder:
     def _compute(self, x: Elementwise) -> Signal:
         if x.phi is None:
             return x.of if x.gain == 1 else x.of.scaled(self._add(Add((x.gain,)), x.of), x.gain)
+        joined = self._of_each(x.of, lambda part: self.computed(replace(x, of=part)))
+        if joined is not None:
+            return joined
+        because = [atom.because for atom in x.of.atoms.values() if atom.because]
+        if because:
+            raise self.refused(f"{x.phi.name} acts on {because[0][0]}", because[0][1])
         if not x.of.gaussian:
             raise self.refused(
                 f"{x.phi.name} acts on what is not Gaussian in the limit: no layer with weights "
@@ -170,5 +242,5 @@ class Builder:
 
 def _like(x: Signal) -> Atom:
     """One that mixes positions of a signal."""
-    centred = all(atom.centred for atom in x.atoms.values())
-    return Atom(x.roots, gaussian=x.gaussian, centred=centred)
+    because = [atom.because for atom in x.atoms.values() if atom.because]
+    return Atom(x.roots, x.gaussian, x.centred, because[0] if because else None)

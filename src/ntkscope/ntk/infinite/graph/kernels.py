@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ntkscope.ntk.empirical.gradients.hugepages import new_empty
+from ntkscope.ntk.empirical.tuning import TUNING
 from ntkscope.ntk.infinite.affine import AffineLaw
 from ntkscope.ntk.infinite.duplicates import equal_pairs, identities
 from ntkscope.ntk.infinite.graph.steps import (
@@ -22,7 +23,9 @@ from ntkscope.ntk.infinite.graph.steps import (
     Move,
     Normalise,
     Step,
+    equal_positions,
 )
+from ntkscope.ntk.infinite.nearness import near_pairs
 from ntkscope.ntk.infinite.tiles import pairs_per_tile, tiles
 from ntkscope.ntk.kinds import mirror
 
@@ -52,6 +55,16 @@ class Program:
     output: int
     positions: int
 
+    @property
+    def sought(self) -> frozenset[int]:
+        """Steps before which nearly equal pairs are looked for: of images, by the first kink."""
+        kinks = [
+            number
+            for number, step in enumerate(self.steps, 1)
+            if isinstance(step, Activate) and step.dual.near is not None
+        ]
+        return frozenset(kinks if self.positions == 1 else kinks[:1])
+
 
 def graph_kernels(
     program: Program, x1: Tensor, x2: Tensor | None, wanted: Sequence[str], tile: int | None
@@ -64,20 +77,74 @@ def graph_kernels(
     own2 = own1 if x2 is None else _own(program, second, pairs)
     labels = identities(x1) * 2 if x2 is None else identities(x1, x2)
     out = {name: new_empty(x1, len(x1), second.shape[-1]) for name in wanted}
+    precise = "ntk" in out and x1.dtype == torch.float64
+    sought = program.sought if precise else frozenset()
     for rows, columns in tiles(len(x1), second.shape[-1], pairs, x2 is None):
         same = equal_pairs(labels[0][rows], labels[1][columns])
         sides = [{s: t[..., rows] for s, t in own1.items()}]
         sides += [{s: t[..., columns] for s, t in own2.items()}]
         start = _products(first[..., rows, None], second[..., None, columns])
-        found = _tile(program, start, sides, same, "ntk" in wanted)
+        found, close = _tile(program, start, sides, same, "ntk" in wanted, sought)
         for name, kernel in out.items():
             part = found.K if name == "nngp" else found.T
             assert part is not None
             kernel[rows, columns] = part[0, 0]
+        if close is not None:
+            both = first[..., rows], second[..., columns]
+            part = near_kernel(program, both, (sides[0], sides[1]), close, pairs)
+            out["ntk"][rows, columns][close] = part
     if x2 is None:
         for kernel in out.values():
             mirror(kernel)
     return list(out.values())
+
+
+def near_kernel(
+    program: Program,
+    x: tuple[Tensor, Tensor],
+    own: tuple[Own, Own],
+    pairs: tuple[Tensor, Tensor],
+    at_once: int,
+) -> Tensor:
+    """The NTK [n] of pairs of samples that are nearly equal, with their distances (`nearness`).
+
+    Args:
+        program: of the network.
+        x: both sets [channel, P, N], float64.
+        own: what the steps need of each sample by itself.
+        pairs: indices [n] of samples of either set.
+        at_once: pairs, which bounds the memory.
+    """
+    rows = [s.permute(2, 1, 0).contiguous() for s in x]
+    found = []
+    for i, j in zip(pairs[0].split(at_once), pairs[1].split(at_once), strict=True):
+        sides = [{s: t[..., i, None] for s, t in own[0].items()}]
+        sides += [{s: t[..., j, None] for s, t in own[1].items()}]
+        found.append(_run_near(program, _start_near(rows[0], rows[1], i, j), sides)[0, 0, :, 0])
+    return torch.cat(found)
+
+
+def _start_near(x1: Tensor, x2: Tensor, i: Tensor, j: Tensor) -> KT:
+    """Covariances and distances of the pairs i, j of rows [N, P, channel], a few at a time."""
+    each = max(1, TUNING.infinite_tile_bytes // (64 * max(1, x1[0].numel())))
+    parts = []
+    for k, m in zip(i.split(each), j.split(each), strict=True):
+        u, v = x1.index_select(0, k), x2.index_select(0, m)
+        apart = u - v
+        parts.append(torch.stack([u @ v.mT, apart @ apart.mT]))
+    K, D = torch.cat(parts, 1).div_(x1.shape[2]).permute(0, 2, 3, 1)[..., None]
+    return KT(K, None, D)
+
+
+def _run_near(program: Program, start: KT, sides: list[Own]) -> Tensor:
+    """Θ; the pair axes of everything are [n, 1]."""
+
+    def both(number: int, step: Step, K: Tensor) -> tuple[Tensor, Tensor]:
+        return sides[0][number], sides[1][number]
+
+    end = _run(program, start, both, lambda *_: None, tangent=True, keys=False)
+    assert end.T is not None
+    return end.T
 
 
 def _tile(
@@ -86,17 +153,27 @@ def _tile(
     sides: list[Own],
     same: tuple[Tensor, Tensor] | None,
     tangent: bool,
-) -> KT:
-    """[1, 1, A, B] of covariances [P, P', A, B] of the inputs."""
+    sought: frozenset[int],
+) -> tuple[KT, tuple[Tensor, Tensor] | None]:
+    """[1, 1, A, B] of covariances [P, P', A, B] of the inputs; and pairs that are nearly equal."""
+    close: list[Tensor] = []
 
     def both(number: int, step: Step, K: Tensor) -> tuple[Tensor, Tensor]:
         return sides[0][number][..., :, None], sides[1][number][..., None, :]
 
     def exact(number: int, step: Activate, before: KT, after: KT) -> None:
+        if number in sought:
+            q1, q2 = sides[0][number], sides[1][number]
+            found = near_pairs(equal_positions(before.K), q1, q2, same)
+            close.extend(() if found is None else (found,))
         if same is not None:
             step.exact(before, after, sides[0][number][..., same[0]], same)
 
-    return _run(program, KT(start, None), both, exact, tangent=tangent, keys=False)
+    end = _run(program, KT(start, None), both, exact, tangent=tangent, keys=False)
+    if not close:
+        return end, None
+    i, j = torch.stack(close).any(0).nonzero(as_tuple=True)
+    return end, (i, j)
 
 
 def _own(program: Program, x: Tensor, at_once: int) -> Own:

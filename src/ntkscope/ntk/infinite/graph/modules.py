@@ -14,7 +14,7 @@ from ntkscope.ntk.infinite.attention import GlobalSelfAttention
 from ntkscope.ntk.infinite.from_module import with_own_scales
 from ntkscope.ntk.infinite.graph.builder import Builder
 from ntkscope.ntk.infinite.graph.probes import averaged, rearranged
-from ntkscope.ntk.infinite.graph.signal import Elementwise, Signal
+from ntkscope.ntk.infinite.graph.signal import INPUT, Elementwise, Signal
 from ntkscope.ntk.infinite.graph.steps import Normalise
 from ntkscope.ntk.infinite.graph.window import window_of
 
@@ -22,19 +22,15 @@ _Module = Any  # one whose class is in the tables below
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, ScaledConv2d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+DROPOUTS = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
 _POOLS = (
     *(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.Upsample, nn.ZeroPad1d, nn.ZeroPad2d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
 )
 _RESHAPES = (nn.Flatten, nn.Unflatten)
-
-KNOWN = """
-Linear; Conv1d, 2d, 3d without groups; elementwise activations but PReLU and those with jumps;
-AvgPool, AdaptiveAvgPool, Upsample, Flatten; LayerNorm and RMSNorm over channels, GroupNorm,
-BatchNorm as initialised and in eval mode; ntkscope.ntk.infinite.GlobalSelfAttention; Identity, and
-Dropout in eval mode; sums of independent branches, and functions of one preactivation
-"""
 
 
 def of_module(build: Builder, module: nn.Module, x: Signal | Elementwise) -> Signal | None:
@@ -43,16 +39,6 @@ def of_module(build: Builder, module: nn.Module, x: Signal | Elementwise) -> Sig
         if type(module) in kinds:
             return way(build, module, build.computed(x))
     return None
-
-
-def remedy_for(module: nn.Module | None) -> str:
-    """What to do instead of a call or a module that is not known."""
-    if isinstance(module, nn.MultiheadAttention):
-        return (
-            "use ntkscope.ntk.infinite.GlobalSelfAttention: of dot products over √d no closed "
-            "form is known (Hron et al. 2020)"
-        )
-    return f"use {' '.join(KNOWN.split())}"
 
 
 def _linear(build: Builder, module: _Module, x: Signal) -> Signal | None:
@@ -67,8 +53,6 @@ def _linear(build: Builder, module: _Module, x: Signal) -> Signal | None:
 
 
 def _convolution(build: Builder, module: _Module, x: Signal) -> Signal | None:
-    if module.groups != 1:
-        return None
     if x.channel != 0 or len(x.shape) != len(module.kernel_size) + 1:
         raise build.refused(
             f"it cannot take an input of shape {x.shape}", "give images [N, channel, y, x]"
@@ -77,8 +61,25 @@ def _convolution(build: Builder, module: _Module, x: Signal) -> Signal | None:
     window = window_of(module, x.positions, build.device)
     if min(window.outputs) < 1:
         raise build.refused(f"its window is larger than an input of shape {x.shape}", "pad it")
-    layer = layer_of(build.where, module, module.in_channels * window.taps)
-    return build.affine(x, layer, (module.out_channels, *window.outputs), window)
+    if module.groups > 1:
+        _check_groups(build, x)
+    layer = layer_of(build.where, module, module.in_channels // module.groups * window.taps)
+    depthwise = module.groups == module.in_channels > 1
+    return build.affine(x, layer, (module.out_channels, *window.outputs), window, depthwise)
+
+
+def _check_groups(build: Builder, x: Signal) -> None:
+    """Every group sees channels of the same law, and in the limit many."""
+    if INPUT in x.roots:
+        raise build.refused(
+            "its groups see different channels of the inputs, and have kernels of their own",
+            "put a convolution without groups (groups=1) before it",
+        )
+    if not build.alike(x):
+        raise build.refused(
+            "its groups see channels of different branches, and have kernels of their own",
+            "put a convolution without groups (groups=1) behind torch.cat",
+        )
 
 
 def layer_of(where: str, module: _Module, fan_in: int) -> Dense:
@@ -129,6 +130,8 @@ def _group_norm(build: Builder, module: _Module, x: Signal) -> Signal | None:
             "its groups are single channels, over which nothing averages as they become many",
             "use fewer groups",
         )
+    if module.num_groups > 1 and not build.alike(x):
+        raise build.refused("its groups are of different branches", "use one group")
     step = Normalise(module.eps, together=True, weight=module.affine, bias=module.affine)
     return build.normalise(x, step, centres=True)
 

@@ -30,11 +30,13 @@ class Atom:
         roots: steps of layers with weights, or of the inputs, that it is made of.
         gaussian: whether every channel is a centred Gaussian, all alike.
         centred: whether every channel has mean 0.
+        because: why it is not Gaussian, and what to do, if that is not plain.
     """
 
     roots: frozenset[int]
     gaussian: bool
     centred: bool
+    because: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Signal:
     def gaussian(self) -> bool:
         """Whether every channel is a centred Gaussian, all alike."""
         return all(atom.gaussian for atom in self.atoms.values())
+
+    @property
+    def centred(self) -> bool:
+        """Whether every channel has mean 0."""
+        return all(atom.centred for atom in self.atoms.values())
 
     @property
     def roots(self) -> frozenset[int]:

@@ -18,10 +18,15 @@ from ntkscope.ntk.infinite.graph.window import Window
 
 
 class KT(NamedTuple):
-    """K and Θ [P, P', A, B]; Θ is None before the first parameter, or if unwanted."""
+    """K and Θ [P, P', A, B]; Θ is None before the first parameter, or if unwanted.
+
+    D is E[(u − v)²] of pairs that are too near for K to say it (`nearness`), as K, but meaningful
+    at equal positions only; None: not known, or not needed.
+    """
 
     K: Tensor
     T: Tensor | None
+    D: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Affine:
             T = S * law.weight_gradient + law.bias_gradient
             if x.T is not None:
                 T += self._mean(x.T).mul(law.weight)
-        return KT(S * law.weight + law.bias, T)
+        D = None if x.D is None else self._mean(x.D) * law.weight
+        return KT(S * law.weight + law.bias, T, D)
 
     def _mean(self, M: Tensor) -> Tensor:
         """Over the inputs that one output sees at both positions; those outside are 0."""
@@ -60,24 +66,38 @@ class Activate:
 
     def own(self, K: Tensor) -> Tensor:
         """Variances [P, N] of K [P, P, N, 1]."""
-        return _diagonal(K)[..., 0]
+        return equal_positions(K)[..., 0]
 
     def apply(self, x: KT, first: Tensor, second: Tensor) -> KT:
         """E[φ(u)φ(v)] and Θ · E[φ'(u)φ'(v)] of variances [P, A, 1] and [P, 1, B]."""
         q1, q2 = first[:, None], second[None]
         K, slope = self.dual.pair(x.K, q1, q2)
+        D = self._near(x.D, first, second, slope)
         if x.T is not None and self.dual.flat_at_zero:
             slope = torch.where((q1 > 0) & (q2 > 0), slope, 0)
         scale = self.gain**2
-        return KT(K * scale, None if x.T is None else x.T * slope * scale)
+        return KT(K * scale, None if x.T is None else x.T * slope * scale, D)
+
+    def _near(
+        self, D: Tensor | None, first: Tensor, second: Tensor, slope: Tensor
+    ) -> Tensor | None:
+        """D afterwards; the slope at equal positions is mended."""
+        if D is None or self.dual.near is None:
+            return None
+        exact, distance = self.dual.near(equal_positions(D), first, second)
+        equal_positions(slope).copy_(exact)
+        after = torch.zeros_like(D)
+        equal_positions(after).copy_(distance * self.gain**2)
+        return after
 
     def exact(self, before: KT, after: KT, q: Tensor, same: tuple[Tensor, Tensor]) -> None:
         """Write what a sample has with itself, at equal positions; q are variances [P, pairs]."""
         k, slope = self.dual.same(q)
         i, j = same
-        _diagonal(after.K)[:, i, j] = k * self.gain**2
+        equal_positions(after.K)[:, i, j] = k * self.gain**2
         if after.T is not None and before.T is not None:
-            _diagonal(after.T)[:, i, j] = _diagonal(before.T)[:, i, j] * slope * self.gain**2
+            old = equal_positions(before.T)[:, i, j]
+            equal_positions(after.T)[:, i, j] = old * slope * self.gain**2
 
 
 @dataclass(frozen=True)
@@ -102,7 +122,7 @@ class Normalise:
 
     def own(self, K: Tensor) -> Tensor:
         """One over the root [P, N] of K [P, P, N, 1]."""
-        q = _diagonal(K)[..., 0]
+        q = equal_positions(K)[..., 0]
         if self.fixed:
             q = torch.ones_like(q)
         elif self.together:
@@ -118,7 +138,15 @@ class Normalise:
             T = K.clone() if T is None else T + K
         if tangent and self.bias:
             T = torch.ones_like(K) if T is None else T + 1
-        return KT(K, T)
+        return KT(K, T, self._distance(x, first[:, None], second[None]))
+
+    def _distance(self, x: KT, r1: Tensor, r2: Tensor) -> Tensor | None:
+        """r1 r2 D + (r1 − r2)(r1 q1 − r2 q2), the variances being half of 2K + D ± (q1 − q2)."""
+        if x.D is None or (self.together and len(x.K) > 1):
+            return None
+        half = (r1**-2 - r2**-2) / 2
+        apart = (r1 - r2) * (x.K + x.D / 2) + (r1 + r2) * half
+        return (r1 * r2 * x.D + (r1 - r2) * apart).clamp_min(0)
 
 
 @dataclass(frozen=True)
@@ -156,7 +184,9 @@ class Move:
 
     def apply(self, x: KT) -> KT:
         """M K Mᵀ and M Θ Mᵀ."""
-        return KT(self._both(x.K), None if x.T is None else self._both(x.T))
+        chooses = self.matrix._nnz() == len(self.matrix)  # it mixes no positions
+        D = self._both(x.D) if x.D is not None and chooses else None
+        return KT(self._both(x.K), None if x.T is None else self._both(x.T), D)
 
     def _both(self, M: Tensor) -> Tensor:
         return self._first(self._first(M).transpose(0, 1)).transpose(0, 1)
@@ -172,7 +202,8 @@ class Flatten:
 
     def apply(self, x: KT) -> KT:
         """[1, 1, A, B]."""
-        return KT(_flat(x.K), None if x.T is None else _flat(x.T))
+        T, D = (None if M is None else _flat(M) for M in (x.T, x.D))
+        return KT(_flat(x.K), T, D)
 
 
 @dataclass(frozen=True)
@@ -191,16 +222,19 @@ class Add:
         K = sum(x.K * c for x, c in zip(each, squares, strict=True))
         tangents = [x.T * c for x, c in zip(each, squares, strict=True) if x.T is not None]
         assert isinstance(K, Tensor)
-        return KT(K, sum(tangents[1:], tangents[0]) if tangents else None)
+        T = sum(tangents[1:], tangents[0]) if tangents else None
+        distances = [x.D * c for x, c in zip(each, squares, strict=True) if x.D is not None]
+        known = len(distances) == len(each)
+        return KT(K, T, sum(distances[1:], distances[0]) if known else None)
 
 
 Step = Affine | Activate | Normalise | Attend | Move | Flatten | Add
 
 
-def _diagonal(M: Tensor) -> Tensor:
+def equal_positions(M: Tensor) -> Tensor:
     """The view [P, A, B] at equal positions."""
     return M.diagonal(0, 0, 1).movedim(-1, 0)
 
 
 def _flat(M: Tensor) -> Tensor:
-    return _diagonal(M).mean(0)[None, None]
+    return equal_positions(M).mean(0)[None, None]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch.nn.modules import module as torch_module
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from ntkscope.errors import ModelError
 from ntkscope.models.network import Elementwise, ScaledConv2d, ScaledLinear
@@ -66,6 +67,9 @@ def _check_unaltered(network: nn.Module) -> None:
     if any(getattr(torch_module, f"_global_{name}") for name in _GLOBAL_HOOKS):
         raise refused("torch.nn.modules.module", "there are global hooks", "remove them")
     for name, module in network.named_modules():
+        if isinstance(module, LazyModuleMixin):
+            remedy = "call the network once on some inputs"
+            raise refused(f"module {name}", "its sizes are not known yet", remedy)
         if is_altered(module):
             what = "it has hooks, or a forward of its own"
             raise refused(f"module {name or '(the network)'}", what, "remove them")

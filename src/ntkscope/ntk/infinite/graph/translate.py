@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,9 +17,10 @@ from ntkscope.ntk.infinite.graph.activations import (
     writes,
 )
 from ntkscope.ntk.infinite.graph.builder import Builder
-from ntkscope.ntk.infinite.graph.modules import DROPOUTS, of_module, remedy_for
+from ntkscope.ntk.infinite.graph.modules import DROPOUTS, of_module
 from ntkscope.ntk.infinite.graph.probes import BATCH, SampleCount, averaged, rearranged, sizes
 from ntkscope.ntk.infinite.graph.signal import Elementwise, Signal
+from ntkscope.ntk.infinite.graph.unknown import unknown
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 from ntkscope.ntk.infinite.refusal import refused
 
@@ -30,6 +31,7 @@ _SUMS: dict[Any, float] = {
 _PRODUCTS = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
 _QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, "div", "div_")
 _POWERS = (operator.pow, torch.pow, "pow")
+_JOINS = (torch.cat, torch.concat, torch.concatenate)
 _NEGATIVES = (operator.neg, torch.neg, "neg")
 _IN_PLACE = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
 _RESHAPES = (
@@ -96,7 +98,7 @@ class Translation:
         self._check_in_place(node, args, kwargs)
         found = self._call(node, node.target, args, kwargs)
         if found is None:
-            raise self.build.refused("its infinite width is not known", remedy_for(None))
+            raise self.build.refused(*unknown(node.target))
         return found
 
     def _constant(self, node: fx.Node, args: Any, kwargs: Any) -> Value:
@@ -114,7 +116,7 @@ class Translation:
         description = type(module).__name__ if "\n" in description else description
         build.where = f"module {node.target} = {description}"
         if len(args) != 1 or kwargs:
-            raise build.refused("its infinite width is not known", remedy_for(module))
+            raise build.refused(*unknown(module))
         self._check_weights(module)
         x = args[0]
         if getattr(module, "inplace", False):
@@ -124,7 +126,7 @@ class Translation:
             return self._composed(x, *elementwise)
         found = of_module(build, module, x)
         if found is None:
-            raise build.refused("its infinite width is not known", remedy_for(module))
+            raise build.refused(*unknown(module))
         if isinstance(module, (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUTS)):
             self._shares_memory(node)
         return found
@@ -147,6 +149,8 @@ class Translation:
             return self._product(x, rest[0])
         if target in _QUOTIENTS and not kwargs and len(rest) == 1 and _is_number(rest[0]):
             return self._product(x, 1 / rest[0])
+        if target in _JOINS and isinstance(x, list | tuple):
+            return self._joined(x, *rest, **kwargs)
         if target in _NEGATIVES:
             return self._product(x, -1.0)
         if not isinstance(x, Signal | Elementwise):
@@ -221,6 +225,16 @@ class Translation:
                 return Elementwise(a.of, None, a.gain + sign * b.gain)
             return _both(a, b, f"{a.name} + {b.name}", lambda z: a.values(z) + sign * b.values(z))
         return self.build.add(self.build.computed(one), self.build.computed(other), sign)
+
+    def _joined(self, each: Sequence[Value], dim: int = 0, **kwargs: Any) -> Value:
+        if kwargs or not _are_signals(*each):
+            return None
+        parts = [self.build.computed(x) for x in each]
+        if dim % (len(parts[0].shape) + 1) != parts[0].channel + 1:
+            raise self.build.refused(
+                f"it joins axis {dim}, which is not that of the channels", "join channels only"
+            )
+        return self.build.concatenate(parts)
 
     def _product(self, one: Value, other: Value) -> Value:
         if _is_number(one) or _is_number(other):
