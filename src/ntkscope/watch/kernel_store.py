@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 import numpy as np
 
@@ -130,6 +130,7 @@ class KernelStore:
         if not self._pending:
             self._since = self._clock()
         self._pending.append(snapshot)
+        _WAITING.add(self)
         self.flush_if_due()
 
     def flush_if_due(self) -> None:
@@ -192,7 +193,9 @@ class KernelStore:
                     self._let_go()
 
     def __del__(self) -> None:
-        """Nothing that was watched is lost as a watch is dropped."""
+        """Nothing that was watched is lost as a watch is dropped, by a process that goes on."""
+        if _ENDED.is_set():  # all was tried; the lock's thread would be waited for, for ever
+            return
         if not (self._owner == os.getpid() or (self._pending and not self._owner)):
             return
         is_main = threading.current_thread() is threading.main_thread()
@@ -388,6 +391,12 @@ _GUARD = threading.RLock()
 _WRITERS: WeakValueDictionary[str, KernelStore] = WeakValueDictionary()
 """Lock file → who holds it in this process, or held it last."""
 
+_WAITING: WeakSet[KernelStore] = WeakSet()
+"""Who has had snapshots to write."""
+
+_ENDED = threading.Event()
+"""Whether the process has begun to end."""
+
 
 def _leave(store: KernelStore) -> None:
     """As `leave`, where nobody hears an error."""
@@ -399,7 +408,8 @@ def _leave(store: KernelStore) -> None:
 
 def _leave_all() -> None:
     """As the process ends: while Zarr can still write, which at `atexit` it cannot."""
-    for store in list(_WRITERS.values()):
+    _ENDED.set()
+    for store in {*_WRITERS.values(), *_WAITING}:
         _leave(store)
 
 

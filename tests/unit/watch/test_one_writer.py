@@ -136,6 +136,35 @@ def test_a_process_that_ends_leaves_nothing_unwritten_and_no_lock(tmp_path: Path
     assert [each.name for each in tmp_path.iterdir()] == ["k.zarr"]
 
 
+UNWRITTEN = """
+import copy, sys
+from pathlib import Path
+from tests.unit.watch.test_one_writer import watched
+
+watch = watched(Path(sys.argv[1]), 2)
+other = copy.deepcopy(watch)
+watch.step(2)
+watch.flush()
+other.step(2)
+other.step(4)
+watch.step(3)
+watch.flush()
+"""
+
+
+def test_a_process_ends_whose_last_kernels_cannot_be_written(tmp_path: Path) -> None:
+    """And says so: what holds them then is dropped where no thread can begin any more."""
+    store = tmp_path / "k.zarr"
+    done = subprocess.run(
+        [sys.executable, "-c", UNWRITTEN, str(store)],
+        check=False, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("another Watch, or process, has written this store since") == 1
+    assert steps_of(store) == [0, 1, 2, 3]
+    assert [each.name for each in tmp_path.iterdir()] == ["k.zarr"]
+
+
 def test_a_forked_copy_is_another_process(tmp_path: Path) -> None:
     store = tmp_path / "k.zarr"
     watch = watched(store, 3)
