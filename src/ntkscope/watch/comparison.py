@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -78,8 +79,9 @@ def _point(cell: xr.Dataset) -> str:
     kernels = int((cell["step"] >= 0).sum())
     boundaries = int((cell["boundary_step"] >= 0).sum())
     twins = "twins" if bool(cell["present"].sel(arm="twin")) else "no twins"
+    width = f", width {cell['width'].item()}" if cell["width"].item() != NO_WIDTH else ""
     return (
-        f"  {cell['regime'].item()}, width {cell['width'].item()}: seeds "
+        f"  {cell['regime'].item()}{width}: seeds "
         f"{', '.join(map(str, cell['seed'].values))}; {kernels} kernels each; "
         f"boundaries: {boundaries}; {twins}"
     )
@@ -158,6 +160,12 @@ def _cells(runs: Mapping[str, Any], twins: Mapping[str, Any]) -> Iterator[dict[s
         )
     widths = {name: _by_width(runs[name]) for name in runs}
     for name, those in widths.items():
+        if not those:
+            raise ComparisonError(
+                "there are no runs to compare",
+                where=name,
+                remedy="give width → run or list of runs",
+            )
         if set(those) != set(next(iter(widths.values()))):
             raise ComparisonError(
                 f"{name!r} has the widths {sorted(those)}, others have other ones",
@@ -172,8 +180,19 @@ def _cells(runs: Mapping[str, Any], twins: Mapping[str, Any]) -> Iterator[dict[s
 
 def _by_width(given: Any) -> dict[int, Any]:
     if isinstance(given, Mapping) and not isinstance(given, xr.Dataset):
-        return {int(width): run for width, run in given.items()}
+        return {_width_of(width, given): run for width, run in given.items()}
     return {NO_WIDTH: given}
+
+
+def _width_of(width: Any, given: Mapping[Any, Any]) -> int:
+    """A width as a number, of a mapping of widths."""
+    if isinstance(width, numbers.Integral) and not isinstance(width, bool) and width > 0:
+        return int(width)
+    raise ComparisonError(
+        f"{width!r} is no width",
+        where=f"widths {', '.join(map(repr, given))}",
+        remedy="give whole numbers from 1 → run or list of runs; names belong in the outer mapping",
+    )
 
 
 def _cell(name: str, width: int, label: str, run: Any, twin: Any) -> dict[str, Any]:
@@ -185,6 +204,7 @@ def _cell(name: str, width: int, label: str, run: Any, twin: Any) -> dict[str, A
             where=label,
             remedy="give a twin for each run, in the same order",
         )
+    _refuse_mixed_up(seeds, label)
     every = [table for each in seeds.values() for table in each]
     _refuse_repeated(every, label)
     steps = _common_steps(every, label)
@@ -203,6 +223,10 @@ def _tables(given: Any, label: str) -> list[xr.Dataset]:
     from ntkscope.stores import read_netcdf
 
     several = given if isinstance(given, list | tuple) else [given]
+    if not several:
+        raise ComparisonError(
+            "there are no runs to compare", where=label, remedy="give a run for each seed"
+        )
     found = []
     for each in several:
         if isinstance(each, str | Path):
@@ -218,6 +242,18 @@ def _tables(given: Any, label: str) -> list[xr.Dataset]:
         check_metrics(table, label)
         found.append(table)
     return found
+
+
+def _refuse_mixed_up(tables: Mapping[str, Sequence[xr.Dataset]], label: str) -> None:
+    """Refuse twins in another order than their runs, where both say of which seeds they are."""
+    runs, *twins = ([int(s) for t in each for s in t["seed"].values] for each in tables.values())
+    are_named = len(runs) > 1 and all(len({*each}) == len(each) for each in (runs, *twins))
+    if are_named and twins and twins[0] != runs:
+        raise ComparisonError(
+            f"the twins are of the seeds {twins[0]}, the runs of {runs}",
+            where=label,
+            remedy="give the twin of each run at its place: what it does is taken off that run",
+        )
 
 
 def _refuse_repeated(tables: Sequence[xr.Dataset], label: str) -> None:

@@ -43,6 +43,16 @@ def table(seed: int = 0, jump: float = 1.0, steps: np.ndarray = STEPS, **attrs: 
 LOGGED = ("loss", "accuracy")
 
 
+def named(*seeds: int, jump: float = 1.0) -> list[xr.Dataset]:
+    """Runs that say of which seeds they are."""
+    return [table(seed, jump).assign_coords(seed=[seed]) for seed in seeds]
+
+
+def test_only_widths_that_were_told_are_said() -> None:
+    assert "one: seeds 0, 1;" in repr(compare({"one": named(0, 1)}, {"one": named(0, 1, jump=0.0)}))
+    assert "one, width 8: seeds" in repr(compare({"one": {8: named(0, 1)}}))
+
+
 def test_effects_are_paired_with_the_twins_over_seeds() -> None:
     found = compare(
         {"one": [table(s, 2.0) for s in range(3)], "other": [table(s, 1.0) for s in range(3)]},
@@ -92,6 +102,13 @@ def test_only_steps_that_all_have_are_compared() -> None:
         ({"a": table(boundaries=[])}, None, "no boundary"),
         ({"a": [table(), table(steps=STEPS[:3])]}, None, "too few steps"),
         ({"a": 7}, None, "a run is a int"),
+        ({"a": []}, None, "no runs"),
+        ({"a": {}}, None, "no runs"),
+        ({"a": {8: []}}, None, "no runs"),
+        ({"a": {"x": table()}}, None, "'x' is no width"),
+        ({"a": {1.5: table()}}, None, "1.5 is no width"),
+        ({"a": {8: table(), "8": table(1)}}, None, "'8' is no width"),
+        ({"a": named(0, 1)}, {"a": named(1, 0, jump=0.0)}, r"seeds \[1, 0\], the runs of \[0, 1\]"),
     ],
 )
 def test_what_cannot_be_compared_is_said(runs: Any, twins: Any, word: str) -> None:
