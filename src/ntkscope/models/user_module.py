@@ -7,12 +7,15 @@ folder that the workflow runs in is searched for it first.
 from __future__ import annotations
 
 import importlib
+import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -42,19 +45,19 @@ class UserModule:
     def __call__(self, seed: int | None = None) -> nn.Module:
         """The module as the function returns it after `torch.manual_seed(seed)`.
 
+        Python's and NumPy's generators are seeded too, and lazy layers get their parameters here.
+
         Raises:
             ModelError: there is no such function, it fails, or what it returns is not a module
                 from [N, *shape] to [N, K].
         """
         function = _find(self.function)
-        with torch.random.fork_rng(devices=[]):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with _seeded(seed):
             try:
                 network = function(self.shape, self.outputs, **self.arguments)
             except Exception as error:
                 raise self._error(f"raises {_words(error)}") from error
-        return self._checked(network)
+            return self._checked(network)
 
     def _checked(self, network: Any) -> nn.Module:
         if not isinstance(network, nn.Module):
@@ -85,6 +88,22 @@ class UserModule:
             where=self.function,
             remedy=f"write it as {_EXAMPLE}, from [N, *shape] to [N, outputs]",
         )
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Within it, random numbers are those of a seed (None: any); states are given back."""
+    drawn = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            if seed is not None:
+                torch.manual_seed(seed)
+                random.seed(seed)
+                np.random.seed([seed % 2**32, seed >> 32])
+            yield
+    finally:
+        random.setstate(drawn[0])
+        np.random.set_state(drawn[1])
 
 
 def _find(name: str) -> Callable[..., Any]:

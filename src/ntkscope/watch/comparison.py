@@ -186,7 +186,7 @@ def _by_width(given: Any) -> dict[int, Any]:
 
 def _width_of(width: Any, given: Mapping[Any, Any]) -> int:
     """A width as a number, of a mapping of widths."""
-    if isinstance(width, numbers.Integral) and not isinstance(width, bool) and width > 0:
+    if isinstance(width, numbers.Integral) and not isinstance(width, bool) and int(width) > 0:
         return int(width)
     raise ComparisonError(
         f"{width!r} is no width",

@@ -24,6 +24,7 @@ class Report:
         bound: the share of time that it may take at most; None: any.
         store: where kernels are; None: nowhere.
         active: whether this process computes them (rank 0).
+        diverged: the first step whose kernel was not finite; None: there is none.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Report:
     bound: float | None
     store: Path | None
     active: bool = True
+    diverged: int | None = None
 
     @property
     def share(self) -> float:
@@ -58,6 +60,8 @@ class Report:
             f"{self.steps} steps, {self.boundaries} boundaries",
             f"  time: {self.seconds:.2f} of {self.total:.2f} s, {took} a kernel",
         ]
+        if self.diverged is not None:
+            lines.append(f"  diverged: the table is NaN from step {self.diverged} on")
         if self.put_off:
             lines.append(f"  put off or left out for their cost: {self.put_off} kernels")
         if self.bound is not None and self.share > self.bound:

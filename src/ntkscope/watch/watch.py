@@ -46,8 +46,9 @@ class Watch:
     buffers, gradients and the states of all random generators are given back. It holds the kernels
     of the start, of the last boundary and of the last `dt` steps, no others.
 
-    No kernel ends a training: of a network that has diverged it is NaN; one for which there is no
-    memory is left out; what the disk refuses is kept, and written later. Each is said once.
+    No kernel ends a training: of a network that has diverged it is NaN, as is the run's table from
+    there on; one for which there is no memory is left out; what the disk refuses is kept, and
+    written later. Each is said once.
 
     The first step that it is given is the start: `watch.step(0)` before the loop makes that the
     network as initialised. Under `DistributedDataParallel` it works on rank 0; others are idle. A
@@ -147,6 +148,7 @@ class Watch:
         self._metrics: StreamMetrics | None = None
         self._layers: tuple[str, ...] | None = None
         self._precision = ""
+        self._diverged: int | None = None  # the first step whose kernel was not finite
         self._seen: State = ()  # the store, as it was looked at
         self._stored = 0  # kernels that it had before the first step
         self._flushed = -1  # the step at which it was last flushed
@@ -427,6 +429,7 @@ class Watch:
             bound=self._overhead.bound,
             store=self._path,
             active=self._active,
+            diverged=self._diverged,
         )
 
     def __repr__(self) -> str:
@@ -535,7 +538,14 @@ class Watch:
             self._mishaps.say(
                 "diverged",
                 f"step {step}: the kernel is not finite, since the network has diverged or its "
-                "gradients overflow, and what is measured of it is NaN",
+                "gradients overflow, and the run's table is NaN from there on",
+            )
+        elif self._diverged is not None:
+            self._mishaps.say(
+                "recovered",
+                f"step {step}: the kernel is finite again, and told and stored, while the run's "
+                f"table stays NaN from step {self._diverged} on; of a network that was set "
+                "back, make a new Watch of the store, and give the step of the checkpoint",
             )
         return arrays
 
@@ -563,6 +573,8 @@ class Watch:
             return values.reshape(1, *lead, rows, rows)
 
         self._metrics.update(step, read)
+        if self._diverged is None and self._metrics.rows[-1]["diverged"].any():
+            self._diverged = step
         self._steps.append(step)
         self._tasks.append(task)
         self._logged.append(logged)

@@ -1,5 +1,6 @@
 """A network of the user's own: a residual CNN with batch norm and dropout, from task to kernel."""
 
+import random
 import sys
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from tests.oracles.ntk import ntk
 from tests.unit.training.test_training_task import assert_same_bits, train, train_interrupted
 
 SOURCE = """
+import random
+import numpy as np
 import torch
 from torch import nn
 
@@ -48,6 +51,15 @@ def words(shape, outputs):
 
 def dense(shape, outputs):
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, outputs))
+
+def lazy(shape, outputs):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(5), nn.ReLU(), nn.Linear(5, outputs))
+
+def by_numpy(shape, outputs):
+    layer = nn.Linear(16, outputs)
+    with torch.no_grad():
+        layer.weight[:] = torch.from_numpy(np.random.randn(outputs, 16)) * random.random()
+    return nn.Sequential(nn.Flatten(), layer)
 
 number = 3
 def fails(shape, outputs): raise KeyError("width")
@@ -169,6 +181,27 @@ def test_a_seed_is_what_torch_is_seeded_with(user_run):
     before = torch.get_rng_state()
     assert torch.equal(definition.build(7).stem.weight, expected)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("function", ["lazy", "by_numpy"])
+def test_all_random_numbers_of_a_seed_are_its_own(user_run, function):
+    """Those of layers that wait for an input, too; and nobody else's are drawn."""
+    model = define(spec(f"own.nets:{function}"), (1, 4, 4), 10)
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    found = {}
+    for seed in (0, 5, 1, 0, 1, 5):
+        for begin in (random.seed, np.random.seed, torch.manual_seed):  # as another process
+            begin(7)
+        parameters = torch.cat([p.flatten() for p in model.build(seed).parameters()])
+        assert torch.equal(found.setdefault(seed, parameters), parameters)
+    assert len({each.norm().item() for each in found.values()}) == 3
+    random.setstate(before[0])
+    np.random.set_state(before[1])
+    torch.set_rng_state(before[2])
+    model.build(3)
+    assert random.getstate() == before[0]
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1][1])
+    assert torch.equal(torch.get_rng_state(), before[2])
 
 
 def test_a_network_of_tokens_gets_whole_numbers(user_run):

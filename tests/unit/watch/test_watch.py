@@ -405,6 +405,9 @@ def test_a_network_that_diverged_does_not_end_the_training(
     values = watch.step(5)
     assert values is not None
     assert values["ntk/trace"] > 0
+    assert caplog.text.count("step 5: the kernel is finite again") == 1
+    assert np.isnan(watch.dataset()["trace"].values[0, first:]).all()
+    assert f"the table is NaN from step {first} on" in str(watch)
     watch.close()
     again = make_watch(store=tmp_path / "k.zarr", every=1)(model)
     alarm = again.alarm(rate=0.01, on_alarm=heard.append)
