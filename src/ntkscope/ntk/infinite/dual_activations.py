@@ -91,8 +91,10 @@ def _relu_near(D: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
 def _erf_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
     """(2/π) arcsin(2K / √((1 + 2q1)(1 + 2q2))) (Williams 1997) and its derivative in K."""
     product = (1 + 2 * q1) * (1 + 2 * q2)
-    slope = torch.addcmul(product, K, K, value=-4).rsqrt_().mul_(4 / math.pi)
-    return arcsin_(product.rsqrt_().mul_(K).mul_(2)).mul_(2 / math.pi), slope
+    least = 1 + 2 * (q1 + q2)  # below it is rounding, of large variances
+    slope = torch.addcmul(product, K, K, value=-4).clamp_min_(least).rsqrt_().mul_(4 / math.pi)
+    sine = product.rsqrt_().mul_(K).mul_(2).clamp_(-1, 1)
+    return arcsin_(sine).mul_(2 / math.pi), slope
 
 
 def _erf_same(q: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,7 +146,7 @@ def numeric_dual(phi: Nonlinearity) -> Dual:
 DUALS = {
     "relu": Dual(_relu_pair, _relu_same, _relu_near, flat_at_zero=True),
     "erf": Dual(_erf_pair, _erf_same),
-    "gelu": analytic_dual(analytic_duals.gelu),
+    "gelu": Dual(analytic_duals.gelu, analytic_duals.gelu_same),
 }
 """Those with a closed form; every other of `ACTIVATIONS` is expanded (`hermite`), if smooth."""
 
