@@ -187,7 +187,8 @@ class LogHandler(LogHandlerBase):
         elif message.startswith(_ABSENT):
             if any(name in message for name in self._requested()):
                 self._screen.say(message)
-        elif message and not _NOISE.match(message):
+        elif message and not _NOISE.match(message) and message not in self._told:
+            self._told.add(message)  # that it will stop, Snakemake says again and again
             self._screen.say(message)
 
     def _requested(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ntkscope.ntk.empirical.gram.strategies import STRATEGIES
 from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.planner import make_plan
 from ntkscope.ntk.empirical.tuning import Tuning
+from ntkscope.runtime import matmul
 from tests.oracles.jacobian import jacobian_layer_ntks
 from tests.oracles.networks import NAMES, network
 from tests.oracles.ntk import ntk, of_kind
@@ -262,6 +263,59 @@ def test_models_without_a_kernel_are_refused(model, says):
     assert says in str(error.value)
 
 
+class ReadTokens(nn.Module):
+    """Of tokens [N, T, 4] those whose first number is positive."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix, self.hidden, self.readout = nn.Linear(4, 4), nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        mixed = self.mix(x).cumsum(1)
+        return self.readout((torch.tanh(self.hidden(mixed)) * (x[..., :1] > 0)).sum(1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_of_which_one_position_is_read_is_kept_there(kind):
+    torch.manual_seed(0)
+    model, x = ReadTokens().double(), torch.randn(9, 5, 4, dtype=torch.float64)
+    x[..., 0] = -x[..., 0].abs()
+    x[range(9), [0, 1, 2, 3, 4, 4, 3, 2, 1], 0] *= -1
+    plan = plan_ntk(model, x, kind=kind)
+    assert [layer.one_position for layer in plan.layers] == [False, True, False]
+    assert [layer.strategy for layer in plan.layers][1] == "factored"
+    several = x.clone()
+    several[7, :, 0] = 1.0  # and not as the plan was made for
+    for given_x, other in ((x, None), (several, None), (x[:4], several)):
+        expected = of_kind(ntk(model, given_x, given_x if other is None else other, "full"), kind)
+        for how in ({}, {"chunk": 2}):
+            found = empirical_ntk(model, given_x, other, kind=kind, plan=plan, **how)
+            assert relative_error(found, expected) < 1e-10
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_gradients_in_either_order_in_memory_are_the_same(outputs, monkeypatch):
+    torch.manual_seed(0)
+    layers = nn.Linear(3, 8), nn.Linear(8, 8), nn.Linear(8, 2), nn.Linear(2, outputs)
+    model = nn.Sequential(*layers[:3], nn.Tanh(), Mean(), layers[3])
+    layers[1].bias.requires_grad_(False)
+    x = torch.randn(6, 7, 3)
+    expected = of_kind(ntk(model.double(), x.double(), x.double(), "full"), "trace")
+    model.float()
+    for onednn in (False, True):
+        monkeypatch.setattr(matmul, "_mkl_is_slow", lambda on=onednn: on)
+        monkeypatch.setattr(matmul, "_WORTH", 0)
+        for how in ({}, {"chunk": 2}, {"force": "materialised"}):
+            assert relative_error(empirical_ntk(model, x, **how), expected) < 1e-5
+
+
+class Mean(nn.Module):
+    """Over tokens: the gradient is the same for all, and once in memory."""
+
+    def forward(self, x):
+        return x.mean(1)
+
+
 def test_memory_that_cannot_do_is_refused():
     model, x, _ = network("residual batch norm")
     with pytest.raises(ModelError, match="do not fit"):
@@ -280,6 +334,13 @@ def test_a_budget_is_kept():
         assert min(blocking.row_block, blocking.column_block, blocking.batch) >= 1
     assert choose_blocking(None, samples=1000, working=500, gradients=300).row_block == 1000
     assert choose_blocking("2MB", 1000, 500, 300) == choose_blocking(None, 1000, 500, 300)
+
+
+def test_a_pass_has_some_samples_where_the_budget_allows():
+    large = {"samples": 32, "working": 10**6, "gradients": 1000, "one_pass": 10**6, "fewest": 8}
+    assert choose_blocking(None, **large).batch == choose_blocking("50MB", **large).batch == 8
+    assert choose_blocking("5MB", **large).batch == 1
+    assert choose_blocking(None, **large, chunk=2).batch == 2
 
 
 def test_without_a_budget_half_of_what_is_free_is_used(monkeypatch):

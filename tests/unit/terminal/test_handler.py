@@ -151,6 +151,12 @@ def test_noise_is_left_out_and_news_is_not(tell: Tell) -> None:
     assert tell("Some news.") == "Some news.\n"
 
 
+def test_what_snakemake_says_again_is_said_once(tell: Tell) -> None:
+    stopping = "Will exit after finishing currently running jobs (scheduler)."
+    assert tell(stopping) == stopping + "\n"
+    assert [tell(stopping), tell("news"), tell(stopping)] == ["", "news\n", ""]
+
+
 def test_everything_is_said_as_it_is(tell: Tell) -> None:
     assert tell("Building DAG of jobs...", everything=True) == "Building DAG of jobs...\n"
     assert ERRORS_IN_LOGS not in os.environ  # then jobs tell their errors themselves

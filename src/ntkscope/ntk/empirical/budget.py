@@ -98,6 +98,7 @@ def choose_blocking(
     chunk: int | None = None,
     others: int = 0,
     one_pass: int = TUNING.pass_bytes,
+    fewest: int = TUNING.pass_samples,
 ) -> Blocking:
     """Split the samples so that a pass, its gradients and the gradients kept fit.
 
@@ -110,14 +111,15 @@ def choose_blocking(
         gradients: bytes per sample of what is kept of it.
         chunk: samples, at most, per pass.
         others: how many columns there are besides, if they are not the same samples.
-        one_pass: bytes that a pass may take at most.
+        one_pass: bytes that a pass may take at most, but for the fewest samples.
+        fewest: samples that a pass should have, where the budget allows.
 
     Raises:
         ModelError: not even two samples fit.
     """
     most = min(samples, chunk or samples)
     if working > 3 * gradients:
-        most = _evenly(samples, max(1, min(most, one_pass // working)))
+        most = _evenly(samples, max(1, min(most, max(fewest, one_pass // working))))
     if memory is None:
         return Blocking(samples, sys.maxsize, most)
     budget, per_sample = parse_bytes(memory), max(working + gradients, 1)

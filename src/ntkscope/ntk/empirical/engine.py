@@ -25,7 +25,12 @@ from ntkscope.ntk.empirical.gradients.factors import (
 )
 from ntkscope.ntk.empirical.gram.readout import collapse_readout, collapsed_shared
 from ntkscope.ntk.empirical.gram.strategies import add_gram
-from ntkscope.ntk.empirical.last_resort import may_fall_back, one_at_a_time
+from ntkscope.ntk.empirical.last_resort import (
+    MorePositionsError,
+    at_every_position,
+    may_fall_back,
+    one_at_a_time,
+)
 from ntkscope.ntk.empirical.layer_gradients import per_sample_gradients
 from ntkscope.ntk.empirical.output_blocks import OutputBlock, holding, output_blocks
 from ntkscope.ntk.empirical.plan import Plan
@@ -86,7 +91,10 @@ def compute_kernels(
         _compute, model, by_layer=by_layer, memory=memory, chunk=chunk, sparing=sparing
     )
     try:
-        return compute(plan=plan, x1=x1, x2=x2)
+        try:
+            return compute(plan=plan, x1=x1, x2=x2)
+        except MorePositionsError:
+            return compute(plan=at_every_position(plan), x1=x1, x2=x2)
     except Exception as error:
         if not may_fall_back(plan, error):
             raise

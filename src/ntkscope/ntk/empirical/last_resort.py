@@ -38,6 +38,19 @@ class UnlikeTheProbeError(RuntimeError):
     """A batch passes layers in another way than the samples that the plan was made by."""
 
 
+class MorePositionsError(UnlikeTheProbeError):
+    """More positions of a layer have a gradient than in those samples."""
+
+
+def at_every_position(plan: Plan) -> Plan:
+    """The same, with all positions of all layers."""
+    layers = [
+        replace(layer, one_position=False, strategy="structured") if layer.one_position else layer
+        for layer in plan.layers
+    ]
+    return replace(plan, layers=layers)
+
+
 _FAILURES = (RuntimeError, ValueError, IndexError, KeyError, TypeError)
 """What torch and a model's own code raise where a transform or a formula does not fit them."""
 

@@ -13,6 +13,7 @@ from ntkscope.ntk.empirical.gradients.factors import (
     FactoredGradients,
     LayerGradients,
     PerSampleGradients,
+    at_one_position,
     join_calls,
     materialise,
     select,
@@ -21,7 +22,7 @@ from ntkscope.ntk.empirical.gradients.hooks import Call
 from ntkscope.ntk.empirical.gradients.layers import convolution_gradients, pixel_products
 from ntkscope.ntk.empirical.gradients.registry import factored_form, gradients_of_parameters
 from ntkscope.ntk.empirical.gradients.uses import Use
-from ntkscope.ntk.empirical.last_resort import UnlikeTheProbeError
+from ntkscope.ntk.empirical.last_resort import MorePositionsError, UnlikeTheProbeError
 from ntkscope.ntk.empirical.plan import Plan, PlannedLayer
 from ntkscope.ntk.empirical.tuning import Tuning
 
@@ -62,6 +63,12 @@ def _in_form(
     layer: PlannedLayer, calls: CallGradients, n: int, out: LayerGradients | None, tuning: Tuning
 ) -> LayerGradients | None:
     """What a layer's strategy wants; None for layers whose gradients have no factors."""
+    if layer.one_position:
+        every = factored_gradients(calls, n)
+        one = None if every is None else at_one_position(every)
+        if one is None:
+            raise MorePositionsError(f"layer {layer.name or '(model)'} has several positions")
+        return one
     if layer.strategy != "materialised":
         return factored_gradients(calls, n, layer.strategy == "pixels")
     assert out is None or isinstance(out, PerSampleGradients)
@@ -69,7 +76,11 @@ def _in_form(
         ((call, g),) = calls
         return convolution_gradients(call.module, call.inputs, g, out, tuning)  # type: ignore[arg-type]
     factors = factored_gradients(calls, n)
-    return None if factors is None else materialise(factors, out, tuning)
+    if factors is None:
+        return None
+    module = calls[0][0].module
+    tall = isinstance(module, nn.Linear) and module.out_features >= factors.width > 0
+    return materialise(factors, out, tuning, by_input=tall)
 
 
 def forward_backward(

@@ -146,7 +146,8 @@ def _split(
 ) -> Blocking:
     part = plan.of_outputs(plan.output_vectors[:at_once])
     most = pass_bytes(plan.output_vectors.device, plan.tuning)
-    return choose_blocking(memory, n, part.working_bytes, part.gradient_bytes, chunk, others, most)
+    each, fewest = (part.working_bytes, part.gradient_bytes), plan.tuning.pass_samples
+    return choose_blocking(memory, n, *each, chunk, others, most, fewest)
 
 
 def _seconds(plan: Plan, at_once: int, blocking: Blocking, n: int, m: int) -> float:

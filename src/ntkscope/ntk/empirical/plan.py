@@ -37,6 +37,7 @@ class PlannedLayer:
         rows: of its input for each sample, in each of its calls; None: not known yet.
         rejected: autograd contradicts that formula, and has taken its place.
         part: of the module, whose other parameters are by themselves: its first parameter.
+        one_position: of each sample's positions one alone has a gradient, and is kept.
         by_use: its calls are the uses of its parameters (`gradients.uses`).
     """
 
@@ -54,6 +55,7 @@ class PlannedLayer:
     rejected: bool = False
     part: str = ""
     by_use: bool = False
+    one_position: bool = False
 
     @property
     def name(self) -> str:

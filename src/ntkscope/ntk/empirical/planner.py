@@ -18,7 +18,7 @@ from ntkscope.ntk.empirical.costs import (
     product_cost,
 )
 from ntkscope.ntk.empirical.evidence import Evidence, draw
-from ntkscope.ntk.empirical.gradients.factors import FactoredGradients
+from ntkscope.ntk.empirical.gradients.factors import FactoredGradients, at_one_position
 from ntkscope.ntk.empirical.gradients.im2col import is_convolution, window_of
 from ntkscope.ntk.empirical.gradients.registry import is_known
 from ntkscope.ntk.empirical.gram.strategies import COSTS, cheapest
@@ -228,6 +228,10 @@ def _choose(
             per_output_vector=2 * own * item if layer.strategy == "fallback" else 0
         )
         return
+    if force is None and products.positions > 1 and len(calls) == 1:
+        one = at_one_position(products)
+        layer.one_position = one is not None and bool((one.output_gradients != 0).any(4).all())
+        products = one if one is not None and layer.one_position else products
     layer.shape = replace(_layer_shape(plan, layer, calls, products), collapsed=collapsed)
     layer.strategy = cheapest(layer.shape, plan.throughput, force)
     layer.cost = COSTS[layer.strategy](layer.shape)

@@ -19,6 +19,7 @@ class Tuning:
         unasked_bytes: what a kernel may take without a look at what is free.
         pass_bytes: of one forward and backward pass on a CPU: enough for good products.
         pass_bytes_gpu: what keeps a GPU busy.
+        pass_samples: fewest of one pass, for which large weights are laid out anew.
         retained_bytes: freed memory that stays with the process.
         huge_page_bytes: tensors from which on memory is asked for in large pages.
         outputs_at_once: most outputs that are differentiated together; None: as many as fit.
@@ -55,6 +56,7 @@ class Tuning:
     unasked_bytes: int = 2**26
     pass_bytes: int = 3 * 2**25
     pass_bytes_gpu: int = 2**31
+    pass_samples: int = 8
     retained_bytes: int = 2**28
     huge_page_bytes: int = 2**25
     outputs_at_once: int | None = None

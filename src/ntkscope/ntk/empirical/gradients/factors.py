@@ -222,10 +222,34 @@ def join_calls(calls: list[FactoredGradients]) -> FactoredGradients:
     )
 
 
+def at_one_position(factors: FactoredGradients) -> FactoredGradients | None:
+    """Those of each sample's one position whose output gradients are not zero.
+
+    So has each layer above the last attention where one token is read. None if there are several,
+    or groups.
+    """
+    g = factors.output_gradients
+    if g.shape[1] > 1 or len(g) != factors.samples or factors.window is not None:
+        return None
+    there = (g != 0).flatten(3).any(3)[:, 0]
+    if bool((there.sum(1) > 1).any()):
+        return None
+    sample, at = torch.arange(len(g), device=g.device), there.byte().argmax(1)
+    one = {"inputs": factors.inputs[sample, 0, at], "output_gradients": g[sample, 0, at]}
+    return _with(factors, {name: t[:, None, None] for name, t in one.items()})
+
+
 def materialise(
-    factors: FactoredGradients, out: PerSampleGradients | None = None, tuning: Tuning = TUNING
+    factors: FactoredGradients,
+    out: PerSampleGradients | None = None,
+    tuning: Tuning = TUNING,
+    *,
+    by_input: bool = False,
 ) -> PerSampleGradients:
-    """The gradients [n, R, P] that the outer products sum to, written to `out` where given."""
+    """The gradients [n, R, P] that the outer products sum to, written to `out` where given.
+
+    by_input: in the order [D, O], the bias last, which is faster where O ≥ D; of one group.
+    """
     groups, _, R, O = factors.output_gradients.shape[1:]  # noqa: E741
     outputs, width = groups * O, factors.width
     if out is None:
@@ -233,10 +257,26 @@ def materialise(
         out = allocate_gradients(
             factors.output_gradients, shape, outputs, width, factors.offset, tuning
         )
+    if by_input:
+        _by_input(factors, out)
+        return out
     weight_gradients(factors, weight_view(out, outputs, width))
     if factors.offset:
         bias_view(out, outputs)[:] = bias_gradients(factors)
     return out
+
+
+def _by_input(factors: FactoredGradients, out: PerSampleGradients) -> None:
+    """Write Σ_s u_s g_sᵀ, the bias as that of one more input; g stays as it is in memory."""
+    seen = factors.inputs[:, 0].mT
+    n, width, S = seen.shape
+    rows = width + (1 if factors.offset else 0)
+    u = seen.new_empty(n, rows, S)
+    u[:, :width] = seen
+    u[:, width:] = math.sqrt(factors.offset)
+    g = factors.output_gradients[:, 0].expand(n, -1, -1, -1)  # [n, S, R, O]
+    place = out.values.unflatten(2, (rows, g.shape[3])).transpose(1, 2)
+    batched_matmul_nt(u, g.flatten(2).mT, place)
 
 
 def allocate_gradients(

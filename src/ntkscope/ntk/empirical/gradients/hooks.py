@@ -133,21 +133,40 @@ def _gradients(
         together = _or_none(lambda: grad(output_vectors, batched=True))
         if together is not None:
             return [None if g is None else g.transpose(0, 1).contiguous() for g in together]
-    each = [grad(v) for v in output_vectors]
-    return [
-        None
-        if g[0] is None
-        else torch.stack([samples_first(part, call.layout, len(y)) for part in g], 1)
-        for call, g in zip(calls, zip(*each, strict=True), strict=True)
-    ]
+    if len(output_vectors) == 1:
+        pairs = zip(calls, grad(output_vectors[0]), strict=True)
+        return [
+            None if g is None else _by_sample(g, call.layout, len(y)).contiguous().unsqueeze(1)
+            for call, g in pairs
+        ]
+    every: list[Tensor | None] = [None] * len(calls)
+    for r, v in enumerate(output_vectors):
+        for place, g in enumerate(grad(v)):
+            if g is not None:
+                g = _by_sample(g, calls[place].layout, len(y))  # noqa: PLW2901
+                if r == 0:
+                    every[place] = _room(g, len(output_vectors), calls[place].module)
+                every[place][:, r] = g  # type: ignore[index]
+    return every
+
+
+def _room(g: Tensor, count: int, module: nn.Module) -> Tensor:
+    """Memory [B, R, …] for R gradients like g; of a linear layer's positions with R inside."""
+    if isinstance(module, nn.Linear) and g.ndim > 2:
+        return g.new_empty(*g.shape[:-1], count, g.shape[-1]).movedim(-2, 1)
+    return g.new_empty(len(g), count, *g.shape[1:])
 
 
 def samples_first(t: Tensor, layout: Layout, n: int) -> Tensor:
     """A tensor of n samples with them on its first axis, in order in memory."""
+    return t if layout == "first" else _by_sample(t, layout, n).contiguous()
+
+
+def _by_sample(t: Tensor, layout: Layout, n: int) -> Tensor:
     if layout == "first":
         return t
     by_position = t if layout == "second" else t.unflatten(0, (-1, n))
-    return by_position.transpose(0, 1).contiguous()
+    return by_position.transpose(0, 1)
 
 
 def _or_none(
