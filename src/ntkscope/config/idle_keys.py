@@ -96,7 +96,7 @@ def _idle_of_stream(experiment: Experiment) -> _Idle:
     )
     yield "fits", "window", one, no_boundary, _TASKS
     yield (
-        *("fits", "window", not one and experiment.fits.window > longest),
+        *("fits", "window", not one and experiment.fits.window > longest + 1),  # step 0 is one more
         f"{experiment.fits.window} steps before and after a boundary, where no task has more than "
         f"{longest}",
         f"write at most {longest}",

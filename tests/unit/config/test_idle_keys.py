@@ -37,7 +37,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     ("changes", "key", "said"),
     [
         ({"snapshots": {"around_boundary": 30}}, "snapshots.around_boundary", "write 12, which"),
-        ({"fits": {"window": 13}}, "fits.window", "no task has more than 12"),
+        ({"fits": {"window": 14}}, "fits.window", "no task has more than 12"),
         ({"training": {"method_strength": 2.0}}, "training.method_strength", "or set a method"),
         (SINGLE, "fits.window", "the stream has one task, and no boundary"),
         (SINGLE, "snapshots.around_boundary", "or give the stream more tasks"),
@@ -172,5 +172,6 @@ def test_nor_one_that_other_places_have_made_idle(tmp_path: Path, mini: dict[str
 def test_each_step_may_be_looked_at(mini: dict[str, Any]) -> None:
     """More log-spaced evaluations than there are steps: fewer leave some out."""
     merged(mini["learning_curves"]["scaling"], {"learning": {"evaluations": 600}})
+    mini["experiments"]["reactivation"]["fits"]["window"] = 13  # 12 and the start
     assert load_config(mini)
     assert len(look_steps(30, 600)) == 30 > len(look_steps(30, 30))
