@@ -305,16 +305,16 @@ def test_single_precision_at_large_variances(kind, scale):
     torch.testing.assert_close(found, exact, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("kind", ["gelu", "erf", "sine", "cosine"])
+@pytest.mark.parametrize("kind", ["gelu", "sine", "cosine"])
 def test_closed_forms_of_huge_variances(kind):
-    """In the limit GELU is relu, and erf the sign."""
+    """In the limit GELU is relu."""
     q = torch.tensor([1e9, 1e14, 1e17, 1e25, 1e60], dtype=torch.float64)
     closed = DUALS[kind] if kind in DUALS else analytic_dual(getattr(analytic_duals, kind))
     value, slope = closed.same(q)
-    wanted = {"gelu": q / 2, "erf": torch.ones_like(q)}.get(kind, torch.full_like(q, 0.5))
+    half = torch.full_like(q, 0.5)
+    wanted = q / 2 if kind == "gelu" else half
     torch.testing.assert_close(value, wanted, rtol=1e-4, atol=0)
-    if kind != "erf":
-        torch.testing.assert_close(slope, torch.full_like(q, 0.5), rtol=1e-4, atol=0)
+    torch.testing.assert_close(slope, half, rtol=1e-4, atol=0)
     for almost in (q * (1 - 2**-52), q * (1 + 2**-52), -q):
         for found in closed.pair(almost, q, q):
             assert bool(found.isfinite().all())
@@ -328,7 +328,7 @@ class Exponential(nn.Module):
 
 @pytest.mark.parametrize(("module", "scale"), [(nn.ReLU(), 1e80), (Exponential(), 1e3)])
 def test_a_kernel_that_overflows_is_refused(module, scale):
-    with pytest.raises(ModelError, match="overflows"):
+    with pytest.raises(ModelError, match="not finite"):
         infinite_ntk(mlp(module), scale * two(1.0))
 
 

@@ -215,7 +215,7 @@ def _kernels(
         kernels = _of_layers(layers, x1, x2, options, wanted, tile, compile)
     if not all(map(_is_finite, kernels)) and all(x is None or _is_finite(x) for x in (x1, x2)):
         raise ModelError(
-            "the infinite-width kernel of these inputs overflows",
+            "the infinite-width kernel of these inputs is not finite: variances are too large",
             where="x1, x2",
             remedy="use smaller inputs, W_std and b_std, or an activation that grows less",
         )

@@ -91,10 +91,8 @@ def _relu_near(D: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
 def _erf_pair(K: Tensor, q1: Tensor, q2: Tensor) -> tuple[Tensor, Tensor]:
     """(2/π) arcsin(2K / √((1 + 2q1)(1 + 2q2))) (Williams 1997) and its derivative in K."""
     product = (1 + 2 * q1) * (1 + 2 * q2)
-    least = 1 + 2 * (q1 + q2)  # below it is rounding, of large variances
-    slope = torch.addcmul(product, K, K, value=-4).clamp_min_(least).rsqrt_().mul_(4 / math.pi)
-    sine = product.rsqrt_().mul_(K).mul_(2).clamp_(-1, 1)
-    return arcsin_(sine).mul_(2 / math.pi), slope
+    slope = torch.addcmul(product, K, K, value=-4).rsqrt_().mul_(4 / math.pi)
+    return arcsin_(product.rsqrt_().mul_(K).mul_(2)).mul_(2 / math.pi), slope
 
 
 def _erf_same(q: Tensor) -> tuple[Tensor, Tensor]:
