@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ntkscope.config.curve_specs import LearningSpec
 from ntkscope.config.curves import parts_of
 from ntkscope.config.diagnostics.documents import Key
 from ntkscope.config.diagnostics.mistakes import Mistake
@@ -97,7 +96,7 @@ def _idle_of_stream(experiment: Experiment) -> _Idle:
     )
     yield "fits", "window", one, no_boundary, _TASKS
     yield (
-        *("fits", "window", not one and experiment.fits.window > longest),
+        *("fits", "window", not one and experiment.fits.window > longest + 1),  # step 0 is one more
         f"{experiment.fits.window} steps before and after a boundary, where no task has more than "
         f"{longest}",
         f"write at most {longest}",
@@ -120,8 +119,7 @@ def _of_curves(config: Config) -> Iterator[_Use]:
 
 def _idle_of_learning(part: CurvePart) -> _Idle:
     learning, most = part.learning, max(part.samples.network)
-    fields = learning.model_dump(include=set(LearningSpec.model_fields))
-    budget, batch = LearningSpec(**fields).budget(most), learning.batch_size or 0
+    batch = learning.batch_size or 0
     fixed, early = learning.scaling == "fixed", learning.stop == "early"
     narrow = not fixed and max(part.network.width) <= learning.full_rate_width
     yield (
@@ -137,10 +135,6 @@ def _idle_of_learning(part: CurvePart) -> _Idle:
     yield (
         *("learning", "snapshot_samples", not learning.snapshots),
         *("there are no snapshots", "give learning.snapshots"),
-    )
-    yield (
-        *("learning", "evaluations", learning.evaluations > budget),
-        *(f"training has {budget} steps at most", f"write {budget} or less"),
     )
     yield (
         *("learning", "batch_size", batch > most),

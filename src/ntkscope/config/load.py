@@ -138,13 +138,18 @@ def _impossible(config: Config) -> Iterator[Mistake]:
 def _not_inherited(
     mistakes: list[Mistake], values: Mapping[str, Any], origins: Origins
 ) -> list[Mistake]:
-    """Those that a file of the user's own makes, where there is one: no file can remove a key."""
-    own = any(not _is_default(document.name) for document in origins.documents)
-    return [
-        mistake
-        for mistake in mistakes
-        if not own or not all(map(_is_default, origins.files(mistake.key, values)))
-    ]
+    """Those that are of the one file of the user's own, or of the command line.
+
+    No file can remove a key: what is idle for what another file says of its experiment is no
+    mistake.
+    """
+
+    def is_own(key: Key) -> bool:
+        places = [each for each in origins.files(key[:2], values) if not _is_default(each)]
+        (here,) = origins.files(key, values)
+        return here == COMMAND_LINE or places == ([] if _is_default(here) else [here])
+
+    return [mistake for mistake in mistakes if is_own(mistake.key)]
 
 
 def _default_overwritten(config: Config, origins: Origins) -> list[Mistake]:

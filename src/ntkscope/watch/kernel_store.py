@@ -80,7 +80,7 @@ class KernelStore:
         self._probe, self._seed, self._clock = probe, seed, clock
         self._lock = Lock(path.resolve().with_name(f".{path.resolve().name}.lock"))
         self._identity: dict[str, Any] = {}
-        self._pending = []
+        self._pending, self._size = [], 0  # bytes of each
         self._unmarked: list[int] = []  # boundaries, all, of which the store lacks the last
         self._since, self._again = 0.0, 0.0
         self._store: ZarrStore | None = None
@@ -118,10 +118,10 @@ class KernelStore:
             StoreError: of those that could not be written there are too many: it is left out.
         """
         self._identity = identity
-        size = sum(array.nbytes for array in snapshot.arrays.values())
-        if len(self._pending) * size > _MOST:
+        self._size = sum(array.nbytes for array in snapshot.arrays.values())
+        if self._is_full():
             self.flush_if_due()
-        if len(self._pending) * size > _MOST:
+        if self._is_full():
             raise StoreError(
                 f"{len(self._pending)} kernels could not be written: those behind are left out",
                 where=self.path,
@@ -133,6 +133,9 @@ class KernelStore:
         _WAITING.add(self)
         self.flush_if_due()
 
+    def _is_full(self) -> bool:
+        return len(self._pending) * self._size > _MOST
+
     def flush_if_due(self) -> None:
         """Write what is still in memory, if it has been there for long or is much.
 
@@ -140,11 +143,10 @@ class KernelStore:
             DiskError, …: as of `flush`; then it is tried again after a minute.
         """
         now = self._clock()
-        is_due = len(self._pending) >= _PENDING or now - self._since > _SECONDS
+        is_due = len(self._pending) >= _PENDING or now - self._since > _SECONDS or self._is_full()
         if self._pending and is_due and now >= self._again:
             self._again = now + _PATIENCE
             self.flush()
-            self._again = 0.0
 
     def mark_boundary(self, boundaries: list[int]) -> None:
         """Write the boundaries, and all snapshots that there are; after an error, with the next."""
@@ -167,7 +169,7 @@ class KernelStore:
         if self._pending or self._unmarked or is_behind:
             with self._held(), Ending() as ending:  # a Ctrl-C waits for Zarr's threads
                 self._write(self._pending)
-                self._pending = []
+                self._pending, self._again = [], 0.0
                 assert self._store is not None
                 self._store.describe(**noted)  # last: never before the kernels up to there
                 self._noted |= noted

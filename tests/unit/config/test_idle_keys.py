@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from ntkscope.config import load_config, load_files
 from ntkscope.config.idle_keys import idle_keys
 from ntkscope.errors import ConfigError
+from ntkscope.training.learning_curve.members import look_steps
 from tests.workflow.project import MINI
 
 STREAM, CURVE = ("experiments", "reactivation"), ("learning_curves", "scaling")
@@ -35,7 +37,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     ("changes", "key", "said"),
     [
         ({"snapshots": {"around_boundary": 30}}, "snapshots.around_boundary", "write 12, which"),
-        ({"fits": {"window": 13}}, "fits.window", "no task has more than 12"),
+        ({"fits": {"window": 14}}, "fits.window", "no task has more than 12"),
         ({"training": {"method_strength": 2.0}}, "training.method_strength", "or set a method"),
         (SINGLE, "fits.window", "the stream has one task, and no boundary"),
         (SINGLE, "snapshots.around_boundary", "or give the stream more tasks"),
@@ -66,7 +68,6 @@ def test_of_streams(mini: dict[str, Any], changes: dict[str, Any], key: str, sai
             "stop: early",
         ),
         ({"learning": {"converged_loss": 0.1}}, "learning.converged_loss", "set stop: convergence"),
-        ({"learning": {"evaluations": 31}}, "learning.evaluations", "write 30 or less"),
         ({"learning": {"batch_size": 100}}, "learning.batch_size", "where there are 80 at most"),
         (
             {"learning": {"snapshots": [], "snapshot_samples": 80}, "kernels": {"during": []}},
@@ -147,3 +148,30 @@ def test_a_key_that_cannot_be_removed_is_no_mistake(tmp_path: Path, mini: dict[s
         ConfigError, match=r"around_boundary: it cannot have its effect(.*\n)*.*own.yaml, li"
     ):
         load_files(default, own)
+
+
+def test_nor_one_that_other_places_have_made_idle(tmp_path: Path, mini: dict[str, Any]) -> None:
+    base, over = tmp_path / "base.yaml", tmp_path / "over.yaml"
+    training = {"training": {"method": "ewc", "method_strength": 2.0}}
+    merged(mini["experiments"]["reactivation"], training)
+    base.write_text(yaml.safe_dump(mini), encoding="utf-8")
+    plain: dict[str, Any] = {"experiments": {"reactivation": {"training": {"method": "plain"}}}}
+    over.write_text(yaml.safe_dump(plain), encoding="utf-8")
+    for files in ((base, over), (over, base)):
+        assert load_config(merged(copy.deepcopy(mini), copy.deepcopy(plain)), files)
+    said = "method_strength: it cannot have its effect"
+    assert load_config(merged(copy.deepcopy(mini), copy.deepcopy(plain)), [base])
+    with pytest.raises(ConfigError, match=said):
+        given = {"experiments": {"reactivation": {"training": {"method_strength": 3.0}}}}
+        load_config(merged(merged(mini, plain), given), [over])
+    base.write_text(yaml.safe_dump(mini), encoding="utf-8")
+    with pytest.raises(ConfigError, match=said):
+        load_files(base)
+
+
+def test_each_step_may_be_looked_at(mini: dict[str, Any]) -> None:
+    """More log-spaced evaluations than there are steps: fewer leave some out."""
+    merged(mini["learning_curves"]["scaling"], {"learning": {"evaluations": 600}})
+    mini["experiments"]["reactivation"]["fits"]["window"] = 13  # 12 and the start
+    assert load_config(mini)
+    assert len(look_steps(30, 600)) == 30 > len(look_steps(30, 30))

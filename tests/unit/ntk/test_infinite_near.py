@@ -7,9 +7,12 @@ import torch
 from torch import nn
 
 from ntkscope import infinite_ntk
+from ntkscope.errors import ModelError
 from ntkscope.models import Activation, Dense
+from ntkscope.models.network import Elementwise
 from ntkscope.ntk import infinite_kernels
 from ntkscope.ntk.infinite import analytic_duals
+from ntkscope.ntk.infinite.dual_activations import DUALS, analytic_dual
 from ntkscope.ntk.infinite.nonlinearity import Nonlinearity
 
 DISTANCES = [1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8, 1e-10, 1e-13]
@@ -213,6 +216,20 @@ def test_functions_with_kinks_by_quadrature(distance):
     assert off(infinite_ntk(mlp(Sum()), x, W_std=W, b_std=B)[0, 1], steps.T) < 1e-10
 
 
+@pytest.mark.parametrize("chain", [True, False])
+@pytest.mark.parametrize("factor", [1.9, 3.0, 1e3, 1e6])
+def test_parallel_vectors_of_any_lengths_cost_half_of_the_digits_at_most(factor, chain):
+    x = two(0.0)[:1]
+    module, a = (nn.ReLU(), 0) if chain else (nn.LeakyReLU(0.2), 0.2)
+    steps = Steps(x[0], factor * x[0])
+    steps.affine(W**2, B**2)
+    for _ in range(2):
+        steps.leaky(a)
+        steps.affine(W**2, B**2)
+    found = infinite_ntk(mlp(module, module), x, factor * x, W_std=W, b_std=B)
+    assert off(found[0, 0], steps.T) < 5e-8
+
+
 CLOSED = {
     "gelu": nn.functional.gelu,
     "sine": torch.sin,
@@ -274,3 +291,47 @@ def test_a_sample_that_is_not_finite_hides_no_pair(dtype):
     assert bool(found[3].isnan().all())
     tolerance = 10 * torch.finfo(dtype).eps
     torch.testing.assert_close(found[:3, :3].double(), exact[:3, :3], rtol=tolerance, atol=0)
+
+
+@pytest.mark.parametrize("scale", [50, 255, 2e4])
+@pytest.mark.parametrize("kind", ["relu", "gelu", "erf"])
+def test_single_precision_at_large_variances(kind, scale):
+    torch.manual_seed(0)
+    x = scale * torch.rand(4, 12)
+    x = torch.cat([x, 1.001 * x, x + 1e-3 * scale * torch.randn(4, 12)])
+    layers = mlp(Elementwise(kind))
+    exact = infinite_ntk(layers, x.double(), W_std=W, b_std=B)
+    found = infinite_ntk(layers, x, W_std=W, b_std=B).double()
+    torch.testing.assert_close(found, exact, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["gelu", "sine", "cosine"])
+def test_closed_forms_of_huge_variances(kind):
+    """In the limit GELU is relu."""
+    q = torch.tensor([1e9, 1e14, 1e17, 1e25, 1e60], dtype=torch.float64)
+    closed = DUALS[kind] if kind in DUALS else analytic_dual(getattr(analytic_duals, kind))
+    value, slope = closed.same(q)
+    half = torch.full_like(q, 0.5)
+    wanted = q / 2 if kind == "gelu" else half
+    torch.testing.assert_close(value, wanted, rtol=1e-4, atol=0)
+    torch.testing.assert_close(slope, half, rtol=1e-4, atol=0)
+    for almost in (q * (1 - 2**-52), q * (1 + 2**-52), -q):
+        for found in closed.pair(almost, q, q):
+            assert bool(found.isfinite().all())
+            assert bool((found.abs() <= 1.001 * torch.maximum(wanted, slope)).all())
+
+
+class Exponential(nn.Module):
+    def forward(self, x):
+        return x.exp()
+
+
+@pytest.mark.parametrize(("module", "scale"), [(nn.ReLU(), 1e80), (Exponential(), 1e3)])
+def test_a_kernel_that_overflows_is_refused(module, scale):
+    with pytest.raises(ModelError, match="not finite"):
+        infinite_ntk(mlp(module), scale * two(1.0))
+
+
+def test_no_samples_have_an_empty_kernel():
+    x = two(1.0)
+    assert infinite_ntk(mlp(nn.ReLU()), x.float(), x[:0].float()).shape == (2, 0)

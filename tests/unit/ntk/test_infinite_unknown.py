@@ -116,3 +116,18 @@ def test_dropouts_of_every_kind_are_nothing_in_evaluation(module):
     plain = infinite_ntk(nn.Sequential(*layers), x)
     with_it = nn.Sequential(*layers[:2], module, layers[2]).eval()
     torch.testing.assert_close(infinite_ntk(with_it, x), plain)
+
+
+def test_what_is_said_is_of_the_axis_where_it_came_furthest():
+    """Samples [channels, places] or [tokens, channels]: which, the first layer tells."""
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.read = nn.Conv1d(2, 6, 3), nn.Conv1d(6, 6, 1), nn.Linear(12, 1)
+
+        def forward(self, x):
+            return self.read(self.b(torch.relu(self.b(torch.relu(self.a(x))))).flatten(1))
+
+    with pytest.raises(ModelError, match="used twice\n  where: module b"):
+        infinite_ntk(Twice(), torch.randn(3, 2, 4, dtype=torch.float64))

@@ -284,6 +284,33 @@ def test_what_could_not_be_written_is_written_later(
     assert look(store) == (store, "", True)
 
 
+def raising(error: Exception) -> Any:
+    def function(*_: Any, **__: Any) -> None:
+        raise error
+
+    return function
+
+
+def test_of_a_disk_that_works_no_kernel_is_left_out(tmp_path: Path, monkeypatch: Any) -> None:
+    """However large kernels are, and also soon after a write that failed."""
+    now, store = 0.0, tmp_path / "k.zarr"
+    watch = watched(store, 1)
+    watch.flush()
+    assert watch._store is not None
+    watch._store._clock = lambda: now
+    monkeypatch.setattr(kernel_store, "_MOST", 1)
+    for step in range(1, 4):
+        watch.step(step)
+    with monkeypatch.context() as patched:
+        patched.setattr(ZarrStore, "write", raising(OSError(errno.ENOSPC, "full")))
+        watch.step(4)
+    watch.flush()
+    for step in range(5, 8):
+        watch.step(step)
+    watch.close()
+    assert steps_of(store) == list(range(8))
+
+
 def test_a_full_disk_ends_no_training(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
     """What it refuses is kept, up to a limit, and tried again, but not at each step."""
     now, tried, store = [0.0], [], tmp_path / "k.zarr"

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
+from ntkscope.errors import ModelError
 from ntkscope.models import Architecture, Flatten
 from ntkscope.ntk.empirical.arguments import check_count
 from ntkscope.ntk.empirical.budget import reuse_freed_memory
@@ -102,15 +103,17 @@ def infinite_ntk(
     Returns:
         [N, N2], dtype and device of x1; exactly symmetric where x2 is None, exact on the diagonal
         and wherever two inputs are equal. Of closed forms in float64, relative errors are below
-        1e-12, of nearly equal vectors too, whose distances are carried through the layers beside
-        their covariances (measured at depth 3: 3e-13 at 1e-3 of their length, 2e-15 nearer). The
-        same holds of nearly equal images up to the first pooling, where the network is traced.
-        Behind it, in plain sequences of convolutions, and of patches at different places, a kink
-        costs half of the digits of what is nearly equal: relative errors of the NTK up to 1e-8
+        1e-12 at variances up to 1e3, and of ReLU, LeakyReLU and abs also of nearly equal vectors,
+        whose distances are carried through the layers beside their covariances (measured at depth
+        3: 3e-13 at 1e-3 of their length, 2e-15 nearer). The same holds of nearly equal images up to
+        the first pooling, where the network is traced. Behind it, or another activation, in plain
+        sequences of convolutions, of patches at different places and of parallel vectors, a kink
+        costs half of the digits of what is nearly equal: relative errors of the NTK up to 2e-8
         (measured of images: 1e-9, for many pairs of pixels average it), none of the NNGP.
 
     Raises:
-        ModelError: a module whose limit is not known, or inputs that do not fit.
+        ModelError: a module whose limit is not known, or inputs that do not fit; or a kernel that
+            overflows.
 
     Examples:
         >>> import torch
@@ -206,10 +209,22 @@ def _kernels(
     if layers is None:
         assert isinstance(network, nn.Module)
         program = as_program(network, x1, (W_std, b_std), normal_biases)
-        return graph_kernels(program, x1, x2, wanted, tile)
-    return _of_layers(
-        layers, x1, x2, Options("ntk" in wanted, normal_biases), wanted, tile, compile
-    )
+        kernels = graph_kernels(program, x1, x2, wanted, tile)
+    else:
+        options = Options("ntk" in wanted, normal_biases)
+        kernels = _of_layers(layers, x1, x2, options, wanted, tile, compile)
+    if not all(map(_is_finite, kernels)) and all(x is None or _is_finite(x) for x in (x1, x2)):
+        raise ModelError(
+            "the infinite-width kernel of these inputs is not finite: variances are too large",
+            where="x1, x2",
+            remedy="use smaller inputs, W_std and b_std, or an activation that grows less",
+        )
+    return kernels
+
+
+def _is_finite(x: Tensor) -> bool:
+    """In one pass, without a mask."""
+    return not x.numel() or bool(torch.stack(x.aminmax()).isfinite().all())
 
 
 def _of_layers(

@@ -1,13 +1,15 @@
 """Nearly equal inputs in single precision: their tiles are computed in double.
 
 The angle θ of two preactivations comes from √(q1 q2 − K²), which loses half the digits as θ → 0:
-float32 puts noise of 3e-4 on a smaller θ, and 1e-4 on the NTK; the NNGP keeps its digits. Only relu
-suffers, and vectors most: between images the many pairs of pixels average it away (4e-5 at worst,
-measured with 14×14 pixels), so these are left in single precision.
+float32 puts noise of 3e-4 on a smaller θ, and 1e-4 on the NTK; the NNGP keeps its digits. Of relu,
+and of GELU and erf where variances are large; and of vectors most: between images the many pairs of
+pixels average it away (4e-5 at worst, measured of relu with 14×14 pixels), so these are left in
+single precision.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import torch
@@ -20,6 +22,9 @@ from ntkscope.ntk.infinite.layouts.vector import VectorLayout
 from ntkscope.ntk.infinite.nearness import near_pairs
 from ntkscope.ntk.infinite.samples import Samples
 from ntkscope.ntk.infinite.variances import preactivation_variances
+
+_LEAST = {Activation("relu"): 0.0, Activation("gelu"): 10.0, Activation("erf"): 10.0}
+"""The first preactivations' variance from which an activation suffers; no others do."""
 
 _COSINE = 1 - 5e-4  # of the first preactivations; beyond it, float32 errs by more than 5e-6
 
@@ -34,11 +39,13 @@ class Precise:
 
     def __init__(self, engine: Engine, s1: Samples, s2: Samples) -> None:
         self._engine, self._s1, self._s2 = engine, s1, s2
+        least = [_LEAST[layer] for layer in engine.layers[1:2] if layer in _LEAST]
         self._concerned = (
             engine.options.ntk
             and isinstance(engine.layout, VectorLayout)
             and s1.x.dtype == torch.float32
-            and engine.layers[1:2] == (Activation("relu"),)
+            and bool(least)
+            and any(bool((s.variances[0] >= least[0]).any()) for s in (s1, s2))
         )
 
     def needed(
@@ -52,7 +59,8 @@ class Precise:
         covariances = K * law.weight
         if law.bias:
             covariances += law.bias
-        close = near_pairs(covariances, s1.variances[0], s2.variances[0], same, _COSINE)
+        q1, q2 = s1.variances[0], s2.variances[0]
+        close = near_pairs(covariances, q1, q2, same, _COSINE, math.inf)
         return close is not None and bool(close.any())
 
     @cached_property

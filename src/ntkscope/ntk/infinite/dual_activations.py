@@ -144,7 +144,7 @@ def numeric_dual(phi: Nonlinearity) -> Dual:
 DUALS = {
     "relu": Dual(_relu_pair, _relu_same, _relu_near, flat_at_zero=True),
     "erf": Dual(_erf_pair, _erf_same),
-    "gelu": analytic_dual(analytic_duals.gelu),
+    "gelu": Dual(analytic_duals.gelu, analytic_duals.gelu_same),
 }
 """Those with a closed form; every other of `ACTIVATIONS` is expanded (`hermite`), if smooth."""
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 COSINE = 1 - 5e-7  # θ = 1e-3: further apart, K gives the NTK to 3e-13
+RATIO = 4.0  # of variances: of others, D is all of one of them, and has less of θ than K
 
 
 def half_sine(D: Tensor, q1: Tensor, q2: Tensor) -> Tensor:
@@ -28,6 +29,7 @@ def near_pairs(
     q2: Tensor,
     same: tuple[Tensor, Tensor] | None,
     cosine: float = COSINE,
+    ratio: float = RATIO,
 ) -> Tensor | None:
     """Which pairs [A, B] of samples are near but not equal at any position; None: none is.
 
@@ -35,7 +37,7 @@ def near_pairs(
         K: covariances […, A, B] at equal positions.
         q1, q2: variances […, A] and […, B].
         same: indices of the pairs that are equal, or None.
-        cosine: of the angle within which pairs are near.
+        cosine: of the angle within which pairs are near; ratio: of their variances, at most.
     """
     scaled = K * q2.clamp_min(torch.finfo(K.dtype).tiny).rsqrt()[..., None, :]
     if same is not None:
@@ -43,5 +45,14 @@ def near_pairs(
     limit = q1.sqrt() * cosine
     if bool((scaled.amax(-1) <= limit).all()):  # not so of NaN, which says nothing of others
         return None
-    close = scaled > limit[..., None]
+    close = (scaled > limit[..., None]) & _alike(q1[..., None], q2[..., None, :], ratio)
     return close.flatten(0, -3).any(0) if close.dim() > 2 else close
+
+
+def are_near(K: Tensor, q1: Tensor, q2: Tensor) -> Tensor:
+    """Where D has more digits of the angle than K; q1 and q2 broadcast to K."""
+    return (COSINE * q1.sqrt() * q2.sqrt() < K) & _alike(q1, q2, RATIO)
+
+
+def _alike(q1: Tensor, q2: Tensor, ratio: float) -> Tensor:
+    return (q1 <= ratio * q2) & (q2 <= ratio * q1)

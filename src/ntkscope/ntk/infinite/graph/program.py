@@ -28,24 +28,25 @@ def as_program(
         normal_biases: see `affine_law`.
 
     Raises:
-        ModelError: a network whose limit is not known.
+        ModelError: a network whose limit is not known; of several axes, where it came furthest.
     """
     shape = tuple(x.shape[1:])
     called, graph = traced(network)
-    first: ModelError | None = None
+    furthest: tuple[int, ModelError] | None = None
     for channel in _channel_axes(shape):
         build = Builder(shape, channel, x.device)
         try:
             output = Translation(called, graph, build).result()
         except ModelError as error:
-            first = first or error
+            if furthest is None or len(build.steps) > furthest[0]:
+                furthest = len(build.steps), error
             continue
         layers = scaled(build.layers, *stds)
         laws = [affine_law(layer, normal_biases) for layer in layers if isinstance(layer, Dense)]
         steps, read = tuple(build.steps), tuple(build.read)
         return Program(steps, read, tuple(laws), channel, output.step, build.positions)
-    assert first is not None
-    raise first
+    assert furthest is not None
+    raise furthest[1]
 
 
 def _channel_axes(shape: tuple[int, ...]) -> list[int]:

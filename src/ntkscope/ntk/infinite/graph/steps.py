@@ -15,6 +15,7 @@ from torch import Tensor
 from ntkscope.ntk.infinite.affine import AffineLaw
 from ntkscope.ntk.infinite.dual_activations import Dual
 from ntkscope.ntk.infinite.graph.window import Window
+from ntkscope.ntk.infinite.nearness import are_near
 
 
 class KT(NamedTuple):
@@ -72,21 +73,20 @@ class Activate:
         """E[φ(u)φ(v)] and Θ · E[φ'(u)φ'(v)] of variances [P, A, 1] and [P, 1, B]."""
         q1, q2 = first[:, None], second[None]
         K, slope = self.dual.pair(x.K, q1, q2)
-        D = self._near(x.D, first, second, slope)
+        D = self._near(x, first, second, slope)
         if x.T is not None and self.dual.flat_at_zero:
             slope = torch.where((q1 > 0) & (q2 > 0), slope, 0)
         scale = self.gain**2
         return KT(K * scale, None if x.T is None else x.T * slope * scale, D)
 
-    def _near(
-        self, D: Tensor | None, first: Tensor, second: Tensor, slope: Tensor
-    ) -> Tensor | None:
-        """D afterwards; the slope at equal positions is mended."""
-        if D is None or self.dual.near is None:
+    def _near(self, x: KT, first: Tensor, second: Tensor, slope: Tensor) -> Tensor | None:
+        """D afterwards; the slope of what is near, at equal positions, is mended."""
+        if x.D is None or self.dual.near is None:
             return None
-        exact, distance = self.dual.near(equal_positions(D), first, second)
-        equal_positions(slope).copy_(exact)
-        after = torch.zeros_like(D)
+        exact, distance = self.dual.near(equal_positions(x.D), first, second)
+        near, mended = are_near(equal_positions(x.K), first, second), equal_positions(slope)
+        mended.copy_(torch.where(near, exact, mended))
+        after = torch.zeros_like(x.D)
         equal_positions(after).copy_(distance * self.gain**2)
         return after
 
