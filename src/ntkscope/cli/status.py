@@ -57,6 +57,8 @@ def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     found = experiments(args.config, args.results)
     chosen = {name: found[name] for name in map(partial(_known, found), args.experiments)}
     print("\n".join([*table(chosen or found), "", *_at_work(args.results)]))
+    for other in [] if args.results.is_dir() else sorted(Path().glob("*/results")):
+        print(f"there is no results/ here, but {other}/: ntkscope status --results {other}")
     print("what would run, and why: ntkscope status --why")
     return 0
 

@@ -146,3 +146,13 @@ def test_one_experiment_alone(folder: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr().out
     assert "\nscaling " in said
     assert "\nreactivation " not in said
+
+
+def test_results_of_a_module_with_a_prefix_are_pointed_to(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "ntk" / "results").mkdir(parents=True)
+    assert main(["status"]) == 0
+    assert "ntkscope status --results ntk/results" in capsys.readouterr().out
+    assert main(["status", "--results", "ntk/results"]) == 0
+    assert "there is no results/ here" not in capsys.readouterr().out
