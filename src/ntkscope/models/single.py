@@ -8,6 +8,9 @@ right for batch norm, dropout and any control flow.
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +54,10 @@ class SingleNetwork(nn.Module):
     def begin_step(self, step: int) -> None:
         """Train mode, with the random numbers of a step: the same after a kill."""
         self.network.train()
-        torch.manual_seed(torch_seed(self.seed, RandomStream.FORWARD, step))
+        seed = torch_seed(self.seed, RandomStream.FORWARD, step)
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed([seed % 2**32, seed >> 32])
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs [1, B, …] to logits [1, B, K]."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from torch import nn
 
 from ntkscope.config.specs import KernelSpec, ModelSpec
 from ntkscope.config.user_code import function_digest
@@ -16,6 +17,7 @@ from ntkscope.data.inputs import to_inputs
 from ntkscope.errors import ModelError
 from ntkscope.kernels import compute_kernels, stage
 from ntkscope.models import load_tensors
+from ntkscope.models.single import SingleNetwork
 from ntkscope.models.zoo import define
 from ntkscope.stores import read_store
 from ntkscope.training import task
@@ -202,6 +204,25 @@ def test_all_random_numbers_of_a_seed_are_its_own(user_run, function):
     assert random.getstate() == before[0]
     np.testing.assert_array_equal(np.random.get_state()[1], before[1][1])
     assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_whatever_is_drawn_in_a_forward_pass_is_of_the_step():
+    """By torch, Python or NumPy: a killed job ends with the same bits."""
+
+    class Noisy(nn.Linear):
+        def forward(self, x):
+            drawn = torch.rand(()), random.random(), np.random.random()
+            return super().forward(x) * torch.tensor(drawn)
+
+    network, x = SingleNetwork(Noisy(2, 3), seed=4), torch.ones(1, 1, 2)
+
+    def outputs(step):
+        network.begin_step(step)
+        return network(x)
+
+    first, second = outputs(0), outputs(1)
+    assert not (first == second).any()
+    assert torch.equal(outputs(0), first)
 
 
 def test_a_network_of_tokens_gets_whole_numbers(user_run):
