@@ -335,3 +335,37 @@ def test_a_kernel_that_overflows_is_refused(module, scale):
 def test_no_samples_have_an_empty_kernel():
     x = two(1.0)
     assert infinite_ntk(mlp(nn.ReLU()), x.float(), x[:0].float()).shape == (2, 0)
+
+
+class Inside(nn.Module):
+    """No plain sequence: it is traced, and computed in float64."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x) + 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "fits"),
+    [
+        (torch.float32, 2.0**-20, True),
+        (torch.float32, 2.0**-30, False),
+        (torch.float64, 2.0**-240, True),
+        (torch.float64, 2.0**-260, False),
+    ],
+)
+@pytest.mark.parametrize("traced", [False, True])
+def test_what_underflows_is_refused(dtype, scale, fits, traced):
+    """A kernel of ReLUs without biases scales with the square of its inputs."""
+    layers = [nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1)]
+    network = Inside(nn.Sequential(*layers)) if traced else nn.Sequential(*layers)
+    x = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    if fits:
+        found = infinite_ntk(network, (x * scale).to(dtype), W_std=W).double() / scale**2
+        torch.testing.assert_close(found, infinite_ntk(network, x, W_std=W), rtol=1e-6, atol=1e-6)
+    elif dtype == torch.float64 or not traced:
+        with pytest.raises(ModelError, match="underflow"):
+            infinite_ntk(network, (x * scale).to(dtype), W_std=W)

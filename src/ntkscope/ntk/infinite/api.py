@@ -30,7 +30,7 @@ from ntkscope.ntk.infinite.layouts.vector import VectorLayout
 from ntkscope.ntk.infinite.propagate import Options
 from ntkscope.ntk.infinite.samples import Samples, any_zeros, samples
 from ntkscope.ntk.infinite.tiles import pairs_per_tile, tiles
-from ntkscope.ntk.infinite.validation import check_inputs
+from ntkscope.ntk.infinite.validation import check_inputs, check_variances
 from ntkscope.ntk.kinds import mirror
 
 
@@ -113,7 +113,7 @@ def infinite_ntk(
 
     Raises:
         ModelError: a module whose limit is not known, or inputs that do not fit; or a kernel that
-            overflows.
+            overflows, or underflows.
 
     Examples:
         >>> import torch
@@ -242,6 +242,7 @@ def _of_layers(
     s1 = samples(layers, layout, x1, options.normal_biases, pairs)
     s2 = s1 if x2 is None else samples(layers, layout, x2, options.normal_biases, pairs)
     apply = fused_through() if compile else through
+    check_variances(zip(s1.variances, s2.variances, strict=True))
     engine = Engine(layers, layout, options, any_zeros(s1, s2), apply)
     labels = identities(x1) * 2 if x2 is None else identities(x1, x2)
     out = {name: new_empty(x1, s1.count, s2.count) for name in wanted}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ntkscope.errors import ModelError
 from ntkscope.models import Activation, Architecture, AvgPool, Conv, Dense, Flatten, GlobalAvgPool
@@ -44,6 +46,31 @@ def check_inputs(x1: Any, x2: Any) -> None:
             where="x1, x2",
             remedy="convert them; images: [N, channel, y, x]; tokens: one-hot, for a Linear",
         )
+
+
+def check_variances(both: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Refuse preactivations so small that the products of their variances underflow.
+
+    Angles between them would be those of what is left of q1 q2 − K². A few small samples beside
+    others are none of this: what they lose is beyond the last digit of the largest entries.
+
+    Args:
+        both: of each activation the variances of the first samples and of the second.
+
+    Raises:
+        ModelError: says what to do.
+    """
+    for variances in both:
+        kind = torch.finfo(variances[0].dtype)
+        largest = max((float(q.max()) for q in variances if q.numel()), default=0.0)
+        if 0 < largest < math.sqrt(kind.tiny / kind.eps):
+            raise ModelError(
+                f"the variances of preactivations are at most {largest:.0e}: their products "
+                f"underflow in {variances[0].dtype}",
+                where="x1, x2",
+                remedy="scale the inputs up (without biases a kernel of ReLUs scales with their "
+                "square), or give them in float64",
+            )
 
 
 def unfit(layers: Architecture, shape: tuple[int, ...]) -> ModelError | None:

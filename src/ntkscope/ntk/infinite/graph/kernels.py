@@ -27,6 +27,7 @@ from ntkscope.ntk.infinite.graph.steps import (
 )
 from ntkscope.ntk.infinite.nearness import near_pairs
 from ntkscope.ntk.infinite.tiles import pairs_per_tile, tiles
+from ntkscope.ntk.infinite.validation import check_variances
 from ntkscope.ntk.kinds import mirror
 
 Own = dict[int, Tensor]
@@ -75,6 +76,11 @@ def graph_kernels(
     second = first if x2 is None else _by_position(x2, program.channel)
     own1 = _own(program, first, pairs)
     own2 = own1 if x2 is None else _own(program, second, pairs)
+    check_variances(
+        (own1[number], own2[number])
+        for number, step in enumerate(program.steps, 1)
+        if isinstance(step, Activate) and number in own1
+    )
     labels = identities(x1) * 2 if x2 is None else identities(x1, x2)
     out = {name: new_empty(x1, len(x1), second.shape[-1]) for name in wanted}
     precise = "ntk" in out and x1.dtype == torch.float64
