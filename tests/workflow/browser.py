@@ -14,6 +14,10 @@ CHROMIUM = next(
 )
 
 
+class NavigatedError(Exception):
+    """The page that was asked has given way to another."""
+
+
 class Browser:
     """One page of a headless Chromium; a context manager."""
 
@@ -67,5 +71,7 @@ class Browser:
             one, self._received = self._received.split(b"\0", 1)
             answer = json.loads(one)
             if answer.get("id") == self._number:
+                if "navigated" in str(answer.get("error")):
+                    raise NavigatedError
                 assert "error" not in answer, answer
                 return answer["result"]  # type: ignore[no-any-return]

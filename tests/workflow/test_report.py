@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.browser import CHROMIUM, Browser
+from tests.workflow.browser import CHROMIUM, Browser, NavigatedError
 from tests.workflow.project import Project
 
 pytestmark = [
@@ -25,9 +25,17 @@ PDFS = "[...document.querySelectorAll('iframe')].map(e => e.src.slice(0, 20))"
 def until(browser: Browser, script: str) -> None:
     """Wait for a script to be true; a page draws itself some time after a click."""
     end = time.monotonic() + 20
-    while not browser.run(script):
+    while not _is_true(browser, script):
         assert time.monotonic() < end, f"{script}\n{browser.run('document.body.innerText')}"
         time.sleep(0.05)
+
+
+def _is_true(browser: Browser, script: str) -> bool:
+    """Also while a page gives way to another."""
+    try:
+        return bool(browser.run(script))
+    except NavigatedError:
+        return False
 
 
 def click(browser: Browser, element: str) -> None:

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from ntkscope.errors import ModelError
+from ntkscope.seeds import RandomStream, torch_seed
 
 _EXAMPLE = "def function(shape, outputs, **arguments): return torch.nn.Sequential(…)"
 
@@ -45,7 +46,8 @@ class UserModule:
     def __call__(self, seed: int | None = None) -> nn.Module:
         """The module as the function returns it after `torch.manual_seed(seed)`.
 
-        Python's and NumPy's generators are seeded too, and lazy layers get their parameters here.
+        A seed from 2³² on is drawn to fewer bits first, since torch would drop the rest. Python's
+        and NumPy's generators are seeded too, and lazy layers get their parameters here.
 
         Raises:
             ModelError: there is no such function, it fails, or what it returns is not a module
@@ -97,7 +99,9 @@ def _seeded(seed: int | None) -> Iterator[None]:
     try:
         with torch.random.fork_rng(devices=[]):
             if seed is not None:
-                torch.manual_seed(seed)
+                # torch's generator of CPUs takes 32 bits of a seed, and drops the rest
+                small = seed if seed < 2**32 else torch_seed(seed, RandomStream.INITIALISATION)
+                torch.manual_seed(small)
                 random.seed(seed)
                 np.random.seed([seed % 2**32, seed >> 32])
             yield

@@ -225,6 +225,12 @@ def test_whatever_is_drawn_in_a_forward_pass_is_of_the_step():
     assert torch.equal(outputs(0), first)
 
 
+def test_large_seeds_are_not_cut_to_32_bits(user_run):
+    model = define(spec("own.nets:dense"), (1, 4, 4), 10)
+    ends = {float(model.build(seed)[-1].weight.sum()) for seed in (0, 2**32, 2**40, 2**32 + 1)}
+    assert len(ends) == 4
+
+
 def test_a_network_of_tokens_gets_whole_numbers(user_run):
     network = define(spec("own.nets:words"), (5,), 4, tokens=True).build(0)
     assert network(torch.arange(5).expand(2, 5)).shape == (2, 4)

@@ -260,10 +260,10 @@ def width_of(axes: Axes) -> float:
 
 
 def title_panel(axes: Axes, name: str, below: str = "") -> None:
-    """A title in two lines at most, and words on it below."""
+    """A title in two lines at most, and words on it below, likewise."""
     size = plt.rcParams["xtick.labelsize"]
-    letters = int(0.72 * width_of(axes) / (0.6 * size * POINT))
-    lines = [cut(name, letters), *([below] if below else [])]
+    room = width_of(axes) / (0.6 * size * POINT)
+    lines = [cut(name, int(0.72 * room)), *([cut(below, int(room))] if below else [])]
     axes.set_title("\n".join(lines), fontsize=size)
 
 
