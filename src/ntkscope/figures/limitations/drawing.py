@@ -269,7 +269,7 @@ def title_panel(axes: Axes, name: str, below: str = "") -> None:
 
 def cut(name: str, letters: int, most: int = 2) -> str:
     """A name in a few lines of so many letters, or the beginning of it."""
-    lines = wrap(name, letters)
+    lines = [line.replace("\xa0", " ") for line in wrap(name.replace(" = ", "\xa0=\xa0"), letters)]
     if len(lines) > most:
         lines = [*lines[: most - 1], lines[most - 1][: letters - 1] + "…"]
     return "\n".join(lines)
