@@ -130,6 +130,8 @@ def _refuse(left: list[str], command: str | None, parser: argparse.ArgumentParse
         others = [other.prog for other in commands.values() if option in options_of(other)]
         if others:
             remedy = f"{' and '.join(others)} can be told {option}"
+        elif command == "run" and option == "--preset":
+            remedy = f"a preset stands before the figure's name: {one.prog} PRESET/FIGURE"
         elif command == "run" and not hint:
             remedy = f"Snakemake's own options stand behind --: {one.prog} … -- {' '.join(left)}"
     one.exit(2, f"{NtkscopeError(what, remedy=remedy)}\n")

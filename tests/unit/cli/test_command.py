@@ -58,6 +58,7 @@ def test_a_command_that_is_none(
         (["run", "x", "--cors=3"], "no option --cors; did you mean '--cores'?"),
         (["run", "x", "-c", "3"], "no option -c\n  to do: Snakemake's own options stand behind --"),
         (["run", "--dry-run"], "stand behind --: ntkscope run … -- --dry-run\n"),
+        (["run", "x", "--preset", "fashion"], "to do: a preset stands before the figure's name"),
         (["run", "--why"], "no option --why\n  to do: ntkscope status can be told --why\n"),
         (["verify", "a", "b"], "ntkscope verify has no place for 'b'\n  to do: ntkscope verify -"),
         (["--verson"], "ntkscope has no option --verson; did you mean '--version'?"),
