@@ -80,5 +80,5 @@ def test_of_a_comparison() -> None:
     found = ntkscope.compare(runs, {"one": [table(s, 0.0) for s in range(3)]}, window=3)
     head, one, other = repr(found).splitlines()
     assert head.startswith("Comparison(trace NTK of 12 samples; 3 steps around each boundary, ")
-    assert re.match(r"  one, width \d+: seeds 0, 1, 2; 10 kernels each; .*: 1; twins$", one)
+    assert re.match(r"  one: seeds 0, 1, 2; 10 kernels each; .*: 1; twins$", one)
     assert other.endswith("; no twins")
