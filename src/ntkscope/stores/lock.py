@@ -127,7 +127,12 @@ class Lock:
         self._token, self._ended = str(mine["token"]), threading.Event()
         handle = os.open(self.path, os.O_RDONLY)  # this file, whatever comes to be at its path
         beat = threading.Thread(target=_give_signs, args=(handle, self._ended), daemon=True)
-        beat.start()
+        try:
+            beat.start()
+        except RuntimeError:  # no thread begins while the interpreter ends, from Python 3.12 on
+            os.close(handle)
+            self.release()
+            raise
         return True
 
     def _break(self, seen: _Seen) -> None:

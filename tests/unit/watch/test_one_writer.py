@@ -7,6 +7,7 @@ import errno
 import multiprocessing
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -160,7 +161,10 @@ def test_a_process_ends_whose_last_kernels_cannot_be_written(tmp_path: Path) -> 
         check=False, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("another Watch, or process, has written this store since") == 1
+    said = (
+        "the last kernels of .* could not be written: (another Watch, or process, has|can't create)"
+    )
+    assert len(re.findall(said, done.stderr)) == 1, done.stderr  # Python 3.12 begins no thread then
     assert steps_of(store) == [0, 1, 2, 3]
     assert [each.name for each in tmp_path.iterdir()] == ["k.zarr"]
 
