@@ -107,12 +107,14 @@ def clustered(log_x: FloatArray, log_y: FloatArray, confidence: float) -> Interv
         log_y: (seed, point), complete, at least 2 seeds.
         confidence: such as 0.95.
     """
+    from scipy.special import stdtrit
     from statsmodels.regression.linear_model import OLS
 
     seeds, points = log_y.shape
     design = np.column_stack([np.ones(seeds * points), np.tile(log_x, seeds)])
     groups = {"groups": np.repeat(np.arange(seeds), points)}
-    with np.errstate(invalid="ignore"):  # a variance of 0 may come out as -1e-30: NaN, rightly
-        fit = OLS(log_y.ravel(), design).fit(cov_type="cluster", cov_kwds=groups, use_t=True)
-        low, high = fit.conf_int(alpha=1 - confidence)[1]
-    return Interval(np.asarray(fit.params[1]), np.asarray(low), np.asarray(high), np.asarray(seeds))
+    fit = OLS(log_y.ravel(), design).fit(cov_type="cluster", cov_kwds=groups, use_t=True)
+    variance = max(float(fit.cov_params()[1, 1]), 0.0)  # of an exact law it may come out as -1e-30
+    margin = np.sqrt(variance) * stdtrit(seeds - 1, 1 - (1 - confidence) / 2)
+    slope = np.asarray(fit.params[1])
+    return Interval(slope, slope - margin, slope + margin, np.asarray(seeds))
