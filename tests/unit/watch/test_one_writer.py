@@ -7,7 +7,6 @@ import errno
 import multiprocessing
 import os
 import pickle
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -161,10 +160,9 @@ def test_a_process_ends_whose_last_kernels_cannot_be_written(tmp_path: Path) -> 
         check=False, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    said = (
-        "the last kernels of .* could not be written: (another Watch, or process, has|can't create)"
-    )
-    assert len(re.findall(said, done.stderr)) == 1, done.stderr  # Python 3.12 begins no thread then
+    begins_threads = sys.version_info < (3, 12)  # while the interpreter ends
+    why = "another Watch, or process, has written this store since"
+    assert done.stderr.count(why if begins_threads else "can't create new thread") == 1
     assert steps_of(store) == [0, 1, 2, 3]
     assert [each.name for each in tmp_path.iterdir()] == ["k.zarr"]
 
