@@ -87,6 +87,15 @@ def test_a_mistake_in_the_configuration_is_told(
     assert "did you mean 'seeds'?" in capsys.readouterr().err
 
 
+def test_a_configuration_by_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = {**TINY, "preset": "mine", "experiments": {"mine": TINY["experiments"]["reactivation"]}}
+    (folder / "own.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
+    for words, rows in ([], 4), (["--replace-workflow-config"], 2):
+        assert main(["status", "--config", "own.yaml", *words]) == 0
+        said = capsys.readouterr().out.split("\n\n")[0]
+        assert ("mine" in said, len(said.splitlines())) == (True, rows)
+
+
 def test_configurations_named_apart_are_all_read(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
