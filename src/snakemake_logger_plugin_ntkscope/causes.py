@@ -46,10 +46,25 @@ def cause_of(log: Path | None, message: str) -> Cause:
     if found:
         hint = ": was there too little memory?" if found[1] == "SIGKILL" else ""
         return Cause(f"killed by {found[1]}{hint}")
+    if refused := _refusal(log):
+        return Cause(refused, of_user=True)
     if log is None or not log.is_file():
         where = _elsewhere() or ": is the disk full?"
         return Cause(f"{message.strip()}\nit left no log{where}".strip())
     return _last_error(log.read_text(encoding="utf-8", errors="replace").rstrip())
+
+
+def _refusal(log: Path | None) -> str:
+    """The error meant for the user that a job's last attempt ended with; empty: none.
+
+    The job leaves it beside its log (ntkscope.runtime.logs), which Snakemake deletes when it tries
+    again, maybe before the failure is told.
+    """
+    try:
+        note = log and log.with_name(f".{log.name}.refused").read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return ""
+    return (note or "").partition("\n")[2].rstrip()
 
 
 def _last_error(text: str) -> Cause:

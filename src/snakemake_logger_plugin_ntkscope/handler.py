@@ -161,6 +161,10 @@ class LogHandler(LogHandlerBase):
         if self._stopped or what in self._told:
             return
         self._told.add(what)
+        if cause.of_user and cause.words in self._told:
+            self._screen.say(f"failed: {job or facts['rule_name']}: the same error")
+            return
+        self._told.add(cause.words)
         lines = [f"failed: {job or facts['rule_name']}", *cause.words.splitlines()]
         if not cause.of_user and log:
             lines.append(f"  log: {log}")
