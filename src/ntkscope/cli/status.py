@@ -8,6 +8,7 @@ ntkscope status --why reactivation
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -59,7 +60,9 @@ def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     print("\n".join([*table(chosen or found), "", *_at_work(args.results)]))
     for other in [] if args.results.is_dir() else sorted(Path().glob("*/results")):
         print(f"there is no results/ here, but {other}/: ntkscope status --results {other}")
-    print("what would run, and why: ntkscope status --why")
+    configured = ["--config", *args.config] if args.config else []
+    configured += ["--replace-workflow-config"] if args.alone else []
+    print(f"what would run, and why: {shlex.join(['ntkscope', 'status', *configured, '--why'])}")
     return 0
 
 

@@ -92,8 +92,11 @@ def test_a_configuration_by_itself(folder: Path, capsys: pytest.CaptureFixture[s
     (folder / "own.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
     for words, rows in ([], 4), (["--replace-workflow-config"], 2):
         assert main(["status", "--config", "own.yaml", *words]) == 0
-        said = capsys.readouterr().out.split("\n\n")[0]
-        assert ("mine" in said, len(said.splitlines())) == (True, rows)
+        table, _, rest = capsys.readouterr().out.partition("\n\n")
+        assert ("mine" in table, len(table.splitlines())) == (True, rows)
+        assert rest.endswith(
+            f": ntkscope status {' '.join(['--config own.yaml', *words, '--why'])}\n"
+        )
 
 
 def test_configurations_named_apart_are_all_read(
