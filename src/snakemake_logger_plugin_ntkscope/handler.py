@@ -152,7 +152,7 @@ class LogHandler(LogHandlerBase):
     def _fail(self, facts: dict[str, Any]) -> None:
         job = self._jobs.fail(facts["jobid"])
         log = Path(facts["log"][0]) if facts.get("log") else None
-        cause = cause_of(log, self._how_it_ended)
+        cause = cause_of(log, self._how_it_ended, job.began if job else 0.0)
         self._how_it_ended = ""
         self._stopped |= cause.stopped
         what = f"{job or facts['rule_name']}\n{cause.words}"

@@ -67,6 +67,7 @@ def test_the_job_s_own_note_is_read_whatever_became_of_its_log(tmp_path: Path) -
     note.write_text(f"12:3.5\n{WORDS}", encoding="utf-8")
     said = "CalledProcessError: returned non-zero exit status 1."
     assert cause_of(log, said) == Cause(WORDS, of_user=True)  # deleted: it is tried again
+    assert not cause_of(log, said, note.stat().st_mtime + 1).of_user  # of an earlier run
     log.write_text(OURS.replace("ntkscope.errors", "ntkscope.ntk.outputs"), encoding="utf-8")
     assert cause_of(log, said) == Cause(WORDS, of_user=True)
     assert cause_of(log, "died with <Signals.SIGTERM: 15>.").stopped
