@@ -14,11 +14,11 @@ from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
 from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
-from ntkscope.identity import stage_digest
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
 from ntkscope.runtime.head import remove_dead_locks, sign_locks
 from ntkscope.runtime.nearest import did_you_mean
+from ntkscope.runtime.planned_code import plan_code
 
 HOME = Path(workflow.current_basedir).resolve().parent
 if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
@@ -92,6 +92,44 @@ if IS_MODULE:  # of which Snakemake (9.27) calls no `onstart`
 
 onstart:
     at_start(log)
+
+
+OF_SETTINGS = {"collect_metrics", "collect_curves", "fit_experiment", "fit_curves", "draw"} | {
+    "draw_mechanism",
+    "draw_curves",
+    "write_exponents",
+    "write_findings",
+}
+"""Rules whose files are named by an experiment. Those of others are named by all that changes them."""
+
+
+def build_with_records(build=workflow._build_dag):
+    """Make tables and figures again of which Snakemake has no record, as where results/ was copied
+    without .snakemake: it cannot tell whether they are of these settings, and would take any."""
+    dag, check = workflow.dag, workflow.dag.check_incomplete
+
+    async def check_records():
+        await check()
+        unknown = {
+            file
+            for job in dag.jobs
+            if job.rule.name in OF_SETTINGS and not workflow.persistence.has_metadata(job)
+            for file in job.output
+            if os.path.exists(file)
+        }
+        dag.forcefiles.update(unknown)
+        if unknown:
+            logger.info(
+                f"{len(unknown)} tables and figures have no record of how they were made, as where "
+                "results/ was copied: they are made again. Runs are taken as they are."
+            )
+
+    dag.check_incomplete = check_records
+    build()
+
+
+if workflow.is_main_process and IS_WHOLE:
+    workflow._build_dag = build_with_records
 
 
 CELLS = {name: cells_of(CONFIG, name) for name in CONFIG.experiments}
@@ -359,7 +397,7 @@ def grows(amount):
 def code_of(script, stage, entrance=None):
     """The param that only says when to run again: the digest of a rule's script and of the library's
     sources behind it. No time stamp of a script counts (profiles/default)."""
-    return stage_digest(stage, entrance, Path(workflow.source_path(f"../scripts/{script}.py")))
+    return plan_code(Path(workflow.source_path(f"../scripts/{script}.py")), stage, entrance)
 
 
 def part_at(wildcards):
