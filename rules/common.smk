@@ -75,7 +75,18 @@ def refuse_future_dates():
         raise WorkflowError(f"{error}\n  (nothing was run)") from None
 
 
-AT_START = [sign_locks, refuse_closed_folders, refuse_future_dates]
+def tell_of_fewer_threads():
+    """Sums of another number of threads are other sums, in their last digits."""
+    asked = CONFIG.resources.threads
+    given = [job.threads for job in workflow.dag.needrun_jobs() if "machine" in job.params.keys()]
+    if min(given, default=asked) < asked:
+        logger.warning(
+            f"--cores {min(given)} gives a job fewer threads than the {asked} of resources.threads: "
+            f"last digits will differ from those with --cores {asked} or more."
+        )
+
+
+AT_START = [sign_locks, refuse_closed_folders, refuse_future_dates, tell_of_fewer_threads]
 """Functions: Snakemake keeps one `onstart` alone, the last."""
 
 

@@ -155,6 +155,17 @@ def test_tables_without_a_record_are_made_again(project: Project) -> None:
     assert "have no record of how they were made" in said
 
 
+def test_fewer_threads_than_asked_for_are_told(project: Project) -> None:
+    """As --cores then is no longer without effect on the last digits."""
+    table = str(project.files("results/runs/*/metrics-*.nc")[0].relative_to(project.root))
+    project.change("resources.threads", 2)
+    kernels = Path(table.replace("metrics", "kernels")).with_suffix(".zarr")
+    for cores, told in (("1", True), ("2", False)):
+        shutil.rmtree(project.root / kernels)
+        said = project.build(str(kernels), "--cores", cores)
+        assert ("fewer threads than the 2 of resources.threads" in said) == told
+
+
 SCRIPTS = {"train_task": "train_task", "compute_kernels": "compute_kernels", "draw": "draw"}
 
 
