@@ -19,6 +19,7 @@ from ntkscope.runtime.disk import check_writable
 from ntkscope.runtime.head import remove_dead_locks, sign_locks
 from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.runtime.planned_code import plan_code
+from ntkscope.stores.origin import is_made_with
 
 HOME = Path(workflow.current_basedir).resolve().parent
 if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
@@ -105,34 +106,29 @@ onstart:
     at_start(log)
 
 
-OF_SETTINGS = {"collect_metrics", "collect_curves", "fit_experiment", "fit_curves", "draw"} | {
-    "draw_mechanism",
-    "draw_curves",
-    "write_exponents",
-    "write_findings",
-}
-"""Rules whose files are named by an experiment. Those of others are named by all that changes them."""
+TABLES_BY_NAME = {"collect_metrics", "collect_curves", "fit_experiment", "fit_curves"}
+"""Rules whose tables are named by an experiment, where runs are named by all that changes them."""
 
 
 def build_with_records(build=workflow._build_dag):
-    """Make tables and figures again of which Snakemake has no record, as where results/ was copied
-    without .snakemake: it cannot tell whether they are of these settings, and would take any."""
+    """Make tables again of which Snakemake has no record, as where results/ was copied without
+    .snakemake, if they say themselves that they are of other settings: it would take any."""
     dag, check = workflow.dag, workflow.dag.check_incomplete
+
+    def is_of_others(job):
+        tables = [Path(file) for file in job.output if file.endswith(".nc") and Path(file).exists()]
+        return not all(is_made_with(table, dict(job.params.items())) for table in tables)
 
     async def check_records():
         await check()
-        unknown = {
-            file
-            for job in dag.jobs
-            if job.rule.name in OF_SETTINGS and not workflow.persistence.has_metadata(job)
-            for file in job.output
-            if os.path.exists(file)
-        }
-        dag.forcefiles.update(unknown)
-        if unknown:
+        jobs = [job for job in dag.jobs if job.rule.name in TABLES_BY_NAME]
+        unknown = [job for job in jobs if not workflow.persistence.has_metadata(job)]
+        others = [job for job in unknown if is_of_others(job)]
+        dag.forcefiles.update(file for job in others for file in job.output)
+        if others:
             logger.info(
-                f"{len(unknown)} tables and figures have no record of how they were made, as where "
-                "results/ was copied: they are made again. Runs are taken as they are."
+                "Tables and figures that were made elsewhere, with other settings or code, "
+                f"are made again ({len(others)} of {len(unknown)}); runs are taken as they are."
             )
 
     dag.check_incomplete = check_records

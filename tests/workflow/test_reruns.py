@@ -146,13 +146,15 @@ def test_code_that_is_changed_meanwhile_begins_no_job(project: Project) -> None:
     assert project.plan() == dict.fromkeys(DRAWN, 1)
 
 
-def test_tables_without_a_record_are_made_again(project: Project) -> None:
-    """As where results/ was copied without .snakemake: of which settings they are nobody knows."""
+def test_tables_of_other_settings_are_made_again_without_a_record_too(project: Project) -> None:
+    """As where results/ was copied without .snakemake."""
     shutil.rmtree(project.root / ".snakemake")
     project.change(f"{EXPERIMENT}.fits.window", 2)
     said = project.build("--dry-run")
-    assert planned(said) == since("collect_metrics")
-    assert "have no record of how they were made" in said
+    assert planned(said) == since("fit_experiment")
+    assert "made elsewhere, with other settings or code, are made again (1 of 2)" in said
+    project.change(f"{EXPERIMENT}.model.width", [8])
+    assert project.plan() == since("collect_metrics")
 
 
 def test_fewer_threads_than_asked_for_are_told(project: Project) -> None:
