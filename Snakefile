@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.20")
+min_version("9.27")
 
 IS_MODULE = not workflow.modifier.is_main_snakefile()
 # A module that is given all that its importer has, as of `ntkscope new`, is told like a workflow.

@@ -1,6 +1,6 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
 import os
-from functools import reduce
+from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
 
@@ -109,34 +109,78 @@ onstart:
 TABLES_BY_NAME = {"collect_metrics", "collect_curves", "fit_experiment", "fit_curves"}
 """Rules whose tables are named by an experiment, where runs are named by all that changes them."""
 
+TRAINING = {"prepare_data", "prepare_task", "train_task", "train_networks"}
+"""Rules whose files training begins with, or ends with."""
 
-def build_with_records(build=workflow._build_dag):
-    """Make tables again of which Snakemake has no record, as where results/ was copied without
+
+def made_elsewhere(dag):
+    """The jobs of tables of which Snakemake has no record, as where results/ was copied without
     .snakemake, if they say themselves that they are of other settings: it would take any."""
-    dag, check = workflow.dag, workflow.dag.check_incomplete
 
     def is_of_others(job):
         tables = [Path(file) for file in job.output if file.endswith(".nc") and Path(file).exists()]
         return not all(is_made_with(table, dict(job.params.items())) for table in tables)
 
-    async def check_records():
-        await check()
-        jobs = [job for job in dag.jobs if job.rule.name in TABLES_BY_NAME]
-        unknown = [job for job in jobs if not workflow.persistence.has_metadata(job)]
-        others = [job for job in unknown if is_of_others(job)]
-        dag.forcefiles.update(file for job in others for file in job.output)
-        if others:
-            logger.info(
-                "Tables and figures that were made elsewhere, with other settings or code, "
-                f"are made again ({len(others)} of {len(unknown)}); runs are taken as they are."
-            )
+    jobs = [job for job in dag.jobs if job.rule.name in TABLES_BY_NAME]
+    unknown = [job for job in jobs if not workflow.persistence.has_metadata(job)]
+    others = [job for job in unknown if is_of_others(job)]
+    if others:
+        logger.info(
+            "Tables and figures that were made elsewhere, with other settings or code, "
+            f"are made again ({len(others)} of {len(unknown)}); runs are taken as they are."
+        )
+    return others
 
-    dag.check_incomplete = check_records
+
+def gone_from_the_middle(dag):
+    """The jobs of files that later ones were made of, gone while these are there: Snakemake would
+    not miss them. What only training makes again is left to be asked for by name."""
+    is_there = cache(lambda file: Path(file).exists())
+
+    @cache
+    def is_makable(job):
+        makers = {file: maker for maker, files in dag.dependencies[job].items() for file in files}
+        return job.rule.name not in TRAINING and all(
+            is_there(file) or (file in makers and is_makable(makers[file])) for file in job.input
+        )
+
+    def lacking(job):
+        return [file for file in job.output if file not in job.temp_output and not is_there(file)]
+
+    gone = {
+        job: lacking(job)
+        for job in dag.jobs
+        if any(is_there(file) for later in dag.depending[job] for file in later.output)
+        and lacking(job)
+        and is_makable(job)
+    }
+    if files := sorted(file for each in gone.values() for file in each):
+        more = f" and {len(files) - 1} more" if files[1:] else ""
+        logger.info(f"Gone, and made again with what was made of it: {files[0]}{more}.")
+    return list(gone)
+
+
+def build_and_look(build=getattr(workflow, "_build_dag", None)):
+    """Make again, too, what Snakemake (9.27) does not miss."""
+    dag, check = workflow.dag, workflow.dag.check_incomplete
+
+    async def check_more():
+        await check()
+        again = [*made_elsewhere(dag), *gone_from_the_middle(dag)]
+        dag.forcefiles.update(file for job in again for file in job.output)
+
+    dag.check_incomplete = check_more
     build()
 
 
 if workflow.is_main_process and IS_WHOLE:
-    workflow._build_dag = build_with_records
+    if hasattr(workflow, "_build_dag"):
+        workflow._build_dag = build_and_look
+    else:
+        logger.warning(
+            "This version of Snakemake is newer than the workflow: deleted files in the middle, and "
+            "tables that were made elsewhere, are not looked for."
+        )
 
 
 CELLS = {name: cells_of(CONFIG, name) for name in CONFIG.experiments}
@@ -404,7 +448,8 @@ def grows(amount):
 def code_of(script, stage, entrance=None):
     """The param that only says when to run again: the digest of a rule's script and of the library's
     sources behind it. No time stamp of a script counts (profiles/default)."""
-    return plan_code(Path(workflow.source_path(f"../scripts/{script}.py")), stage, entrance)
+    path = Path(workflow.source_path(f"../scripts/{script}.py"))
+    return plan_code(path, stage, entrance, is_submitted=not workflow.is_main_process)
 
 
 def part_at(wildcards):

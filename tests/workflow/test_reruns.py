@@ -205,3 +205,28 @@ def test_results_copied_without_time_stamps_are_touched(project: Project, tmp_pa
         shutil.copytree(project.root / folder, clone.root / folder, copy_function=shutil.copyfile)
     clone.build("--touch")
     assert clone.plan() == {}
+
+
+GONE = {  # what is deleted → what is made again
+    "experiments/*/metrics.nc": IN_TABLES,
+    "experiments/*/table.csv": {
+        "fit_experiment": 1,
+        "write_findings": 1,
+        **dict.fromkeys(DRAWN, 1),
+    },
+    "runs/*/metrics-*.nc": {"measure_kernels": 4, **IN_TABLES},
+    "runs/*/kernels-*.zarr": {"compute_kernels": 6, "measure_kernels": 4, **IN_TABLES},
+    "runs/*/snapshots.zarr": {},  # only training makes them again
+    "runs/*/*.zarr": {},
+    "data/*.zarr": {},
+}
+
+
+@pytest.mark.parametrize("files", GONE)
+def test_what_is_deleted_from_the_middle_is_made_again(project: Project, files: str) -> None:
+    for path in project.files(f"results/{files}"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert project.plan() == GONE[files]
+    others = ("write_findings", "draw_mechanism")
+    figure = {rule: jobs for rule, jobs in GONE[files].items() if rule not in others}
+    assert project.plan("figures/reactivation.pdf") == figure

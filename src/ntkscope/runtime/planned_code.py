@@ -20,7 +20,9 @@ _PLANNED = "NTKSCOPE_PLANNED_CODE"
 _PACKAGE = Path(__file__).parents[1]
 
 
-def plan_code(script: Path, stage: str, entrance: str | None = None) -> str:
+def plan_code(
+    script: Path, stage: str, entrance: str | None = None, *, is_submitted: bool = False
+) -> str:
     """The digest of the code behind a script, as of `stage_digest`, for its jobs to compare.
 
     Jobs find it in their environment, which is this process's.
@@ -28,11 +30,13 @@ def plan_code(script: Path, stage: str, entrance: str | None = None) -> str:
     Args:
         script: the copy that Snakemake has made and will run.
         stage, entrance: of the library behind it.
+        is_submitted: whether this is a job of another process, whose plan it keeps if it has it.
     """
     code = stage_digest(stage, entrance, script)
     planned = json.loads(os.environ.get(_PLANNED, "{}"))
-    planned[script.name] = [code, str(script), stage, entrance, _dates()]
-    os.environ[_PLANNED] = json.dumps(planned)
+    if not (is_submitted and script.name in planned):
+        planned[script.name] = [code, str(script), stage, entrance, _dates()]
+        os.environ[_PLANNED] = json.dumps(planned)
     return code
 
 

@@ -64,3 +64,13 @@ def test_other_words_and_the_code_of_others_go_on(package: Path) -> None:
 def test_where_nothing_was_planned_nothing_is_checked(package: Path) -> None:
     write(package / "figures/style.py", "")
     check_code("/usr/bin/pytest")
+
+
+def test_a_submitted_job_keeps_the_plan_of_who_submitted_it(package: Path) -> None:
+    file = package / "figures/style.py"
+    write(file, file.read_text(encoding="utf-8") + "_X = 1\n")
+    plan_code(package.parent / "draw.py", "figures", is_submitted=True)
+    with pytest.raises(NtkscopeError, match="after the workflow had planned it"):
+        check_code(JOB)
+    plan_code(package.parent / "draw.py", "figures")
+    check_code(JOB)
