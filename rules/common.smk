@@ -10,6 +10,7 @@ from snakemake.logging import logger
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
 from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.curves import expand_curves
+from ntkscope.config.datasets import facts_of
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
 from ntkscope.data.sources import is_there, open_source
