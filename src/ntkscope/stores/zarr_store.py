@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from ntkscope.errors import StoreError, remake
+from ntkscope.errors import StoreError, remake, replaced
 from ntkscope.runtime.disk import check_space
 from ntkscope.runtime.logs import log
 from ntkscope.stores.atomic_write import atomic, beside, remove, remove_partial_files
@@ -479,7 +479,7 @@ def check_place(path: Path, what: str, attrs: Mapping[str, Any]) -> None:
         place, of = path.stem if key == "regression" else path.parent.name, attrs.get(key)
         named = path.parent.parent.name == "experiments" if key == "experiment" else _is_id(place)
         if isinstance(of, str) and named and place != of:
-            raise StoreError(f"this is a {what} of {of}", where=path, remedy=remake(path))
+            raise StoreError(f"this is a {what} of {of}", where=path, remedy=replaced(path))
 
 
 def _is_id(name: str) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedSamples, load_samples
-from ntkscope.errors import StoreError, remake
+from ntkscope.errors import StoreError, replaced
 from ntkscope.models import Definition, check_alike, initial_tensors
 from ntkscope.models.zoo import define
 from ntkscope.runtime.device import choose_device, repeatable
@@ -132,7 +132,7 @@ def _beginning(
         raise StoreError(
             f"these snapshots end at step {end}, but the task begins at step {run.start}",
             where=parent,
-            remedy=remake(parent),
+            remedy=replaced(parent),
         )
     last = {
         name: torch.from_numpy(before.read(f"{group}/{name}", (slice(None), -1)))

@@ -279,7 +279,7 @@ class KernelStore:
                 "replace all of them",
                 where=self.path,
                 remedy="go on from a checkpoint with its step, or without a number behind the last "
-                "step; to begin anew give another path, or delete the store",
+                "step; to begin anew give another path",
             )
         store = ZarrStore.resume(self.path, "kernels")
         if {kept} != {len(store.mask), *(along(array, "snapshot") for array in growing(store))}:

@@ -179,7 +179,7 @@ def _begin(
         raise StoreError(
             f"this store was begun with another {', '.join(differ)}",
             where=path,
-            remedy="give what it was begun with, or another path; or delete it",
+            remedy="give what it was begun with, or another path",
         )
     for layer in plan.layers:
         layer.strategy = found["strategies"][layer.name]
