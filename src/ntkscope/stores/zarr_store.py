@@ -230,14 +230,17 @@ class ZarrStore:
             self.files.written[file.as_posix()] = found
         return is_sound
 
-    def seal(self) -> None:
+    def seal(self, *, shared: bool = False) -> None:
         """Write the manifest: nothing more is written. Whoever writes to the store breaks it.
+
+        Args:
+            shared: others may write parts of it, and seal it, at the same time.
 
         Raises:
             StoreError: a chunk is not as it was written, or nobody noted that it was; or, of a
                 complete store, it is gone.
         """
-        remove_partial_files(self.path)
+        remove_partial_files(self.path, shared=shared)
         if self.mask.all():
             self.refuse_lost_chunks()
         known, files = read_journals(self.path), self.files.written

@@ -144,7 +144,7 @@ def write_ntk(
             pass
     complete = bool(store.mask.all())
     if complete:
-        store.seal()
+        store.seal(shared=True)
     return complete
 
 
