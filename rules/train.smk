@@ -3,37 +3,6 @@
 #
 # A run's store holds its last task; its parent's holds the one before. Runs that begin with the
 # same tasks (a run and its twin) share that training.
-import json
-import subprocess
-import sys
-
-
-def refuse_wrong_networks(jobs):
-    """Tell of a user's own network that cannot be made before any job has run, as its job would.
-
-    In one process of its own, and only for runs that are to be trained: nothing here has torch. Where
-    that process cannot be (no torch on this machine, or too little memory), jobs tell it."""
-    tried = {}
-    for job in jobs:
-        run = run_at(job.wildcards) if job.rule.name == "train_task" else None
-        if run and run.model.kind == "module":
-            facts = facts_of(SOURCES[run.dataset.id])
-            tried[run.model, run.dataset.id] = {
-                "model": plain(run.model),
-                "shape": facts.shape,
-                "outputs": facts.classes,
-                "tokens": facts.dtype == "int64",
-            }
-    if not tried:
-        return
-    done = subprocess.run(
-        [sys.executable, "-m", "ntkscope.models.try_out"],
-        input=json.dumps([*tried.values()]),
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode == 0 and done.stdout.strip():
-        raise WorkflowError(f"{done.stdout.strip()}\n  (nothing was run)")
 
 
 AT_START.append(lambda: refuse_wrong_networks(workflow.dag.needrun_jobs()))
