@@ -172,7 +172,11 @@ def _stays_in_front(
     x = args[0]
     if x.ndim < 2 or not x.is_floating_point():
         return True
-    turned = func(torch.empty(*range(2, 2 + x.ndim), device="meta"), *args[1:], **kwargs).shape
+    like = torch.empty(*range(2, 2 + x.ndim), device="meta")
+    try:
+        turned = func(like, *args[1:], **kwargs).shape
+    except (RuntimeError, TypeError):  # axes by their names, say
+        return False
     places = [turned.index(2 + axis) for axis in (0, 1) if x.shape[axis] == samples]
     return all(place < 2 and place < x.ndim - 1 for place in places)
 
