@@ -30,9 +30,9 @@ def explain(message: str, words: Sequence[str], study: Study) -> str:
         study: what can be asked for.
     """
     if missing := _MISSING.search(message):
-        return wrong_target(missing[1], study)
+        return wrong_target(missing[1], study, words)
     if "Target rules may not contain wildcards" in message:
-        stages = [stage_by_name(word, study) for word in words if word in study.stages]
+        stages = [stage_by_name(word, study, words) for word in words if word in study.stages]
         return "\n".join(stages) or message
     if "is not valid JSON or YAML" in message:
         return broken_yaml(words) or message
@@ -41,13 +41,13 @@ def explain(message: str, words: Sequence[str], study: Study) -> str:
     return message
 
 
-def wrong_target(target: str, study: Study) -> str:
+def wrong_target(target: str, study: Study, words: Sequence[str] = ()) -> str:
     """No rule makes what was asked for: what was meant, and what there is."""
     if target in study.stages:
-        return stage_by_name(target, study)
+        return stage_by_name(target, study, words)
     if target in _RENAMED:
         stage = _RENAMED[target]
-        return f"{target}: did you mean {stage!r}?\n{stage_by_name(stage, study)}"
+        return f"{target}: did you mean {stage!r}?\n{stage_by_name(stage, study, words)}"
     folder = target.rpartition("/")[0]
     preset = folder.removeprefix("figures/")
     if folder.startswith("figures/") and preset != study.preset:
@@ -61,20 +61,27 @@ def wrong_target(target: str, study: Study) -> str:
     meant = nearest(target, known)
     lines = [f"nothing makes {target}{did_you_mean(target, known)}"]
     if meant in study.stages:
-        lines += stage_by_name(str(meant), study).splitlines()
+        lines += stage_by_name(str(meant), study, words).splitlines()
     lines += _wrapped("figures", [each.files[0] for each in study.figures.values()])
     lines += _wrapped("by name", study.targets)
     return "\n".join(lines)
 
 
-def stage_by_name(stage: str, study: Study) -> str:
+def stage_by_name(stage: str, study: Study, words: Sequence[str] = ()) -> str:
     """A stage was asked for as if it were a target."""
     figure = next(iter(each.files[0] for each in study.figures.values()), "all")
     return (
         f"{stage} is a stage, which makes a file for each run or experiment: which one?\n"
-        f"  to do: snakemake --cores all {figure} --until {stage}\n"
+        f"  to do: snakemake --cores all {figure} --until {stage}{_configured(words)}\n"
         f"     or: ask for one of its files, {_CONSTRAINT.sub(_in_angles, study.stages[stage])}"
     )
+
+
+def _configured(words: Iterable[str]) -> str:
+    """The options of a command line that say which configuration is run."""
+    files = [word.rpartition("=")[2] for word in words if word.endswith((".yaml", ".yml"))]
+    alone = [word for word in words if word.startswith("--replace-")]
+    return "".join(f" {word}" for word in [*(["--configfile", *files] if files else []), *alone])
 
 
 def broken_yaml(words: Iterable[str]) -> str:

@@ -33,12 +33,13 @@ class Cause:
 _SLURM_LOGS = Path(".snakemake/slurm_logs")
 
 
-def cause_of(log: Path | None, message: str) -> Cause:
+def cause_of(log: Path | None, message: str, since: float = 0.0) -> Cause:
     """The cause of a job's failure.
 
     Args:
         log: of the job, if it has one.
         message: Snakemake's own message of how the job ended.
+        since: when the job began; what is older is of another run.
     """
     found = _SIGNAL.search(message)
     if (found and found[1] in _STOPPED) or _STATUS_OF_STOPPED.search(message):
@@ -46,10 +47,28 @@ def cause_of(log: Path | None, message: str) -> Cause:
     if found:
         hint = ": was there too little memory?" if found[1] == "SIGKILL" else ""
         return Cause(f"killed by {found[1]}{hint}")
+    if refused := _refusal(log, since):
+        return Cause(refused, of_user=True)
     if log is None or not log.is_file():
         where = _elsewhere() or ": is the disk full?"
         return Cause(f"{message.strip()}\nit left no log{where}".strip())
     return _last_error(log.read_text(encoding="utf-8", errors="replace").rstrip())
+
+
+def _refusal(log: Path | None, since: float) -> str:
+    """The error meant for the user that a job's last attempt ended with; empty: none.
+
+    The job leaves it beside its log (ntkscope.runtime.logs), which Snakemake deletes when it tries
+    again, maybe before the failure is told.
+    """
+    if log is None:
+        return ""
+    note = log.with_name(f".{log.name}.refused")
+    try:
+        words = note.read_text(encoding="utf-8") if note.stat().st_mtime >= since else ""
+    except (OSError, UnicodeError):
+        return ""
+    return words.partition("\n")[2].rstrip()
 
 
 def _last_error(text: str) -> Cause:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -92,4 +93,4 @@ def _with_half_interval(row: Mapping[str, str], sign: int) -> str:
 
 def interrupted(done: int, total: int, command: Sequence[str]) -> list[str]:
     """What is done, and how it goes on."""
-    return [f"{done} of {total} done; the same command goes on: {' '.join(command)}"]
+    return [f"{done} of {total} done; the same command goes on: {shlex.join(command)}"]

@@ -152,7 +152,7 @@ class LogHandler(LogHandlerBase):
     def _fail(self, facts: dict[str, Any]) -> None:
         job = self._jobs.fail(facts["jobid"])
         log = Path(facts["log"][0]) if facts.get("log") else None
-        cause = cause_of(log, self._how_it_ended)
+        cause = cause_of(log, self._how_it_ended, job.began if job else 0.0)
         self._how_it_ended = ""
         self._stopped |= cause.stopped
         what = f"{job or facts['rule_name']}\n{cause.words}"
@@ -161,6 +161,10 @@ class LogHandler(LogHandlerBase):
         if self._stopped or what in self._told:
             return
         self._told.add(what)
+        if cause.of_user and cause.words in self._told:
+            self._screen.say(f"failed: {job or facts['rule_name']}: the same error")
+            return
+        self._told.add(cause.words)
         lines = [f"failed: {job or facts['rule_name']}", *cause.words.splitlines()]
         if not cause.of_user and log:
             lines.append(f"  log: {log}")

@@ -22,7 +22,7 @@ class Lines:
         """The run begins: how much there is to do."""
         left = jobs.seconds_left(time.time())
         about = f", about {clock(left)}" if left is not None else ""
-        self.say(f"{jobs.total} jobs{about}")
+        self.say(f"{jobs.total} job{'s' * (jobs.total != 1)}{about}")
 
     def finished(self, jobs: Jobs, what: str, seconds: float) -> None:
         """A line for a job that is done."""

@@ -42,6 +42,15 @@ def job_of(project: Project, rule: str = "train_task") -> str:
     return jobs[-1]
 
 
+def job_of_limit(project: Project, megabytes: int) -> str | None:
+    """SLURM's number of the training job that may have so much memory, if there is one."""
+    jobs = scontrol(project, "show", "jobs", "-o")
+    found = re.search(
+        rf"^JobId=(\d+) .*MinMemoryNode={megabytes}M .*Comment=rule_train_task_", jobs, re.MULTILINE
+    )
+    return found and found[1]
+
+
 def state_of(project: Project, job: str) -> str:
     found = re.search(r"JobState=(\w+)", scontrol(project, "show", "job", job))
     assert found
@@ -103,18 +112,16 @@ def test_a_job_over_its_time_saves_and_goes_on_with_more(caught: Caught, finishe
 
 
 def test_a_job_over_its_memory_goes_on_with_more(caught: Caught, finished: Project) -> None:
-    caught.change("resources.mem_mb", 600)
+    caught.change("resources.mem_mb", 400)  # less than a job at work has
+    node = Path(caught.variables["SLURM_CONF"]).with_name("slurmd.log")
     head = caught.start(caught.kernels, *OPTIONS)
+    while job_of_limit(caught, 800) is None:  # SLURM looks once a second: the first is slow
+        assert head.poll() is None
+        time.sleep(0.2)
     ends_well(caught, head, finished)
-    ends = re.findall(
-        r"^JobId=(\d+) .*JobState=(\w+) .*MinMemoryNode=(600|1200)M .*Comment=rule_train_task_",
-        scontrol(caught, "show", "jobs", "-o"),
-        re.MULTILINE,
-    )
-    (killed, _, little), (_, state, more) = ends
-    assert (little, more, state) == ("600", "1200", "COMPLETED")
-    node = Path(caught.variables["SLURM_CONF"]).with_name("slurmd.log").read_text("utf-8")
-    assert f"StepId={killed}.0 exceeded memory limit" in node
+    killed, more = job_of_limit(caught, 400), job_of_limit(caught, 800)
+    assert more and state_of(caught, more) == "COMPLETED"
+    assert f"StepId={killed}.0 exceeded memory limit" in node.read_text("utf-8")
 
 
 def test_a_killed_head_is_followed_by_the_plain_command(caught: Caught, finished: Project) -> None:

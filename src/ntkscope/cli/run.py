@@ -44,7 +44,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="configurations over config/config.yaml; of PRESET/NAME: that of config/ which has "
         "this preset",
     )
+    alone(parser)
     parser.usage = f"{parser.prog} [FIGURE ...] [--cores N] [--config FILE ...] [-- SNAKEMAKE ...]"
+
+
+def alone(parser: argparse.ArgumentParser) -> None:
+    """The option that leaves the default configuration out, as Snakemake calls it."""
+    parser.add_argument(
+        "--replace-workflow-config",
+        action="store_true",
+        dest="alone",
+        help="the configurations by themselves, without config/config.yaml",
+    )
 
 
 def _cores(word: str) -> str:
@@ -82,6 +93,7 @@ def options(args: argparse.Namespace, folder: Path) -> list[str]:
     words = [*targets, "--cores", args.cores]
     if not (folder / "profiles/default").is_dir():
         words += ["--workflow-profile", str(home() / "profiles/default")]
+    words += ["--replace-workflow-config"] if args.alone else []
     return [*words, "--configfile", *map(str, files)] if files else words
 
 

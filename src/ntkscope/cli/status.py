@@ -8,11 +8,13 @@ ntkscope status --why reactivation
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from ntkscope.cli import run as running
 from ntkscope.cli.home import working_folder
 from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.nearest import did_you_mean
@@ -35,6 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="over config/config.yaml",
     )
+    running.alone(parser)
     parser.add_argument("--results", type=Path, default=_RESULTS, metavar="FOLDER")
     parser.add_argument(
         "--why",
@@ -47,19 +50,19 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     """Print a row an experiment, the jobs that run, and how to learn more."""
     if args.why is not None:
-        from ntkscope.cli import run as running
-
         args.figures, args.cores = [*args.experiments, *args.why], "all"
         return running.run(args, ["--dry-run", *passed_on])
     working_folder()
     if args.results != _RESULTS and not args.results.is_dir():
         raise NtkscopeError("there is no such folder", where=args.results, remedy="name results/")
-    found = experiments(args.config, args.results)
+    found = experiments(args.config, args.results, alone=args.alone)
     chosen = {name: found[name] for name in map(partial(_known, found), args.experiments)}
     print("\n".join([*table(chosen or found), "", *_at_work(args.results)]))
     for other in [] if args.results.is_dir() else sorted(Path().glob("*/results")):
         print(f"there is no results/ here, but {other}/: ntkscope status --results {other}")
-    print("what would run, and why: ntkscope status --why")
+    configured = ["--config", *args.config] if args.config else []
+    configured += ["--replace-workflow-config"] if args.alone else []
+    print(f"what would run, and why: {shlex.join(['ntkscope', 'status', *configured, '--why'])}")
     return 0
 
 
@@ -83,10 +86,16 @@ def _at_work(results: Path) -> list[str]:
     return [f"{head}; no job writes a store just now" if head else "nothing runs here"]
 
 
-def experiments(files: Sequence[str], results: Path) -> dict[str, dict[str, str]]:
+def experiments(
+    files: Sequence[str], results: Path, *, alone: bool = False
+) -> dict[str, dict[str, str]]:
     """Experiment → stage → `there/asked for`; `figure` and `table` are `yes` or `–`.
 
     Snapshots that are deleted when their kernels are there count as there.
+
+    Args:
+        files: configurations over config/config.yaml; alone: without it.
+        results: the folder of stores.
 
     Raises:
         ConfigError: a configuration with mistakes.
@@ -97,7 +106,9 @@ def experiments(files: Sequence[str], results: Path) -> dict[str, dict[str, str]
     from ntkscope.config.usage import stage_of
     from ntkscope.data.sources import is_there
 
-    config, _ = without_absent(load_files("config/config.yaml", *files), is_there)
+    config, _ = without_absent(
+        load_files(*([] if alone and files else ["config/config.yaml"]), *files), is_there
+    )
     preset = "" if config.preset == "digits" else config.preset
     found = {}
     for name, stores in requested_stores(config, repeats=config.check_rounding).items():

@@ -139,27 +139,30 @@ def _remove(store: Path) -> None:
 def requested_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
     """The stores of all experiments of configurations, each over the default and by itself.
 
-    Either may be run (`--replace-workflow-config`); what is a mistake in one way is left out.
+    Either may be run (`--replace-workflow-config`); what is a mistake in one way is left out. Which
+    can be run by themselves alone is said: over the default they may have been sound once.
 
     Raises:
         ConfigError: a file is a mistake over the default, and by itself as well or without
             experiments.
     """
     requested: dict[str, set[str]] = defaultdict(set)
+    alone = []
     for file in files:
-        for config in _ways_to_run(file, default):
+        ways = _ways_to_run(file, default)
+        alone += [] if default in ways else [str(file)]
+        for config in ways.values():
             for name, stores in requested_stores(config).items():
                 requested[name if file == default else f"{config.preset}/{name}"] |= stores
+    if alone:
+        print(f"counted without {default} (--replace-workflow-config): {', '.join(alone)}")
     return requested
 
 
-def _ways_to_run(file: Path, default: Path) -> list[Config]:
-    """A configuration over the default and by itself, as far as they are sound.
-
-    Where it can be run by itself alone, says so: the other way may have been sound once.
-    """
+def _ways_to_run(file: Path, default: Path) -> dict[Path | None, Config]:
+    """What it is over → a configuration over the default and by itself, as far as it is sound."""
     if file == default:
-        return [load_files(default)]
+        return {default: load_files(default)}
     found, mistakes = dict[Path | None, Config](), dict[Path | None, ConfigError]()
     for base in (default, None):
         try:
@@ -168,9 +171,7 @@ def _ways_to_run(file: Path, default: Path) -> list[Config]:
             mistakes[base] = error
     if mistakes and not any(each.experiments or each.learning_curves for each in found.values()):
         raise next(iter(mistakes.values()))
-    if default in mistakes:
-        print(f"{file} cannot be run over {default}, and what it would ask for so does not count")
-    return list(found.values())
+    return found
 
 
 _OURS = re.compile(r"^(preset|experiments|learning_curves)\s*:", re.MULTILINE)

@@ -34,10 +34,11 @@ def function_digest(function: str, where: str) -> str:
     root = _root(module)
     file = root and _file(root, module)
     if root is None or file is None:
+        place = f"put {module.replace('.', '/')}.py into the working folder, or install it"
         raise ConfigError(
             f"there is no module {module!r} (searched: {Path.cwd()}, then Python's own path)",
             where=where,
-            remedy=f"put {module.replace('.', '/')}.py into the working folder, or install it",
+            remedy=f"leave .py out: {module[:-3]}:{name}" if module.endswith(".py") else place,
         )
     tree = _parse(file, where)
     known = list(_functions(tree))

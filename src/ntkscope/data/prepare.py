@@ -138,7 +138,7 @@ def _begin(place: JobDirectory, source: Samples, kept: Kept) -> ZarrStore:
             first.dtype,
             chunks=(CHUNK, *shape),
             attrs={"long_name": long_name, "units": "1", **white},
-            compress=True,
+            compress="whole",
         ),
         "label": Array(
             ("sample",),
@@ -146,7 +146,7 @@ def _begin(place: JobDirectory, source: Samples, kept: Kept) -> ZarrStore:
             np.int64,
             chunks=(CHUNK,),
             attrs={"long_name": "class"},
-            compress=True,
+            compress="whole",
         ),
     }
     split = np.repeat(np.array([0, 1], dtype=np.uint8), [kept[0].size, kept[1].size])

@@ -89,12 +89,13 @@ def label_log_axes(figure: Figure) -> None:
     """Have two labelled ticks at least on each logarithmic axis, once all is drawn.
 
     Those that have them stay as they are, but that decades without a label get a tick too. Others
-    have 1, 2, 5 of each decade or, on axes shorter still, evenly spaced values, in plain figures.
+    have 1, 2, 5 of each decade or, on axes shorter still, a few evenly spaced values, in plain
+    figures.
     """
     for axis in (each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)):
         if axis.get_scale() != "log":
             continue
-        if _labelled(axis) > 1:
+        if _labelled(axis) > 1 and not _is_crowded(axis):
             skipped = np.diff(np.log10(axis.get_majorticklocs())).max() > 1.5
             if skipped and isinstance(axis.get_major_locator(), LogLocator):
                 axis.set_minor_locator(LogLocator(numticks=99))
@@ -103,8 +104,14 @@ def label_log_axes(figure: Figure) -> None:
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter("{x:g}")
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        if _labelled(axis) < 2:
+        if _labelled(axis) < 2 or _is_crowded(axis):
             axis.set_major_locator(MaxNLocator(4))
+
+
+def _is_crowded(axis: Axis) -> bool:
+    """Whether a part of a decade has more labels than are read at a glance."""
+    low, high = sorted(axis.get_view_interval())
+    return high < 10 * low and _labelled(axis) > 6
 
 
 def _labelled(axis: Axis) -> int:

@@ -32,6 +32,8 @@ class SnapshotBlocks:
     def __init__(self, job: KernelJob, memory: int) -> None:
         self._job, self._memory, self._count = job, memory, job.count
         self._size = block_size(job)
+        side = chunk_sides(job)[0]
+        self._seeds = [slice(start, start + side) for start in range(0, job.seeds, side)]
         self._network = job.network((0, 0))
         self._plan = make_plan(self._network, job.inputs, None, job.kernel.kind)
         self.chunk, self.seeds_together = len(job.inputs), job.seeds
@@ -50,15 +52,16 @@ class SnapshotBlocks:
     def compute(self, items: list[slice], store: ZarrStore) -> Iterator[None]:
         """Write blocks."""
         for block in items:
-            by_layer = self._by_layer(self._job.tensors((slice(None), block))).cpu()
+            by_layer = torch.cat([self._by_layer(seeds, block) for seeds in self._seeds]).cpu()
             store.write("ntk", (slice(None), block), by_layer.sum(2).numpy())
             if self._job.kernel.by_layer:
                 store.write("layer_ntk", (slice(None), block), by_layer.numpy())
             store.done(block)
             yield
 
-    def _by_layer(self, tensors: dict[str, Tensor]) -> Tensor:
-        """The kernels [S, B, layer, N, (K,) N, (K)] of the networks name → [S, B, …]."""
+    def _by_layer(self, seeds: slice, block: slice) -> Tensor:
+        """The kernels [S, B, layer, N, (K,) N, (K)] of the networks of seeds and snapshots."""
+        tensors = self._job.tensors((seeds, block))
         shape = next(iter(tensors.values())).shape[:2]
         found = [
             self._kernels({name: tensor[index] for name, tensor in tensors.items()})
@@ -86,6 +89,9 @@ class SnapshotBlocks:
 
 def block_size(job: KernelJob) -> int:
     """Snapshots whose kernels are of about `_BLOCK_BYTES`, at most a chunk of the parameters."""
-    parameter = job.snapshots.names("parameters")[0]
-    chunk = job.snapshots.chunks(f"parameters/{parameter}")[1]
-    return max(1, min(chunk, _BLOCK_BYTES // job.kernel_bytes))
+    return max(1, min(chunk_sides(job)[1], _BLOCK_BYTES // job.kernel_bytes))
+
+
+def chunk_sides(job: KernelJob) -> tuple[int, ...]:
+    """Seeds and snapshots, which every chunk of the parameters has; then its own sides."""
+    return job.snapshots.chunks(f"parameters/{job.snapshots.names('parameters')[0]}")

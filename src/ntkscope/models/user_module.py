@@ -69,13 +69,9 @@ class UserModule:
             raise self._error("returns a module without a parameter to train")
         training = network.training
         dtype = torch.int64 if self.tokens else next(network.parameters()).dtype
-        try:
-            with torch.no_grad():
-                found = network.eval()(torch.zeros(2, *self.shape, dtype=dtype))
-        except Exception as error:
-            raise self._error(
-                f"returns a module that fails on inputs {[2, *self.shape]}: {_words(error)}"
-            ) from error
+        network.eval()
+        found = self._of_zeros(network, 2, dtype)
+        self._of_zeros(network, 1, dtype)  # what mixes samples may need several
         network.train(training)
         shape = list(getattr(found, "shape", ()))
         if shape != [2, self.outputs]:
@@ -84,6 +80,17 @@ class UserModule:
                 f"not {[2, self.outputs]}"
             )
         return network
+
+    def _of_zeros(self, network: nn.Module, samples: int, dtype: torch.dtype) -> Any:
+        """The output for a few samples."""
+        size = [samples, *self.shape]
+        try:
+            with torch.no_grad():
+                return network(torch.zeros(size, dtype=dtype))
+        except Exception as error:
+            raise self._error(
+                f"returns a module that fails on inputs {size}: {_words(error)}"
+            ) from error
 
     def _error(self, what: str) -> ModelError:
         module = sys.modules.get(self.function.partition(":")[0])

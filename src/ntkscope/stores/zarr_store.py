@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from ntkscope.errors import StoreError, remake, replaced
 from ntkscope.runtime.disk import check_space
@@ -43,6 +43,8 @@ WRITTEN = "chunks"
 DAMAGED = (LookupError, ValueError, TypeError, AttributeError, AssertionError, RuntimeError)
 """What Zarr raises of a damaged chunk, or of metadata that are none."""
 
+_SHUFFLED_BYTES = 2**23  # of which the first bytes, the second bytes, … lie together
+
 
 @dataclass(frozen=True)
 class Array:
@@ -53,7 +55,8 @@ class Array:
         shape, dtype: as in NumPy. Floats start as NaN, integers as 0.
         chunks: one writer a chunk; None: one chunk.
         attrs: units, long_name, source, …
-        compress: Zstandard (images, labels); weights do not compress and are left as they are.
+        compress: with Zstandard: `whole` (images, labels), or `shuffled`, the first bytes of all
+            numbers first (weights, of several snapshots a chunk). Kernels do not compress.
     """
 
     dims: tuple[str, ...]
@@ -61,7 +64,7 @@ class Array:
     dtype: Any
     chunks: tuple[int, ...] | None = None
     attrs: dict[str, Any] = field(default_factory=dict)
-    compress: bool = False
+    compress: Literal["whole", "shuffled"] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -113,7 +116,7 @@ class ZarrStore:
                 log.warning("%s is no store: it is begun anew", path)
                 remove(path)
         if not path.exists():
-            plain = (array for array in arrays.values() if not array.compress)
+            plain = (array for array in arrays.values() if array.compress != "whole")
             check_space(path, sum(array.nbytes for array in plain))
             with atomic(path, shared=shared) as partial:
                 _allocate(partial, kind, arrays, coords, mask, attrs, groups)
@@ -499,8 +502,15 @@ def _create(root: zarr.Group, name: str, array: Array) -> None:
         fill_value=float("nan") if floating else 0,
         dimension_names=array.dims,
         attributes=array.attrs,
-        compressors=[ZstdCodec(level=3), Crc32cCodec()] if array.compress else [Crc32cCodec()],
+        compressors=[*_compressors(array), Crc32cCodec()],
     )
+
+
+def _compressors(array: Array) -> list[BloscCodec | ZstdCodec]:
+    if array.compress == "shuffled":
+        size = np.dtype(array.dtype).itemsize
+        return [BloscCodec(typesize=size, cname="zstd", clevel=1, blocksize=_SHUFFLED_BYTES)]
+    return [ZstdCodec(level=3)] if array.compress else []
 
 
 def lacking_bytes(path: Path) -> int:

@@ -12,12 +12,11 @@ from ntkscope.config.specs import RunSpec
 from ntkscope.stores import Array, ZarrStore
 from ntkscope.stores.going_on import forget_damaged
 from ntkscope.training.schedule import snapshot_steps
+from ntkscope.training.snapshot_chunks import snapshot_chunks
 from ntkscope.training.state import Named
 
 STEP_LOG = ("batch_loss", "gradient_norm")
 """Of the step that led to a snapshot, of the parameters before it: NaN at step 0."""
-
-_BLOCK_BYTES = 2**22  # of a parameter's chunk: few files for small networks, no large buffers
 
 
 def allocate_snapshots(
@@ -46,13 +45,13 @@ def allocate_snapshots(
         for name in ("loss", "accuracy"):
             attrs = arrays[name].attrs | {"comment": "before the task's first step"}
             arrays[f"start_{name}"] = Array(("seed", "seen"), (seeds, seen), "f8", attrs=attrs)
-    block = min(_block(parameters), snapshots)
+    chunks = snapshot_chunks(parameters, snapshots)
     for group, named in (("parameters", parameters), ("constants", constants)):
         for name, tensor in named.items():
             shape, dtype = tuple(tensor.shape[1:]), tensor.numpy().dtype
             dims = ("seed", "snapshot", *(f"{name}_{axis}" for axis in range(len(shape))))
             arrays[f"{group}/{name}"] = Array(
-                dims, (seeds, snapshots, *shape), dtype, (seeds, block, *shape)
+                dims, (seeds, snapshots, *shape), dtype, chunks.of(tensor), compress="shuffled"
             )
     coords = {
         "seed": (("seed",), np.array(run.seeds, dtype=np.int64)),
@@ -87,17 +86,16 @@ def is_whole(run: RunSpec, store: ZarrStore, step: int) -> bool:
     return True
 
 
-def _block(parameters: Named) -> int:
-    return max(1, _BLOCK_BYTES // max(tensor.nbytes for tensor in parameters.values()))
-
-
 class Recorder:
-    """Writes snapshots in whole blocks; after `flush` nothing is in memory alone."""
+    """Writes snapshots in whole chunks; after `flush` nothing is in memory alone.
+
+    A chunk that is flushed before it is full is written again when it is.
+    """
 
     def __init__(self, run: RunSpec, store: ZarrStore, parameters: Named) -> None:
         self.store = store
         self.number = {int(step): number for number, step in enumerate(snapshot_steps(run))}
-        self._block = _block(parameters)
+        self._chunks = snapshot_chunks(parameters, len(self.number))
         self._first = 0
         self._pending: list[tuple[Named, Named, Mapping[str, np.ndarray]]] = []
 
@@ -122,7 +120,7 @@ class Recorder:
         if not self._pending:
             self._first = number
         self._pending.append((parameters, constants, log))
-        if (number + 1) % self._block == 0:
+        if (number + 1) % self._chunks.snapshots == 0:
             self.flush()
 
     def flush(self) -> None:
@@ -134,9 +132,14 @@ class Recorder:
         parameters, constants, log = zip(*self._pending, strict=True)
         for group, each in (("parameters", parameters), ("constants", constants)):
             for name in each[0]:
-                values = np.stack([named[name].numpy() for named in each], 1)
-                self.store.write(f"{group}/{name}", index, values)
+                self._write(f"{group}/{name}", rows, [named[name].numpy() for named in each])
         for name in log[0]:
             self.store.write(name, index, np.stack([row[name] for row in log], 1))
         self.store.done(rows)
         self._pending.clear()
+
+    def _write(self, name: str, rows: slice, values: list[np.ndarray]) -> None:
+        """Snapshots of an array, each [S, …], by the seeds of a chunk: less is copied at once."""
+        side = self._chunks.seeds
+        for seeds in (slice(start, start + side) for start in range(0, len(values[0]), side)):
+            self.store.write(name, (seeds, rows), np.stack([each[seeds] for each in values], 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ def open_kernels(experiment: str | Path, results: str | Path = "results", **at: 
     from ntkscope.metrics.joined import joined
     from ntkscope.metrics.lineage import open_lineage
 
-    data = joined([open_lineage([file.parent / row["kernels"] for row in run]) for run in chosen])
+    data = joined([open_lineage([_store(file, row) for row in run]) for run in chosen])
     facts = {key: value for key, value in chosen[0][-1].items() if key not in OTHERS[1:]}
     ids = [run[-1]["run"] for run in chosen]
     data = data.assign_attrs({**facts, "run": ids[0] if len(ids) == 1 else ids})
@@ -91,6 +92,16 @@ def open_kernels(experiment: str | Path, results: str | Path = "results", **at: 
     if seeds is not None:
         data = data.sel(seed=_listed(seeds, data["seed"].values, "seed", file))
     return data
+
+
+def _store(file: Path, row: Row) -> Path:
+    """Where the kernels of a row lie, as short as messages and Snakemake need it.
+
+    With a folder that is a link, `..` from behind it may lead elsewhere: then as it is.
+    """
+    path = file.parent / row["kernels"]
+    short = Path(os.path.normpath(path))
+    return path if path.exists() and not short.exists() else short
 
 
 def _file_of(experiment: str | Path, results: Path) -> Path:

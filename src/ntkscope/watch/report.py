@@ -19,7 +19,8 @@ class Report:
         model: its class; samples: of the probe; kind: of the kernels.
         steps: that it was told; kernels: that it computed, or before a step those of its store;
             boundaries: how many there are.
-        put_off: kernels that were due, and put off or left out since they would have cost too much.
+        put_off: kernels that were due, and put off or left out since they would have cost too much;
+            not those that would have been due until the next.
         seconds: in the watch, of `total` since its first kernel began.
         bound: the share of time that it may take at most; None: any.
         store: where kernels are; None: nowhere.
@@ -63,7 +64,10 @@ class Report:
         if self.diverged is not None:
             lines.append(f"  diverged: the table is NaN from step {self.diverged} on")
         if self.put_off:
-            lines.append(f"  put off or left out for their cost: {self.put_off} kernels")
+            lines.append(
+                f"  put off or left out for their cost: {self.put_off} kernels, and what was due "
+                "meanwhile; overhead=None takes all"
+            )
         if self.bound is not None and self.share > self.bound:
             lines.append(
                 "  above what was asked: the first kernel, and those of boundaries, are not left "

@@ -6,7 +6,9 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,13 @@ from ntkscope.errors import NtkscopeError
 ROOT = Path(__file__).parents[3]
 
 
-def asked(*figures: str, config: tuple[str, ...] = ()) -> list[str]:
-    return options(argparse.Namespace(figures=list(figures), cores="2", config=list(config)), ROOT)
+def given(figures: Sequence[str], config: Sequence[str] = (), **more: Any) -> argparse.Namespace:
+    facts = {"figures": list(figures), "cores": "2", "config": list(config), "alone": False}
+    return argparse.Namespace(**{**facts, **more})
+
+
+def asked(*figures: str, config: tuple[str, ...] = (), **more: Any) -> list[str]:
+    return options(given(figures, config, **more), ROOT)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +56,8 @@ def test_configurations_that_are_given_stand_last() -> None:
     files = ("config/fashion.yaml", "config/gpu.yaml")
     expected = ["figures/mine/width.pdf", "--cores", "2", "--configfile", *files]
     assert asked("mine/width", config=files) == expected
+    expected.insert(3, "--replace-workflow-config")
+    assert asked("mine/width", config=files, alone=True) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,7 +81,7 @@ def test_configurations_that_are_given_stand_last() -> None:
 def test_a_preset_is_found_by_what_configurations_say(
     names: list[str], expected: list[str], of_ones_own: Path
 ) -> None:
-    args = argparse.Namespace(figures=names, cores="2", config=[])
+    args = given(names)
     (of_ones_own / "profiles/default").mkdir(parents=True)
     words = options(args, of_ones_own)
     assert [word for word in words if word not in ("--cores", "2")] == expected
@@ -103,12 +112,11 @@ def test_what_cannot_be_one_run(
     names: list[str], config: list[str], said: str, of_ones_own: Path
 ) -> None:
     with pytest.raises(NtkscopeError, match=said):
-        options(argparse.Namespace(figures=names, cores="2", config=config), of_ones_own)
+        options(given(names, config), of_ones_own)
 
 
 def test_where_there_is_no_profile_ours_is_taken(tmp_path: Path) -> None:
-    names = argparse.Namespace(figures=[], cores="all", config=[])
-    assert options(names, tmp_path)[-1] == str(ROOT / "profiles/default")
+    assert options(given([]), tmp_path)[-1] == str(ROOT / "profiles/default")
 
 
 def test_a_preset_or_file_that_is_none() -> None:

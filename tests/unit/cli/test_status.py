@@ -87,6 +87,18 @@ def test_a_mistake_in_the_configuration_is_told(
     assert "did you mean 'seeds'?" in capsys.readouterr().err
 
 
+def test_a_configuration_by_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = {**TINY, "preset": "mine", "experiments": {"mine": TINY["experiments"]["reactivation"]}}
+    (folder / "own.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
+    for words, rows in ([], 4), (["--replace-workflow-config"], 2):
+        assert main(["status", "--config", "own.yaml", *words]) == 0
+        table, _, rest = capsys.readouterr().out.partition("\n\n")
+        assert ("mine" in table, len(table.splitlines())) == (True, rows)
+        assert rest.endswith(
+            f": ntkscope status {' '.join(['--config own.yaml', *words, '--why'])}\n"
+        )
+
+
 def test_configurations_named_apart_are_all_read(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

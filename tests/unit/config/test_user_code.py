@@ -92,6 +92,7 @@ def test_an_installed_package_counts_without_what_it_imports(folder: Path) -> No
     ("model", "says"),
     [
         ({"function": "mynet:build"}, "there is no module 'mynet' (searched: "),
+        ({"function": "mynets.py:build"}, "to do: leave .py out: mynets:build"),
         ({"function": "mynets.deep:build"}, "there is no module 'mynets.deep'"),
         ({"function": "mynets:bild"}, "mynets.py has no function 'bild'; did you mean 'build'?"),
         ({"function": "broken:build"}, "broken.py is not Python"),

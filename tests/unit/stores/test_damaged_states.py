@@ -17,7 +17,7 @@ from ntkscope.data.tasks import write
 from ntkscope.kernels import compute_kernels, snapshot_blocks
 from ntkscope.regression import regress_kernels
 from ntkscope.stores import ZarrStore
-from ntkscope.training import recorder, task, train_networks, train_task
+from ntkscope.training import snapshot_chunks, task, train_networks, train_task
 from ntkscope.training.learning_curve.group import Group
 from tests.damage import KINDS, copy, damage, files_in
 from tests.unit.regression.conftest import NETWORKS, random_numbers, spec, task_at, write_networks
@@ -40,7 +40,7 @@ class Job(NamedTuple):
 @pytest.fixture
 def jobs(run, images_path, tmp_path, monkeypatch):
     """One job of each stage that goes on after a kill, of several chunks each."""
-    monkeypatch.setattr(recorder, "_BLOCK_BYTES", 2000)
+    monkeypatch.setattr(snapshot_chunks, "_SNAPSHOTS", 3)
     monkeypatch.setattr(snapshot_blocks, "block_size", lambda *_: 2)
     monkeypatch.setattr(prepare, "CHUNK", 256)
     monkeypatch.setattr(write, "CHUNK", 20)

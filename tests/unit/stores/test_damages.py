@@ -39,7 +39,7 @@ def sealed(path, kind="snapshots", seed=0, **attrs):
             v.shape,
             v.dtype,
             (2, *v.shape[1:]),
-            compress=name == "image",
+            compress="whole" if name == "image" else None,
         )
         for name, v in values.items()
     }

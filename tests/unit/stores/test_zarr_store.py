@@ -218,7 +218,7 @@ def varied(path):
             v.shape,
             v.dtype,
             tuple(2 for n in v.shape) if v.ndim else None,
-            compress=name == "zeros",
+            compress="whole" if name == "zeros" else None,
         )
         for name, v in values.items()
     }

@@ -71,6 +71,8 @@ def test_a_stage_by_name_says_how_it_is_meant() -> None:
     said = explain(raw, ["--cores", "2", "compute_kernels"], STUDY)
     assert said.startswith("compute_kernels is a stage")
     assert "ask for one of its files, results/runs/<run>/kernels-<kernel>.zarr" in said
+    given = ["compute_kernels", "--configfile", "my.yaml", "--replace-workflow-config"]
+    assert "--until compute_kernels --configfile my.yaml --replace-w" in explain(raw, given, STUDY)
 
 
 def test_what_snakemake_puts_around_our_errors_is_left_out() -> None:

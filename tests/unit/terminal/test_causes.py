@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snakemake_logger_plugin_ntkscope.causes import cause_of
+from snakemake_logger_plugin_ntkscope.causes import Cause, cause_of
 
 OURS = """2026-11-26 18:05:51,751 INFO begins
 2026-11-26 18:05:51,751 ERROR Traceback (most recent call last):
@@ -59,6 +59,18 @@ def test_the_last_error_of_a_log(
 )
 def test_a_job_that_was_stopped_has_nothing_wrong(said: str) -> None:
     assert cause_of(None, said).stopped
+
+
+def test_the_job_s_own_note_is_read_whatever_became_of_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    note = tmp_path / ".job.log.refused"
+    note.write_text(f"12:3.5\n{WORDS}", encoding="utf-8")
+    said = "CalledProcessError: returned non-zero exit status 1."
+    assert cause_of(log, said) == Cause(WORDS, of_user=True)  # deleted: it is tried again
+    assert not cause_of(log, said, note.stat().st_mtime + 1).of_user  # of an earlier run
+    log.write_text(OURS.replace("ntkscope.errors", "ntkscope.ntk.outputs"), encoding="utf-8")
+    assert cause_of(log, said) == Cause(WORDS, of_user=True)
+    assert cause_of(log, "died with <Signals.SIGTERM: 15>.").stopped
 
 
 def test_a_killed_job_says_by_what() -> None:

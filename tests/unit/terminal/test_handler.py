@@ -107,6 +107,25 @@ def test_an_error_is_told_once_however_often_it_is_tried(tell: Tell, tmp_path: P
     ]
 
 
+def test_an_error_of_many_jobs_is_told_once(tell: Tell, tmp_path: Path) -> None:
+    begin(tell, 2)
+    log = tmp_path / "train.log"
+    log.write_text(OURS, encoding="utf-8")
+    said = ""
+    for number in (1, 2):
+        start(tell, number)
+        facts = {"jobid": number, "rule_name": "train", "log": [log]}
+        said += tell("Error in rule", LogEvent.JOB_ERROR, **facts)
+    assert said.splitlines()[3:] == ["    to do: get it", "failed: train r2: the same error"]
+
+
+def test_what_is_typed_again_is_quoted(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--config", "seeds=[0, 1]"])
+    begin(tell, 1)
+    start(tell)
+    assert tell("Elapsed time: 1").endswith("goes on: snakemake --config 'seeds=[0, 1]'\n")
+
+
 def test_an_interruption_is_no_error(tell: Tell) -> None:
     begin(tell, 2)
     start(tell)

@@ -90,6 +90,9 @@ def no_module(shape, outputs): return 3
 def without_parameters(shape, outputs): return nn.Flatten()
 def wrong_input(shape, outputs): return nn.Linear(7, outputs)
 def wrong_output(shape, outputs): return nn.Sequential(nn.Flatten(), nn.Linear(16, 9))
+def mixing(shape, outputs):
+    norm = nn.BatchNorm1d(outputs, track_running_stats=False)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, outputs), norm)
 """
 
 
@@ -319,6 +322,7 @@ def test_a_network_of_tokens_gets_whole_numbers(user_run):
         ("own.nets:without_parameters", "without a parameter to train"),
         ("own.nets:wrong_input", r"fails on inputs \[2, 1, 4, 4\]"),
         ("own.nets:wrong_output", r"is \[2, 9\], not \[2, 4\]"),
+        ("own.nets:mixing", r"fails on inputs \[1, 1, 4, 4\]"),
     ],
 )
 def test_what_is_not_as_it_should_be_is_said(user_run, function, words):

@@ -208,8 +208,18 @@ def test_what_is_not_there_is_named(kernels: np.ndarray, tmp_path: Path) -> None
     (tmp_path / "results/fashion/experiments/other/runs.csv").touch()
     with pytest.raises(StoreError, match="there are: fashion/other, mine"):
         open_kernels("yours", tmp_path / "results")
-    with pytest.raises(StoreError, match="no store here"):
+    with pytest.raises(StoreError, match="no store here") as error:
         opened(tmp_path, width=64, variant=None, arm="twin")
+    assert ".." not in str(error.value)  # Snakemake knows it by its plain path
     file = tmp_path / "results/experiments/mine/runs.csv"
     assert open_kernels(file, width=1, arm="shift").sizes["snapshot"] == 5
     assert file.read_text().splitlines()[1].split(",")[:6] == ["lazy", "1", "", "shift", "1", "0 1"]
+
+
+def test_a_table_behind_a_link_leads_to_where_its_kernels_are(
+    kernels: np.ndarray, tmp_path: Path
+) -> None:
+    (tmp_path / "deep/er").mkdir(parents=True)
+    (tmp_path / "deep/er/link").symlink_to(tmp_path / "results/experiments/mine")
+    found = open_kernels(tmp_path / "deep/er/link", width=1, arm="shift")
+    np.testing.assert_array_equal(found.ntk, kernels)

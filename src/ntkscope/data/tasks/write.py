@@ -147,7 +147,7 @@ def _arrays(opened: OpenedTask, seeds: int, sizes: dict[str, int]) -> Iterator[t
                 _dtype(opened),
                 chunks=(1, chunk, *opened.shape),
                 attrs={"long_name": "pixel intensity" if image else "features", "units": "1"},
-                compress=True,
+                compress="whole",
             ),
         )
         yield (
@@ -158,7 +158,7 @@ def _arrays(opened: OpenedTask, seeds: int, sizes: dict[str, int]) -> Iterator[t
                 np.float32,
                 chunks=(1, chunk),
                 attrs={"long_name": "target", "units": "1"},
-                compress=True,
+                compress="whole",
             ),
         )
 
