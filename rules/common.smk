@@ -339,10 +339,10 @@ def refuse_wrong_networks(jobs):
 
     In one process of its own, and only for runs that are to be trained: nothing here has torch. Where
     that process cannot be (no torch on this machine, or too little memory), jobs tell it."""
+    trained = {job.wildcards.run for job in jobs if job.rule.name == "train_task"}
     tried = {}
-    for job in jobs:
-        run = run_at(job.wildcards) if job.rule.name == "train_task" else None
-        if run and run.model.kind == "module":
+    for run in RUNS.values():  # in the configuration's order
+        if run.id in trained and run.model.kind == "module":
             facts = facts_of(SOURCES[run.dataset.id])
             tried[run.model, run.dataset.id] = {
                 "model": plain(run.model),
