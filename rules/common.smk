@@ -18,11 +18,12 @@ from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
 from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
-from ntkscope.identity import stage_digest
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
 from ntkscope.runtime.head import remove_dead_locks, sign_locks
 from ntkscope.runtime.nearest import did_you_mean
+from ntkscope.runtime.planned_code import plan_code
+from ntkscope.stores.origin import is_made_with
 
 HOME = Path(workflow.current_basedir).resolve().parent
 if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
@@ -79,7 +80,18 @@ def refuse_future_dates():
         raise WorkflowError(f"{error}\n  (nothing was run)") from None
 
 
-AT_START = [sign_locks, refuse_closed_folders, refuse_future_dates]
+def tell_of_fewer_threads():
+    """Sums of another number of threads are other sums, in their last digits."""
+    asked = CONFIG.resources.threads
+    given = [job.threads for job in workflow.dag.needrun_jobs() if "machine" in job.params.keys()]
+    if min(given, default=asked) < asked:
+        logger.warning(
+            f"--cores {min(given)} gives a job fewer threads than the {asked} of resources.threads: "
+            f"last digits will differ from those with --cores {asked} or more."
+        )
+
+
+AT_START = [sign_locks, refuse_closed_folders, refuse_future_dates, tell_of_fewer_threads]
 """Functions: Snakemake keeps one `onstart` alone, the last."""
 
 
@@ -96,6 +108,39 @@ if IS_MODULE:  # of which Snakemake (9.27) calls no `onstart`
 
 onstart:
     at_start(log)
+
+
+TABLES_BY_NAME = {"collect_metrics", "collect_curves", "fit_experiment", "fit_curves"}
+"""Rules whose tables are named by an experiment, where runs are named by all that changes them."""
+
+
+def build_with_records(build=workflow._build_dag):
+    """Make tables again of which Snakemake has no record, as where results/ was copied without
+    .snakemake, if they say themselves that they are of other settings: it would take any."""
+    dag, check = workflow.dag, workflow.dag.check_incomplete
+
+    def is_of_others(job):
+        tables = [Path(file) for file in job.output if file.endswith(".nc") and Path(file).exists()]
+        return not all(is_made_with(table, dict(job.params.items())) for table in tables)
+
+    async def check_records():
+        await check()
+        jobs = [job for job in dag.jobs if job.rule.name in TABLES_BY_NAME]
+        unknown = [job for job in jobs if not workflow.persistence.has_metadata(job)]
+        others = [job for job in unknown if is_of_others(job)]
+        dag.forcefiles.update(file for job in others for file in job.output)
+        if others:
+            logger.info(
+                "Tables and figures that were made elsewhere, with other settings or code, "
+                f"are made again ({len(others)} of {len(unknown)}); runs are taken as they are."
+            )
+
+    dag.check_incomplete = check_records
+    build()
+
+
+if workflow.is_main_process and IS_WHOLE:
+    workflow._build_dag = build_with_records
 
 
 CELLS = {name: cells_of(CONFIG, name) for name in CONFIG.experiments}
@@ -391,7 +436,7 @@ def grows(amount):
 def code_of(script, stage, entrance=None):
     """The param that only says when to run again: the digest of a rule's script and of the library's
     sources behind it. No time stamp of a script counts (profiles/default)."""
-    return stage_digest(stage, entrance, Path(workflow.source_path(f"../scripts/{script}.py")))
+    return plan_code(Path(workflow.source_path(f"../scripts/{script}.py")), stage, entrance)
 
 
 def part_at(wildcards):

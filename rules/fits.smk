@@ -1,4 +1,7 @@
 # fits: an experiment's metrics → fits.nc and table.csv (runs against their twins, power laws)
+#
+# Settings are one param, a dict: Snakemake compares the values of params, without their names, so that
+# two numbers that were exchanged would be no change.
 
 
 rule fit_experiment:
@@ -20,8 +23,7 @@ rule fit_experiment:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        window=experiment_at("fits", "window"),
-        confidence=experiment_at("fits", "confidence"),
+        settings=experiment_at("fits"),
         analysis=experiment_at("analysis"),
         declared=lambda wildcards: plain(ANALYSES[CHECKED[wildcards.experiment]["analysis"]]),
         classes=lambda wildcards: len(CELLS[wildcards.experiment][0].run.tasks[0].classes),
@@ -49,9 +51,7 @@ rule fit_curves:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        range=experiment_at("fits", "range"),
-        error_at_most=experiment_at("fits", "error_at_most"),
-        confidence=experiment_at("fits", "confidence"),
+        settings=experiment_at("fits"),
         analysis=experiment_at("analysis"),
         code=code_of("fit_curves", "fits", "ntkscope.fits.limitations.curves"),
     script:

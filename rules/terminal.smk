@@ -22,6 +22,14 @@ def mechanism_facts(name):
     return {**figure_facts(name), "files": files}
 
 
+def gone_files():
+    """Files that what was asked for was made of, gone since: those that no training begins with."""
+    trained = {"prepare_data", "prepare_task", "train_task", "train_networks"}
+    jobs = [job for job in workflow.dag.jobs if job.rule.name not in trained]
+    files = {file for job in jobs for file in job.output if file not in job.temp_output}
+    return sorted(file for file in files if not Path(file).exists())
+
+
 if workflow.is_main_process and IS_WHOLE:
     logger.info(
         "",
@@ -51,6 +59,7 @@ if workflow.is_main_process and IS_WHOLE:
                     if not PRESET
                     else "results/benchmarks"
                 ),
+                "gone": gone_files,
             }
         },
     )

@@ -10,13 +10,12 @@ with job_log(snakemake.log[0]):
         from ntkscope.fits.limitations.curves import fit_curves
         from ntkscope.runtime.provenance import provenance
 
+    settings = snakemake.params.settings
     fit_curves(
         Path(snakemake.input.curves),
         Path(snakemake.output.fits),
         Path(snakemake.output.table),
-        range=tuple(snakemake.params.range),
-        error_at_most=snakemake.params.error_at_most,
-        confidence=snakemake.params.confidence,
+        **settings | {"range": tuple(settings["range"])},
         analysis=snakemake.params.analysis,
         record=provenance(**dict(snakemake.wildcards.items()), **dict(snakemake.params.items())),
     )

@@ -45,6 +45,7 @@ _NEUTRAL = (
     "runtime.allocation",
     "runtime.imports",
     "runtime.logs",
+    "runtime.planned_code",
     "runtime.provenance",
     "runtime.startup",
     "runtime.timings",

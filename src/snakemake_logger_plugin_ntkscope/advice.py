@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from ntkscope.runtime.head import head_in_words
 from ntkscope.runtime.nearest import did_you_mean, nearest
 from snakemake_logger_plugin_ntkscope.study import Study
 
@@ -36,6 +37,8 @@ def explain(message: str, words: Sequence[str], study: Study) -> str:
         return "\n".join(stages) or message
     if "is not valid JSON or YAML" in message:
         return broken_yaml(words) or message
+    if "Directory cannot be locked" in message and (head := head_in_words()):
+        return f"{head}\n  to do: give the same command once it has ended (nothing was run)"
     if "  to do: " in message or "this configuration has no" in message:
         return _ours(message)
     return message

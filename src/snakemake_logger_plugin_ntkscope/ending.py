@@ -94,3 +94,18 @@ def _with_half_interval(row: Mapping[str, str], sign: int) -> str:
 def interrupted(done: int, total: int, command: Sequence[str]) -> list[str]:
     """What is done, and how it goes on."""
     return [f"{done} of {total} done; the same command goes on: {shlex.join(command)}"]
+
+
+def gone(files: Sequence[str], words: Sequence[str], study: Study) -> list[str]:
+    """Lines on files from the middle that are not there any more, and how to have them again."""
+    if not files:
+        return []
+    rest = f" and {len(files) - _SHOWN} more (as well by their names)" if files[_SHOWN:] else ""
+    shown, words = files[:_SHOWN], list(words)
+    targets = [n for n, w in enumerate(words) if w.startswith(FOLDERS) or w in study.targets]
+    place = targets[0] if targets else 0  # beside the others: Snakemake takes them in one place
+    words[place:place] = shown if targets else [*shown, "all"]
+    return [
+        f"gone:     {', '.join(shown)}{rest}",
+        f"          to make again, and all that follows: {shlex.join(['snakemake', *words])}",
+    ]

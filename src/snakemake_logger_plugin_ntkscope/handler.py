@@ -201,6 +201,7 @@ class LogHandler(LogHandlerBase):
     def _nothing(self) -> None:
         self._screen.say("Nothing to be done: all that was asked for is there.")
         self._results()
+        self._say_all(ending.gone(self._study.gone(), sys.argv[1:], self._study))
 
     def _results(self) -> None:
         requested = self._requested()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Study:
         stages: rules that cannot, since they make a file each time → the pattern of that file.
         presets: name → its file.
         benchmarks: folder of the benchmark files.
+        gone: finds the files that what was asked for was made of, and that are not there any more.
     """
 
     preset: str = ""
@@ -41,6 +42,7 @@ class Study:
     stages: Mapping[str, str] = field(default_factory=dict)
     presets: Mapping[str, str] = field(default_factory=dict)
     benchmarks: str = "results/benchmarks"
+    gone: Callable[[], Sequence[str]] = list
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Study:

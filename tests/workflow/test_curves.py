@@ -68,6 +68,17 @@ def test_another_range_of_the_fits_regresses_nothing(curves: Project) -> None:
     assert curves.plan() == {key: 1 for key in IN_TABLES if key != "collect_curves"}
 
 
+def test_two_settings_that_are_exchanged_have_changed(curves: Project) -> None:
+    """Though Snakemake looks at the values of params alone."""
+    fits = "results/experiments/scaling/fits.nc"
+    for error, confidence in ((0.9, 0.95), (0.95, 0.9)):
+        settings = {"range": [20, 80], "error_at_most": error, "confidence": confidence}
+        curves.change(f"{SCALING}.fits", settings)
+        curves.build(fits)
+        with xr.open_dataset(curves.root / fits, engine="h5netcdf") as table:
+            assert table.attrs["confidence"] == confidence
+
+
 def test_a_label_only_makes_tables_again(curves: Project) -> None:
     curves.change(f"{SCALING}.label", "another name")
     assert curves.plan() == IN_TABLES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import ALL_JOBS, Project
+from tests.workflow.project import ALL_JOBS, Project, planned
 
 DRAWN = ("draw", "draw_mechanism")
 IN_TABLES = {
@@ -131,6 +131,41 @@ def test_changed_code_that_computes_nothing_runs_nothing(project: Project) -> No
     for module in ("config/load", "stores/zarr_store", "runtime/logs", "errors"):
         project.append(f"{LIBRARY}/{module}.py", "\n_X = 1\n")
     assert project.plan() == {}
+
+
+def test_code_that_is_changed_meanwhile_begins_no_job(project: Project) -> None:
+    """Or what it makes would stand recorded as made by the code that was planned."""
+    for folder in ("logs", "figures", "results/experiments"):
+        shutil.rmtree(project.root / folder)
+    process = project.start()
+    project.wait_for("logs/collect_metrics/*.log", process)
+    project.append(f"{LIBRARY}/figures/style.py", "\n_X = 1\n")
+    said = process.communicate()[0]
+    assert "the code of this job was changed after the workflow had planned it" in said
+    assert project.files("figures/*.pdf") == []
+    assert project.plan() == dict.fromkeys(DRAWN, 1)
+
+
+def test_tables_of_other_settings_are_made_again_without_a_record_too(project: Project) -> None:
+    """As where results/ was copied without .snakemake."""
+    shutil.rmtree(project.root / ".snakemake")
+    project.change(f"{EXPERIMENT}.fits.window", 2)
+    said = project.build("--dry-run")
+    assert planned(said) == since("fit_experiment")
+    assert "made elsewhere, with other settings or code, are made again (1 of 2)" in said
+    project.change(f"{EXPERIMENT}.model.width", [8])
+    assert project.plan() == since("collect_metrics")
+
+
+def test_fewer_threads_than_asked_for_are_told(project: Project) -> None:
+    """As --cores then is no longer without effect on the last digits."""
+    table = str(project.files("results/runs/*/metrics-*.nc")[0].relative_to(project.root))
+    project.change("resources.threads", 2)
+    kernels = Path(table.replace("metrics", "kernels")).with_suffix(".zarr")
+    for cores, told in (("1", True), ("2", False)):
+        shutil.rmtree(project.root / kernels)
+        said = project.build(str(kernels), "--cores", cores)
+        assert ("fewer threads than the 2 of resources.threads" in said) == told
 
 
 SCRIPTS = {"train_task": "train_task", "compute_kernels": "compute_kernels", "draw": "draw"}

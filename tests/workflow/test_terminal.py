@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import shutil
 import signal
 import sys
 import time
@@ -65,6 +66,21 @@ def test_nothing_to_be_done_says_where_the_figure_is(project: Project) -> None:
     said = project.build(FIGURE)
     assert "Nothing to be done" in said
     assert f"figure:   {FIGURE}" in said
+
+
+def test_nothing_to_be_done_says_what_is_gone(project: Project) -> None:
+    metrics = "results/experiments/reactivation/metrics.nc"
+    (project.root / metrics).unlink()
+    (store,) = project.files("results/data/*.zarr")  # all training would follow
+    shutil.rmtree(store)
+    said = project.build(FIGURE)
+    assert f"gone:     {metrics}\n" in said
+    (command,) = re.findall(r"all that follows: snakemake (.*)", said)
+    assert f" {metrics} {FIGURE}" in command
+    plan = {"collect_metrics": 1, "fit_experiment": 1, "draw": 1}
+    assert project.plan(*command.split()) == plan
+    assert f"snakemake {metrics}" in project.build()
+    assert "gone:" not in project.build(metrics, FIGURE)
 
 
 def test_a_dry_run_is_a_table_of_what_and_why(project: Project) -> None:

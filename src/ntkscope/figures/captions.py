@@ -34,6 +34,8 @@ AXIS_NAMES = {
 }
 """How an axis is called before one of its values; other axes' values speak for themselves."""
 
+_ONE_SEED = "**There is one seed, and so no interval of anything.**"
+
 
 def fill_caption(
     template: Path | str,
@@ -59,18 +61,21 @@ def fill_caption(
 def fill_template(template: Path | str, words: Mapping[str, str]) -> str:
     """A template, a file or its text, with these words for its placeholders.
 
+    Of one seed, whose interval templates speak of, it is added that there is none.
+
     Raises:
         ConfigError: it has a placeholder that nothing fills, or a stray `$`.
     """
     try:
         text = template if isinstance(template, str) else template.read_text(encoding="utf-8")
-        return Template(text).substitute(words)
+        filled = Template(text).substitute(words)
     except (KeyError, ValueError) as error:
         raise ConfigError(
             f"the caption cannot be filled: {error}",
             where=template if isinstance(template, Path) else "the template of the caption",
             remedy=f"use the placeholders {', '.join(sorted(words))}; write $$ for a dollar sign",
         ) from None
+    return f"{filled.rstrip()}\n\n{_ONE_SEED}\n" if words.get("seeds") == "1" else filled
 
 
 def _common(metrics: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) -> dict[str, str]:

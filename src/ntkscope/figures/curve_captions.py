@@ -154,11 +154,12 @@ def _steps_in_words(curves: xr.Dataset) -> str:
 def flags_in_words(curves: xr.Dataset) -> str:
     """Networks that diverged, and those whose best step is the last of their budget."""
     flags = []
+    ended = (curves["curve"].values == "network") & (curves["step"].values < 0)
     for name, words in (
         ("diverged", "diverged"),
         ("best_is_last", "were best at the last step of their budget"),
     ):
-        flagged = (curves[name].values > 0) & (curves["curve"].values == "network")[:, None]
+        flagged = (curves[name].values > 0) & ended[:, None]
         if flagged.any():
             n = _numbers(curves["n"].values[flagged.any(axis=1)])
             flags.append(f"{int(flagged.sum())} networks {words} (n = {n})")

@@ -33,7 +33,7 @@ REGIME_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 @contextmanager
 def looks(style: FigureStyle) -> Iterator[None]:
-    """Seaborn's `ticks` theme at a journal's sizes."""
+    """Seaborn's `ticks` theme at a journal's sizes, whatever the user's own matplotlibrc says."""
     small = style.font_size - 1
     settings: Any = {
         "axes.labelsize": style.font_size,
@@ -55,7 +55,7 @@ def looks(style: FigureStyle) -> Iterator[None]:
         **{f"{axis}tick.minor.size": 1.5 for axis in "xy"},
         **{f"{axis}tick.major.pad": 2 for axis in "xy"},
     }
-    with sns.axes_style("ticks"), mpl.rc_context(settings):
+    with plt.style.context("default"), sns.axes_style("ticks"), mpl.rc_context(settings):
         yield
 
 

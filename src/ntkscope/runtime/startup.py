@@ -1,10 +1,12 @@
-"""How a job starts and ends sooner: what it imports is kept from the garbage collector."""
+"""How a job starts: with the code that was planned, which is kept from the garbage collector."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ntkscope.runtime.planned_code import check_code
 
 
 @contextmanager
@@ -23,3 +25,4 @@ def uncollected_imports() -> Iterator[None]:
         gc.freeze()
         if enabled:
             gc.enable()
+    check_code()

@@ -164,6 +164,7 @@ BROKEN = [
     ),
     Broken("experiment is on", {"experiments": {True: {}}}, ("true", "quotes", "experiments")),
     Broken("regime's name", {"regimes.a/b": {}}, ("'a/b'", "lower-case letters")),
+    Broken("too long a name", {"preset": "x" * 101}, ("preset", "at most 100 lower-case letters")),
     Broken("preset's name", {"preset": "../x"}, ("preset", '"../x"', "lower-case letters")),
     Broken(
         "dataset",

@@ -5,7 +5,7 @@ import pytest
 from docutils.core import publish_parts
 
 from ntkscope.errors import ConfigError
-from ntkscope.figures.captions import fill_caption, number_in_words
+from ntkscope.figures.captions import fill_caption, fill_template, number_in_words
 from tests.unit.figures.made_up import read, tables
 
 POINTS = [{"regime": r, "width": w} for r in ("feature", "lazy") for w in (8, 16)]
@@ -29,6 +29,12 @@ def filled(experiment, folder, text, **more):
 def test_numbers_come_from_the_tables(experiment, tmp_path):
     said = filled(experiment, tmp_path, "$seeds|$n|$confidence|$width|$widest|$window|$dt|$$")
     assert said == "5|4 to 5|95%|8, 16|16|5|1|$"
+
+
+def test_one_seed_is_said_to_have_no_interval():
+    template = "Mean over $seeds seeds with its interval.\n"
+    assert fill_template(template, {"seeds": "2"}) == template.replace("$seeds", "2")
+    assert fill_template(template, {"seeds": "1"}).endswith("no interval of anything.**\n")
 
 
 def test_what_is_before_a_boundary_is_said_as_it_is_computed(experiment, tmp_path):

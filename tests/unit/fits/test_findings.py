@@ -254,6 +254,9 @@ def test_members_without_seeds_are_counted(world: dict[str, xr.Dataset]) -> None
     found = judge(claim, Evidence({"learning_rate": lost}, ""), 0.95)
     assert "least favourable of 5" in found.note
     assert "1 more without data" in found.note
+    lost["per_seed"][:] = np.nan
+    found = judge(claim, Evidence({"learning_rate": lost}, ""), 0.95)
+    assert (found.verdict, found.note[:11]) == ("not tested", "no interval")
 
 
 def test_the_three_tables_are_written(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from ntkscope.runtime.head import sign_locks
 from snakemake_logger_plugin_ntkscope.advice import broken_yaml, explain
 from snakemake_logger_plugin_ntkscope.study import Figure, Study
 
@@ -87,6 +89,20 @@ def test_what_snakemake_puts_around_our_errors_is_left_out() -> None:
         '  File "/x/common.smk", line 27, in <module>'
     )
     assert explain(raw, [], STUDY) == "no seeds\n  where: seeds\n  to do: give"
+
+
+def test_a_locked_folder_says_who_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    locks = tmp_path / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").touch()
+    message = "LockException:\nError: Directory cannot be locked. Please make sure …"
+    assert "--unlock" in explain(message, [], STUDY)
+    sign_locks()
+    said = explain(message, [], STUDY)
+    assert said.startswith(f"Snakemake runs here (process {os.getpid()} on ")
+    assert "once it has ended" in said
+    assert "--unlock" not in said
 
 
 def test_an_error_that_is_not_known_is_left_as_it_is() -> None:

@@ -10,7 +10,7 @@ from ntkscope.config.diagnostics.origins import value_at
 from ntkscope.config.sections import FUNCTION, IDENTIFIER, NAME, Config
 
 Node = dict[str, Any]
-_NAME_WORDS = "lower-case letters, digits and _, a letter first"
+_NAME_WORDS = "at most 100 lower-case letters, digits and _, a letter first"
 _PATTERNS = {
     NAME: f"a name: {_NAME_WORDS}",
     IDENTIFIER: "a name: letters, digits and _, no digit first",

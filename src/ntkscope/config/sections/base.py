@@ -72,9 +72,9 @@ Sweep = Annotated[
 ]
 """One value, or a list of values to sweep over."""
 
-NAME = r"^[a-z][a-z0-9_]*$"
+NAME = r"^[a-z][a-z0-9_]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME)]
-"""A name that is part of a file's: lower-case letters, digits and _, a letter first."""
+"""A name that is part of a file's: at most 100 lower-case letters, digits and _, a letter first."""
 
 
 @dataclass(frozen=True)

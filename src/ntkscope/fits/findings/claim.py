@@ -139,9 +139,8 @@ def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
     figure = evidence.figure(claim.analysis)
     if not family:
         nan = float("nan")
-        why = (
-            f"no {claim.analysis or 'stream'} in this configuration" if not experiment else _NO_DATA
-        )
+        absent = f"no {claim.analysis or 'stream'} in this configuration"
+        why = absent if not experiment else _TOO_FEW if there else _NO_DATA
         return Finding(*about, nan, nan, nan, confidence, 0, UNTESTED, why, figure)
     intervals = [_interval(member, 1 - (1 - confidence) / len(family)) for member in family]
     judged = [(claim.claimed.verdict(float(i.low), float(i.high)), i) for i in intervals]
@@ -167,6 +166,7 @@ def compared(finding: Finding, repeat: Finding) -> Finding:
 
 
 _NO_DATA = "this configuration has no data for it"
+_TOO_FEW = "no interval: it takes two seeds with a value, others diverged or have none"
 
 
 def _has_interval(member: Result) -> bool:

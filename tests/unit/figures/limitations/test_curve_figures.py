@@ -23,7 +23,7 @@ from ntkscope.config.analyses import ANALYSES, OF_CURVES, OF_STREAMS
 from ntkscope.config.sections import FigureStyle
 from ntkscope.errors import StoreError
 from ntkscope.figures import draw_figure
-from ntkscope.figures.curve_captions import fill_curve_caption
+from ntkscope.figures.curve_captions import fill_curve_caption, flags_in_words
 from ntkscope.figures.draw import figure_of
 from ntkscope.figures.limitations.reading import parts_of, together
 from ntkscope.figures.style import themed
@@ -168,6 +168,13 @@ def test_diverged_networks_are_counted_over_their_samples() -> None:
     figure = drawn("scaling", "diverged")
     counts = [text.get_text() for text in figure.axes[0].texts]
     assert counts == ["1/5", "1/5", "1/5", "1/5", "5/5", "5/5"]
+
+
+def test_a_network_that_diverged_counts_once_whatever_its_steps() -> None:
+    curves = CASES["diverged"]("time_dynamics")
+    lost = curves.sel(row=(curves["curve"] == "network") & (curves["step"] < 0))["diverged"] > 0
+    assert flags_in_words(curves).startswith(f"{int(lost.sum())} networks diverged (n = 250")
+    assert int(lost.sum()) < int((curves["diverged"] > 0).sum())
 
 
 def test_a_curve_at_chance_has_no_exponent() -> None:

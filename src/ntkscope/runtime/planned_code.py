@@ -1,0 +1,71 @@
+"""Whether a job runs the code that it was planned with, though sources may be edited meanwhile.
+
+Snakemake records with what a job makes the digest of the code when the workflow was read. A job
+that began after an edit would run other code under that name, and never again once it is undone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from ntkscope.errors import NtkscopeError
+from ntkscope.identity import stage_digest
+
+_PLANNED = "NTKSCOPE_PLANNED_CODE"
+_PACKAGE = Path(__file__).parents[1]
+
+
+def plan_code(script: Path, stage: str, entrance: str | None = None) -> str:
+    """The digest of the code behind a script, as of `stage_digest`, for its jobs to compare.
+
+    Jobs find it in their environment, which is this process's.
+
+    Args:
+        script: the copy that Snakemake has made and will run.
+        stage, entrance: of the library behind it.
+    """
+    code = stage_digest(stage, entrance, script)
+    planned = json.loads(os.environ.get(_PLANNED, "{}"))
+    planned[script.name] = [code, str(script), stage, entrance, _dates()]
+    os.environ[_PLANNED] = json.dumps(planned)
+    return code
+
+
+def check_code(job: str | None = None) -> None:
+    """Refuse to go on with other code than was planned; without a plan there is nothing to check.
+
+    Args:
+        job: the script as Snakemake calls it, `tmpab12.draw.py`; None: what runs here.
+
+    Raises:
+        NtkscopeError: names the source that was changed last.
+    """
+    name = ".".join(Path(job or sys.argv[0]).name.split(".")[-2:])
+    planned = json.loads(os.environ.get(_PLANNED, "{}"))
+    if name not in planned:
+        return
+    code, script, stage, entrance, dates = planned[name]
+    if _dates() == dates or stage_digest(stage, entrance, Path(script)) == code:
+        return
+    raise NtkscopeError(
+        "the code of this job was changed after the workflow had planned it",
+        where=max(_sources(), key=lambda file: file.stat().st_mtime_ns),
+        remedy="give the same command again: it plans with the code of then",
+    )
+
+
+@cache
+def _dates() -> str:
+    """Changes with any source's date or size; takes milliseconds, unlike the digest of a stage."""
+    found = ((str(file.relative_to(_PACKAGE)), file.stat()) for file in sorted(_sources()))
+    dated = [(name, status.st_mtime_ns, status.st_size) for name, status in found]
+    return hashlib.sha256(str(dated).encode()).hexdigest()
+
+
+def _sources() -> list[Path]:
+    return list(_PACKAGE.rglob("*.py"))
