@@ -1,5 +1,8 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
+import json
 import os
+import subprocess
+import sys
 from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
@@ -10,6 +13,7 @@ from snakemake.logging import logger
 from ntkscope.config import datasets_of, expand as cells_of, load_config, without_absent
 from ntkscope.config.analyses import ANALYSES, TABLE
 from ntkscope.config.curves import expand_curves
+from ntkscope.config.datasets import facts_of
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
 from ntkscope.data.sources import is_there, open_source
@@ -417,6 +421,34 @@ def refuse_absent_data(jobs):
             open_source(source)
         except NtkscopeError as error:
             raise WorkflowError(f"{error}\n  (nothing was run)") from None
+
+
+def refuse_wrong_networks(jobs):
+    """Tell of a user's own network that cannot be made before any job has run, as its job would.
+
+    In one process of its own, and only for runs that are to be trained: nothing here has torch. Where
+    that process cannot be (no torch on this machine, or too little memory), jobs tell it."""
+    trained = {job.wildcards.run for job in jobs if job.rule.name == "train_task"}
+    tried = {}
+    for run in RUNS.values():  # in the configuration's order
+        if run.id in trained and run.model.kind == "module":
+            facts = facts_of(SOURCES[run.dataset.id])
+            tried[run.model, run.dataset.id] = {
+                "model": plain(run.model),
+                "shape": facts.shape,
+                "outputs": facts.classes,
+                "tokens": facts.dtype == "int64",
+            }
+    if not tried:
+        return
+    done = subprocess.run(
+        [sys.executable, "-m", "ntkscope.models.try_out"],
+        input=json.dumps([*tried.values()]),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == 0 and done.stdout.strip():
+        raise WorkflowError(f"{done.stdout.strip()}\n  (nothing was run)")
 
 
 def run_at(wildcards):

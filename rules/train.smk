@@ -5,6 +5,9 @@
 # same tasks (a run and its twin) share that training.
 
 
+AT_START.append(lambda: refuse_wrong_networks(workflow.dag.needrun_jobs()))
+
+
 rule train_task:
     """Train all seeds of a run on its last task, going on from its parent's end."""
     input:

@@ -30,6 +30,14 @@ def remake(path: object) -> str:
     )
 
 
+def replaced(path: object) -> str:
+    """What to do about a file or store that is whole, and not the one that belongs there."""
+    return (
+        f"it may be good where it belongs: move it away; then snakemake --cores all {path} (of a "
+        "preset: with its --configfile) makes the one that belongs here"
+    )
+
+
 class ConfigError(NtkscopeError):
     """The configuration says something that cannot be run."""
 

@@ -24,6 +24,23 @@ def net(shape, outputs, width):
 """
 
 
+def test_a_network_at_fault_is_told_of_before_any_job_runs(project: Project) -> None:
+    text = NETS.replace("width):", "width):\n    print('made')").replace(
+        "outputs))", "outputs + 1))"
+    )
+    (project.root / "nets_of_mine.py").write_text(text, encoding="utf-8")
+    model = {"kind": "module", "function": "nets_of_mine:net", "arguments": {"width": [2, 3]}}
+    project.change("experiments.reactivation.model", model)
+    done = project.snakemake("figures/reactivation.pdf")
+    assert done.returncode != 0
+    assert done.stdout.count("for inputs [2, 1, 8, 8] is [2, 11], not [2, 10]") == 1
+    assert f"where: nets_of_mine:net, {project.root}/nets_of_mine.py" in done.stdout
+    assert "(called with width=2)" in done.stdout
+    assert "(nothing was run)" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert len(done.stdout.splitlines()) < 12
+
+
 def test_a_network_from_the_working_folder_is_trained_and_has_kernels(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ntkscope.errors import StoreError
+from ntkscope.errors import StoreError, replaced
 from ntkscope.fits.axes import Axes, CellFiles, Index, axes_of, coordinate, facts_of, place_of
 from ntkscope.fits.runs_table import write_runs
 from ntkscope.stores import read_netcdf, write_netcdf
@@ -37,7 +37,6 @@ ARMS = ("shift", "twin")
 
 _MUST_AGREE = ("dt", "kernel", "normalisation")
 _PADDING = {"step": -1, "task": 0, "boundary_step": -1, "diverged_step": -1, "dead_step": -1}
-_REMEDY = "delete the metrics of these runs and run their rule again"
 
 
 def collect_metrics(
@@ -144,12 +143,12 @@ def _check_comparable(first: xr.Dataset, table: xr.Dataset, path: str) -> None:
 
 def _incomparable(differing: Sequence[str], path: str) -> StoreError:
     what = f"metrics of other {', '.join(differing)} cannot be compared"
-    return StoreError(what, where=path, remedy=_REMEDY)
+    return StoreError(what, where=path, remedy=replaced(path))
 
 
 def _check_twin(run: xr.Dataset, twin: xr.Dataset, path: Any) -> None:
     if not _same_steps(run, twin):
-        raise StoreError("a twin has other steps than its run", where=path, remedy=_REMEDY)
+        raise StoreError("a twin has other steps than its run", where=path, remedy=replaced(path))
 
 
 def _same_steps(first: xr.Dataset, other: xr.Dataset) -> bool:

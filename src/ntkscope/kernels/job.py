@@ -84,7 +84,7 @@ class KernelJob:
 
     def load(self, network: nn.Module, index: tuple[int, int]) -> None:
         """Make a network that at another (seed, snapshot)."""
-        load_tensors(network, self.tensors(index))
+        load_tensors(network, self.tensors(index), self.definition.function)
 
 
 class Schedule(Protocol):

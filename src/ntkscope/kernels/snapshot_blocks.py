@@ -73,7 +73,7 @@ class SnapshotBlocks:
     def _kernels(self, tensors: dict[str, Tensor]) -> Tensor:
         """The kernels of one network, [layer, N, (K,) N, (K)]."""
         job = self._job
-        load_tensors(self._network, tensors)
+        load_tensors(self._network, tensors, job.definition.function)
         found = empirical_ntk(
             self._network,
             job.inputs,

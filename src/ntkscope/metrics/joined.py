@@ -12,9 +12,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from ntkscope.errors import StoreError
-from ntkscope.metrics.lineage import IDENTITY, Lineage
-
-_REMEDY = "delete the kernels of these runs and run their rules again"
+from ntkscope.metrics.lineage import IDENTITY, Lineage, of_one_run
 
 
 def joined(lineages: Sequence[Lineage]) -> xr.Dataset:
@@ -39,7 +37,9 @@ def joined(lineages: Sequence[Lineage]) -> xr.Dataset:
     seeds = np.concatenate([lineage.seeds for lineage in lineages])
     if len(np.unique(seeds)) < len(seeds):
         what = "two runs of one point have kernels of the same seed"
-        raise StoreError(what, where=lineages[-1].paths[-1], remedy=_REMEDY)
+        raise StoreError(
+            what, where=lineages[-1].paths[-1], remedy=of_one_run(lineages[-1].paths[-1])
+        )
     variables = {
         name: _along("seed", [whole[name].variable for whole in wholes])
         for name in map(str, first.data_vars)
@@ -78,7 +78,7 @@ def _check_same(first: xr.Dataset, other: xr.Dataset, lineage: Lineage) -> None:
         raise StoreError(
             f"the kernels of two runs of one point differ in: {', '.join(differing)}",
             where=lineage.paths[-1],
-            remedy=_REMEDY,
+            remedy=of_one_run(lineage.paths[-1]),
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ntkscope.errors import StoreError, remake
+from ntkscope.errors import StoreError, remake, replaced
 from ntkscope.metrics.arrays import FloatArray
 from ntkscope.metrics.observers import Stream
 from ntkscope.metrics.stream_metrics import Log, empty_log
@@ -19,7 +19,6 @@ from ntkscope.stores import read_store
 
 IDENTITY = ("kernel", "normalisation", "probe_digest", "precision")
 """Attributes that kernels must share to be compared."""
-_REMEDY = "delete the kernels of this lineage and run their rules again"
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,9 @@ def open_lineage(paths: Sequence[Path]) -> Lineage:
     steps = np.concatenate([store["step"].values for store in stores]).astype(np.int64)
     if np.any(np.diff(steps) <= 0):
         raise StoreError(
-            "the steps of the stores do not follow on one another", where=paths[-1], remedy=_REMEDY
+            "the steps of the stores do not follow on one another",
+            where=paths[-1],
+            remedy=of_one_run(paths[-1]),
         )
     lengths = [store.sizes["snapshot"] for store in stores]
     return Lineage(
@@ -144,8 +145,16 @@ def _check_same(first: xr.Dataset, other: xr.Dataset, path: Path) -> None:
         raise StoreError(
             f"the kernels of this store and of its parent's differ in: {', '.join(differing)}",
             where=path,
-            remedy=_REMEDY,
+            remedy=of_one_run(path),
         )
+
+
+def of_one_run(path: Path) -> str:
+    """What to do about stores that are good each, and do not fit together."""
+    return (
+        "give the stores of one run, in the order of its tasks: in a table of runs written by "
+        f"hand, mend the line. One that is not what its name says: {replaced(path)}"
+    )
 
 
 def _equal(first: xr.DataArray | None, other: xr.DataArray | None) -> bool:

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from ntkscope.config.memory_needs import BLOCK_BYTES, bytes_to_measure
 from ntkscope.errors import StoreError
-from ntkscope.metrics.lineage import IDENTITY, Lineage, open_lineage
+from ntkscope.metrics.lineage import IDENTITY, Lineage, of_one_run, open_lineage
 from ntkscope.metrics.observers import Curves
 from ntkscope.metrics.stream_metrics import (
     LOGGED,
@@ -82,7 +82,7 @@ def measure_kernels(
         raise StoreError(
             f"there is no kernel at boundary {np.setdiff1d(edges, lineage.steps).tolist()}",
             where=kernels[-1],
-            remedy="delete the run and its kernels and make them again",
+            remedy=of_one_run(kernels[-1]),
         )
     log, loss = _read_log(snapshots, lineage)
     curves = _measure(lineage, edges, dt)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ntkscope.errors import StoreError, remake
 from ntkscope.metrics.failures import earliest
+from ntkscope.metrics.lineage import of_one_run
 from ntkscope.stores import read_store
 
 _CURVES = ["loss", "accuracy"]
@@ -64,7 +65,7 @@ def read_log(
         raise StoreError(
             "kernels were computed at steps that the training log lacks",
             where=paths[-1],
-            remedy="delete the kernels of this lineage and run their rules again",
+            remedy=of_one_run(paths[-1]),
         )
     kept = joined.isel(snapshot=place).transpose("seed", "snapshot", "seen", missing_dims="ignore")
     diverged = earliest(*(log["diverged_step"].values for log in logs))
@@ -81,7 +82,7 @@ def _fill_boundary(joined: xr.Dataset, before: xr.Dataset, log: xr.Dataset, path
         raise StoreError(
             "the task starts from another loss than its parent ended with",
             where=path,
-            remedy="delete the run and the runs that follow it, and run their rules again",
+            remedy=of_one_run(path),
         )
     row = int(np.searchsorted(joined["step"].values, before["step"].values[-1]))
     for name in _CURVES:

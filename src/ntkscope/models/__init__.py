@@ -17,6 +17,7 @@ from ntkscope.models.architecture import (
 )
 from ntkscope.models.definition import (
     Definition,
+    check_alike,
     initial_tensors,
     layer_names,
     load_tensors,
@@ -38,6 +39,7 @@ __all__ = [
     "SingleNetwork",
     "StackedNetwork",
     "build_network",
+    "check_alike",
     "initial_parameters",
     "initial_tensors",
     "layer_names",

@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ntkscope.errors import ModelError
 from ntkscope.models.architecture import Architecture
 from ntkscope.models.initialise import initial_parameters
 from ntkscope.models.network import build_network
@@ -33,10 +34,14 @@ class Definition:
         build: makes it; its inputs are [N, *shape], its outputs [N, outputs].
         layers: its description, which many seeds at once and the infinite limit need; None where
             there is only the module.
+        function: of the user that makes it, `package.module:function`; None: it is ours.
+        outputs: K, where it is known.
     """
 
     build: Build
     layers: Architecture | None = None
+    function: str | None = None
+    outputs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,48 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
     return {**trained_parameters(network), **constants(network)}
 
 
+def check_alike(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], function: str | None
+) -> None:
+    """Compare the tensors of two networks that a function has made.
+
+    Args:
+        found, expected: name → parameter or constant, of the later and of the first network.
+        function: for the error.
+
+    Raises:
+        ModelError: their names or shapes differ.
+    """
+    for name in {**expected, **found}:
+        new, old = (_shape(tensors.get(name)) for tensors in (found, expected))
+        if new != old:
+            raise ModelError(
+                f"two calls make two networks: {name} is {old} in the first, {new} in the other",
+                where=function,
+                remedy="let the shapes depend on the function's arguments alone, not on random "
+                "numbers, files, or how often it was called",
+            )
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else f"of shape {list(tensor.shape)}"
+
+
 @torch.no_grad()
-def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy parameters and constants, by their names, into a network."""
-    for name, tensor in _tensors(network).items():
+def load_tensors(
+    network: nn.Module, tensors: Mapping[str, Tensor], function: str | None = None
+) -> None:
+    """Copy parameters and constants, by their names, into a network.
+
+    Args:
+        network: of the same tensors.
+        tensors: name → numbers.
+        function: of the user that has made both networks, for the error.
+
+    Raises:
+        ModelError: names or shapes are others.
+    """
+    own = _tensors(network)
+    check_alike(own, tensors, function)
+    for name, tensor in own.items():
         tensor.copy_(tensors[name])

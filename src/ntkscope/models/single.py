@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ntkscope.errors import ModelError
 from ntkscope.models.definition import constants, trained_parameters
 from ntkscope.seeds import RandomStream, torch_seed
 
@@ -24,13 +25,22 @@ class SingleNetwork(nn.Module):
     Args:
         network: any module, [B, …] to [B, K].
         seed: of the random numbers in its forward pass (dropout), with the step.
+        outputs: K; None: as it comes.
+        function: of the user that made it, for errors.
     """
 
     models = 1
 
-    def __init__(self, network: nn.Module, seed: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        seed: int,
+        outputs: int | None = None,
+        function: str | None = None,
+    ) -> None:
         super().__init__()
         self.network, self.seed = network, seed
+        self.outputs, self.function = outputs, function
 
     def parameter_dict(self) -> dict[str, Tensor]:
         """Name → [1, …], views of the trained parameters."""
@@ -60,6 +70,20 @@ class SingleNetwork(nn.Module):
         np.random.seed([seed % 2**32, seed >> 32])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs [1, B, …] to logits [1, B, K]."""
+        """Inputs [1, B, …] to logits [1, B, K].
+
+        Raises:
+            ModelError: the network's output is of another shape.
+        """
         out: Tensor = self.network(x[0])
+        if self.outputs is not None and getattr(out, "shape", None) != (x.shape[1], self.outputs):
+            found = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            mode = "in training" if self.network.training else "evaluated"
+            raise ModelError(
+                f"the network's output for inputs {list(x[0].shape)} is {found}, not "
+                f"{[x.shape[1], self.outputs]}, {mode}",
+                where=self.function,
+                remedy="let its forward pass return [N, outputs] at every call, in training as in "
+                "evaluation, whatever N is",
+            )
         return out.unsqueeze(0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import random
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,9 +93,10 @@ class UserModule:
             ) from error
 
     def _error(self, what: str) -> ModelError:
+        module = sys.modules.get(self.function.partition(":")[0])
         return ModelError(
             f"the model's function {what}",
-            where=self.function,
+            where=f"{self.function}, {getattr(module, '__file__', None) or 'of no file'}",
             remedy=f"write it as {_EXAMPLE}, from [N, *shape] to [N, outputs]",
         )
 
@@ -124,7 +126,7 @@ def _find(name: str) -> Callable[..., Any]:
         sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"the model's function cannot be imported: {_words(error)}",
             where=name,
@@ -137,5 +139,12 @@ def _find(name: str) -> Callable[..., Any]:
     return function
 
 
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _words(error: BaseException) -> str:
+    """An error, and the line of the user's own that it comes from."""
+    calls = traceback.extract_tb(error.__traceback__)
+    here = [call for call in calls if Path(call.filename).is_relative_to(Path.cwd())]
+    installed = [call for call in here if "site-packages" not in Path(call.filename).parts]
+    last = (
+        f" ({Path(installed[-1].filename).name}, line {installed[-1].lineno})" if installed else ""
+    )
+    return f"{type(error).__name__}: {error}{last}"

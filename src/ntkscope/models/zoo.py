@@ -43,7 +43,8 @@ def define(
     if spec.function is not None:
         _check_sources(spec.function, spec.source_digest)
         inputs = (shape[-1], *shape[:-1])  # as `data.inputs` has them
-        return Definition(UserModule(spec.function, spec.arguments, inputs, outputs, tokens))
+        build = UserModule(spec.function, spec.arguments, inputs, outputs, tokens)
+        return Definition(build, function=spec.function, outputs=outputs)
     return of_layers(architecture(spec, shape, outputs))
 
 

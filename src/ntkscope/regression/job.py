@@ -13,7 +13,7 @@ from torch import nn
 
 from ntkscope.config.curve_specs import RegressionSpec
 from ntkscope.data.tasks import LoadedTask, load_task
-from ntkscope.errors import StoreError, remake
+from ntkscope.errors import StoreError, remake, replaced
 from ntkscope.models import Definition, layer_names, load_tensors
 from ntkscope.models.zoo import define
 from ntkscope.regression.kernel_pair import working_bytes
@@ -178,7 +178,7 @@ class RegressionJob:
         raise StoreError(
             f"no {coordinate} {value} in the store of networks: it has {there}",
             where=self._store.path,
-            remedy=f"it is of another specification; {remake(self._store.path)}",
+            remedy=replaced(self._store.path),
         )
 
 
@@ -199,13 +199,13 @@ def open_job(
             raise StoreError(
                 f"{count} {split} samples are asked for and the task has {task.count(split)}",
                 where=task_path,
-                remedy=f"prepare the task with more, or ask for fewer; {remake(task_path)}",
+                remedy=f"prepare the task with more, or ask for fewer; {replaced(task_path)}",
             )
     if task.seeds != spec.task.seeds:
         raise StoreError(
             f"the task has samples of the seeds {task.seeds}, not of {spec.task.seeds}",
             where=task_path,
-            remedy=remake(task_path),
+            remedy=replaced(task_path),
         )
     _check_fresh(spec, task, task_path)
     networks = None if networks_path is None else ZarrStore.open(networks_path, "networks")

@@ -136,8 +136,9 @@ def _by_steps(kernel: Any, targets: FloatArray, ridge: float) -> Solved:
         raise NotConvergedError(
             error.what,
             where=f"{len(targets)} samples, ridge {ridge:g}",
-            remedy="give more resources.mem_mb, so that a Cholesky solves them, larger "
-            "kernels.ridges, or no such n in samples.kernel, infinite and trained",
+            remedy="give more resources.mem_mb, so that a Cholesky solves them: this job then "
+            "begins anew, and nothing else is made again. Larger kernels.ridges, or no such n in "
+            "samples.kernel, infinite and trained, make all regressions of the experiment again",
         ) from None
     assert fit.residual_norms is not None
     return Solved(fit.weights, fit.ridge, float(fit.residual_norms[0]))

@@ -16,6 +16,9 @@ from ntkscope.runtime.owner import machine, started
 PARTIAL = ".partial-"
 """How the name of what is being written begins."""
 
+_AGAIN = f"{PARTIAL}again-"
+_LONGEST_WRITE = 600.0  # seconds: what is written by `atomic` is small, or only allocated
+
 
 @contextmanager
 def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
@@ -48,7 +51,7 @@ def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A path beside `path` for something that is gone at the end."""
-    partial = path.with_name(f"{PARTIAL}again-{path.name}")
+    partial = path.with_name(f"{_AGAIN}{path.name}")
     remove(partial)
     try:
         yield partial
@@ -56,19 +59,40 @@ def beside(path: Path) -> Iterator[Path]:
         remove(partial)
 
 
-def remove_partial_files(path: Path) -> None:
+def remove_partial_files(path: Path, *, shared: bool = False) -> None:
     """Remove what writers of a store that were killed left in it and beside it: call it at the end.
+
+    Args:
+        path: of the store.
+        shared: others may write it at the same time, as no lock forbids.
 
     Zarr writes `0.{uuid}.partial` and renames it to `0`: a kill between the two leaves it there.
     What another living process of this machine writes by `atomic`, which may be at its end too, is
-    left; of another machine's nobody here knows whether it lives.
+    left; of another machine's nobody here knows whether it lives. So of a shared store what
+    another machine has begun in the last ten minutes is left too; so is that of another thread.
     """
     for chunk in path.rglob("*.partial"):
         chunk.unlink(missing_ok=True)
     for partial in (*path.rglob(f"{PARTIAL}*"), *_beside(path)):
         pid = _pid_here(partial)
-        if pid in (None, os.getpid()) or started(pid) < 0:
+        if pid is not None and pid != os.getpid():
+            is_dead = started(pid) < 0
+        else:
+            is_dead = not shared or _age(partial) > _LONGEST_WRITE
+        if is_dead or partial.name.startswith(_AGAIN):
             remove(partial)
+
+
+def _age(file: Path) -> float:
+    """Seconds since a file was written, by the clock of its disk; of one that has gone, 0."""
+    now = file.with_name(f"{PARTIAL}{_writer()}-{uuid.uuid4().hex}-now")
+    try:
+        now.touch()
+        return now.stat().st_mtime - file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+    finally:
+        now.unlink(missing_ok=True)
 
 
 def _writer(pid: int | None = None) -> str:
@@ -88,7 +112,7 @@ def _remove_of_dead(path: Path) -> None:
 def _beside(path: Path) -> list[Path]:
     """What is, or was, being written beside a path to be moved there, of `atomic` and `beside`."""
     found = path.parent.glob(f"{PARTIAL}*-{glob.escape(path.name)}")
-    names = {f"{PARTIAL}again-{path.name}"}
+    names = {f"{_AGAIN}{path.name}"}
     return [each for each in found if each.name in names or _name_of(each) == path.name]
 
 

@@ -185,7 +185,7 @@ class Lock:
                 raise StoreError(
                     "this should be a lock, which is a file",
                     where=self.path,
-                    remedy="nothing of ntkscope's makes such a thing: look what it is, delete it",
+                    remedy="nothing of ntkscope's makes such a thing: move it away",
                 )
             with self.path.open("rb") as file:  # which also has NFS ask for its time anew
                 content, touched = file.read(_LONGEST), os.fstat(file.fileno()).st_mtime_ns

@@ -25,7 +25,11 @@ def read_text(path: Path) -> str:
         StoreError: it was changed since.
     """
     if is_changed(path):
-        raise StoreError("the text was changed", where=path, remedy=remake(path))
+        raise StoreError(
+            "the text was changed",
+            where=path,
+            remedy=f"a table of your own: copy it to a folder of yours; else {remake(path)}",
+        )
     return path.read_text(encoding="utf-8")
 
 

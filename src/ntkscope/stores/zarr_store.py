@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-from ntkscope.errors import StoreError, remake
+from ntkscope.errors import StoreError, remake, replaced
 from ntkscope.runtime.disk import check_space
 from ntkscope.runtime.logs import log
 from ntkscope.stores.atomic_write import atomic, beside, remove, remove_partial_files
@@ -233,14 +233,17 @@ class ZarrStore:
             self.files.written[file.as_posix()] = found
         return is_sound
 
-    def seal(self) -> None:
+    def seal(self, *, shared: bool = False) -> None:
         """Write the manifest: nothing more is written. Whoever writes to the store breaks it.
+
+        Args:
+            shared: others may write parts of it, and seal it, at the same time.
 
         Raises:
             StoreError: a chunk is not as it was written, or nobody noted that it was; or, of a
                 complete store, it is gone.
         """
-        remove_partial_files(self.path)
+        remove_partial_files(self.path, shared=shared)
         if self.mask.all():
             self.refuse_lost_chunks()
         known, files = read_journals(self.path), self.files.written
@@ -482,7 +485,7 @@ def check_place(path: Path, what: str, attrs: Mapping[str, Any]) -> None:
         place, of = path.stem if key == "regression" else path.parent.name, attrs.get(key)
         named = path.parent.parent.name == "experiments" if key == "experiment" else _is_id(place)
         if isinstance(of, str) and named and place != of:
-            raise StoreError(f"this is a {what} of {of}", where=path, remedy=remake(path))
+            raise StoreError(f"this is a {what} of {of}", where=path, remedy=replaced(path))
 
 
 def _is_id(name: str) -> bool:

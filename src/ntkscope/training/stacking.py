@@ -59,8 +59,9 @@ def make_stack(
     if definition.layers is not None:
         return StackedNetwork(definition.layers, {n: t.to(device) for n, t in tensors.items()})
     network = definition.build().to(device, dtype)
-    load_tensors(network, {name: tensor[0] for name, tensor in tensors.items()})
-    return SingleNetwork(network, seeds[0])
+    first = {name: tensor[0] for name, tensor in tensors.items()}
+    load_tensors(network, first, definition.function)
+    return SingleNetwork(network, seeds[0], definition.outputs, definition.function)
 
 
 def stack_sizes(

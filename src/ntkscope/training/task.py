@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ntkscope.config.specs import RunSpec
 from ntkscope.data.images import LoadedSamples, load_samples
-from ntkscope.errors import StoreError, remake
-from ntkscope.models import Definition, initial_tensors
+from ntkscope.errors import StoreError, replaced
+from ntkscope.models import Definition, check_alike, initial_tensors
 from ntkscope.models.zoo import define
 from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import log, progress
@@ -120,6 +120,8 @@ def _beginning(
 ) -> TrainingState:
     if parent is None:
         drawn = [initial_tensors(definition, seed) for seed in run.seeds]
+        for each in drawn:
+            check_alike(each, drawn[0], definition.function)
         stacked = {n: torch.stack([d[n] for d in drawn]) for n in drawn[0]}
         dtype = getattr(torch, run.precision)
         tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in stacked.items()}
@@ -130,7 +132,7 @@ def _beginning(
         raise StoreError(
             f"these snapshots end at step {end}, but the task begins at step {run.start}",
             where=parent,
-            remedy=remake(parent),
+            remedy=replaced(parent),
         )
     last = {
         name: torch.from_numpy(before.read(f"{group}/{name}", (slice(None), -1)))

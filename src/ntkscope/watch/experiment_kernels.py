@@ -77,6 +77,8 @@ def open_kernels(experiment: str | Path, results: str | Path = "results", **at: 
     at = dict(at)
     seeds, tasks = at.pop("seed", None), at.pop("task", None)
     chosen = _chosen(rows, at, file)
+    for run in chosen:
+        _check_tasks(run, rows, file)
     from ntkscope.metrics.joined import joined
     from ntkscope.metrics.lineage import open_lineage
 
@@ -177,6 +179,20 @@ def _check_columns(rows: Sequence[Row], file: Path) -> None:
         else:
             continue
         raise StoreError(what, where=file, remedy="mend the line")
+
+
+def _check_tasks(run: Sequence[Row], rows: Sequence[Row], file: Path) -> None:
+    """Refuse a run that has a task twice: other kernels would be joined behind its own."""
+    for task in {int(row["task"]) for row in run}:
+        same = [row for row in run if int(row["task"]) == task]
+        if len(same) > 1:
+            lines = [line for line, row in enumerate(rows, 2) if any(row is each for each in same)]
+            raise StoreError(
+                f"lines {', '.join(map(str, lines))} are all of task {task} of one run",
+                where=file,
+                remedy="give each task of a run one line; tell runs apart by a column: seeds, or "
+                "an axis of the sweep",
+            )
 
 
 def _said(at: Mapping[str, Any], before: str) -> str:

@@ -7,6 +7,7 @@ looked at is read by `stored`, without the lock.
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
 import time
@@ -35,8 +36,8 @@ from ntkscope.watch.stored import State, Stored, along, growing, state_of
 
 _TOGETHER = 1024  # snapshots in a chunk of what has one number for each
 _TASKS = 8
-_PENDING = 32
-_SECONDS = 1.0
+_PENDING = 32  # snapshots in memory, and
+_SECONDS = 1.0  # since the last write: more is written at once
 _PATIENCE = 60.0  # seconds, after a write that failed
 _MOST = 2**30  # bytes that wait for it
 _TOLD = ("last_step", "flushed_step")
@@ -59,7 +60,9 @@ class Snapshot:
 
 
 class KernelStore:
-    """Writes snapshots in small groups: a second after the first of a group, or soon after.
+    """Writes snapshots in small groups: at once, if nothing was written in the last second.
+
+    So a kill loses those of one second at most, and 32 at most; more only of a full disk.
 
     It holds the store's lock from `begin` or a write on, until `leave` or `close`. Another
     KernelStore of this process that holds it leaves; then what that writes later is refused.
@@ -82,7 +85,10 @@ class KernelStore:
         self._identity: dict[str, Any] = {}
         self._pending, self._size = [], 0  # bytes of each
         self._unmarked: list[int] = []  # boundaries, all, of which the store lacks the last
-        self._since, self._again = 0.0, 0.0
+        self._since, self._again = (
+            -math.inf,
+            0.0,
+        )  # the last write; when a failed one is tried again
         self._store: ZarrStore | None = None
         self._steps: list[int] = []  # that are written
         self._left: State | None = None  # as this has left it; None: it has not seen it
@@ -127,8 +133,6 @@ class KernelStore:
                 where=self.path,
                 remedy="make room there; metrics are kept",
             )
-        if not self._pending:
-            self._since = self._clock()
         self._pending.append(snapshot)
         _WAITING.add(self)
         self.flush_if_due()
@@ -137,7 +141,7 @@ class KernelStore:
         return len(self._pending) * self._size > _MOST
 
     def flush_if_due(self) -> None:
-        """Write what is still in memory, if it has been there for long or is much.
+        """Write what is still in memory, if the last write was long ago or it is much.
 
         Raises:
             DiskError, …: as of `flush`; then it is tried again after a minute.
@@ -169,7 +173,7 @@ class KernelStore:
         if self._pending or self._unmarked or is_behind:
             with self._held(), Ending() as ending:  # a Ctrl-C waits for Zarr's threads
                 self._write(self._pending)
-                self._pending, self._again = [], 0.0
+                self._pending, self._again, self._since = [], 0.0, self._clock()
                 assert self._store is not None
                 self._store.describe(**noted)  # last: never before the kernels up to there
                 self._noted |= noted
@@ -275,7 +279,7 @@ class KernelStore:
                 "replace all of them",
                 where=self.path,
                 remedy="go on from a checkpoint with its step, or without a number behind the last "
-                "step; to begin anew give another path, or delete the store",
+                "step; to begin anew give another path",
             )
         store = ZarrStore.resume(self.path, "kernels")
         if {kept} != {len(store.mask), *(along(array, "snapshot") for array in growing(store))}:
@@ -284,7 +288,8 @@ class KernelStore:
             if kept < len(store.mask):  # Zarr keeps what is behind the end of a chunk that it cuts
                 store.done(slice(kept, None), False)
             _resize(store, kept)
-        boundaries = [edge for edge in found.attrs["boundaries"] if edge in steps[:kept]]
+        end = found.last_step + 1 if before is None else before
+        boundaries = [edge for edge in found.attrs["boundaries"] if edge < end]
         told = {name: found.attrs[name] for name in _TOLD if name in found.attrs}
         if before is not None:
             told = {name: min(step, before - 1) for name, step in told.items()}
@@ -305,7 +310,7 @@ class KernelStore:
                 remedy="put it back; or begin anew, with a new Watch",
             )
         store = self._store
-        if self._unmarked:  # first: a boundary without its snapshot is none
+        if self._unmarked:  # first: it needs no room for kernels
             store.describe(boundaries=self._unmarked)
             self._unmarked = []
         if not pending:

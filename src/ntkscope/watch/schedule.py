@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+_LOOKED_AT = 100_000
 
 
 @dataclass
@@ -86,6 +91,26 @@ class Schedule:
             self._origin, self._next = step, step + 1
         elif boundary:
             self._next = self._after(step)
+
+    def missed(self, steps: Sequence[int], told: int, before: int) -> int:
+        """How many steps were due, of a loop that went on behind what is known of it.
+
+        Args:
+            steps: that have kernels; numbers of the loop are as far apart as their divisor says.
+            told: the last step that is known of.
+            before: the loop went on to here; of more than 100,000 numbers, those are looked at.
+        """
+        apart = math.gcd(*(b - a for a, b in itertools.pairwise(steps)))
+        if not apart:
+            return 0
+        ahead, first = copy.copy(self), steps[-1] + apart * ((told - steps[-1]) // apart + 1)
+        count = 0
+        for step in range(first, before, apart)[:_LOOKED_AT]:
+            why = ahead.due(step)
+            if why:
+                ahead.taken(step, why)
+                count += 1
+        return count
 
     def _after(self, step: int) -> int:
         """The next step that is due by itself."""

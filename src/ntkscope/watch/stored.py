@@ -105,7 +105,7 @@ class Stored:
             raise WatchError(
                 f"the store is of another watch: {', '.join(differing)} differ",
                 where=self.store.path,
-                remedy="give another path, or delete the store to begin anew",
+                remedy="give another path, or the probe and options that it was begun with",
             )
 
 

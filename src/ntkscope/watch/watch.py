@@ -65,7 +65,9 @@ class Watch:
             numbers, behind the last step told when it was written, by `flush`, `close` or `leave`,
             or with a kernel. Steps behind that of a run that was killed are counted again; if there
             was none of the three calls since, a warning says from where: the checkpoint may be of
-            another step. None: metrics alone are kept, in memory.
+            another step. A kill loses the kernels of one second at most, and 32 at most; how many
+            steps that were due have none is said where the run goes on. A boundary whose kernel is
+            lost counts at the kernel before. None: metrics alone are kept, in memory.
         kind, output, parameters: as of `empirical_ntk`.
         by_layer: whether layers are measured too (kind trace).
         dt: steps behind a velocity.
@@ -373,7 +375,7 @@ class Watch:
             WatchError: no kernel was computed yet.
         """
         self.resume()
-        metrics = self._any_metrics()
+        metrics, steps = self._any_metrics(), np.asarray(self._steps, np.int64)
         seen = max([*self._tasks, *(len(v) for row in self._logged for v in row.values())])
         curves = {name: np.full((1, len(self._steps), seen), np.nan) for name in _LOGGED}
         for place, row in enumerate(self._logged):
@@ -382,7 +384,7 @@ class Watch:
         log = Log(curves, np.asarray([NEVER]), GIVEN)
         at = Snapshots(
             np.asarray([self._seed]),
-            np.asarray(self._steps, np.int64),
+            steps,
             np.asarray(self._tasks, np.int64),
             self._layers or (),
         )
@@ -392,7 +394,7 @@ class Watch:
             **facts,
             kind="metrics",
             normalisation=normalisation(self._kernel.kind),
-            boundaries=np.asarray(self._boundaries, np.int64),
+            boundaries=np.unique(steps[np.searchsorted(steps, self._boundaries, "right") - 1]),
             samples=len(self._probe),
             loss="",
         )
@@ -470,6 +472,21 @@ class Watch:
                 self._last_step + 1,
             )
 
+    def _say_what_is_lost(self, before: int) -> None:
+        """Of a run that was killed: what was due, or declared, and has no kernel in the store."""
+        edges = [edge for edge in self._boundaries if edge not in self._steps]
+        count = self._schedule.missed(self._steps, self._last_step, before) if self._steps else 0
+        lost = [f"{count} steps between that were due"] if count else []
+        lost += [f"the boundaries at {edges}, which count at the kernel before"] if edges else []
+        if lost:
+            log.warning(
+                "%s: last written at step %d, and the run goes on from step %d; no kernel have %s",
+                self._path,
+                self._last_step,
+                before,
+                ", and ".join(lost),
+            )
+
     def _take_store(self, before: int | None) -> None:
         """Hold the store, as one that writes it, and take in what it has before a step."""
         if self._path is None:
@@ -479,6 +496,8 @@ class Watch:
         self._look()
         if before is None and self._store is None:
             self._say_where_it_goes_on()
+        if before is not None:
+            self._say_what_is_lost(before)
         self._store = store
 
     def _flush_if_due(self) -> None:
@@ -690,17 +709,19 @@ class Watch:
         self._forget_run()
         self._precision = str(stored.attrs.get("precision"))
         self._layers = tuple(stored.attrs.get("layers", ()))
-        boundaries = stored.boundaries
+        boundaries = sorted(stored.boundaries)
         for place, step in enumerate(stored.steps.tolist()):
             row = {name: _known(values[place]) for name, values in stored.logged.items()}
             self._take_in(step, int(stored.tasks[place]), stored.arrays(place), row)
             self._schedule.taken(step, self._schedule.due(step) or "spaced")
             if self._alarms:
                 self._told(step, row, again=True)
-            if step in boundaries:
-                self._boundaries.append(step)
+            last = place == len(stored.steps) - 1
+            behind = np.inf if last else stored.steps[place + 1]
+            for edge in (edge for edge in boundaries if step <= edge < behind):
+                self._boundaries.append(edge)  # perhaps of a step whose kernel was not written
                 self._any_metrics().mark_boundary()
-                self._schedule.restart(step)
+                self._schedule.restart(edge)
         self._last_step, self._flushed = stored.last_step, stored.flushed_step
         self._stored = len(self._steps)
 

@@ -76,6 +76,23 @@ def test_cosmetics_are_no_identity():
     assert [spec.id for spec in plain.regressions] == [spec.id for spec in named.regressions]
 
 
+def test_memory_is_no_identity_and_ridges_are():
+    """As the advice says where conjugate gradients do not converge."""
+    values = configuration()
+    experiment = values["learning_curves"]["pairs"]
+
+    def ids(more: dict[str, Any]) -> tuple[list[str], list[str]]:
+        found = expand_curves(load_config({**values, **more}), "pairs")
+        return [each.networks.id for each in found], [s.id for c in found for s in c.regressions]
+
+    networks, regressions = ids({})
+    assert ids({"resources": {"mem_mb": 64_000}}) == (networks, regressions)
+    experiment["kernels"] = {"ridges": [1e-3, 1e-1, 10.0]}
+    others = ids({})
+    assert others[0] == networks
+    assert not {*others[1]} & {*regressions}
+
+
 def test_budget_in_epochs_but_no_fewer_steps():
     learning = curves(learning={"epochs": 60, "steps_at_least": 3000})[0].networks.learning
     assert (learning.budget(250), learning.budget(8000)) == (3000, 15000)

@@ -203,7 +203,59 @@ def test_rows_reversed_behind_another_axis(how: str) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
+class Swapped(nn.Module):
+    """Of batches with a rare sample a layer sees two rows swapped, by weights or by shifts."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.first, self.hidden, self.last = nn.Linear(5, 7), nn.Linear(7, 7), nn.Linear(7, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rare = bool((x[:, 0] > 3).any())
+        h = torch.tanh(self.first(x))
+        h = torch.tanh(self.hidden(self._swapped(h) if rare else h))
+        return self.last(self._swapped(h) if rare else h)
+
+    def _swapped(self, h: torch.Tensor) -> torch.Tensor:
+        n, (i, j) = len(h), (len(h) // 4, len(h) // 2)
+        P = SWAP[n]
+        match self.how:
+            case "linear":
+                return nn.functional.linear(h.mT, P).mT
+            case "from the left":
+                return P @ h
+            case "bilinear":
+                one = torch.ones(7, 1, dtype=h.dtype)
+                return nn.functional.bilinear(h.t().contiguous(), one, P.view(n, n, 1)).t()
+            case "conv":
+                return nn.functional.conv1d(h, P.view(n, n, 1))
+        up, down = (nn.functional.pad(h, (0, 0, m, -m)) for m in (i - j, j - i))
+        at = torch.arange(n)[:, None]
+        return torch.where(at == i, up, torch.where(at == j, down, h))
+
+
+SWAP = {}
+for n in range(1, 201):
+    P = torch.eye(n, dtype=torch.float64)
+    P[[n // 4, n // 2]] = P[[n // 2, n // 4]]
+    SWAP[n] = nn.Parameter(P, requires_grad=False)
+
+
+@pytest.mark.parametrize("how", ["linear", "from the left", "bilinear", "conv", "pad"])
+def test_two_rows_swapped_by_weights_or_by_shifts(how: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(100, 5, dtype=torch.float64).clamp(-2, 2)
+    x[85, 0] = 4.0
+    model = Swapped(how).double()
+    expected = ntk(model, x, x, "trace")
+    for options in ({}, {"chunk": 16}, {"chunk": 16, "verify": "off"}):
+        found = empirical_ntk(model, x, **options)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 ORDER = torch.tensor([1, 0, 2, 3])
+WEIGHTS = nn.Parameter(torch.eye(4).flip(0))
 UNSURE = {
     "brackets": lambda x: x[ORDER],
     "brackets, second axis": lambda x: x.mT[:, ORDER],
@@ -222,6 +274,15 @@ UNSURE = {
     "parts": lambda x: torch.cat([x[2:], x[:2]]),
     "halves": lambda x: x.chunk(2)[1],
     "tokens": lambda x: x.requires_grad_().view(12, 1)[torch.arange(12).flip(0)],
+    "tokens, turned": lambda x: x.requires_grad_().view(12, 1).T,
+    "turned": lambda x: x.mT,
+    "to the end": lambda x: x[:, :, None].permute(1, 2, 0),
+    "as many": lambda x: x.new_zeros(4, 4).t(),
+    "one row": lambda x: nn.functional.linear(x[:, 0], WEIGHTS),
+    "from the left": lambda x: WEIGHTS @ x,
+    "channels": lambda x: nn.functional.conv1d(x, WEIGHTS[..., None]),
+    "shifted": lambda x: nn.functional.pad(x, (0, 0, 1, -1)),
+    "parts of a table": lambda x: nn.functional.embedding(ORDER[:2], x),
 }
 SURE = {
     "other axis": lambda x: x.roll(1, 1).sort(1).values[:, :2],
@@ -231,6 +292,8 @@ SURE = {
     "tokens": lambda x: x.requires_grad_().view(12, 1)[:, 0].view(4, 3),
     "products of samples": lambda x: x[:, None] @ x[:, :, None],
     "images": lambda x: nn.functional.conv2d(x.view(4, 1, 1, 3), torch.ones(2, 1, 1, 2)).sum(2),
+    "tokens first": lambda x: nn.Linear(3, 2)(x[:, None].expand(4, 5, 3).permute(1, 0, 2)),
+    "as many": lambda x: nn.Linear(4, 4)(nn.functional.pad(x, (0, 1))),
     "layers": nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.LayerNorm(2)),
     "attention": lambda x: nn.MultiheadAttention(3, 1, batch_first=True)(*[x[:, None]] * 3)[0],
     "arithmetic": lambda x: (1 - x) / (2 + x.exp()) ** 2 + 1 / (1 + x * x).sum(1, keepdim=True),

@@ -1,5 +1,6 @@
 """Kernel ridge regression against dense float64 solves and brute-force refits."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,28 @@ def test_outputs_are_fitted_by_themselves_for_one_ridge(ridge):
     together = KernelRidge(ridge).fit(K, y)
     alone = [KernelRidge(together.ridge).fit(K, column).weights for column in y.T]
     close(together.weights, np.stack(alone, 1), 1e-9)
+
+
+def test_the_regression_itself_predicts_by_its_last_fit():
+    K, x, y = problem(12)
+    regression = KernelRidge(1e-2)
+    with pytest.raises(RegressionError, match="nothing was fitted yet"):
+        regression.predict(x)
+    with pytest.raises(
+        AttributeError, match=r"what `fit` returns has it\. fitted = (.|\n)*weights"
+    ):
+        _ = regression.weights
+    with pytest.raises(AttributeError, match="has no attribute 'score'"):
+        _ = regression.score
+    fitted = regression.fit(K, y)
+    np.testing.assert_array_equal(regression.predict(x), fitted.predict(x))
+    regression.fit(K, 2 * y, y)
+    np.testing.assert_allclose(regression.predict(x, np.zeros(7)), fitted.predict(x), rtol=1e-12)
+    with pytest.raises(RegressionError, match="fitted with an offset"):
+        regression.predict(x)
+    assert copy.deepcopy(regression) == regression == KernelRidge(1e-2)
+    assert hash(regression) == hash(KernelRidge(1e-2))
+    assert repr(regression) == repr(KernelRidge(1e-2))
 
 
 @METHODS

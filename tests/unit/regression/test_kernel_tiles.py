@@ -91,7 +91,10 @@ def test_no_convergence_is_an_error_and_no_larger_ridge(tmp_path, monkeypatch):
     monkeypatch.setattr(ridge, "_MOST_STEPS", 2)
     monkeypatch.setattr(ridge, "_RANK", 2)
     tiles = write_tiles(tmp_path / "k", gaussian, points(60), None, 6, nothing)
-    with pytest.raises(NotConvergedError, match=r"after 2 steps(.|\n)*resources.mem_mb"):
+    with pytest.raises(
+        NotConvergedError,
+        match=r"after 2 steps(.|\n)*resources.mem_mb, so that a Cholesky .* nothing else",
+    ):
         with_ridge(
             tiles,
             np.sin(np.arange(60.0)),

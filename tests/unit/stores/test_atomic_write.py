@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, also where two processes write the same one."""
 
+import os
 import subprocess
 import sys
 
@@ -29,6 +30,29 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
         partial.write_text("whole")
         assert not left.exists()
     assert [each.name for each in tmp_path.iterdir()] == ["a[1].nc"]
+
+
+def test_what_another_machine_is_writing_into_a_shared_store_is_left(tmp_path):
+    """Parts of one kernel on two machines: both seal it, and neither takes the other's file."""
+    store = tmp_path / "k.zarr"
+    (store / "complete").mkdir(parents=True)
+    name = f".partial-0a1b2c3d-77-{32 * 'e'}-manifest"
+    theirs, again = store / "complete" / name, tmp_path / ".partial-again-k.zarr"
+    theirs.write_text("half")
+    again.mkdir()
+    with atomic(store / "complete/manifest", shared=True) as mine:  # of another thread
+        mine.write_text("whole")
+        remove_partial_files(store, shared=True)
+        assert theirs.exists()
+        assert mine.exists()
+        assert not again.exists()
+    now = theirs.stat().st_mtime
+    os.utime(theirs, (now - 700, now - 700))
+    remove_partial_files(store, shared=True)
+    assert [each.name for each in (store / "complete").iterdir()] == ["manifest"]
+    theirs.write_text("half")  # of a store that a lock guards nobody else writes
+    remove_partial_files(store)
+    assert not theirs.exists()
 
 
 def test_what_another_is_writing_beside_is_left(tmp_path):

@@ -1,6 +1,7 @@
 """A network of the user's own: a residual CNN with batch norm and dropout, from task to kernel."""
 
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ntkscope.errors import ModelError
 from ntkscope.kernels import compute_kernels, stage
 from ntkscope.models import load_tensors
 from ntkscope.models.single import SingleNetwork
+from ntkscope.models.try_out import fault_of
 from ntkscope.models.zoo import define
 from ntkscope.stores import read_store
 from ntkscope.training import task
@@ -63,6 +65,25 @@ def by_numpy(shape, outputs):
         layer.weight[:] = torch.from_numpy(np.random.randn(outputs, 16)) * random.random()
     return nn.Sequential(nn.Flatten(), layer)
 
+CALLS = []
+
+def growing(shape, outputs):
+    CALLS.append(1)
+    width = 4 + len(CALLS)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, width), nn.ReLU(), nn.Linear(width, outputs))
+
+class Both(nn.Linear):
+    def forward(self, x):
+        y = super().forward(x.flatten(1))
+        return (y, y) if self.training else y
+
+class Fewer(nn.Linear):
+    def forward(self, x):
+        y = super().forward(x.flatten(1))
+        return y[:, 1:] if self.training else y
+
+def both(shape, outputs): return Both(16, outputs)
+def fewer(shape, outputs): return Fewer(16, outputs)
 number = 3
 def fails(shape, outputs): raise KeyError("width")
 def no_module(shape, outputs): return 3
@@ -232,6 +253,55 @@ def test_large_seeds_are_not_cut_to_32_bits(user_run):
     model = define(spec("own.nets:dense"), (1, 4, 4), 10)
     ends = {float(model.build(seed)[-1].weight.sum()) for seed in (0, 2**32, 2**40, 2**32 + 1)}
     assert len(ends) == 4
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("growing", r"1\.weight is of shape \[\d+, 16\] in the first, of shape \[\d+, 16\] in the"),
+        ("both", r"for inputs \[\d+, 1, 4, 4\] is tuple, not \[\d+, 4\], in training"),
+        ("fewer", r"for inputs \[\d+, 1, 4, 4\] is \[\d+, 3\], not \[\d+, 4\], in training"),
+    ],
+)
+def test_what_differs_from_call_to_call_is_named(user_run, images_path, tmp_path, function, words):
+    model = spec(f"own.nets:{function}")
+    with pytest.raises(ModelError, match=words) as caught:
+        train(user_run.model_copy(update={"model": model}), images_path, tmp_path)
+    assert f"where: own.nets:{function}" in str(caught.value)
+    assert "to do: let " in str(caught.value)
+
+
+def test_stored_tensors_of_another_network_are_refused(user_run):
+    network = define(spec("own.nets:dense"), (4, 4, 1), 4).build()
+    tensors = dict(network.state_dict())
+    for wrong in (
+        {**tensors, "1.bias": torch.zeros(6)},
+        {**tensors, "5.bias": torch.zeros(6)},
+        {name: t for name, t in tensors.items() if name != "1.bias"},
+    ):
+        with pytest.raises(ModelError, match=r"[15]\.bias is") as caught:
+            load_tensors(network, wrong, "own.nets:dense")
+        assert "where: own.nets:dense" in str(caught.value)
+    load_tensors(network, tensors)
+
+
+def test_networks_are_tried_before_any_job(user_run):
+    def tried(function, **arguments):
+        model = spec(f"own.nets:{function}", **arguments).model_dump(mode="json")
+        return {"model": model, "shape": [4, 4, 1], "outputs": 4, "tokens": False}
+
+    good = [tried("residual", width=2), tried("residual", width=3), tried("lazy")]
+    assert fault_of(good) == ""
+    fails = fault_of([*good, tried("fails")])
+    assert re.search(r"raises KeyError: 'width' \(nets.py, line \d+\)", fails)
+    assert f"where: own.nets:fails, {Path.cwd()}/own/nets.py" in fails
+    assert "two calls make two networks" in fault_of([tried("growing")])
+    unknown = fault_of([tried("residual", depth=7)])
+    assert "unexpected keyword argument 'depth'" in unknown
+    assert "(called with depth=7)" in unknown
+    Path("own/broken.py").write_text("\nundefined\n")
+    broken = {**tried("lazy"), "model": spec("own.broken:f").model_dump(mode="json")}
+    assert "NameError: name 'undefined' is not defined (broken.py, line 2)" in fault_of([broken])
 
 
 def test_a_network_of_tokens_gets_whole_numbers(user_run):

@@ -174,6 +174,10 @@ def test_a_selection_that_fits_none_or_several_lists_the_choices(
         ("width,arm,task,run,kernels\n4,shift,1,mine", "line 2 has more or fewer cells"),
         ("width,arm,task,run,kernels\n4,shift,1,mine,a,b", "line 2 has more or fewer cells"),
         ("arm,task,run,kernels\nshift,1,m,a\nshift,x,m,a", "task of line 3 is 'x'"),
+        (
+            "arm,task,run,kernels\nshift,1,m,a\nshift,2,m,b\nshift,2,n,c\nshift,02,o,d",
+            "lines 3, 4, 5 are all of task 2 of one run",
+        ),
     ],
 )
 def test_a_table_written_by_hand_says_what_it_lacks(text: str, word: str, tmp_path: Path) -> None:
@@ -182,6 +186,21 @@ def test_a_table_written_by_hand_says_what_it_lacks(text: str, word: str, tmp_pa
     with pytest.raises(StoreError, match=word) as error:
         open_kernels(file)
     assert str(file) in str(error.value)
+
+
+def test_no_advice_costs_good_stores(kernels: np.ndarray, tmp_path: Path) -> None:
+    """Neither of stores in a wrong order, nor of a table that was edited."""
+    stores = [f"results/runs/{name}-1/kernels-k.zarr" for name in ("first", "second")]
+    lines = [f"shift,{task},m,{path}" for task, path in enumerate(reversed(stores), 1)]
+    (tmp_path / "runs.csv").write_text("\n".join(["arm,task,run,kernels", *lines]))
+    table = tmp_path / "results/experiments/mine/runs.csv"
+    table.write_text(table.read_text().replace("third", "second"))
+    for path, words in ((tmp_path, "do not follow on one another"), (table, "was changed")):
+        with pytest.raises(StoreError, match=words) as error:
+            open_kernels(path)
+        remedy = str(error.value.remedy)
+        assert "mend the line" in remedy or remedy.startswith("a table of your own: copy it")
+        assert "kernels" not in remedy.partition("rm -r")[2]
 
 
 def test_what_is_not_there_is_named(kernels: np.ndarray, tmp_path: Path) -> None:

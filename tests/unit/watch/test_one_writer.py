@@ -47,6 +47,13 @@ def watched(store: Path, steps: int = 0, **options: Any) -> Watch:
     return watch
 
 
+def die(watch: Watch) -> None:
+    """As its process is killed: what is in memory is gone, and nobody holds the store."""
+    assert watch._store is not None
+    watch._store._pending, watch._store._unmarked = [], []
+    watch._store._let_go()
+
+
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Everything below a folder: when it was written, and what."""
     found = sorted(file for file in folder.rglob("*") if file.is_file())
@@ -319,7 +326,7 @@ def test_a_full_disk_ends_no_training(tmp_path: Path, monkeypatch: Any, caplog: 
     watch = watched(store, 1)
     watch.flush()
     assert watch._store is not None
-    watch._store._clock = lambda: now[0]
+    watch._store._clock, watch._store._since = lambda: now[0], now[0]
     size = watch._store._steps and 4 * (1 + 3) * PROBE**2
     monkeypatch.setattr(kernel_store, "_MOST", 6 * size)
 
@@ -332,7 +339,7 @@ def test_a_full_disk_ends_no_training(tmp_path: Path, monkeypatch: Any, caplog: 
         for step in range(1, 20):
             now[0] += 10.0
             watch.step(step)
-    assert tried == [20.0, 80.0, 140.0]
+    assert tried == [10.0, 70.0, 130.0, 190.0]  # at once, then each minute
     assert caplog.text.count("the disk is full") == 1
     assert caplog.text.count("7 kernels could not be written: those behind are left") == 1
     assert watch.dataset()["step"].values.tolist() == list(range(20))
@@ -375,15 +382,73 @@ def test_a_kill_after_a_cut_loses_nothing(tmp_path: Path, monkeypatch: Any) -> N
     store = tmp_path / "k.zarr"
     watched(store, 6).close()
     watch = watched(store)
-    watch.step(3)
     monkeypatch.setattr(ZarrStore, "write", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        watch.flush()
+        watch.step(3)
     assert ZarrStore.open_part(store, "kernels").mask.tolist() == [True] * 3 + [False]
     assert Stored.open(store).steps.tolist() == [0, 1, 2]
     monkeypatch.undo()
     watch.close()
     assert steps_of(store) == [0, 1, 2, 3]
+
+
+def test_a_kill_loses_the_kernels_of_a_second_at_most(tmp_path: Path, caplog: Any) -> None:
+    """However slow the steps are; and what is lost is counted where the run goes on."""
+    now, store = [0.0], tmp_path / "k.zarr"
+    watch = make_watch(store=store, every=1, overhead=None)(network())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kernel_store.KernelStore.__init__, "__defaults__", (lambda: now[0],))
+        for step in range(6):  # of two seconds
+            now[0] += 2.0
+            watch.step(step)
+            assert Stored.open(store).steps.tolist() == list(range(step + 1))
+        for step in range(6, 9):  # of no time
+            watch.step(step)
+        assert Stored.open(store).steps.tolist() == list(range(6))
+        for step in range(9, 6 + 32):
+            watch.step(step)
+        assert Stored.open(store).steps.tolist() == list(range(6 + 32))
+    watch.step(38)
+    die(watch)
+    again = make_watch(store=store, every=1, overhead=None)(network())
+    again.step(40)
+    assert (
+        caplog.text.count("step 37, and the run goes on from step 40; no kernel have 2 steps") == 1
+    )
+    again.close()
+    caplog.clear()
+    make_watch(store=store, every=1, overhead=None)(network()).step(41)
+    assert "between" not in caplog.text
+
+
+def test_a_boundary_is_kept_whose_kernel_a_full_disk_left_out(
+    tmp_path: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    store = tmp_path / "k.zarr"
+    watch = watched(store, 3)
+    watch.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr(kernel_store, "_MOST", 0)
+        patched.setattr(ZarrStore, "write", raising(OSError(errno.ENOSPC, "full")))
+        for step in range(3, 6):
+            watch.step(step)
+        watch.boundary(5)
+    assert watch.dataset().attrs["boundaries"].tolist() == [5]
+    watch.flush()
+    assert Stored.open(store).steps.tolist() == [0, 1, 2, 3]
+    die(watch)
+    again = watched(store)
+    assert again.dataset().attrs["boundaries"].tolist() == [3]  # the kernel before
+    again.step(6)
+    assert "the boundaries at [5], which count at the kernel before" in caplog.text
+    again.close()
+    assert read_store(store, "kernels").attrs["boundaries"] == [5]
+    table = watched(store).dataset()
+    assert table["step"].values.tolist() == [0, 1, 2, 3, 6]
+    assert table["task"].values.tolist() == [1, 1, 1, 1, 2]
+    assert table.attrs["boundaries"].tolist() == [3]
+    assert np.isfinite(table["distance_from_boundary"].values[0, 3:]).all()
+    watched(store).plot()
 
 
 @pytest.mark.parametrize("failing", ["write", "describe"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Real
 from typing import Any, Literal, Protocol, get_args
@@ -105,23 +105,7 @@ class FittedKernelRidge:
             RegressionError: a cross kernel or an offset of another shape, or not finite; or an
                 offset in one of fit and prediction only.
         """
-        check_array(cross_kernel, "cross_kernel")
-        shape = tuple(cross_kernel.shape)
-        if len(shape) != 2 or shape[1] != len(self.weights):
-            raise RegressionError(
-                f"a cross kernel of shape {shape} for {len(self.weights)} fitted samples",
-                where="cross_kernel",
-                remedy=f"give [M, {len(self.weights)}]: a row for each new sample",
-            )
-        if self.has_offset != (offset is not None):
-            raise RegressionError(
-                f"fitted {'with' if self.has_offset else 'without'} an offset",
-                where="offset",
-                remedy="give `fit` the offset of the training samples and `predict` that of the "
-                "new ones, or neither",
-            )
-        outputs = multiply(cross_kernel, self.weights)
-        return outputs if offset is None else outputs + check_offset(offset, outputs.shape)
+        return _predicted(self.weights, self.has_offset, cross_kernel, offset)
 
     @property
     def residual_norms(self) -> FloatArray | None:
@@ -152,6 +136,26 @@ class FittedKernelRidge:
             RegressionError: solved by conjugate gradients.
         """
         return (self.weights.T / self.solver.inverse_diagonal).T
+
+
+def _predicted(weights: FloatArray, has_offset: bool, cross_kernel: Any, offset: Any) -> FloatArray:
+    check_array(cross_kernel, "cross_kernel")
+    shape = tuple(cross_kernel.shape)
+    if len(shape) != 2 or shape[1] != len(weights):
+        raise RegressionError(
+            f"a cross kernel of shape {shape} for {len(weights)} fitted samples",
+            where="cross_kernel",
+            remedy=f"give [M, {len(weights)}]: a row for each new sample",
+        )
+    if has_offset != (offset is not None):
+        raise RegressionError(
+            f"fitted {'with' if has_offset else 'without'} an offset",
+            where="offset",
+            remedy="give `fit` the offset of the training samples and `predict` that of the "
+            "new ones, or neither",
+        )
+    outputs = multiply(cross_kernel, weights)
+    return outputs if offset is None else outputs + check_offset(offset, outputs.shape)
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,9 @@ class KernelRidge:
         >>> fitted = ntkscope.KernelRidge(ridge=1e-6).fit(kernel[train, train], targets[train])
         >>> bool(abs(fitted.predict(kernel[test, train]) - targets[test]).max() < 0.01)
         True
+
+    `predict` of the regression itself is of its last fit, as in scikit-learn. All else that is
+    known of a fit has the object that `fit` returns.
     """
 
     ridge: float | Literal["loo"] = "loo"
@@ -203,6 +210,9 @@ class KernelRidge:
     max_iterations: int = 1000
     loo_samples: int | None = None
     search: bool = False
+    _last: tuple[FloatArray, bool] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )  # weights and has_offset of the last fit; not its solver, which may be as large as a kernel
 
     def fit(self, kernel: Any, targets: Any, offset: Any = None) -> FittedKernelRidge:
         """Fit targets [N] or [N, K] with the kernel [N, N] of the training samples.
@@ -227,7 +237,33 @@ class KernelRidge:
             choice.warn()
         else:
             fitted = self._fixed(kernel, less_offset(right, f0), self.ridge)
+        object.__setattr__(self, "_last", (fitted.weights, f0 is not None))
         return replace(fitted, has_offset=f0 is not None)
+
+    def predict(self, cross_kernel: Any, offset: Any = None) -> FloatArray:
+        """Outputs of the last fit, as of `FittedKernelRidge.predict`.
+
+        Raises:
+            RegressionError: as there; or nothing was fitted yet.
+        """
+        if self._last is None:
+            raise RegressionError(
+                "nothing was fitted yet",
+                where="predict",
+                remedy="call fit(kernel, targets) first, which returns the fitted regression",
+            )
+        return _predicted(*self._last, cross_kernel, offset)
+
+    def __getattr__(self, name: str) -> Any:
+        """Say where what a fit has found is."""
+        if not name.startswith("_") and name in FittedKernelRidge.__dataclass_fields__ | vars(
+            FittedKernelRidge
+        ):
+            raise AttributeError(
+                f"a KernelRidge has no {name!r}: what `fit` returns has it. "
+                f"fitted = regression.fit(kernel, targets); fitted.{name}"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _check_options(self) -> None:
         """Refuse options that do not exist, before any work.

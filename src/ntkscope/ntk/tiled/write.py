@@ -144,7 +144,7 @@ def write_ntk(
             pass
     complete = bool(store.mask.all())
     if complete:
-        store.seal()
+        store.seal(shared=True)
     return complete
 
 
@@ -179,7 +179,7 @@ def _begin(
         raise StoreError(
             f"this store was begun with another {', '.join(differ)}",
             where=path,
-            remedy="give what it was begun with, or another path; or delete it",
+            remedy="give what it was begun with, or another path",
         )
     for layer in plan.layers:
         layer.strategy = found["strategies"][layer.name]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ntkscope.config.curve_specs import NetworksSpec
 from ntkscope.data.tasks.store import LoadedTask, load_task
-from ntkscope.errors import ConfigError, StoreError
+from ntkscope.errors import ConfigError, StoreError, replaced
 from ntkscope.training.learning_curve.input_table import InputTable
 
 Samples = tuple[Tensor, Tensor]
@@ -67,7 +67,7 @@ def _check(spec: NetworksSpec, task: LoadedTask, path: Path) -> None:
         raise StoreError(
             f"the task has no samples of the seeds {sorted(missing)}",
             where=path,
-            remedy="delete the store and run its rule again",
+            remedy=replaced(path),
         )
     if spec.learning.loss == "logistic" and task.error != "zero_one":
         raise ConfigError(

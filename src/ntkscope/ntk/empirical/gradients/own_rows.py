@@ -24,7 +24,7 @@ _COARSE = 1e-4
 _ALIKE = {
     name
     for line in (
-        "bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
+        "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
         "multi_head_attention_forward scaled_dot_product_attention layer_norm rms_norm",
         "group_norm batch_norm instance_norm normalize local_response_norm dropout dropout1d",
         "dropout2d dropout3d alpha_dropout feature_alpha_dropout relu relu_ relu6 leaky_relu",
@@ -33,14 +33,14 @@ _ALIKE = {
         "sigmoid tanh softmax log_softmax softmin gumbel_softmax max_pool1d max_pool2d",
         "max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d",
         "adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d lp_pool2d _max_pool1d",
-        "_max_pool2d _max_pool3d pad interpolate pixel_shuffle unfold add add_ sub sub_ rsub",
+        "_max_pool2d _max_pool3d interpolate pixel_shuffle unfold add add_ sub sub_ rsub",
         "mul mul_ div div_ true_divide floor_divide remainder pow neg reciprocal exp expm1 log",
         "log1p log2 sqrt rsqrt square abs sign sin cos tan asin acos atan sinh cosh erf erfc",
         "clamp clamp_ clip minimum maximum fmin fmax where masked_fill masked_fill_ lerp",
         "addcmul floor ceil round trunc frac logical_not logical_and logical_or isnan isinf",
         "isfinite nan_to_num eq ne lt le gt ge bmm baddbmm mean sum prod amax amin max min var",
         "std norm logsumexp argmax argmin any all count_nonzero vector_norm view reshape",
-        "flatten unflatten transpose transpose_ permute movedim swapaxes squeeze unsqueeze",
+        "flatten unflatten squeeze unsqueeze",
         "expand expand_as repeat contiguous clone detach to type float double half bfloat16",
         "long int bool type_as size dim numel stride is_floating_point is_complex is_contiguous",
         "item requires_grad_ zeros_like ones_like full_like empty_like rand_like randn_like",
@@ -51,7 +51,17 @@ _ALIKE = {
 }
 """Operations on each row by itself, or along axes that are not the samples'."""
 
-_WEIGHTED = ("linear", "matmul", "embedding")  # the same, unless what weighs is of samples
+_WEIGHTED = (
+    "linear",
+    "bilinear",
+    "matmul",
+)  # along the last axis, unless what weighs is of samples
+
+_TURNING = (
+    *("transpose", "transpose_", "t", "t_", "T", "mT", "H", "mH", "adjoint", "permute"),
+    *("swapaxes", "swapaxes_", "swapdims", "swapdims_", "movedim", "moveaxis"),
+)
+"""Operations that put axes in another order."""
 
 _MIXING = ("matmul", "bmm", "baddbmm", "scaled_dot_product_attention", "conv")
 """How operations begin that mix what is behind the first axis, of more than two."""
@@ -79,15 +89,15 @@ _ALONG: dict[str, tuple[int | None, int]] = {
 }
 """Operations that take rows apart or together along an axis: its default and its place."""
 
-_BY_INDEX = {
+_MOVING = {
     name + suffix
     for line in (
         "getitem setitem index_select index_copy index_add index_put gather scatter scatter_add",
-        "take_along_dim flip flipud roll sort",
+        "take_along_dim flip flipud roll sort embedding pad",
     )
     for name in line.split()
     for suffix in ("", "_")
-}
+} | {*_WEIGHTED, *_TURNING, "mm", "addmm", "einsum", "tensordot"}
 """Operations that may move rows that are parts of samples, N·T of T tokens each."""
 
 _LOOKED_AT = ("get", "len", "repr", "format", "iter", "hash")  # of a tensor, its attributes too
@@ -107,8 +117,7 @@ def is_row_wise(
     stay as well where an operation moves rows by an index. Nor of rows behind the second axis, nor
     on the second one of an operation that mixes what is there.
     """
-    called = getattr(func, "__name__", "")
-    name = called.strip("_") if called.startswith("__") else called
+    called, name = _name(func)
     listed = args[0] if args and isinstance(args[0], tuple | list) else args
     there = [t for t in (*listed, *kwargs.values()) if isinstance(t, Tensor)]
     rows = [t for t in there if samples in t.shape[:2] and not isinstance(t, nn.Parameter)]
@@ -117,7 +126,7 @@ def is_row_wise(
         return False
     if samples > 1 and any(samples in t.shape[2:] and len(t) % samples for t in parts):
         return False
-    if samples > 1 and not rows and name in _BY_INDEX:
+    if samples > 1 and not rows and name in _MOVING:
         parts = [t for t in parts if t.ndim > 1 and len(t) and len(t) % samples == 0]
         return not parts or is_row_wise(func, args, kwargs, len(parts[0]))
     if not rows or samples < 2 or name in _LOOKED_AT:
@@ -131,13 +140,68 @@ def is_row_wise(
         axes = axis if isinstance(axis, tuple | list) else (axis,)
         known = all(isinstance(each, int) and not isinstance(each, bool) for each in axes)
         return known and all(t.shape[each % t.ndim] != samples for t in rows for each in axes)
+    if name in _TURNING:
+        return bool(args) and _stays_in_front(func, args, kwargs, samples)
+    if name in ("pad", "embedding"):
+        known = len(args) > 1
+        return known and (_pads_others if name == "pad" else _is_table)(args[0], args[1], samples)
+    if name.startswith("conv") and len(args) > 1 and args[0].ndim != args[1].ndim:
+        return False
     if name.startswith(_MIXING) and any(t.ndim > 2 for t in rows):
         return all(len(t) == samples for t in rows)
+    if name in _WEIGHTED:
+        return _weighs_features(args[: 1 + (name == "bilinear")], rows, samples)
     if name in _REDUCING and any(t.shape.count(samples) > 1 for t in rows if t.requires_grad):
         return False
-    if name in _WEIGHTED:
-        return len(rows) == 1
     return name in _ALIKE or (called.startswith("__r") and name[1:] in _ALIKE | {"truediv"})
+
+
+def _name(func: Callable[..., Any]) -> tuple[str, str]:
+    """What an operation is called, and that without underscores; of `x.mT`, the attribute."""
+    called = getattr(func, "__name__", "")
+    if called == "__get__":
+        name = getattr(getattr(func, "__self__", None), "__name__", "")
+        return called, name if name in _TURNING else "get"
+    return called, called.strip("_") if called.startswith("__") else called
+
+
+def _stays_in_front(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], samples: int
+) -> bool:
+    """Whether axes of so many rows, of the first two, still are of them, and not the last."""
+    x = args[0]
+    if x.ndim < 2 or not x.is_floating_point():
+        return True
+    like = torch.empty(*range(2, 2 + x.ndim), device="meta")
+    try:
+        turned = func(like, *args[1:], **kwargs).shape
+    except (RuntimeError, TypeError):  # axes by their names, say
+        return False
+    places = [turned.index(2 + axis) for axis in (0, 1) if x.shape[axis] == samples]
+    return all(place < 2 and place < x.ndim - 1 for place in places)
+
+
+def _pads_others(x: Tensor, widths: Sequence[int], samples: int) -> bool:
+    """Whether padding leaves axes of so many rows as they are."""
+    pairs = zip(widths[::2], widths[1::2], strict=True)
+    axes = [x.ndim - 1 - i for i, pair in enumerate(pairs) if any(pair)]
+    return all(axis > 1 or x.shape[axis] != samples for axis in axes)
+
+
+def _is_table(index: Tensor, table: Tensor, samples: int) -> bool:
+    """Whether what an embedding looks up is not made of samples."""
+    return isinstance(table, nn.Parameter) or (
+        not table.requires_grad and len(table) % samples != 0 and table.shape[1] != samples
+    )
+
+
+def _weighs_features(inputs: Sequence[Any], rows: list[Tensor], samples: int) -> bool:
+    """Whether of the rows all are inputs, each once, whose last axis is not of samples."""
+    return len(rows) <= len(inputs) and all(
+        any(t is x for x in inputs)
+        and (t.shape[-1] != samples or (t.ndim > 1 and len(t) == samples))
+        for t in rows
+    )
 
 
 def _is_split(x: Tensor, samples: int) -> bool:
