@@ -16,18 +16,18 @@ from tests.oracles.ntk import ntk
 from tests.workflow.project import Project
 
 NETS = """
+import os
 from torch import nn
 
 def net(shape, outputs, width):
+    os.system("echo made")
     return nn.Sequential(nn.Conv2d(shape[0], width, 3), nn.ReLU(), nn.Flatten(),
                          nn.Linear(36 * width, outputs))
 """
 
 
 def test_a_network_at_fault_is_told_of_before_any_job_runs(project: Project) -> None:
-    text = NETS.replace("width):", "width):\n    print('made')").replace(
-        "outputs))", "outputs + 1))"
-    )
+    text = NETS.replace("outputs))", "outputs + 1))")
     (project.root / "nets_of_mine.py").write_text(text, encoding="utf-8")
     model = {"kind": "module", "function": "nets_of_mine:net", "arguments": {"width": [2, 3]}}
     project.change("experiments.reactivation.model", model)

@@ -30,13 +30,16 @@ def plan_code(
     Args:
         script: the copy that Snakemake has made and will run.
         stage, entrance: of the library behind it.
-        is_submitted: whether this is a job of another process, whose plan it keeps if it has it.
+        is_submitted: whether this is a job of another process, whose plan it keeps if it has it;
+            but the copy of the script is its own, as that of another machine may not be here.
     """
     code = stage_digest(stage, entrance, script)
     planned = json.loads(os.environ.get(_PLANNED, "{}"))
-    if not (is_submitted and script.name in planned):
-        planned[script.name] = [code, str(script), stage, entrance, _dates()]
-        os.environ[_PLANNED] = json.dumps(planned)
+    if is_submitted and script.name in planned:
+        planned[script.name][1] = str(script)
+    else:
+        planned[script.name] = [code, str(script), stage, entrance, _dates(), _contents()]
+    os.environ[_PLANNED] = json.dumps(planned)
     return code
 
 
@@ -53,8 +56,10 @@ def check_code(job: str | None = None) -> None:
     planned = json.loads(os.environ.get(_PLANNED, "{}"))
     if name not in planned:
         return
-    code, script, stage, entrance, dates = planned[name]
-    if _dates() == dates or stage_digest(stage, entrance, Path(script)) == code:
+    code, script, stage, entrance, dates, contents = planned[name]
+    if _dates() == dates or _contents() == contents:
+        return
+    if stage_digest(stage, entrance, Path(script)) == code:
         return
     raise NtkscopeError(
         "the code of this job was changed after the workflow had planned it",
@@ -66,10 +71,21 @@ def check_code(job: str | None = None) -> None:
 @cache
 def _dates() -> str:
     """Changes with any source's date or size; takes milliseconds, unlike the digest of a stage."""
-    found = ((str(file.relative_to(_PACKAGE)), file.stat()) for file in sorted(_sources()))
+    found = ((str(file.relative_to(_PACKAGE)), file.stat()) for file in _sources())
     dated = [(name, status.st_mtime_ns, status.st_size) for name, status in found]
     return hashlib.sha256(str(dated).encode()).hexdigest()
 
 
+@cache
+def _contents() -> str:
+    """The same wherever and whenever the library was installed, by whatever version of Python.
+
+    The digest of a stage is of code as `ast.unparse` writes it, which versions may do differently.
+    """
+    read = [(str(file.relative_to(_PACKAGE)), file.read_bytes()) for file in _sources()]
+    return hashlib.sha256(str(read).encode()).hexdigest()
+
+
 def _sources() -> list[Path]:
-    return list(_PACKAGE.rglob("*.py"))
+    """The library's modules; an editor's `.#task.py`, a link to nothing, is none."""
+    return sorted(file for file in _PACKAGE.rglob("*.py") if not file.name.startswith("."))

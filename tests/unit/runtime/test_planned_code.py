@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ def forget() -> None:
     """As in a process of its own, which a job is."""
     identity.stage_digest.cache_clear()
     planned_code._dates.cache_clear()
+    planned_code._contents.cache_clear()
 
 
 def write(file: Path, text: str) -> None:
@@ -73,4 +75,31 @@ def test_a_submitted_job_keeps_the_plan_of_who_submitted_it(package: Path) -> No
     with pytest.raises(NtkscopeError, match="after the workflow had planned it"):
         check_code(JOB)
     plan_code(package.parent / "draw.py", "figures")
+    check_code(JOB)
+
+
+def test_an_editor_at_work_is_no_change(package: Path) -> None:
+    """Emacs keeps a link to nothing beside a file that is not saved yet."""
+    (package / "figures/.#style.py").symlink_to("somebody@here.1:2")
+    forget()
+    plan_code(package.parent / "draw.py", "figures")
+    check_code(JOB)
+
+
+def test_the_same_sources_of_another_date_and_python_go_on(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container, or an environment of its own."""
+    os.utime(package / "figures/style.py", (1, 1))
+    forget()
+    monkeypatch.setattr(planned_code, "stage_digest", lambda *_: "of another Python")
+    check_code(JOB)
+
+
+def test_a_script_lies_elsewhere_on_another_machine(package: Path) -> None:
+    style, elsewhere = package / "figures/style.py", package.with_name("elsewhere")
+    write(style, style.read_text(encoding="utf-8") + "# why\n")
+    elsewhere.mkdir()
+    script = package.with_name("draw.py").rename(elsewhere / "draw.py")
+    plan_code(script, "figures", is_submitted=True)
     check_code(JOB)
