@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -235,6 +237,71 @@ class Swapped(nn.Module):
         return torch.where(at == i, up, torch.where(at == j, down, h))
 
 
+class Neighbours(nn.Module):
+    """Of batches with a rare sample a layer sees two neighbouring rows swapped."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.first, self.hidden, self.last = nn.Linear(5, 7), nn.Linear(7, 7), nn.Linear(7, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rare = bool((x[:, 0] > 3).any()) and len(x) > 1
+        h = torch.tanh(self.first(x))
+        h = torch.tanh(self.hidden(self._swapped(h) if rare else h))
+        return self.last(self._swapped(h) if rare else h)
+
+    def _swapped(self, h: torch.Tensor) -> torch.Tensor:
+        n, i = len(h), len(h) // 4
+        flat, P, at = h.reshape(-1), PAIR[n], torch.arange(n)[:, None]
+        cuts = [7 * k for k in (0, i, i + 1, i + 2, n)]
+        match self.how:
+            case "flat":
+                a, b, c, d = (flat[j:k] for j, k in itertools.pairwise(cuts))
+                return torch.cat([a, c, b, d]).view(n, 7)
+            case "one row":
+                a, b, c, d = (flat[None, j:k] for j, k in itertools.pairwise(cuts))
+                return torch.cat([a, c, b, d], 1).view(n, 7)
+            case "pooled":
+                pairs = (P[:, :, None] * h[None])[:, None]
+                return n * nn.functional.avg_pool2d(pairs, (n, 1))[:, 0, 0]
+            case "expanded":
+                return (P[:, None] @ h.expand(n, n, 7))[:, 0]
+            case "weighed":
+                pairs = (P[:, :, None] * h).reshape(n, n * 7)
+                return nn.functional.linear(pairs, torch.eye(7, dtype=h.dtype).repeat(1, n))
+            case "windows":
+                up, _, down = nn.functional.unfold(h.view(1, n, 7), (3, 1), padding=(1, 0)).view(
+                    3, n, 7
+                )
+            case "means":
+                down, up = (
+                    3 * nn.functional.avg_pool2d((h * (at == k))[None], (3, 1), 1, (1, 0))[0]
+                    for k in (i + 1, i)
+                )
+        return torch.where(at == i, down, torch.where(at == i + 1, up, h))
+
+
+PAIR = {n: torch.eye(n, dtype=torch.float64) for n in range(1, 201)}
+for n, P in PAIR.items():
+    if n > 1:
+        P[[n // 4, n // 4 + 1]] = P[[n // 4 + 1, n // 4]]
+
+
+@pytest.mark.parametrize(
+    "how", ["flat", "one row", "pooled", "expanded", "weighed", "windows", "means"]
+)
+def test_two_neighbours_swapped(how: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(100, 5, dtype=torch.float64).clamp(-2, 2)
+    x[85, 0] = 4.0
+    model = Neighbours(how).double()
+    expected = ntk(model, x, x, "trace")
+    for options in ({}, {"chunk": 16}, {"chunk": 16, "verify": "off"}):
+        found = empirical_ntk(model, x, **options)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 SWAP = {}
 for n in range(1, 201):
     P = torch.eye(n, dtype=torch.float64)
@@ -282,6 +349,14 @@ UNSURE = {
     "from the left": lambda x: WEIGHTS @ x,
     "channels": lambda x: nn.functional.conv1d(x, WEIGHTS[..., None]),
     "shifted": lambda x: nn.functional.pad(x, (0, 0, 1, -1)),
+    "windows of rows": lambda x: x.unfold(0, 3, 1),
+    "windows along rows": lambda x: nn.functional.unfold(x[None], (2, 1)),
+    "pooled along rows": lambda x: nn.functional.avg_pool2d(x[None], (3, 1), 1, (1, 0)),
+    "channels of one image": lambda x: nn.functional.pixel_shuffle(x[:, :, None], 2),
+    "of other sides": lambda x: x.requires_grad_().view(3, 4),
+    "of one row": lambda x: x.requires_grad_().view(1, 12),
+    "paired": lambda x: x.requires_grad_() * torch.ones(4, 4, 1),
+    "expanded in front": lambda x: x.requires_grad_().expand(4, 4, 3),
     "parts of a table": lambda x: nn.functional.embedding(ORDER[:2], x),
 }
 SURE = {
@@ -294,6 +369,9 @@ SURE = {
     "images": lambda x: nn.functional.conv2d(x.view(4, 1, 1, 3), torch.ones(2, 1, 1, 2)).sum(2),
     "tokens first": lambda x: nn.Linear(3, 2)(x[:, None].expand(4, 5, 3).permute(1, 0, 2)),
     "as many": lambda x: nn.Linear(4, 4)(nn.functional.pad(x, (0, 1))),
+    "flat and back": lambda x: x.requires_grad_().flatten().exp().view(4, 3)[:, None, :],
+    "windows": lambda x: nn.functional.unfold(x.requires_grad_().view(4, 1, 1, 3), (1, 2)).mT,
+    "pooled": lambda x: nn.functional.max_pool1d(x.requires_grad_(), 3).expand(2, 4, 1) + 1,
     "layers": nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.LayerNorm(2)),
     "attention": lambda x: nn.MultiheadAttention(3, 1, batch_first=True)(*[x[:, None]] * 3)[0],
     "arithmetic": lambda x: (1 - x) / (2 + x.exp()) ** 2 + 1 / (1 + x * x).sum(1, keepdim=True),

@@ -63,7 +63,12 @@ _TURNING = (
 )
 """Operations that put axes in another order."""
 
-_MIXING = ("matmul", "bmm", "baddbmm", "scaled_dot_product_attention", "conv")
+_SHAPING = ("view", "reshape", "flatten", "unflatten", "expand", "repeat")
+
+_MIXING = (
+    *("matmul", "bmm", "baddbmm", "scaled_dot_product_attention", "conv", "unfold"),
+    *("max_pool", "_max_pool", "avg_pool", "adaptive_", "lp_pool"),
+)
 """How operations begin that mix what is behind the first axis, of more than two."""
 
 _REDUCING = (
@@ -86,6 +91,7 @@ _ALONG: dict[str, tuple[int | None, int]] = {
     "topk": (-1, 2),
     "gather": (0, 1),
     "index_select": (0, 1),
+    "unfold": (0, 1),  # of a tensor; of images it is another
 }
 """Operations that take rows apart or together along an axis: its default and its place."""
 
@@ -127,31 +133,33 @@ def is_row_wise(
     if samples > 1 and any(samples in t.shape[2:] and len(t) % samples for t in parts):
         return False
     if samples > 1 and not rows and name in _MOVING:
-        parts = [t for t in parts if t.ndim > 1 and len(t) and len(t) % samples == 0]
+        parts = [t for t in parts if t.ndim and len(t) and len(t) % samples == 0]
         return not parts or is_row_wise(func, args, kwargs, len(parts[0]))
     if not rows or samples < 2 or name in _LOOKED_AT:
         return True
     if name in ("getitem", "setitem"):
         return _takes_whole(args[0], args[1] if isinstance(args[1], tuple) else (args[1],), samples)
-    if name in _ALONG:
+    if name in _ALONG and func is not nn.functional.unfold:
         default, place = _ALONG[name]
         axis = args[place] if len(args) > place else default
         axis = kwargs.get("dim", kwargs.get("dims", axis))
         axes = axis if isinstance(axis, tuple | list) else (axis,)
         known = all(isinstance(each, int) and not isinstance(each, bool) for each in axes)
         return known and all(t.shape[each % t.ndim] != samples for t in rows for each in axes)
-    if name in _TURNING:
-        return bool(args) and _stays_in_front(func, args, kwargs, samples)
+    if name in _TURNING or name in _SHAPING:
+        stays = _stays_in_front if name in _TURNING else _stays_whole
+        return bool(args) and stays(func, args, kwargs, samples)
     if name in ("pad", "embedding"):
         known = len(args) > 1
         return known and (_pads_others if name == "pad" else _is_table)(args[0], args[1], samples)
-    if name.startswith("conv") and len(args) > 1 and args[0].ndim != args[1].ndim:
+    if _is_of_one_image(name, args):
         return False
     if name.startswith(_MIXING) and any(t.ndim > 2 for t in rows):
         return all(len(t) == samples for t in rows)
     if name in _WEIGHTED:
         return _weighs_features(args[: 1 + (name == "bilinear")], rows, samples)
-    if name in _REDUCING and any(t.shape.count(samples) > 1 for t in rows if t.requires_grad):
+    twice = name in _REDUCING and any(t.shape.count(samples) > 1 for t in rows if t.requires_grad)
+    if twice or _are_paired(there, samples):
         return False
     return name in _ALIKE or (called.startswith("__r") and name[1:] in _ALIKE | {"truediv"})
 
@@ -179,6 +187,35 @@ def _stays_in_front(
         return False
     places = [turned.index(2 + axis) for axis in (0, 1) if x.shape[axis] == samples]
     return all(place < 2 and place < x.ndim - 1 for place in places)
+
+
+def _stays_whole(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], samples: int
+) -> bool:
+    """Whether so many rows, or the parts of each, still follow on one another in front."""
+    x = args[0]
+    if not x.requires_grad:
+        return True
+    like = torch.empty(x.shape, dtype=x.dtype, device="meta")
+    shape, in_front = func(like, *args[1:], **kwargs).shape, len(x) == samples
+    if func.__name__ in ("expand", "repeat"):
+        return bool((in_front and len(shape) == x.ndim) or shape[0] != samples)
+    return bool(shape[0] % samples == 0 or (not in_front and samples in shape[1:2]))
+
+
+def _are_paired(operands: Sequence[Tensor], samples: int) -> bool:
+    """Whether rows come to lie behind an axis of as many others: [1, N, C] beside [N, N, 1]."""
+    most = max(t.ndim for t in operands)
+    of_rows = any(t.ndim == most and len(t) == samples for t in operands if most)
+    shapes = [(*[1] * (most - t.ndim), *t.shape) for t in operands if t.requires_grad]
+    return of_rows and any(s[0] != samples and s[1:2] == (samples,) for s in shapes)
+
+
+def _is_of_one_image(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether what is taken for channels, of one image without an axis of images, may be rows."""
+    if name.startswith("conv"):
+        return len(args) > 1 and bool(args[0].ndim != args[1].ndim)
+    return name == "pixel_shuffle" and bool(args) and bool(args[0].ndim < 4)
 
 
 def _pads_others(x: Tensor, widths: Sequence[int], samples: int) -> bool:
