@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.panels.quantities import Look, PanelGrid
@@ -22,13 +25,30 @@ from ntkscope.figures.style import (
 )
 
 
+class RepeatableLayout(ConstrainedLayoutEngine):
+    """Constrained layout with rounded positions.
+
+    The last digits of its solver follow the order of addresses in memory; colours of pixels at an
+    edge would follow them.
+    """
+
+    def execute(self, fig: Figure) -> Any:
+        """Lay out, then round."""
+        grids = super().execute(fig)
+        for axes in fig.axes:
+            box = Bbox(np.round(axes.get_position(original=True).get_points(), 9))
+            # The public method takes axes out of the layout.
+            axes._set_position(box)  # type: ignore[attr-defined]
+        return grids
+
+
 def new_grid(
     style: FigureStyle, rows: int, columns: int, height: float, **options: Any
 ) -> tuple[Figure, PanelGrid]:
     """A figure of the style's width and `height` times that, and its panels (rows, columns)."""
     size = (style.width_mm * MM, style.width_mm * MM * height)
     figure, grid = plt.subplots(
-        rows, columns, figsize=size, layout="constrained", squeeze=False, **options
+        rows, columns, figsize=size, layout=RepeatableLayout(), squeeze=False, **options
     )
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
@@ -47,7 +67,7 @@ def new_blocks(
         ratios: widths of the blocks; none: one over the other.
     """
     size = (style.width_mm * MM, style.width_mm * MM * height)
-    figure = plt.figure(figsize=size, layout="constrained")
+    figure = plt.figure(figsize=size, layout=RepeatableLayout())
     if ratios:
         outer = figure.add_gridspec(1, len(shapes), width_ratios=ratios)
     else:
