@@ -400,3 +400,25 @@ def test_the_first_class_is_compared_with_the_classes_that_the_share_is_of() -> 
     values["per_seed"].loc[{"new_classes": 5, "protocol": "add"}] = np.nan
     found = verdict(fitted(values, "similarity"), "similarity", "diminishing_returns_norm_drop")
     assert (found.verdict, "1 of 6 without data" in found.note) == ("not resolved", True)
+
+
+@pytest.mark.parametrize(
+    ("claim", "told"),
+    [
+        ("loss_jump_explains_norm_drop", "2 of 16 without data: variant new_inputs, regime lazy"),
+        ("relabelling_reactivates", "1 more without data: regime lazy, new_inputs − new_classes"),
+    ],
+)
+def test_a_control_without_data_leaves_its_claims_open(claim: str, told: str) -> None:
+    jump = {"new_classes": 1, "labels_shifted": 2, "labels_permuted": 3, "new_inputs": 4}
+    values = sweep(
+        [{"variant": v, "regime": r} for v in jump for r in ("lazy", "feature")],
+        loss_jump=lambda b, variant, regime: jump[variant] + OFFSETS,
+        norm_drop=lambda b, variant, regime: (jump[variant] + OFFSETS) / 10,
+        spike=lambda b, variant, regime: 3 + OFFSETS,
+    )
+    assert verdict(fitted(values, "controls"), "controls", claim).verdict == "supported"
+    values["per_seed"].loc[{"variant": "new_inputs", "regime": "lazy"}] = np.nan
+    found = verdict(fitted(values, "controls"), "controls", claim)
+    assert found.verdict == "not resolved"
+    assert told in found.note
