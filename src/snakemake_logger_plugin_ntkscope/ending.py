@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from snakemake_logger_plugin_ntkscope.study import FOLDERS, Figure, Study
 
 _SHOWN = 3
 _EXPONENT = "exponent of norm_drop"
+_OF_RUNS = "norm_drop"
+_WITHOUT = re.compile(r"without width [\d., e+]*\d")
+_DIVERGED = re.compile(r"n=\d+: (its network )?diverged(;|$)")
 _LONE = "all"  # the key of the part of learning curves without parts
 _HEADLINED = {"network": "network", "infinite": "infinite kernel"}
 
@@ -32,6 +36,8 @@ def results(requested: Mapping[str, Figure], study: Study) -> list[str]:
             numbers = f"numbers:  {each.table}"
             if numbers not in lines:
                 lines += [*(f"          {line}" for line in headline(Path(each.table))), numbers]
+    tables = dict.fromkeys(each.table for each in there.values())
+    lines += [f"lost:     {line}: see {t}" for t in tables if (line := diverged(Path(t)))]
     papers = {each.paper for each in there.values()}
     for paper, table in study.findings.items():
         if paper in papers and Path(table).exists():
@@ -46,7 +52,10 @@ def others(words: Sequence[str], requested: Mapping[str, Figure]) -> list[str]:
     drawn = {file for each in requested.values() for file in each.files}
     named = dict.fromkeys(Path(w).as_posix() for w in words if w.startswith(FOLDERS))
     files = [file for file in named if file not in drawn and Path(file).exists()]
-    told = ((f"made:     {file}", headline(Path(file))) for file in files)
+    told = (
+        (f"made:     {file}", list(filter(None, [*headline(Path(file)), diverged(Path(file))])))
+        for file in files
+    )
     return [line for made, more in told for line in (made, *(f"          {each}" for each in more))]
 
 
@@ -56,12 +65,36 @@ def headline(table: Path) -> list[str]:
     Of streams: the exponents of the norm's drop in width. Of learning curves: those of the error in
     the number of samples.
     """
+    return [line for row in _rows(table) if (line := _in_words(row))][: 2 * _SHOWN]
+
+
+def diverged(table: Path) -> str:
+    """In how many of an experiment's runs, or learning curves, no seed is left; "": in none."""
+    rows = _rows(table)
+    streams = [row for row in rows if row.get("quantity") == _OF_RUNS and "left_out" in row]
+    at = list(streams[0])[: list(streams[0]).index("boundary")] if streams else []
+    runs = {tuple(row[axis] for axis in at) for row in streams}
+    gone = {tuple(row[axis] for axis in at) for row in streams if _none_is_left(row)}
+    if gone:
+        return f"all seeds diverged or died in {len(gone)} of {len(runs)} runs"
+    curves = [row for row in rows if row.get("statistic") == "exponent"]
+    lost = [row for row in curves if _DIVERGED.search(row.get("note") or "")]
+    some = f"all seeds diverged at some n of {len(lost)} of {len(curves)} learning curves"
+    return some if lost else ""
+
+
+def _none_is_left(row: Mapping[str, str]) -> bool:
+    used = [row.get(name) or "0" for name in ("n", "undefined", "censored")]
+    return row["left_out"] not in ("", "0") and set(used) == {"0"}
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    """The rows of a table; none of what is no table."""
     try:
         with table.open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
+            return list(csv.DictReader(lines))
     except (OSError, UnicodeError, csv.Error):
         return []
-    return [line for row in rows if (line := _in_words(row))][: 2 * _SHOWN]
 
 
 def _in_words(row: Mapping[str, str]) -> str:
@@ -71,8 +104,10 @@ def _in_words(row: Mapping[str, str]) -> str:
         return ""
     if row.get("quantity") == _EXPONENT:
         regime = f" ({row['regime']})" if row.get("regime") else ""
-        curved = ", not a pure power law" if "curve" in row.get("note", "") else ""
-        return f"norm drop ∝ width^{number}{regime}{curved}"
+        note = row.get("note", "")
+        curved = ", not a pure power law" if "curve" in note else ""
+        lost = _WITHOUT.search(note)
+        return f"norm drop ∝ width^{number}{regime}{curved}" + (f", {lost[0]}" if lost else "")
     if falls and row.get("curve") in _HEADLINED:
         width = f", width {row['width']}" if row["curve"] != "infinite" else ""
         part = row["part"] if row["part"] != _LONE else row.get("title", "")

@@ -32,6 +32,7 @@ class Result(NamedTuple):
         interval: estimate, ends and n.
         per_seed: (seed,), the values that the interval is of; NaN where it is not of one per seed.
         note: what a reader must know.
+        lacking: what it speaks of and has no data for, in words; not kept in tables.
     """
 
     statistic: str
@@ -43,6 +44,7 @@ class Result(NamedTuple):
     interval: Interval
     per_seed: FloatArray
     note: str = ""
+    lacking: str = ""
 
 
 def of_seeds(per_seed: FloatArray, confidence: float, **what: Any) -> Result:

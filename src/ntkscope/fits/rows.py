@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -96,10 +95,12 @@ def _exponents(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
     others = [axis for axis in axes if axis != "width"]
     ends = ["", "_low", "_high"]
     names = ["curved", *(f"exponent{end}" for end in ends)]
-    names += [f"exponent_{count}" for count in ("n", "nonpositive", "incomplete", "reason")]
+    counts = ("n", "nonpositive", "incomplete", "reason", "without")
+    names += [f"exponent_{count}" for count in counts]
     there = fits["present"].sel(arm="shift", drop=True).sum("width") >= 2
     rows = _frame(fits[names].assign(has_run=there), [*others, "boundary", "law"])
-    rows["note"] = rows["exponent_reason"].where(~rows["curved"], _CURVED)
+    notes = rows["exponent_reason"].where(~rows["curved"], _CURVED)
+    rows["note"] = _joined(notes, rows["exponent_without"])
     rows["quantity"] = "exponent of " + rows["law"]
     rows["units"] = "1"
     return rows[rows["has_run"]].rename(
@@ -119,12 +120,19 @@ def _differences(fits: xr.Dataset, axes: list[str]) -> pd.DataFrame:
     stem = "exponent_difference"
     names = {stem: "estimate", f"{stem}_low": "low", f"{stem}_high": "high", f"{stem}_n": "n"}
     names |= {f"{stem}_p_t": "p_t", f"{stem}_effect_dz": "effect_dz"}
+    more = [f"{stem}_curved", f"{stem}_without"]
     others = [axis for axis in axes if axis not in ("width", "regime")]
-    rows = _frame(fits[[*names, f"{stem}_curved"]], ["contrast", *others, "boundary", "law"])
+    rows = _frame(fits[[*names, *more]], ["contrast", *others, "boundary", "law"])
     rows["quantity"] = "difference of exponents of " + rows["law"]
     rows["units"] = "1"
-    rows["note"] = np.where(rows[f"{stem}_curved"], _CURVED, "")
+    curved = rows[f"{stem}_curved"].map({True: _CURVED, False: ""})
+    rows["note"] = _joined(curved, rows[f"{stem}_without"])
     return rows[rows[f"{stem}_n"] > 0].rename(columns=names | {"contrast": "regime"})
+
+
+def _joined(notes: pd.Series[str], more: pd.Series[str]) -> pd.Series[str]:
+    both = zip(notes.astype(str), more.astype(str), strict=True)
+    return pd.Series(["; ".join(filter(None, each)) for each in both], notes.index, str)
 
 
 def _results(fits: xr.Dataset) -> pd.DataFrame:

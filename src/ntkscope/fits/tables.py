@@ -51,11 +51,13 @@ _MEANINGS = {
     "exponent_nonpositive": "seeds left out: a y is not positive",
     "exponent_incomplete": "seeds left out: a y is missing",
     "exponent_reason": "why there is no exponent",
+    "exponent_without": "widths that have runs and are in no fit",
     "exponent_per_seed": "slope of log y on log width of each seed",
     "curvature": "c of log y = a + b log width + c (log width)^2; where its interval leaves out 0, "
     "this is not a pure power law",
     "curved": "whether the interval of the curvature leaves out 0",
     "exponent_difference": "difference of the exponents of two regimes, paired by seed",
+    "exponent_difference_without": "widths of one regime that are in neither fit",
     "exponent_difference_curved": "whether either law is curved",
     "exponent_difference_p_t": "paired t test of the difference, two-sided",
     "exponent_difference_effect_dz": "Cohen's d_z of the difference",

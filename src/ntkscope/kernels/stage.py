@@ -18,9 +18,11 @@ from typing import Any
 import torch
 
 from ntkscope.config.specs import KernelSpec, RunSpec
+from ntkscope.errors import ModelError
 from ntkscope.kernels.job import KernelJob, Schedule, begin_store, open_job
 from ntkscope.kernels.snapshot_blocks import SnapshotBlocks
 from ntkscope.kernels.snapshot_tiles import SnapshotTiles
+from ntkscope.models.apart import of_own_network
 from ntkscope.runtime.device import choose_device, repeatable
 from ntkscope.runtime.logs import progress
 from ntkscope.runtime.provenance import provenance
@@ -135,7 +137,11 @@ def _assign(
     }
     budget = max(memory - _PROCESS_BYTES, _PROCESS_BYTES // 4)
     large = job.kernel_bytes > _WHOLE_BYTES
-    schedule: Schedule = (SnapshotTiles if large else SnapshotBlocks)(job, budget)
+    try:
+        schedule: Schedule = (SnapshotTiles if large else SnapshotBlocks)(job, budget)
+    except ModelError as error:
+        function = job.definition.function
+        raise error if function is None else of_own_network(error, function) from None
     return _Assignment(job, schedule, identity, provenance(run=run.id, device=str(device), **facts))
 
 

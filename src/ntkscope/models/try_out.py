@@ -17,6 +17,7 @@ from typing import TypedDict
 from ntkscope.config.specs import ModelSpec
 from ntkscope.errors import NtkscopeError
 from ntkscope.models.definition import check_alike, initial_tensors
+from ntkscope.models.user_module import UserModule
 from ntkscope.models.zoo import define
 
 _SECONDS = 20  # after which the others are left to their jobs
@@ -34,7 +35,7 @@ class Tried(TypedDict):
 def fault_of(networks: Iterable[Tried]) -> str:
     """What is wrong with the first network at fault; "": nothing.
 
-    Each is made twice, of two seeds, and given two samples of zeros.
+    Each is made twice, of two seeds, and given two samples: together and each alone.
     """
     end = time.monotonic() + _SECONDS
     for each in networks:
@@ -43,6 +44,8 @@ def fault_of(networks: Iterable[Tried]) -> str:
             definition = define(model, tuple(each["shape"]), each["outputs"], tokens=each["tokens"])
             first, second = (initial_tensors(definition, seed) for seed in (0, 1))
             check_alike(second, first, definition.function)
+            assert isinstance(definition.build, UserModule)
+            definition.build.check_apart()
         except NtkscopeError as error:
             said = ", ".join(f"{key}={value}" for key, value in model.arguments.items())
             return f"{error}\n  (called with {said})" if said else str(error)

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from ntkscope.errors import ModelError
+from ntkscope.models.apart import check_apart
 from ntkscope.seeds import RandomStream, torch_seed
 
 _EXAMPLE = "def function(shape, outputs, **arguments): return torch.nn.Sequential(…)"
@@ -92,11 +93,18 @@ class UserModule:
                 f"returns a module that fails on inputs {size}: {_words(error)}"
             ) from error
 
-    def _error(self, what: str) -> ModelError:
+    def check_apart(self) -> None:
+        """Refuse a network whose outputs are not each its own sample's (`apart`): no kernel is."""
+        check_apart(self(0), self.shape, tokens=self.tokens, where=self._where())
+
+    def _where(self) -> str:
         module = sys.modules.get(self.function.partition(":")[0])
+        return f"{self.function}, {getattr(module, '__file__', None) or 'of no file'}"
+
+    def _error(self, what: str) -> ModelError:
         return ModelError(
             f"the model's function {what}",
-            where=f"{self.function}, {getattr(module, '__file__', None) or 'of no file'}",
+            where=self._where(),
             remedy=f"write it as {_EXAMPLE}, from [N, *shape] to [N, outputs]",
         )
 

@@ -306,3 +306,119 @@ def test_a_verdict_that_hangs_on_rounding_is_not_resolved() -> None:
         "supported; with other rounding 0.2 [-0.1, 0.5], not supported; least favourable of 2"
     )
     assert (differs.estimate, differs.low, differs.high) == (0.3, 0.1, 0.5)
+
+
+def widths_of_regimes(*lost: dict[str, Any]) -> xr.Dataset:
+    """Drops ∝ width^-.3 (lazy), ^-.1 (feature) and ^-.8 (ntk), half as large again at 512."""
+    falls = {"lazy": 0.3, "feature": 0.1, "ntk": 0.8}
+
+    def drop(b: int, regime: str, width: int) -> Any:
+        size = 0.5 * (64 / width) ** falls[regime] * (1.5 if width == 512 else 1)
+        return size * np.exp(OFFSETS * (width / 64) ** 0.2)
+
+    cells = [{"regime": r, "width": w} for r in falls for w in (64, 128, 256, 512)]
+    values = sweep(cells, norm_drop=drop)
+    values["left_out"] = values["end_step"] * 0
+    for where in lost:
+        values["per_seed"].loc[where] = np.nan
+        values["left_out"].loc[where] = values.sizes["seed"]
+    return fitted(values, "reactivation")
+
+
+def verdict(fits: xr.Dataset, analysis: str, claim: str) -> Finding:
+    judged = next(c for c in CLAIMS if c.id == claim)
+    return judge(judged, Evidence({analysis: fits}, ""), 0.95)
+
+
+def test_a_claim_of_every_width_is_not_resolved_where_a_width_has_no_data() -> None:
+    whole = verdict(widths_of_regimes(), "reactivation", "norm_drops_lazy")
+    assert (whole.verdict, "data" in whole.note) == ("supported", False)
+    fits = widths_of_regimes({"regime": "lazy", "width": 512})
+    lost = verdict(fits, "reactivation", "norm_drops_lazy")
+    assert lost.verdict == "not resolved"
+    assert lost.note.startswith("supported by what has data; least favourable of 3: width 256")
+    assert lost.note.endswith("1 more without data: width 512 (all seeds diverged or died)")
+    assert verdict(fits, "reactivation", "norm_drops_feature").verdict == "supported"
+
+
+def test_a_counterexample_needs_no_other_data() -> None:
+    spikes = {0.0: 0.1, 0.5: 9.0, 0.01: 9.0}
+    values = sweep(
+        [{"variant": "frequency", "epsilon": e, "alpha": "stepped"} for e in spikes],
+        spike=lambda b, variant, epsilon, alpha: spikes[epsilon] + OFFSETS,
+    )
+    values["per_seed"].loc[{"epsilon": 0.01}] = np.nan
+    found = verdict(fitted(values, "frequency"), "frequency", "frequency_stepped_smooth")
+    assert (found.verdict, "1 more without data" in found.note) == ("opposite", True)
+
+
+@pytest.mark.parametrize("lost", ["lazy", "ntk"])
+def test_exponents_are_compared_at_the_widths_that_both_have(lost: str) -> None:
+    fits = widths_of_regimes({"regime": lost, "width": 512})
+    differences = fits.sel(law="norm_drop").squeeze("boundary")
+    np.testing.assert_allclose(differences["exponent_difference"], [-0.2, 0.5, 0.7])
+    told = differences["exponent_difference_without"]
+    assert told.sel(contrast="lazy - ntk") == "without width 512, which one of the two lacks"
+    assert (told == "").sum() == 1
+    assert differences["exponent_without"].sel(regime=lost) == (
+        "without width 512, which no seed has"
+    )
+    found = verdict(fits, "reactivation", "lazy_is_not_the_limit")
+    np.testing.assert_allclose(found.estimate, 0.5)
+    assert found.verdict == "not resolved"
+    why = f"{lost}: 1 of 4 without data: width 512 (all seeds diverged or died)"
+    assert why in found.note
+    alone = verdict(fits, "reactivation", "ntk_drop_vanishes")
+    assert alone.verdict == ("not resolved" if lost == "ntk" else "supported")
+
+
+def test_along_an_axis_a_point_without_data_is_told(world: dict[str, xr.Dataset]) -> None:
+    def found(fits: xr.Dataset, lost: tuple[float, ...], claim: str) -> Finding:
+        values = fits.copy(deep=True)
+        values["per_seed"].loc[{"learning_rate": list(lost)}] = np.nan
+        kept = values[["per_seed", "present", "per_arm", "boundary_step", "end_step"]]
+        return verdict(fitted(kept, "learning_rate"), "learning_rate", claim)
+
+    fits = world["learning_rate_here"]
+    assert found(fits, (), "low_rate_slower").verdict == "supported"
+    assert found(fits, (1.0,), "low_rate_slower").verdict == "supported"  # of no such rate
+    slower = found(fits, (0.03,), "low_rate_slower")
+    assert slower.verdict == "not resolved"
+    assert "1 of 4 without data: learning_rate 0.03" in slower.note
+    deeper = found(fits, (1.0,), "high_rate_deeper")
+    assert "1 of 6 without data: learning_rate 1.0" in deeper.note
+
+
+def test_the_first_class_is_compared_with_the_classes_that_the_share_is_of() -> None:
+    values = similarity()
+    one_seed = {"new_classes": 5, "seed": 0}
+    values["per_seed"].loc[one_seed] = np.nan  # and so 5 new classes are in no line
+    found = verdict(fitted(values, "similarity"), "similarity", "diminishing_returns_norm_drop")
+    share = (1 - np.exp(-0.5)) / (1 - np.exp(-2.0))
+    np.testing.assert_allclose(found.estimate, share - 1 / 4)
+    values = similarity()
+    values["per_seed"].loc[{"new_classes": 5, "protocol": "add"}] = np.nan
+    found = verdict(fitted(values, "similarity"), "similarity", "diminishing_returns_norm_drop")
+    assert (found.verdict, "1 of 6 without data" in found.note) == ("not resolved", True)
+
+
+@pytest.mark.parametrize(
+    ("claim", "told"),
+    [
+        ("loss_jump_explains_norm_drop", "2 of 16 without data: variant new_inputs, regime lazy"),
+        ("relabelling_reactivates", "1 more without data: regime lazy, new_inputs − new_classes"),
+    ],
+)
+def test_a_control_without_data_leaves_its_claims_open(claim: str, told: str) -> None:
+    jump = {"new_classes": 1, "labels_shifted": 2, "labels_permuted": 3, "new_inputs": 4}
+    values = sweep(
+        [{"variant": v, "regime": r} for v in jump for r in ("lazy", "feature")],
+        loss_jump=lambda b, variant, regime: jump[variant] + OFFSETS,
+        norm_drop=lambda b, variant, regime: (jump[variant] + OFFSETS) / 10,
+        spike=lambda b, variant, regime: 3 + OFFSETS,
+    )
+    assert verdict(fitted(values, "controls"), "controls", claim).verdict == "supported"
+    values["per_seed"].loc[{"variant": "new_inputs", "regime": "lazy"}] = np.nan
+    found = verdict(fitted(values, "controls"), "controls", claim)
+    assert found.verdict == "not resolved"
+    assert told in found.note

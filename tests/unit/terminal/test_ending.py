@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snakemake_logger_plugin_ntkscope.ending import headline, others, results
+from snakemake_logger_plugin_ntkscope.ending import diverged, headline, others, results
 from snakemake_logger_plugin_ntkscope.study import Figure, Study
 
 STREAMS = """regime,width,quantity,estimate,low,high,note
@@ -91,3 +91,39 @@ def test_another_file_that_was_asked_for_is_named(made: Study) -> None:
 
 def test_another_file_is_no_figure(made: Study) -> None:
     assert made.requested(["results/data/digits.zarr"]) == {}
+
+
+LOST = """regime,width,boundary,quantity,n,left_out,undefined,censored,estimate,low,high,note
+lazy,64,1,norm_drop,5,0,0,0,0.5,0.4,0.6,
+lazy,128,1,norm_drop,2,3,0,0,0.5,0.4,0.6,
+lazy,256,1,norm_drop,5,0,0,0,0.5,0.4,0.6,
+lazy,256,2,norm_drop,0,5,0,0,,,,
+ntk,64,1,norm_drop,0,5,0,0,,,,
+ntk,64,1,spike,0,5,0,0,,,,
+ntk,128,1,norm_drop,0,3,2,0,,,,
+lazy,,1,exponent of norm_drop,5,0,0,,-0.64,-0.70,-0.58,"without width 256, 512, which no seed has"
+"""
+
+
+def test_runs_of_which_no_seed_is_left_are_told_with_their_table(made: Study) -> None:
+    assert not any("diverged" in line for line in results(made.figures, made))
+    Path("b.csv").write_text(LOST, encoding="utf-8")
+    told = "all seeds diverged or died in 2 of 5 runs"
+    lost = f"lost:     {told}: see b.csv"
+    assert results(made.requested(["figures/b.png"]), made)[2:4] == ["numbers:  b.csv", lost]
+    assert results(made.figures, made)[1] == lost
+    assert "width^−0.64 ± 0.06 (lazy), without width 256, 512" in headline(Path("b.csv"))[0]
+    Path("results").mkdir()
+    Path("results/table.csv").write_text(LOST, encoding="utf-8")
+    assert others(["results/table.csv"], {})[-1].strip() == told
+
+
+def test_learning_curves_without_a_seed_are_counted(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(CURVES, encoding="utf-8")
+    assert diverged(table) == ""
+    some = CURVES.replace("0.57,", "0.57,n=80: ridge; n=160: diverged in 2 of 5 seeds")
+    table.write_text(some, encoding="utf-8")
+    assert diverged(table) == ""
+    table.write_text(some.replace("n=80: ridge;", "n=80: diverged;"), encoding="utf-8")
+    assert diverged(table) == "all seeds diverged at some n of 1 of 2 learning curves"

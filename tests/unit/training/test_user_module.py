@@ -93,6 +93,35 @@ def wrong_output(shape, outputs): return nn.Sequential(nn.Flatten(), nn.Linear(1
 def mixing(shape, outputs):
     norm = nn.BatchNorm1d(outputs, track_running_stats=False)
     return nn.Sequential(nn.Flatten(), nn.Linear(16, outputs), norm)
+
+class Of(nn.Module):
+    def __init__(self, change, outputs):
+        super().__init__()
+        self.change, self.calls = change, 0
+        self.hidden, self.readout = nn.Linear(16, 5), nn.Linear(5, outputs)
+
+    def forward(self, x):
+        self.calls += 1
+        return self.readout(self.change(self.hidden(x.flatten(1)), self))
+
+def of(change):
+    return lambda shape, outputs: Of(change, outputs)
+
+def unseen(shape, outputs):
+    network = mixing_maps(shape, outputs)
+    nn.init.zeros_(network[-1].weight)
+    return network
+
+def mixing_maps(shape, outputs):
+    norm = nn.BatchNorm2d(3, track_running_stats=False)
+    return nn.Sequential(nn.Conv2d(1, 3, 3), norm, nn.Flatten(), nn.Linear(12, outputs))
+
+centred = of(lambda x, network: x - x.mean(0))
+dropping = of(lambda x, network: nn.functional.dropout(x, 0.1))
+by_python = of(lambda x, network: x * random.random())
+counting = of(lambda x, network: x * network.calls)
+single = of(lambda x, network: x.float() * 2)
+normed = of(lambda x, network: nn.functional.layer_norm(x, (5,)))
 """
 
 
@@ -302,6 +331,47 @@ def test_networks_are_tried_before_any_job(user_run):
     Path("own/broken.py").write_text("\nundefined\n")
     broken = {**tried("lazy"), "model": spec("own.broken:f").model_dump(mode="json")}
     assert "NameError: name 'undefined' is not defined (broken.py, line 2)" in fault_of([broken])
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("centred", "depends on the other samples of its batch"),
+        ("mixing_maps", "depends on the other samples of its batch"),
+        ("unseen", "depends on the other samples of its batch"),
+        ("dropping", "draws random numbers in eval mode"),
+        ("by_python", "draws random numbers in eval mode"),
+        ("counting", "depends on how often it was called"),
+        ("normed", ""),
+        ("residual", ""),
+        ("single", ""),
+    ],
+)
+def test_a_network_without_a_kernel_is_refused_before_any_job(user_run, function, words):
+    model = spec(f"own.nets:{function}").model_dump(mode="json")
+    tried = {"model": model, "shape": [4, 4, 1], "outputs": 4, "tokens": False}
+    before = torch.get_rng_state(), random.getstate()
+    found = fault_of([tried])
+    assert words in found
+    assert bool(words) == bool(found)
+    assert (f"where: own.nets:{function}, {Path.cwd()}/own/nets.py" in found) == bool(words)
+    assert ("to do: let each sample's output in eval mode" in found) == bool(words)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+
+
+@pytest.mark.parametrize("function", ["centred", "dropping"])
+def test_what_only_the_kernel_finds_is_told_to_who_wrote_the_network(
+    user_run, images_path, tmp_path, function
+):
+    run = user_run.model_copy(update={"model": spec(f"own.nets:{function}")})
+    snapshots = train(run, images_path, tmp_path)
+    kernel = KernelSpec(samples=5, classes=(0, 1), labels=(0, 1), precision="float64")
+    stores = (images_path, snapshots, tmp_path / "kernels.zarr")
+    with pytest.raises(ModelError, match=f"where: own.nets:{function}") as error:
+        compute_kernels(run, kernel, *stores, state=tmp_path / "kernel-state", stage="")
+    assert "let each sample's output in eval mode depend on that sample alone" in str(error.value)
+    assert "model.eval()" not in str(error.value)
 
 
 def test_a_network_of_tokens_gets_whole_numbers(user_run):

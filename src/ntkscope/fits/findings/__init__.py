@@ -4,7 +4,9 @@ A claim says where its interval must lie. It is *supported* if its interval lies
 beyond a stated size where the claim is of size; *opposite* if it lies wholly on the other side;
 else *not supported*; and *not tested* where this configuration has no data for it. A claim of every
 width, rate, … is judged by the least favourable of them, by intervals that hold for all of them at
-once (Bonferroni). Imports `fits`, no paper of it but by name, and the ground.
+once (Bonferroni); it is *not resolved* where one of them has no data, since all its seeds diverged
+say, unless another with all its data is opposite. Imports `fits`, no paper of it but by name, and
+the ground.
 """
 
 from ntkscope.fits.findings.claim import Claim, Claimed, Finding, judge

@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ntkscope.fits.findings.evidence import Evidence
+from ntkscope.fits.findings.gaps import all_gaps, has_interval, label, lost_in_words
 from ntkscope.fits.results import Result
 from ntkscope.statistics.paired import Interval, t_interval
 
 PAPER = "arXiv 2507.16039"
 OURS = "Beyond the paper"
 SUPPORTED, OPPOSITE, OPEN, UNTESTED = "supported", "opposite", "not supported", "not tested"
-UNRESOLVED = "not resolved"  # the verdict hangs on rounding
+UNRESOLVED = "not resolved"  # the verdict hangs on rounding, or on what has no data
 _WORST_FIRST = (OPPOSITE, OPEN, SUPPORTED)
 
 
@@ -126,6 +127,9 @@ class Finding(NamedTuple):
 def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
     """The verdict on a claim: of its family, the least favourable member.
 
+    Where part of what it speaks of has no data it is not supported but *not resolved*, and so is
+    an opposite one that no member with all its data bears out.
+
     Args:
         claim: the claim.
         evidence: fits of all experiments.
@@ -135,7 +139,7 @@ def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
     statistic = f"{claim.statistic}; claimed: {claim.claimed.words}"
     about = (claim.id, claim.text, claim.source, experiment, statistic)
     there = claim.compute(evidence) if experiment else []
-    family = [member for member in there if _has_interval(member)]
+    family = [member for member in there if has_interval(member)]
     figure = evidence.figure(claim.analysis)
     if not family:
         nan = float("nan")
@@ -150,9 +154,22 @@ def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
     ]
     worst = min(range(len(family)), key=order.__getitem__)
     verdict, found = judged[worst]
-    note = _note(family, worst, [v for v, _ in judged], len(there) - len(family))
+    verdicts = [each for each, _ in judged]
     ends = (float(found.estimate), float(found.low), float(found.high))
+    note = _note(there, family, worst, verdicts)
+    if _hangs_on_gaps(verdict, there, family, verdicts):
+        verdict, note = UNRESOLVED, f"{verdict} by what has data; {note}"
     return Finding(*about, *ends, confidence, int(found.n), verdict, note, figure)
+
+
+def _hangs_on_gaps(
+    verdict: str, there: Sequence[Result], family: Sequence[Result], verdicts: Sequence[str]
+) -> bool:
+    """Whether what has no data might change a verdict: a counterexample with all its data stays."""
+    if verdict == OPPOSITE:
+        both = zip(family, verdicts, strict=True)
+        return all(member.lacking for member, each in both if each == OPPOSITE)
+    return verdict == SUPPORTED and any(member.lacking for member in there)
 
 
 def compared(finding: Finding, repeat: Finding) -> Finding:
@@ -169,37 +186,22 @@ _NO_DATA = "this configuration has no data for it"
 _TOO_FEW = "no interval: it takes two seeds with a value, others diverged or have none"
 
 
-def _has_interval(member: Result) -> bool:
-    return int(np.isfinite(member.per_seed).sum()) > 1 or bool(np.isfinite(member.interval.low))
-
-
 def _interval(member: Result, confidence: float) -> Interval:
     """Of the seeds at the family's confidence; as it is where it is not of one value per seed."""
     one_a_seed = bool(np.isfinite(member.per_seed).any())
     return t_interval(member.per_seed, confidence) if one_a_seed else member.interval
 
 
-def _note(family: Sequence[Result], worst: int, verdicts: Sequence[str], lost: int) -> str:
+def _note(
+    there: Sequence[Result], family: Sequence[Result], worst: int, verdicts: Sequence[str]
+) -> str:
     """Which member it is, how the others did, and what the estimate itself has to say."""
     notes = []
     if len(family) > 1:
         good = sum(verdict == SUPPORTED for verdict in verdicts)
         notes.append(f"least favourable of {len(family)}: {label(family, worst)}")
         notes.append(f"{good} of {len(family)} supported, intervals Bonferroni-adjusted")
-    if lost:
-        notes.append(f"{lost} more without data")
-    return "; ".join(filter(None, [*notes, family[worst].note]))
-
-
-def label(family: Sequence[Result], which: int) -> str:
-    """A member by what sets it apart from the others of its family."""
-    places = [
-        {**r.at, "boundary": r.boundary, "quantity": r.quantity, "": r.against} for r in family
-    ]
-    apart = [
-        key
-        for key in dict.fromkeys(key for place in places for key in place)
-        if len({str(place.get(key)) for place in places}) > 1
-    ]
-    named = {key: places[which].get(key) for key in apart}
-    return ", ".join(f"{key} {value}".strip() for key, value in named.items() if value is not None)
+    if lost := len(there) - len(family):
+        told = lost_in_words(there) if any(member.lacking for member in there) else ""
+        notes.append(": ".join(filter(None, [f"{lost} more without data", told])))
+    return "; ".join(filter(None, [*notes, all_gaps(family), family[worst].note]))

@@ -12,11 +12,15 @@ import xarray as xr
 from ntkscope.fits.cells import KEYS, axes_of_table, cell_table, seeds_of, with_facts
 from ntkscope.fits.comparisons import differences
 from ntkscope.fits.effects import QUANTITIES
+from ntkscope.fits.findings.gaps import gaps, has_interval, with_gaps
 from ntkscope.fits.results import Result, of_seeds, results_of
 from ntkscope.statistics.paired import FloatArray, Interval
 
 CURVE_FITS = "curve_fits"
 """The kind of a table of learning curves' fits, beside `fits`, that of streams."""
+
+_FAILED = "all seeds diverged or died"
+_FEW = "fewer than two seeds have a value"
 
 
 class Evidence:
@@ -84,7 +88,7 @@ class Evidence:
         table = self.cells(analysis, arm, **where)
         axes = axes_of_table(table)
         places = table[[*axes, *KEYS]].to_dict("records")
-        return [
+        found = [
             of_seeds(
                 values,
                 self.confidence(analysis),
@@ -97,6 +101,22 @@ class Evidence:
             )
             for place, values in zip(places, table[seeds_of(table)].to_numpy(float), strict=True)
         ]
+        whole = [has_interval(each) for each in found]
+        if all(whole):
+            return found
+        failed = table.index.isin(self._failed(analysis).index)
+        reasons = np.where(whole, "", np.where(failed, _FAILED, _FEW))
+        return [each._replace(lacking=str(why)) for each, why in zip(found, reasons, strict=True)]
+
+    def _failed(self, analysis: str) -> pd.DataFrame:
+        """Rows of the analysis' `cell_table` of which all seeds were left out."""
+        fits = self.fits[self._first[analysis]]
+        if "left_out" not in fits:
+            return pd.DataFrame()
+        left_out = fits["left_out"].broadcast_like(fits["per_seed"])
+        every = fits.assign(per_seed=(left_out == fits.sizes["seed"]).astype(float))
+        rows = cell_table(every)
+        return rows[rows[seeds_of(rows)].all(axis=1)]
 
     def differences(
         self, first: pd.DataFrame, second: pd.DataFrame, free: Sequence[str], against: str
@@ -104,17 +124,42 @@ class Evidence:
         """As `comparisons.differences`, of rows that `cells` gave; none where one has none."""
         if first.empty or second.empty:
             return []
-        return differences(first, second, free, against, 0.95)
+        return [_or_few(each) for each in differences(first, second, free, against, 0.95)]
 
     def results(self, analysis: str, **where: Any) -> list[Result]:
-        """Results of the analysis' sweep: `where` as in `cells`, of `results_of`'s columns."""
+        """Results of the analysis' sweep: `where` as in `cells`, of `results_of`'s columns.
+
+        Of those along an axis, lines without data are told too (`gaps.with_gaps`).
+        """
         name = self._first.get(analysis)
         if name is None:
             return []
         fits = self.fits[name]
         axes = str(fits.attrs["axes"]).split()
         rows = select(with_facts(results_of(fits), fits), **where)
-        return [_as_result(row, axes) for _, row in rows.iterrows()]
+        found = [_as_result(row, axes) for _, row in rows.iterrows()]
+        found = [_or_few(each) if each.statistic == "difference" else each for each in found]
+        return self._with_gaps(found, analysis, where)
+
+    def _with_gaps(
+        self, found: list[Result], analysis: str, where: Mapping[str, Any]
+    ) -> list[Result]:
+        table = self.cells(analysis)
+        along = {each.against.removeprefix("log ") for each in found}
+        if not along & {*axes_of_table(table), "boundary"}:
+            return found
+        known = {name: wanted for name, wanted in where.items() if name in table.columns}
+        return with_gaps(found, self.effects(analysis, **known))
+
+    def of_cells(self, found: Sequence[Result], analysis: str, **where: Any) -> list[Result]:
+        """Statistics of many cells at once, each saying which of the cells have no data.
+
+        Args:
+            found: the statistics.
+            analysis, where: of the cells, as in `cells`.
+        """
+        lacking = gaps(self.effects(analysis, **where))
+        return [each._replace(lacking=lacking) for each in found]
 
     def exponents(self, analysis: str, law: str, **where: str) -> list[Result]:
         """Exponents of width of a law, one slope per seed."""
@@ -126,7 +171,8 @@ class Evidence:
         slopes = fits["exponent_per_seed"].reset_coords(drop=True).to_dataset("seed")
         frame = slopes.assign(fits[names].reset_coords(drop=True)).to_dataframe().reset_index()
         rows = select(with_facts(frame, fits), **where)
-        return [_as_exponent(row, fits, law) for _, row in rows.iterrows()]
+        found = [_as_exponent(row, fits, law) for _, row in rows.iterrows()]
+        return self._with_gaps(found, analysis, {**where, "quantity": law})
 
 
 def select(table: pd.DataFrame, **where: Any) -> pd.DataFrame:
@@ -142,6 +188,10 @@ def select(table: pd.DataFrame, **where: Any) -> pd.DataFrame:
 def _is_among(wanted: Any) -> Callable[[Any], bool]:
     allowed = wanted if isinstance(wanted, tuple) else (wanted,)
     return lambda value: value in allowed
+
+
+def _or_few(difference: Result) -> Result:
+    return difference if has_interval(difference) else difference._replace(lacking=_FEW)
 
 
 def _as_result(row: pd.Series[Any], axes: Sequence[str]) -> Result:

@@ -120,8 +120,9 @@ _RULE = (
     "A claim is *supported* if its interval lies wholly on the claimed side, *opposite* if wholly "
     "on the other, else *not supported*; *not tested* where there is no data. A claim of every "
     "width, rate, … is judged by the least favourable of them, with Bonferroni-adjusted intervals. "
+    "Where part of it has no data, as all seeds diverged, it is *not resolved*, not supported. "
     "Intervals are t intervals over seeds unless the note says otherwise. Where everything was "
-    "trained a second time with other rounding, a claim whose verdicts differ is *not resolved*."
+    "trained a second time with other rounding, nor are claims resolved whose verdicts differ."
 )
 _MD_HEAD = [
     "| claim | statistic | estimate [interval] | n | verdict | note | figure |",

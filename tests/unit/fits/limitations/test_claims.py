@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -14,9 +15,10 @@ from ntkscope.fits.findings.claim import OURS
 from ntkscope.fits.limitations.claims import CLAIMS
 from ntkscope.fits.limitations.claims.lookups import PAPER
 from ntkscope.fits.limitations.curve_fit import CURVED
+from ntkscope.fits.limitations.curves import fit
 from ntkscope.fits.limitations.exponents import write_exponents
 from ntkscope.stores import write_netcdf
-from tests.unit.fits.limitations.synthetic_curves import ANALYSES, curve_fits
+from tests.unit.fits.limitations.synthetic_curves import ANALYSES, curve_fits, learning_curves
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,57 @@ def test_claims_without_data_are_not_tested(world: dict[str, xr.Dataset]) -> Non
         each.claim_id: each for each in find({"scaling": alone}, "limitations", "figures", 0.95)
     }
     assert lost["network_beats_infinite_claim"].note == "this configuration has no data for it"
+
+
+def lost(analysis: str, **where: Any) -> dict[str, Finding]:
+    """Findings where all seeds of some networks diverged."""
+    data = learning_curves(analysis)
+    rows = np.all([np.isin(data[name].values, value) for name, value in where.items()], axis=0)
+    assert rows.any()
+    data["error"] = data["error"].where(~xr.DataArray(rows, dims="row"))
+    data["reason"].values[rows] = "diverged"
+    fits = fit(data, (500, 4000), 0.4, 0.95, analysis)
+    return {each.claim_id: each for each in find({analysis: fits}, "limitations", "", 0.95)}
+
+
+@pytest.mark.parametrize(
+    ("claim", "where", "told"),
+    [
+        (
+            "after_kernel_improves",
+            {"curve": "after", "trained_on": 4000},
+            "without data: m 4000 (all seeds diverged)",
+        ),
+        (
+            "network_beats_kernels_during",
+            {"curve": "network", "n": 4000},
+            "network, width 64 without data at n = 4000",
+        ),
+        (
+            "initial_improves_with_width",
+            {"curve": "initial", "width": 512, "part": "ntk"},
+            "1 of 7 without data: width 512 (all seeds diverged)",
+        ),
+        (
+            "width_best_between_scaled_rate",
+            {"curve": "network", "width": 512, "part": "scaled_rate"},
+            "1 of 7 without data: width 512 (all seeds diverged)",
+        ),
+        (
+            "initial_improves_with_width",
+            {"curve": "initial", "part": "ntk"},
+            "1 more without data: part ntk",
+        ),
+    ],
+)
+def test_what_has_no_data_keeps_a_claim_from_being_supported(
+    claim: str, where: dict[str, Any], told: str, found: dict[str, Finding]
+) -> None:
+    assert found[claim].verdict == "supported"
+    analysis = next(each.analysis for each in CLAIMS if each.id == claim)
+    finding = lost(analysis, **where)[claim]
+    assert finding.verdict == "not resolved", finding
+    assert told in finding.note, finding
 
 
 def test_a_difference_of_curves_that_bend_says_so(world: dict[str, xr.Dataset]) -> None:

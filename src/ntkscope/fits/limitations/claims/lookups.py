@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from ntkscope.fits.findings.evidence import Evidence
-from ntkscope.fits.limitations.changes import in_words
+from ntkscope.fits.limitations.changes import SPECTRAL, in_words
+from ntkscope.fits.limitations.claims.gaps import gaps_along, gaps_of_fit, parts_without
 from ntkscope.fits.limitations.curve import ABOUT
 from ntkscope.fits.limitations.curve_fit import CURVED
 from ntkscope.fits.limitations.rows import curve_name
@@ -18,6 +19,10 @@ from ntkscope.statistics.paired import FloatArray, Interval
 
 PAPER = "arXiv 2206.10012"
 TEN_PERCENT = float(np.log(1.1))
+
+OF_WIDTH = ("width", "width slope", "best width", "limit")
+ALONG = ("trained_on", "trained_on slope", "step", *SPECTRAL, *OF_WIDTH)
+"""Kinds of changes that are of several curves at once, of different widths, m or steps."""
 
 Wanted = Mapping[str, Any]
 
@@ -43,7 +48,9 @@ def pairs(evidence: Evidence, analysis: str, first: Wanted, second: Wanted) -> l
         falls, less = (about[end] for end in ends)
         if _fits(falls, first) and _fits(less, second):
             bent = [curve_name(about[end]) for end in ends if CURVED in fits["flags"].values[end]]
-            found.append(_of_pair(one, falls, less, bent))
+            lost = [gaps_of_fit(fits, end, curve_name(about[end])) for end in ends]
+            lacking = "; ".join(dict.fromkeys(filter(None, lost)))
+            found.append(_of_pair(one, falls, less, bent)._replace(lacking=lacking))
     return distinct(found)
 
 
@@ -112,8 +119,35 @@ def changes(
         if _fits(known, {"kind": kind, **wanted}):
             values = np.asarray(one["change_per_seed"].values, np.float64)
             values = values if of is None else of(values, *ends)
-            found.append(of_change(values, known, one, evidence.confidence(analysis)))
-    return distinct(found)
+            made = of_change(values, known, one, evidence.confidence(analysis))
+            found.append(made._replace(lacking=gaps_of(fits, one)))
+    parts = [str(each.at["part"]) for each in found]
+    lost = [_lost_part(part, kind, fits) for part in parts_without(fits, wanted, parts)]
+    return [*distinct(found), *(lost if kind in ALONG else [])]
+
+
+def gaps_of(fits: xr.Dataset, one: xr.Dataset) -> str:
+    """What a change, one of the fits', is along and has no error at, in words."""
+    kind = str(one["change_kind"].item())
+    if kind not in ALONG:
+        return ""
+    of = {name: one[f"change_{name}"].item() for name in ("part", "curve", "fit", "width")}
+    return gaps_along(fits, of, int(one["change_samples"]), width=kind in OF_WIDTH)
+
+
+def _lost_part(part: str, kind: str, fits: xr.Dataset) -> Result:
+    nothing = np.full(fits.sizes["seed"], np.nan)
+    made = of_seeds(
+        nothing,
+        float(fits.attrs["confidence"]),
+        statistic=kind,
+        quantity="error",
+        against="",
+        units="1",
+        at={"part": part},
+        boundary=-1,
+    )
+    return made._replace(lacking="all seeds diverged")
 
 
 def of_change(values: FloatArray, known: Wanted, one: xr.Dataset, confidence: float) -> Result:

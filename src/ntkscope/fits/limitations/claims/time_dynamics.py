@@ -37,7 +37,8 @@ def _slowing(evidence: Evidence) -> list[Result]:
     places = zip(steps["change_part"].values, steps["change_width"].values, strict=True)
     confidence = evidence.confidence(_ANALYSIS)
     found = [_at_end(steps, str(part), int(w), confidence) for part, w in dict.fromkeys(places)]
-    return [each for each in found if each is not None]
+    lacking = "; ".join(dict.fromkeys(filter(None, (each.lacking for each in _steps(evidence)))))
+    return [each._replace(lacking=lacking) for each in found if each is not None]
 
 
 def _at_end(steps: xr.Dataset, part: str, width: int, confidence: float) -> Result | None:

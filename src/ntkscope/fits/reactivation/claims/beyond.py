@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
 from ntkscope.config.analyses import ANALYSES, TABLE
+from ntkscope.fits.cells import seeds_of
+from ntkscope.fits.exponents import shared_slopes
 from ntkscope.fits.findings.claim import OURS, Claim, less_than, more_than, within
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.forgetting_prediction import BETWEEN, WITHIN, forgetting_prediction
 from ntkscope.fits.reactivation.claims.task_shifts import NOTICEABLE
+from ntkscope.fits.reactivation.comparisons import GRADUAL, WIDTHS
 from ntkscope.fits.reactivation.detection import KERNEL, RATE, SIGNALS
 from ntkscope.fits.reactivation.detection import WITHIN as HIT
 from ntkscope.fits.results import Result, of_seeds
 
 
 def _slower_vanishing(evidence: Evidence) -> list[Result]:
-    """Exponent of the drop in the lazy regime − in the regime ntk, paired by seed."""
+    """Exponent of the drop in the lazy regime − in the regime ntk, paired by seed.
+
+    At the widths that both have.
+    """
     pair = [evidence.exponents("reactivation", "norm_drop", regime_role=r) for r in ("lazy", "ntk")]
-    return [
-        of_seeds(
-            lazy.per_seed - ntk.per_seed,
-            evidence.confidence("reactivation"),
-            statistic="difference",
-            quantity="norm_drop",
-            against="exponents, lazy − ntk",
-            units="1",
-            at={},
-            boundary=lazy.boundary,
-            note="; ".join(dict.fromkeys(filter(None, (lazy.note, ntk.note)))),
-        )
-        for lazy, ntk in zip(*pair, strict=False)
-    ]
+    return [_difference(evidence, lazy, ntk) for lazy, ntk in zip(*pair, strict=False)]
+
+
+def _difference(evidence: Evidence, lazy: Result, ntk: Result) -> Result:
+    y = pd.concat([_by_width(evidence, each) for each in (lazy, ntk)], axis=1)
+    first, second = np.split(y.to_numpy(float).T, 2)
+    slopes = shared_slopes(y.index.to_numpy(float), first, second)
+    return of_seeds(
+        slopes[0] - slopes[1],
+        evidence.confidence("reactivation"),
+        statistic="difference",
+        quantity="norm_drop",
+        against="exponents, lazy − ntk",
+        units="1",
+        at={},
+        boundary=lazy.boundary,
+        note="; ".join(dict.fromkeys(filter(None, (lazy.note, ntk.note)))),
+        lacking="; ".join(
+            f"{regime}: {each.lacking}"
+            for regime, each in (("lazy", lazy), ("ntk", ntk))
+            if each.lacking
+        ),
+    )
+
+
+def _by_width(evidence: Evidence, exponent: Result) -> pd.DataFrame:
+    """What an exponent is of: a row for each width, a column for each seed."""
+    about: dict[str, Any] = {"quantity": exponent.quantity, "boundary": exponent.boundary}
+    for axis, value in exponent.at.items():
+        about[str(axis)] = pd.isna if pd.isna(value) else value
+    rows = evidence.cells("reactivation", **about).set_index("width")
+    return rows[seeds_of(rows)]
 
 
 def _relabelled(evidence: Evidence) -> list[Result]:
@@ -55,7 +84,19 @@ def _prediction(evidence: Evidence, against: str) -> list[Result]:
         if ANALYSES.get(str(fits.attrs["analysis"]), ANALYSES[TABLE]).forgetting
     ]
     widest = max(float(fits.attrs["confidence"]) for fits in evidence.fits.values())
-    return [result for result in forgetting_prediction(tables, widest) if result.against == against]
+    lost = sum(_without_drop(table) for table in tables)
+    more = f"; {lost} more without data" if lost else ""
+    return [
+        result._replace(note=result.note + more)
+        for result in forgetting_prediction(tables, widest)
+        if result.against == against
+    ]
+
+
+def _without_drop(table: pd.DataFrame) -> int:
+    """Runs' boundaries of which no seed has a norm drop."""
+    drops = table[table["quantity"] == "norm_drop"]
+    return int(drops[seeds_of(drops)].isna().all(axis=1).sum())
 
 
 _SEQUENCES = {
@@ -89,10 +130,19 @@ def _explained(quantity: str) -> Claim:
         "controls",
         f"R² of {word} on loss jump over abrupt controls and seeds",
         more_than(0.5, other=0.5),
-        lambda evidence: evidence.results(
-            "controls", statistic="r2_of_loss_jump", quantity=quantity
+        lambda evidence: evidence.of_cells(
+            evidence.results("controls", statistic="r2_of_loss_jump", quantity=quantity),
+            "controls",
+            quantity=(quantity, "loss_jump"),
+            variant_role=lambda role: role not in (WIDTHS, GRADUAL),
         ),
     )
+
+
+def _of_detectors(evidence: Evidence, **where: str) -> list[Result]:
+    """Of the streams that have data; a run that failed has no norm drop either."""
+    found = evidence.results("detection", **where)
+    return evidence.of_cells(found, "detection", quantity="norm_drop", boundary=1)
 
 
 def _sooner(signal: str) -> Claim:
@@ -103,9 +153,7 @@ def _sooner(signal: str) -> Claim:
         "detection",
         f"difference of the steps to the first alarm (at most {HIT}), mean over kinds of shift",
         less_than(0.0),
-        lambda evidence: evidence.results(
-            "detection", statistic="delay_difference", against=signal
-        ),
+        lambda evidence: _of_detectors(evidence, statistic="delay_difference", against=signal),
     )
 
 
@@ -212,6 +260,6 @@ CLAIMS = [
         "detection",
         "false alarms of the twins a step, each kind of stream",
         less_than(RATE, f"< {RATE:g}, the rate stated"),
-        lambda evidence: evidence.results("detection", statistic="false_alarms", quantity=KERNEL),
+        lambda evidence: _of_detectors(evidence, statistic="false_alarms", quantity=KERNEL),
     ),
 ]

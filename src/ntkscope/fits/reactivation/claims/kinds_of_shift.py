@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ntkscope.fits.cells import axes_of_table, seeds_of
+from ntkscope.fits.cells import axes_of_table, complete, seeds_of
 from ntkscope.fits.findings.claim import PAPER, Claim, between, less_than, more_than
 from ntkscope.fits.findings.evidence import Evidence
 from ntkscope.fits.reactivation.claims.task_shifts import NOTICEABLE
@@ -77,14 +77,28 @@ def _along_similarity(statistic: str, quantity: str, evidence: Evidence) -> list
 
 def _excess_of_first(quantity: str, evidence: Evidence) -> list[Result]:
     """Share of the whole effect that the first new class brings, less its share of the classes."""
-    rows = evidence.cells("similarity", quantity=quantity)
     found = _along_similarity("first_share", quantity, evidence)
-    if rows.empty:
-        return []
-    new = sorted(n for n in rows["new_classes"].unique() if n > 0)
     return [
-        of_seeds(r.per_seed - new[0] / new[-1], 0.95, **_unchanged(r), note=r.note) for r in found
+        of_seeds(
+            r.per_seed - _first_of_classes(r, evidence),
+            0.95,
+            **_unchanged(r),
+            note=r.note,
+            lacking=r.lacking,
+        )
+        for r in found
     ]
+
+
+def _first_of_classes(share: Result, evidence: Evidence) -> float:
+    """The first number of new classes over the last, of those that a share is of."""
+    at: dict[str, Any] = {str(axis): value for axis, value in share.at.items()}
+    about = {"quantity": share.quantity, "boundary": share.boundary, **at}
+    rows = evidence.cells("similarity", **about).sort_values("new_classes")
+    y = rows[seeds_of(rows)].to_numpy(float).T
+    used, _, _ = complete(rows["new_classes"].to_numpy(float), y)
+    new = used[used > 0]
+    return float(new[0] / new[-1]) if len(new) else float("nan")
 
 
 def _unchanged(result: Result) -> dict[str, object]:

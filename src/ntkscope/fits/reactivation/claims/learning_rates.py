@@ -31,8 +31,9 @@ def _slower_than_medium(third: int, evidence: Evidence) -> list[Result]:
         _log_times(rows[rows["learning_rate"].isin(list(part))], evidence)
         for part in (thirds[third], thirds[1])
     )
+    both = tuple(float(rate) for part in (thirds[third], thirds[1]) for rate in part)
     counted = f"of its times {late} and of the middle third's {middle_late}"
-    return [
+    ratio = [
         of_seeds(
             slow - medium,
             evidence.confidence("learning_rate"),
@@ -46,7 +47,8 @@ def _slower_than_medium(third: int, evidence: Evidence) -> list[Result]:
             if late + middle_late
             else "",
         )
-    ]
+    ]  # a norm that does not fall has no time, a run that failed no drop
+    return evidence.of_cells(ratio, "learning_rate", quantity="norm_drop", learning_rate=both)
 
 
 def _log_times(rows: pd.DataFrame, evidence: Evidence) -> tuple[FloatArray, int]:
