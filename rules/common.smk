@@ -160,7 +160,10 @@ def gone_from_the_middle(dag):
     }
     if files := sorted(file for each in gone.values() for file in each):
         more = f" and {len(files) - 1} more" if files[1:] else ""
-        logger.info(f"Gone, and made again with what was made of it: {files[0]}{more}.")
+        logger.info(
+            f"Deleted, and to be made again with what was made of it: {files[0]}{more}\n"
+            "  (not so with --config 'resources={remake_deleted: false}')"
+        )
     return list(gone)
 
 
@@ -170,7 +173,8 @@ def build_and_look(build=getattr(workflow, "_build_dag", None)):
 
     async def check_more():
         await check()
-        again = [*made_elsewhere(dag), *gone_from_the_middle(dag)]
+        deleted = gone_from_the_middle(dag) if CONFIG.resources.remake_deleted else []
+        again = [*made_elsewhere(dag), *deleted]
         dag.forcefiles.update(file for job in again for file in job.output)
 
     dag.check_incomplete = check_more
@@ -427,7 +431,8 @@ def refuse_wrong_networks(jobs):
     """Tell of a user's own network that cannot be made before any job has run, as its job would.
 
     In one process of its own, and only for runs that are to be trained: nothing here has torch. Where
-    that process cannot be (no torch on this machine, or too little memory), jobs tell it."""
+    that process cannot be (no torch on this machine, or too little memory) or does not end, jobs
+    tell it."""
     trained = {job.wildcards.run for job in jobs if job.rule.name == "train_task"}
     tried = {}
     for run in RUNS.values():  # in the configuration's order
@@ -441,12 +446,17 @@ def refuse_wrong_networks(jobs):
             }
     if not tried:
         return
-    done = subprocess.run(
-        [sys.executable, "-m", "ntkscope.models.try_out"],
-        input=json.dumps([*tried.values()]),
-        capture_output=True,
-        text=True,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "ntkscope.models.try_out"],
+            input=json.dumps([*tried.values()]),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    except subprocess.TimeoutExpired:
+        logger.warning("Your networks were not tried: making them takes more than a minute.")
+        return
     if done.returncode == 0 and done.stdout.strip():
         raise WorkflowError(f"{done.stdout.strip()}\n  (nothing was run)")
 

@@ -230,3 +230,5 @@ def test_what_is_deleted_from_the_middle_is_made_again(project: Project, files: 
     others = ("write_findings", "draw_mechanism")
     figure = {rule: jobs for rule, jobs in GONE[files].items() if rule not in others}
     assert project.plan("figures/reactivation.pdf") == figure
+    project.change("resources.remake_deleted", False)
+    assert project.plan() == {}

@@ -64,7 +64,8 @@ def check_code(job: str | None = None) -> None:
     raise NtkscopeError(
         "the code of this job was changed after the workflow had planned it",
         where=max(_sources(), key=lambda file: file.stat().st_mtime_ns),
-        remedy="give the same command again: it plans with the code of then",
+        remedy="give the same command again: it plans with the code of then "
+        "(or, on a machine with an installation of its own, bring that up to date)",
     )
 
 

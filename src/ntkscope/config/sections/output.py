@@ -88,3 +88,8 @@ class Resources(Section):
     keep_snapshots: bool = Field(
         True, description="false: snapshots are deleted when all their kernels are computed."
     )
+    remake_deleted: bool = Field(
+        True,
+        description="Kernels, metrics and tables that were deleted, and not what was made of them, "
+        "are made again with their figure; false: only when something needs them.",
+    )
