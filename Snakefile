@@ -20,6 +20,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/missed.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/kernels.smk"
