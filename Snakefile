@@ -1,5 +1,4 @@
-# ntkscope: the door. `snakemake --cores 8 figures/reactivation.pdf`
-# Another workflow comes in through workflow/Snakefile, with `module:`.
+# ntkscope: the door. `snakemake --cores 8 figures/reactivation.pdf`; `module:` is in workflow/Snakefile
 from pathlib import Path
 
 from snakemake.utils import min_version
