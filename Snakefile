@@ -1,4 +1,4 @@
-# ntkscope: the door. `snakemake --cores 8 figures/reactivation.pdf`; `module:` is in workflow/Snakefile
+# ntkscope: the door. `snakemake --cores 8 figures/reactivation.pdf`; modules: workflow/Snakefile
 from pathlib import Path
 
 from snakemake.utils import min_version
