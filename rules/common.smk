@@ -7,6 +7,7 @@ from functools import reduce
 from operator import getitem
 from pathlib import Path
 
+import snakemake.benchmark
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -20,6 +21,7 @@ from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
+from ntkscope.runtime.fork_server import ProcessWithFork, start_server
 from ntkscope.runtime.head import remove_dead_locks, sign_locks
 from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.runtime.planned_code import plan_code
@@ -30,6 +32,16 @@ if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
         f"started in {Path.cwd()}, a folder inside the workflow: results would be made there\n"
         f"  to do: cd {HOME}, then the same command without -s"
     )
+
+FORKED = {
+    "train_task": "ntkscope.training.task",
+    "train_networks": "ntkscope.training.learning_curve.train",
+    "compute_kernels": "ntkscope.kernels.stage",
+    "compute_kernels_part": "ntkscope.kernels.stage",
+    "measure_kernels": "ntkscope.metrics.measure",
+    "regress_kernels": "ntkscope.regression.stage",
+}
+"""Rules whose scripts ask for a fork (`run_in_fork`) → the module that is imported for it."""
 
 REPLACES = "NTKSCOPE_REPLACES_CONFIG"
 """Tells submitted jobs of --replace-workflow-config, which Snakemake (9.27) does not hand on."""
@@ -90,7 +102,37 @@ def tell_of_fewer_threads():
         )
 
 
-AT_START = [sign_locks, refuse_closed_folders, refuse_future_dates, tell_of_fewer_threads]
+def fork_jobs():
+    """Start the process that imports torch once for all jobs of this machine."""
+    asked = [job.rule.name for job in workflow.dag.needrun_jobs() if job.rule.name in FORKED]
+    can_be_measured = getattr(snakemake.benchmark, "BenchmarkTimer", None) is BenchmarkWithFork
+    is_here = workflow.local_exec and not workflow.touch
+    if CONFIG.resources.fork_jobs and is_here and can_be_measured and len(asked) > 1:
+        modules = sorted({FORKED[rule] for rule in asked})
+        SERVERS.append(start_server(modules, CONFIG.resources.threads))
+
+
+class BenchmarkWithFork(getattr(snakemake.benchmark, "BenchmarkTimer", object)):
+    """Snakemake's (9.27), which measures a job's process and its children: here its fork, too."""
+
+    def __init__(self, pid, *args, **kwargs):
+        super().__init__(pid, *args, **kwargs)
+        self.main = ProcessWithFork(pid)
+
+
+if hasattr(snakemake.benchmark, "BenchmarkTimer"):
+    snakemake.benchmark.BenchmarkTimer = BenchmarkWithFork
+
+SERVERS = []
+"""Which end when nothing refers to them, with this process."""
+
+AT_START = [
+    sign_locks,
+    refuse_closed_folders,
+    refuse_future_dates,
+    tell_of_fewer_threads,
+    fork_jobs,
+]
 """Functions: Snakemake keeps one `onstart` alone, the last."""
 
 

@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.workflow.project import ROOT, Project
 
 LOAD = """
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, ResourceSettings, StorageSettings
@@ -120,9 +122,18 @@ def test_a_script_is_thin(script: Path) -> None:
         )
     }
     assert imported & LIBRARY_OF_NUMBERS == set()
-    assert 10 <= len(text.splitlines()) <= 30
+    of_fork = 4 * ("run_in_fork()" in text)
+    assert 10 <= len(text.splitlines()) - of_fork <= 30
     assert ast.get_docstring(tree)
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+def test_scripts_that_ask_for_a_fork_are_of_rules_for_which_one_is_made(rules: Any) -> None:
+    asking = {script.stem for script in SCRIPTS if "run_in_fork()" in script.read_text("utf-8")}
+    text = (ROOT / "rules/common.smk").read_text(encoding="utf-8")
+    forked = ast.literal_eval(text[text.index("FORKED = ") + 9 :].split("\n}", 1)[0] + "}")
+    assert {Path(rules[name]["script"]).stem for name in forked} == asking
+    assert all(find_spec(module) for module in forked.values())
 
 
 def test_the_door_is_short() -> None:

@@ -45,7 +45,7 @@ def fingerprint_of(file: Path) -> str:
 
 def files_of(store: Path) -> Iterator[str]:
     """The files of a store, in order: metadata and chunks, relative to it."""
-    root = os.path.join(store, "")  # strings: stores have thousands of files, and each job lists them
+    root = f"{store}/"  # strings: stores have thousands of files, and each job lists them
     for folder, _, names in os.walk(root):
         inside = folder.removeprefix(root).replace(os.sep, "/")
         of_chunks = "c" in inside.split("/")

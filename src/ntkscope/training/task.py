@@ -281,7 +281,7 @@ def _log(
 
 
 def _are_finite(rows: Tensor) -> Tensor:
-    """Which rows are finite throughout. A sum is, only if all of it is: that is read, not copied."""
+    """Which rows are finite throughout: where their sums are, which takes no copy of them."""
     finite = rows.sum(1).isfinite()
     return finite if finite.all() else rows.isfinite().all(1)
 
