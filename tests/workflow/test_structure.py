@@ -16,7 +16,6 @@ from tests.workflow.project import ROOT, Project
 
 LOAD = """
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, ResourceSettings, StorageSettings
