@@ -103,7 +103,12 @@ def main(folder: Path, jobs: socket.socket, modules: Sequence[str]) -> None:
 
 
 def _imports(modules: Sequence[str]) -> bool:
-    """Import them; whether a fork of this process is then sound, and has the code of the plan."""
+    """Import them; whether a fork of this process is then sound, and has the code of the plan.
+
+    Raises:
+        OSError, AttributeError: the system lacks what watching over a fork takes.
+    """
+    os.close(os.pidfd_open(os.getpid()))
     for number in PASSED_ON:  # a terminal sends them to all: the jobs obey
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # as in startup.uncollected_imports
@@ -180,8 +185,8 @@ def _watch(fork: int, connection: socket.socket) -> int:
 
 def _become(request: Request, streams: Sequence[int], watcher: int) -> None:
     """Make of a fork what the job's own process would be; it ends with the process that watches."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != watcher:
+    failed = ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if failed or os.getppid() != watcher:
         os._exit(1)
     os.setpgid(0, 0)
     for number, stream in enumerate(streams):
@@ -189,7 +194,8 @@ def _become(request: Request, streams: Sequence[int], watcher: int) -> None:
         os.close(stream)
     for number in PASSED_ON:
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        signal.signal(number, usual)
+        signal.signal(number, signal.SIG_IGN if number in request["ignored"] else usual)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a terminal may keep other groups from writing
     os.chdir(request["folder"])
     os.umask(request["umask"])
     os.environ.clear()

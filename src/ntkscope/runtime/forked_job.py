@@ -19,7 +19,8 @@ FOLDER = "NTKSCOPE_FORK_SERVER"
 """The environment variable that names the server's folder."""
 SOCKET = "jobs"
 """Where in it the server listens."""
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+PASSED_ON = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """Signals that a fork gets through the process that waits for it."""
 
 
@@ -53,6 +54,7 @@ def _ask(server: socket.socket) -> int | None:
         "script": sys.argv,
         "folder": str(Path.cwd()),
         "umask": _umask(),
+        "ignored": [each for each in PASSED_ON if signal.getsignal(each) == signal.SIG_IGN],
         "environment": dict(os.environ),
     }
     try:
@@ -72,7 +74,8 @@ def _wait(server: socket.socket, fork: int) -> int:
             os.kill(fork, number)
 
     for number in PASSED_ON:
-        signal.signal(number, pass_on)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, pass_on)
     try:
         return int(line_of(server))
     except (OSError, ValueError):  # who watched over the fork was killed, and the fork with it

@@ -39,9 +39,9 @@ Job = Callable[..., subprocess.Popen[str]]
 def job(tmp_path: Path) -> Job:
     """Starts a script that asks for a fork, with the threads of a job of Snakemake's."""
 
-    def start(code: str, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(code: str, *words: str, before: str = "", **variables: str) -> subprocess.Popen[str]:
         script = tmp_path / "job.py"
-        script.write_text(ASK + code, encoding="utf-8")
+        script.write_text(before + ASK + code, encoding="utf-8")
         return subprocess.Popen(
             [sys.executable, str(script), *words],
             env=os.environ | dict.fromkeys(fork_server._THREADS, "1") | variables,
@@ -154,6 +154,21 @@ def test_signals_before_the_script_catches_them_do_what_they_always_do(
     first_line(started)
     started.terminate()
     assert started.wait(20) == -signal.SIGTERM
+
+
+def test_signals_that_a_job_ignores_its_fork_ignores(serve: Callable[..., int], job: Job) -> None:
+    serve("")
+    script = "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    started = job(
+        "import signal\n"
+        "print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, flush=True)\n"
+        "import time; time.sleep(1); print('done')\n",
+        before=f"import signal\n{script}",
+    )
+    assert first_line(started) == "True"
+    started.send_signal(signal.SIGHUP)
+    assert started.communicate(timeout=20)[0] == "done\n"
+    assert started.returncode == 0
 
 
 def test_a_killed_job_leaves_no_fork_behind(serve: Callable[..., int], job: Job) -> None:
