@@ -33,16 +33,6 @@ if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
         f"  to do: cd {HOME}, then the same command without -s"
     )
 
-FORKED = {
-    "train_task": "ntkscope.training.task",
-    "train_networks": "ntkscope.training.learning_curve.train",
-    "compute_kernels": "ntkscope.kernels.stage",
-    "compute_kernels_part": "ntkscope.kernels.stage",
-    "measure_kernels": "ntkscope.metrics.measure",
-    "regress_kernels": "ntkscope.regression.stage",
-}
-"""Rules whose scripts ask for a fork (`run_in_fork`) → the module that is imported for it."""
-
 REPLACES = "NTKSCOPE_REPLACES_CONFIG"
 """Tells submitted jobs of --replace-workflow-config, which Snakemake (9.27) does not hand on."""
 
@@ -103,13 +93,13 @@ def tell_of_fewer_threads():
 
 
 def fork_jobs():
-    """Start the process that imports torch once for all jobs of this machine."""
-    asked = [job.rule.name for job in workflow.dag.needrun_jobs() if job.rule.name in FORKED]
+    """Start the process that imports torch once, for all jobs of this machine."""
+    scripts = [Path(job.rule.script or "").stem for job in workflow.dag.needrun_jobs()]
+    asked = [FORKED[script] for script in scripts if script in FORKED]
     can_be_measured = getattr(snakemake.benchmark, "BenchmarkTimer", None) is BenchmarkWithFork
     is_here = workflow.local_exec and not workflow.touch
     if CONFIG.resources.fork_jobs and is_here and can_be_measured and len(asked) > 1:
-        modules = sorted({FORKED[rule] for rule in asked})
-        SERVERS.append(start_server(modules, CONFIG.resources.threads))
+        SERVERS.append(start_server(sorted({*asked}), CONFIG.resources.threads))
 
 
 class BenchmarkWithFork(getattr(snakemake.benchmark, "BenchmarkTimer", object)):
@@ -122,6 +112,9 @@ class BenchmarkWithFork(getattr(snakemake.benchmark, "BenchmarkTimer", object)):
 
 if hasattr(snakemake.benchmark, "BenchmarkTimer"):
     snakemake.benchmark.BenchmarkTimer = BenchmarkWithFork
+
+FORKED = {}
+"""Scripts that ask for a fork → what is imported for them."""
 
 SERVERS = []
 """Which end when nothing refers to them, with this process."""
@@ -451,6 +444,8 @@ def code_of(script, stage, entrance=None):
     """The param that only says when to run again: the digest of a rule's script and of the library's
     sources behind it. No time stamp of a script counts (profiles/default)."""
     path = Path(workflow.source_path(f"../scripts/{script}.py"))
+    if "run_in_fork()" in path.read_text(encoding="utf-8"):
+        FORKED[script] = f"ntkscope.{stage}.{script}"
     return plan_code(path, stage, entrance, is_submitted=not workflow.is_main_process)
 
 

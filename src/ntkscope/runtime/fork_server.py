@@ -21,8 +21,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, TypeAlias
 
 import psutil
@@ -40,11 +40,11 @@ _NOT_READ = {"_", "PWD", "OLDPWD", "SHLVL", "TMPDIR", "TMP", "TEMP", "TEMPDIR"}
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
-def start_server(modules: Sequence[str], threads: int) -> subprocess.Popen[bytes] | None:
+def start_server(names: Sequence[str], threads: int) -> subprocess.Popen[bytes] | None:
     """Start the server for this process's jobs, which find it in their environment.
 
     Args:
-        modules: that it imports; a job may need others, too.
+        names: modules, or what they define, that it imports; a job may need others, too.
         threads: of the jobs that it can fork: libraries make theirs as they are imported.
 
     Returns:
@@ -63,7 +63,7 @@ def start_server(modules: Sequence[str], threads: int) -> subprocess.Popen[bytes
             return None
         jobs.listen(128)
         server = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, folder, str(jobs.fileno()), *modules],
+            [sys.executable, "-P", "-m", __name__, folder, str(jobs.fileno()), *names],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -88,12 +88,12 @@ def _forks_of(process: int) -> Iterator[psutil.Process]:
         yield psutil.Process(int(Path(os.environ[FOLDER], str(process)).read_text("ascii")))
 
 
-def main(folder: Path, jobs: socket.socket, modules: Sequence[str]) -> None:
-    """Import modules and fork for every job that asks; in a fork, run its script."""
+def main(folder: Path, jobs: socket.socket, names: Sequence[str]) -> None:
+    """Import names and fork for every job that asks; in a fork, run its script."""
     server, request = os.getpid(), None
     try:
         with jobs:
-            if _imports(modules):
+            if _imports(names):
                 request = _serve(folder, jobs)
     finally:
         if os.getpid() == server:
@@ -102,7 +102,7 @@ def main(folder: Path, jobs: socket.socket, modules: Sequence[str]) -> None:
         _run(request)
 
 
-def _imports(modules: Sequence[str]) -> bool:
+def _imports(names: Sequence[str]) -> bool:
     """Import them; whether a fork of this process is then sound, and has the code of the plan.
 
     Raises:
@@ -112,8 +112,8 @@ def _imports(modules: Sequence[str]) -> bool:
     for number in PASSED_ON:  # a terminal sends them to all: the jobs obey
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # as in startup.uncollected_imports
-    for module in modules:
-        import_module(module)
+    for name in names:
+        resolve_name(name)
     gc.freeze()
     _, *threads = Path("/proc/self/task").iterdir()  # this one, and others: no fork has those
     return is_planned() and not threads
