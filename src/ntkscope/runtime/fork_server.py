@@ -159,11 +159,12 @@ def _attend(folder: Path, connection: socket.socket) -> Request:
             os._exit(0)
         fork = os.fork() if _suits(request) else None
         if fork == 0:
-            connection.close()
             _become(request, streams, watcher)
+            connection.sendall(b"fork %d\n" % os.getpid())  # the job runs here, and nowhere else
+            connection.close()
             return request
         if fork is None:
-            connection.sendall(b"0\n")
+            connection.sendall(b"fork 0\n")
         else:
             for stream in streams:
                 os.close(stream)
@@ -196,20 +197,18 @@ def _as_imported(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _watch(fork: int, connection: socket.socket, waiting: Path) -> None:
-    """Tell of a fork, and how it ends: killed, if the process that waits for it was."""
+    """Tell how a fork ends: killed, if the process that waits for it was."""
     ended, look = os.pidfd_open(fork), select.poll()
     look.register(ended, select.POLLIN)
     look.register(connection, 0)  # only of its end
     with suppress(OSError):  # no space: it is not measured
         waiting.write_text(str(fork), encoding="ascii")
-    with suppress(OSError):
-        connection.sendall(b"%d\n" % fork)
     if ended not in dict(look.poll()):
         os.kill(fork, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
     with suppress(OSError):
         waiting.unlink()
-    connection.sendall(b"%d\n" % status)
+    connection.sendall(b"ended %d\n" % status)
 
 
 def _become(request: Request, streams: Sequence[int], watcher: int) -> None:

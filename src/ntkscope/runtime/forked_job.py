@@ -36,12 +36,12 @@ def run_in_fork() -> None:
         if not _is_answered(server):  # so far, signals end this process, and with it the fork
             return
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
-        fork = _number(answers)
+        fork = _number(answers, b"fork ")
         if fork:
             _pass_signals_on(fork)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if fork:
-            status = _number(answers)  # None: who watched over the fork was killed, and it, too
+            status = _number(answers, b"ended ")  # None: who watched was killed, and the fork
             _end_as(-signal.SIGKILL if status is None else status)
 
 
@@ -103,13 +103,13 @@ def _pass_signals_on(fork: int) -> None:
             signal.signal(number, pass_on)
 
 
-def _number(answers: BinaryIO) -> int | None:
+def _number(answers: BinaryIO, what: bytes) -> int | None:
     """The next answer: the process of the fork, 0 for none; then its exit status.
 
-    Of a fork that was killed, the signal, below 0. None: there is no answer.
+    Of a fork that was killed, the signal, below 0. None: there is no such answer.
     """
     try:
-        return int(answers.readline())
+        return int(answers.readline().removeprefix(what))
     except (OSError, ValueError):
         return None
 

@@ -201,7 +201,7 @@ def test_answers_that_come_together_are_two(
         started = job("print('run twice')\n")
         connection, _ = server.accept()
         with connection:
-            connection.sendall(b"%d\n7\n" % started.pid)
+            connection.sendall(b"fork %d\nended 7\n" % started.pid)
             assert started.wait(20) == 7
     assert started.communicate()[0] == ""
 
@@ -269,9 +269,9 @@ def test_a_job_waits_for_a_slow_server_as_long_as_it_is_let(
     time.sleep(0.6)  # it asks, and the server imports
     began = time.monotonic()
     started.terminate()
-    assert started.communicate(timeout=20)[0] == ""
-    assert started.returncode == -signal.SIGTERM
+    assert started.wait(20) == -signal.SIGTERM
     assert time.monotonic() - began < 2
+    assert started.communicate(timeout=20)[0] == ""
 
 
 def test_a_signal_that_comes_first_of_all_is_not_lost(
@@ -289,6 +289,26 @@ def test_a_signal_that_comes_first_of_all_is_not_lost(
         "forked_job._pass_signals_on = at_once\n"
     )
     assert job(WAIT, before=at_once).wait(20) == -signal.SIGTERM
+
+
+def test_a_job_whose_watcher_is_killed_at_once_runs_once(
+    serve: Callable[..., int], job: Job
+) -> None:
+    serve("")
+    code = "print('run', flush=True)\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)\n"
+    for _ in range(5):
+        started = job(f"import signal, time\n{code}")
+        assert started.communicate(timeout=20)[0] == "run\n"
+        assert started.returncode == -signal.SIGKILL
+
+
+def test_a_fork_that_fails_before_the_script_leaves_it_to_the_job(
+    serve: Callable[..., int], job: Job
+) -> None:
+    serve("import os\nos.chdir = None\n")
+    started = job("print(os.getpid())\n")
+    assert started.communicate(timeout=20)[0] == f"{started.pid}\n"
+    assert started.returncode == 0
 
 
 def test_where_no_file_can_be_made_for_measuring_a_job_runs_once(
