@@ -1,10 +1,10 @@
-"""Nearly equal inputs in single precision: their tiles are computed in double.
+"""Nearly equal or opposite inputs in single precision: their tiles are computed in double.
 
-The angle θ of two preactivations comes from √(q1 q2 − K²), which loses half the digits as θ → 0:
-float32 puts noise of 3e-4 on a smaller θ, and 1e-4 on the NTK; the NNGP keeps its digits. Of relu,
-and of GELU and erf where variances are large; and of vectors most: between images the many pairs of
-pixels average it away (4e-5 at worst, measured of relu with 14×14 pixels), so these are left in
-single precision.
+The angle θ of two preactivations comes from √(q1 q2 − K²), which loses half the digits as θ → 0
+or π: float32 puts noise of 3e-4 on a smaller θ, and 1e-4 on the NTK; the NNGP keeps its digits. Of
+relu, and of GELU and erf where variances are large; and of vectors most: between images the many
+pairs of pixels average it away (4e-5 at worst, measured of relu with 14×14 pixels), so these are
+left in single precision.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class Precise:
     def needed(
         self, K: Tensor, s1: Samples, s2: Samples, same: tuple[Tensor, Tensor] | None
     ) -> bool:
-        """Whether a tile of input covariances K [A, B] has pairs nearly, but not quite, equal."""
+        """Whether a tile of input covariances K [A, B] has pairs nearly, but not quite, equal.
+
+        Or opposite: there the NTK of relu without biases is nearly 0, and is noise in float32.
+        """
         first = self._engine.layers[0]
         if not self._concerned or not isinstance(first, Dense):
             return False
@@ -60,7 +63,7 @@ class Precise:
         if law.bias:
             covariances += law.bias
         q1, q2 = s1.variances[0], s2.variances[0]
-        close = near_pairs(covariances, q1, q2, same, _COSINE, math.inf)
+        close = near_pairs(covariances.abs_(), q1, q2, same, _COSINE, math.inf)
         return close is not None and bool(close.any())
 
     @cached_property
