@@ -328,7 +328,7 @@ class Exponential(nn.Module):
 
 @pytest.mark.parametrize(("module", "scale"), [(nn.ReLU(), 1e80), (Exponential(), 1e3)])
 def test_a_kernel_that_overflows_is_refused(module, scale):
-    with pytest.raises(ModelError, match="not finite|products overflow"):
+    with pytest.raises(ModelError, match=r"not finite|products overflow"):
         infinite_ntk(mlp(module), scale * two(1.0))
 
 
