@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -39,7 +40,11 @@ class Precise:
 
     def __init__(self, engine: Engine, s1: Samples, s2: Samples) -> None:
         self._engine, self._s1, self._s2 = engine, s1, s2
-        least = [_LEAST[layer] for layer in engine.layers[1:2] if layer in _LEAST]
+        before = list(takewhile(lambda layer: not isinstance(layer, Activation), engine.layers))
+        biases = engine.options.normal_biases
+        self._laws = [affine_law(layer, biases) for layer in before if isinstance(layer, Dense)]
+        after = engine.layers[len(before) : len(before) + 1]
+        least = [_LEAST[layer] for layer in after if layer in _LEAST]
         self._concerned = (
             engine.options.ntk
             and isinstance(engine.layout, VectorLayout)
@@ -55,13 +60,13 @@ class Precise:
 
         Or opposite: there the NTK of relu without biases is nearly 0, and is noise in float32.
         """
-        first = self._engine.layers[0]
-        if not self._concerned or not isinstance(first, Dense):
+        if not self._concerned:
             return False
-        law = affine_law(first, self._engine.options.normal_biases)
-        covariances = K * law.weight
-        if law.bias:
-            covariances += law.bias
+        covariances = K.clone()
+        for law in self._laws:
+            covariances *= law.weight
+            if law.bias:
+                covariances += law.bias
         q1, q2 = s1.variances[0], s2.variances[0]
         close = near_pairs(covariances.abs_(), q1, q2, same, _COSINE, math.inf)
         return close is not None and bool(close.any())
