@@ -383,22 +383,24 @@ def test_a_brighter_copy_of_an_image_behind_pooling_is_no_near_pair():
     torch.testing.assert_close(found[3:, 3:], 9 * found[:3, :3], rtol=1e-7, atol=0)
 
 
-@pytest.mark.parametrize("linear", [0, 1])
+@pytest.mark.parametrize("first", [(), ("linear",), ("tanh",)])
 @pytest.mark.parametrize("kind", ["relu", "gelu", "erf"])
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("distance", [0, 1e-5, 1e-3])
 def test_equal_and_opposite_inputs_keep_their_digits_in_single_precision(
-    linear, kind, sign, distance
+    first, kind, sign, distance
 ):
     """The NTK of opposite ones, nearly 0, was off by 1e-4 of the diagonal.
 
-    So was that of nearly equal ones where two layers with weights stand before the activation.
+    So was that of nearly equal ones where other layers stand before the activation.
     """
     layers = [Dense("a", 10, 8, True, True, 10**-0.5, 0.1)]
-    layers += linear * [Dense("b", 8, 8, True, True, 8**-0.5, 0.1)]
+    for other in first:
+        layers += [Activation(other)] if other != "linear" else []
+        layers += [Dense("b", 8, 8, True, True, 8**-0.5, 0.1)]
     layers += [Activation(kind), Dense("c", 8, 1, True, True, 8**-0.5, 0.1)]
     draw = torch.Generator().manual_seed(0)
-    x = 5 * torch.randn(6, 10, generator=draw)
+    x = (1 if "tanh" in first else 5) * torch.randn(6, 10, generator=draw)
     x = torch.cat([x, sign * x + distance * torch.randn(6, 10, generator=draw)])
     found, exact = infinite_ntk(layers, x), infinite_ntk(layers, x.double())
     size = (exact.diag()[:, None] * exact.diag()).sqrt()

@@ -25,7 +25,10 @@ from ntkscope.ntk.infinite.samples import Samples
 from ntkscope.ntk.infinite.variances import preactivation_variances
 
 _LEAST = {Activation("relu"): 0.0, Activation("gelu"): 10.0, Activation("erf"): 10.0}
-"""The first preactivations' variance from which an activation suffers; no others do."""
+"""The first preactivations' variance from which an activation suffers; no others do.
+
+Of later activations relu only: what is near at the first is near there, at whatever variance.
+"""
 
 _COSINE = 1 - 5e-4  # of the first preactivations; beyond it, float32 errs by more than 5e-6
 
@@ -43,14 +46,15 @@ class Precise:
         before = list(takewhile(lambda layer: not isinstance(layer, Activation), engine.layers))
         biases = engine.options.normal_biases
         self._laws = [affine_law(layer, biases) for layer in before if isinstance(layer, Dense)]
-        after = engine.layers[len(before) : len(before) + 1]
+        after = list(engine.layers[len(before) : len(before) + 1])
+        after += [layer for layer in engine.layers if layer == Activation("relu")]
         least = [_LEAST[layer] for layer in after if layer in _LEAST]
         self._concerned = (
             engine.options.ntk
             and isinstance(engine.layout, VectorLayout)
             and s1.x.dtype == torch.float32
             and bool(least)
-            and any(bool((s.variances[0] >= least[0]).any()) for s in (s1, s2))
+            and any(bool((s.variances[0] >= min(least)).any()) for s in (s1, s2))
         )
 
     def needed(

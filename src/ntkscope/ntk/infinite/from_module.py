@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -192,7 +193,8 @@ def _each(name: str, stds: Stds, layers: int) -> list[float]:
         if name == "W_std":
             raise refused("b_std", "it belongs to the NTK parametrisation", "give W_std too")
         return [0.0] * layers
-    each = [float(stds)] * layers if isinstance(stds, int | float) else [float(s) for s in stds]
+    one = isinstance(stds, Real) or getattr(stds, "ndim", 1) == 0
+    each = [float(s) for s in ([stds] * layers if one else stds)]  # type: ignore[union-attr]
     if len(each) != layers or min(each, default=0.0) < 0:
         remedy = f"give one value, or {layers}, none below 0"
         raise refused(f"{name} = {stds}", f"the network has {layers} layers with weights", remedy)
