@@ -20,11 +20,16 @@ from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
-from ntkscope.runtime.head import remove_dead_locks, sign_locks
+from ntkscope.runtime.head import remove_dead_locks, sign_locks, signing
 from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.runtime.planned_code import plan_code
 
 HOME = Path(workflow.current_basedir).resolve().parent
+if {"{", "}"} & set(str(HOME)):
+    raise WorkflowError(
+        f"the workflow lies in {HOME}, and Snakemake takes braces in its path for names\n"
+        "  to do: rename that folder without them, then give the same command"
+    )
 if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
     raise WorkflowError(
         f"started in {Path.cwd()}, a folder inside the workflow: results would be made there\n"
@@ -57,6 +62,16 @@ except NtkscopeError as error:
 
 if workflow.is_main_process and remove_dead_locks():
     logger.info("The workflow that ran here was killed: going on from there.")
+
+
+def build_and_sign(build=getattr(workflow, "_build_dag", None)):
+    """Sign locks as they are made, and not at the start of jobs only: a head may be killed before."""
+    build()
+    workflow.persistence.lock = signing(workflow.persistence.lock)
+
+
+if workflow.is_main_process and hasattr(workflow, "_build_dag"):
+    workflow._build_dag = build_and_sign
 
 
 def refuse_closed_folders():

@@ -10,8 +10,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +21,8 @@ _SNAKEMAKE = Path(".snakemake")
 
 _Signed: TypeAlias = dict[str, list[Owner]]
 """A lock file, as it is told from others of its name → who may have made it."""
+
+Lock: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 
 def sign_locks(folder: Path = _SNAKEMAKE) -> None:
@@ -40,6 +42,23 @@ def sign_locks(folder: Path = _SNAKEMAKE) -> None:
                 signed[name] = [me()]
             elif me() not in signed[name]:
                 signed[name].append(me())
+
+
+def signing(lock: Lock, folder: Path = _SNAKEMAKE) -> Lock:
+    """Snakemake's way to lock its folder, which signs as soon as there are locks.
+
+    Args:
+        lock: `lock` of its persistence; what it has instead makes no locks, and is given back.
+        folder: Snakemake's own.
+    """
+
+    @contextmanager
+    def signed() -> Iterator[None]:
+        with lock():
+            sign_locks(folder)
+            yield
+
+    return signed if lock.__name__ == "lock" else lock
 
 
 def remove_dead_locks(folder: Path = _SNAKEMAKE) -> bool:
