@@ -99,7 +99,10 @@ def build_and_look(build=getattr(workflow, "_build_dag", None)):
     dag, check = workflow.dag, workflow.dag.check_incomplete
 
     async def check_more():
+        asked = set(dag.forcefiles)
         await check()
+        begun = {str(file): "file is incomplete" for file in dag.forcefiles - asked}
+        logger.info("", extra={"because": begun})
         deleted = gone_from_the_middle(dag) if CONFIG.resources.remake_deleted else []
         again = [*made_elsewhere(dag), *deleted]
         dag.forcefiles.update(file for job in again for file in job.output)
