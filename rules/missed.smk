@@ -64,7 +64,8 @@ def made_elsewhere(dag):
 
 def gone_from_the_middle(dag):
     """The jobs of files that later ones were made of, gone while these are there: Snakemake would
-    not miss them. What only training makes again is left to be asked for by name."""
+    not miss them. What only training makes again, or what follows from it, is left to be asked for
+    by name."""
     is_there = cache(lambda file: Path(file).exists())
 
     @cache
@@ -74,6 +75,11 @@ def gone_from_the_middle(dag):
             is_there(file) or (file in makers and is_makable(makers[file])) for file in job.input
         )
 
+    @cache
+    def is_makable_with_all_that_follows(job):
+        later = (each for each in dag.depending[job] if each.output)
+        return is_makable(job) and all(map(is_makable_with_all_that_follows, later))
+
     def lacking(job):
         return [file for file in job.output if file not in job.temp_output and not is_there(file)]
 
@@ -82,7 +88,7 @@ def gone_from_the_middle(dag):
         for job in dag.jobs
         if lacking(job)
         and any(map(is_there, chain(job.output, *(later.output for later in dag.depending[job]))))
-        and is_makable(job)
+        and is_makable_with_all_that_follows(job)
     }
     if files := sorted(file for each in gone.values() for file in each):
         more = f" and {len(files) - 1} more" if files[1:] else ""

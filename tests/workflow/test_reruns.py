@@ -259,3 +259,11 @@ def test_what_is_deleted_from_the_middle_is_made_again(project: Project, files: 
     assert project.plan("figures/reactivation.pdf") == figure
     project.change("resources.remake_deleted", False)
     assert project.plan() == {}
+
+
+def test_what_is_deleted_is_not_made_again_if_what_follows_needs_training(project: Project) -> None:
+    """Metrics are of the kernels of all tasks, and of the snapshots of all."""
+    for pattern in ("*-t1-*/kernels-*", "*-t2-*/snapshots"):
+        for path in project.files(f"results/runs/{pattern}.zarr"):
+            shutil.rmtree(path)
+    assert project.plan() == {}
