@@ -22,7 +22,7 @@ from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
 from ntkscope.runtime.fork_server import ProcessWithFork, start_server
-from ntkscope.runtime.head import remove_dead_locks, sign_locks, signing
+from ntkscope.runtime.head import interrupted_in_words, remove_dead_locks, sign_locks, signing
 from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.runtime.planned_code import plan_code
 
@@ -42,6 +42,7 @@ REPLACES = "NTKSCOPE_REPLACES_CONFIG"
 """Tells submitted jobs of --replace-workflow-config, which Snakemake (9.27) does not hand on."""
 
 if workflow.is_main_process:
+    interrupted_in_words()
     os.environ[REPLACES] = str(int(workflow.config_settings.replace_workflow_config))
     workflow.register_envvars(REPLACES)
 if IS_WHOLE and workflow.config_settings.overwrite_config and os.environ.get(REPLACES) == "1":

@@ -10,9 +10,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import TypeAlias
 
 from ntkscope.runtime.owner import Owner, is_alive, me, owner_of
@@ -78,6 +80,19 @@ def remove_dead_locks(folder: Path = _SNAKEMAKE) -> bool:
         for file in dead:
             file.unlink(missing_ok=True)
     return bool(dead)
+
+
+def interrupted_in_words() -> None:
+    """From now on, Ctrl-C while there are no jobs yet ends this process without a traceback."""
+    usual = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print("interrupted: the same command goes on", file=sys.stderr)
+        else:
+            usual(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def head_in_words(folder: Path = _SNAKEMAKE) -> str:

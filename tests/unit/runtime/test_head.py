@@ -1,6 +1,7 @@
 """Locks of a Snakemake that was killed are removed; those of one that lives, or may, are not."""
 
 import json
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -89,3 +90,12 @@ def test_locks_are_signed_as_they_are_made(tmp_path, monkeypatch):
     assert head.signing(lock_warn_only) is lock_warn_only
     with head.signing(lock, tmp_path)():
         assert f"process {owner.me()['pid']} on" in head.head_in_words(tmp_path)
+
+
+def test_an_interrupted_plan_leaves_no_traceback(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    head.interrupted_in_words()
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "interrupted: the same command goes on\n"
+    sys.excepthook(ValueError, ValueError("wrong"), None)
+    assert capsys.readouterr().err == "ValueError: wrong\n"
