@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.gradients.fast_ops import FasterBackward
+from ntkscope.ntk.empirical.gradients.fast_ops import OWN_DERIVATIVES, FasterBackward
+from ntkscope.ntk.empirical.gradients.graph import look_at_graph
 from ntkscope.ntk.empirical.gradients.hooks import Call, Layout, backpropagate, record
 from ntkscope.ntk.empirical.gradients.hooks import Recorded as RecordedCall
 from ntkscope.ntk.empirical.gradients.own_rows import check_own_rows
@@ -105,11 +106,15 @@ class Recorded:
 
         Raises:
             UnknownUseError: of a parameter in `used`; or uses are others than in the first pass.
+            UsedElsewhereError: of a parameter that is not in `used`.
             RearrangedError: rows of the pass are not those of their own samples.
         """
         _, y, calls, is_row_wise = self._forward(x, modules)
         found = backpropagate(y, calls, output_vectors, self.tuning.batched_elements)
-        if not is_row_wise and y.requires_grad:
+        if not y.requires_grad:
+            return calls, found
+        is_known = look_at_graph(y, calls, found, OWN_DERIVATIVES)
+        if not (is_row_wise and is_known):
             check_own_rows(y, calls, output_vectors, found)
         return calls, found
 

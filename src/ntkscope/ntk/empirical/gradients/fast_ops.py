@@ -158,3 +158,4 @@ _INSTEAD: dict[Any, Callable[..., Tensor | None]] = {
     F.avg_pool2d: _avg_pool2d,
     F.max_pool2d: _max_pool2d,
 }
+OWN_DERIVATIVES = (_Linear, _Pooling, _MaxPooling)
