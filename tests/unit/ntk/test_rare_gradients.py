@@ -149,6 +149,72 @@ def test_equal_layers_in_an_order_that_rare_samples_choose() -> None:
     equals_the_oracle(f)
 
 
+def _swapped(h: Tensor, rare: Tensor) -> Tensor:
+    """Of batches with a rare sample, two others change places."""
+    order = torch.arange(len(h))
+    if rare.any() and len(h) > 3:
+        order[[len(h) // 4, len(h) // 2]] = order[[len(h) // 2, len(h) // 4]]
+    return h[order]
+
+
+def _by_detached_values(net: Net, h: Tensor, rare: Tensor) -> Tensor:
+    def moved(h: Tensor) -> Tensor:
+        return h + (_swapped(h, rare) - h).detach()
+
+    return moved(net.b(moved(h)))
+
+
+def _without_gradient(net: Net, h: Tensor, rare: Tensor) -> Tensor:
+    h = net.b(h)
+    with torch.no_grad():
+        h.copy_(_swapped(h, rare))
+    h = net.b(torch.tanh(h))
+    with torch.no_grad():
+        h.copy_(_swapped(h, rare))
+    return h
+
+
+@pytest.mark.parametrize("f", [_by_detached_values, _without_gradient])
+def test_values_that_are_moved_out_of_the_sight_of_autograd(f: Callable[..., Tensor]) -> None:
+    equals_the_oracle(f)
+
+
+def test_a_forward_that_was_put_into_a_layer() -> None:
+    torch.manual_seed(0)
+    model, x = Net(lambda net, h, rare: net.b(h)).double(), inputs()
+    a = model.a
+    a.forward = lambda x: F.linear(torch.where(x[:, :1] > 3, x.square(), x), a.weight, a.bias)
+    expected = ntk(model, x, x, "trace")
+    torch.testing.assert_close(empirical_ntk(model, x), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_samples_in_another_order_beside_one_with_much_larger_gradients() -> None:
+    class Scaled(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            rare = x[:, :1] > 3
+            h = self.d(self.b(torch.tanh(self.a(_swapped(x, rare)))))
+            return _swapped(self.c(torch.tanh(h)), rare) * x[:, 4:].exp()
+
+    torch.manual_seed(0)
+    model, x = Scaled(lambda: None), inputs()
+    x[:, 4] = x[:, 4].clamp(max=0)
+    x[3, 4] = 9.0
+    found = empirical_ntk(model, x.float()).double()
+    expected = ntk(model.double(), x, x, "trace")
+    size = expected.diagonal().sqrt()
+    assert (found - expected).abs().div(size * size[:, None]).max() < 1e-5
+
+
+def test_a_table_and_its_transpose_are_not_taken_for_one_another() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 9), nn.Tanh(), nn.Linear(9, 8), nn.Softmax(1)).double()
+    x = torch.randn(12, 12, dtype=torch.float64)
+    expected = empirical_ntk(model, x, x.T.contiguous())
+    for memory in ("6kB", "20kB", "100kB"):
+        found = empirical_ntk(model, x, x.T, memory=memory)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("samples", [100, 600])
 def test_two_rare_samples_that_change_each_other_are_seen(samples: int) -> None:
     def f(net: Net, h: Tensor, rare: Tensor) -> Tensor:

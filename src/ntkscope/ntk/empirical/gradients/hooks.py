@@ -75,7 +75,7 @@ def record(
 def _hooked(modules: Iterable[nn.Module], calls: list[Recorded]) -> Iterator[None]:
     def hook(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Tensor) -> None:
         if output.requires_grad:
-            a = (args[0] if args else kwargs["input"]).detach()
+            a = args[0] if args else kwargs["input"]
             edge = get_gradient_edge(output)
             calls.append(Recorded(module, a, output.shape, False, a._version, edge))
 
