@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from ntkscope import empirical_ntk
@@ -129,6 +130,9 @@ ELSEWHERE = {
     "in a branch": lambda net, h, rare: h @ net.b.weight if rare.any() else h,
     "of a layer above": lambda net, h, rare: h + rare * net.c.weight.sum(),
     "its bias": lambda net, h, rare: h + F.relu(1.0 * rare) * net.b.bias,
+    "in place of another": lambda net, h, rare: functional_call(
+        net.b, {"weight": net.b.weight.square()}, (h,)
+    ),
     "a penalty": lambda net, h, rare: h - rare * net.b.weight.square().mean(),
 }
 

@@ -42,18 +42,25 @@ def look_at_graph(
         ours: `torch.autograd.Function`s that are known.
 
     Raises:
-        UsedElsewhereError: a parameter of these layers has more uses than they have calls.
+        UsedElsewhereError: a parameter of these layers has more uses than they have calls, or
+            something else stood in its place in a call.
     """
     expected: Counter[int] = Counter()
     leaves: dict[Any, int] = {}
+    more: set[int] = set()
     for call, g in zip(calls, gradients, strict=True):
-        if isinstance(call, Use) or is_foreign(call.module):
+        if isinstance(call, Use):
+            continue
+        now = call.module._parameters.values()
+        if any(p is not then for p, then in zip(now, call.tensors, strict=True)):
+            more.update(id(p) for p in _learning(call.module))
+        if is_foreign(call.module):
             continue
         for p in _learning(call.module):
             leaves[get_gradient_edge(p).node] = id(p)
             expected[id(p)] += g is not None
     uses, own = _walked(y.grad_fn, leaves, ours)
-    if more := {key for key, count in uses.items() if count > expected[key]}:
+    if more := more | {key for key, count in uses.items() if count > expected[key]}:
         raise UsedElsewhereError(more)
     return own
 
