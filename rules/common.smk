@@ -7,6 +7,7 @@ from functools import reduce
 from operator import getitem
 from pathlib import Path
 
+import snakemake.benchmark
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -20,6 +21,7 @@ from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
+from ntkscope.runtime.fork_server import ProcessWithFork, start_server
 from ntkscope.runtime.head import remove_dead_locks, sign_locks
 from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.runtime.planned_code import plan_code
@@ -90,7 +92,40 @@ def tell_of_fewer_threads():
         )
 
 
-AT_START = [sign_locks, refuse_closed_folders, refuse_future_dates, tell_of_fewer_threads]
+def fork_jobs():
+    """Start the process that imports torch once, for all jobs of this machine."""
+    scripts = [Path(job.rule.script or "").stem for job in workflow.dag.needrun_jobs()]
+    asked = [FORKED[script] for script in scripts if script in FORKED]
+    can_be_measured = getattr(snakemake.benchmark, "BenchmarkTimer", None) is BenchmarkWithFork
+    is_here = workflow.local_exec and not workflow.touch
+    if CONFIG.resources.fork_jobs and is_here and can_be_measured and len(asked) > 1:
+        SERVERS.append(start_server(sorted({*asked}), CONFIG.resources.threads))
+
+
+class BenchmarkWithFork(getattr(snakemake.benchmark, "BenchmarkTimer", object)):
+    """Snakemake's (9.27), which measures a job's process and its children: here its fork, too."""
+
+    def __init__(self, pid, *args, **kwargs):
+        super().__init__(pid, *args, **kwargs)
+        self.main = ProcessWithFork(pid)
+
+
+if hasattr(snakemake.benchmark, "BenchmarkTimer"):
+    snakemake.benchmark.BenchmarkTimer = BenchmarkWithFork
+
+FORKED = {}
+"""Scripts that ask for a fork → what is imported for them."""
+
+SERVERS = []
+"""Which end when nothing refers to them, with this process."""
+
+AT_START = [
+    sign_locks,
+    refuse_closed_folders,
+    refuse_future_dates,
+    tell_of_fewer_threads,
+    fork_jobs,
+]
 """Functions: Snakemake keeps one `onstart` alone, the last."""
 
 
@@ -409,6 +444,8 @@ def code_of(script, stage, entrance=None):
     """The param that only says when to run again: the digest of a rule's script and of the library's
     sources behind it. No time stamp of a script counts (profiles/default)."""
     path = Path(workflow.source_path(f"../scripts/{script}.py"))
+    if "run_in_fork()" in path.read_text(encoding="utf-8"):
+        FORKED[script] = f"ntkscope.{stage}.{script}"
     return plan_code(path, stage, entrance, is_submitted=not workflow.is_main_process)
 
 

@@ -1,5 +1,9 @@
 """Rules compute_kernels and compute_kernels_part: see ntkscope.kernels.compute_kernels."""
 
+from ntkscope.runtime.forked_job import run_in_fork
+
+run_in_fork()
+
 from pathlib import Path
 
 from ntkscope.runtime.logs import job_log

@@ -1,5 +1,9 @@
 """Rule regress_kernels: see ntkscope.regression.regress_kernels."""
 
+from ntkscope.runtime.forked_job import run_in_fork
+
+run_in_fork()
+
 from pathlib import Path
 
 from ntkscope.runtime.logs import job_log

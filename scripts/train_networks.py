@@ -1,5 +1,9 @@
 """Rule train_networks: see ntkscope.training.train_networks."""
 
+from ntkscope.runtime.forked_job import run_in_fork
+
+run_in_fork()
+
 from pathlib import Path
 
 from ntkscope.runtime.logs import job_log

@@ -1,5 +1,9 @@
 """Rule train_task: see ntkscope.training.train_task."""
 
+from ntkscope.runtime.forked_job import run_in_fork
+
+run_in_fork()
+
 from pathlib import Path
 
 from ntkscope.runtime.logs import job_log

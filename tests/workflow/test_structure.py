@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ with SnakemakeApi() as api:
             "params": dict(rule.params.items()),
             "conda": str(rule.conda_env),
             "script": rule.script,
+            "forked": workflow.globals["FORKED"].get(Path(rule.script).stem),
         }
         for rule in workflow.rules
         if not rule.norun
@@ -120,9 +122,17 @@ def test_a_script_is_thin(script: Path) -> None:
         )
     }
     assert imported & LIBRARY_OF_NUMBERS == set()
-    assert 10 <= len(text.splitlines()) <= 30
+    of_fork = 4 * ("run_in_fork()" in text)
+    assert 10 <= len(text.splitlines()) - of_fork <= 30
     assert ast.get_docstring(tree)
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+def test_what_a_script_calls_is_imported_before_its_fork(rules: Any) -> None:
+    asking = {script.stem for script in SCRIPTS if "run_in_fork()" in script.read_text("utf-8")}
+    forked = {Path(has["script"]).stem: has["forked"] for has in rules.values() if has["forked"]}
+    assert forked.keys() == asking
+    assert all(callable(resolve_name(name)) for name in forked.values())
 
 
 def test_the_door_is_short() -> None:

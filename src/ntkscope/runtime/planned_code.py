@@ -69,8 +69,18 @@ def check_code(job: str | None = None) -> None:
     )
 
 
+def is_planned() -> bool:
+    """Whether no source was changed since the workflow was planned; without a plan, True."""
+    planned = json.loads(os.environ.get(_PLANNED, "{}"))
+    return all(dates == _dates_now() for _, _, _, _, dates, _ in planned.values())
+
+
 @cache
 def _dates() -> str:
+    return _dates_now()
+
+
+def _dates_now() -> str:
     """Changes with any source's date or size; takes milliseconds, unlike the digest of a stage."""
     found = ((str(file.relative_to(_PACKAGE)), file.stat()) for file in _sources())
     dated = [(name, status.st_mtime_ns, status.st_size) for name, status in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -13,15 +14,20 @@ from ntkscope.runtime.logs import log
 _HANDLERS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 """Signals that are kept, unless the program does something of its own at them."""
 
+_SAME_SECONDS = 0.2
+
 
 class Ending:
     """While it is entered, a first signal is kept until `obey`; a second one ends at once.
+
+    One that follows within a fifth of a second is the first: who signals all processes of a job
+    reaches a fork (forked_job) directly, and through the process that waits for it.
 
     In the main thread only: in others Python knows no signals, and nothing changes.
     """
 
     def __init__(self) -> None:
-        self._asked = 0
+        self._asked, self._when = 0, 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Ending:
@@ -51,9 +57,10 @@ class Ending:
             self._end(self._asked)
 
     def _ask(self, number: int, _: FrameType | None) -> None:
-        if self._asked:
+        if not self._asked:
+            self._asked, self._when = number, time.monotonic()
+        elif number != self._asked or time.monotonic() - self._when > _SAME_SECONDS:
             self._end(number)
-        self._asked = number
 
     def _end(self, number: int) -> None:
         if number == signal.SIGINT:

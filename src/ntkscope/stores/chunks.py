@@ -21,9 +21,10 @@ def file_of(array: zarr.Array[Any], place: tuple[int, ...]) -> Path:
     return Path(array.path, "c", *map(str, place))
 
 
-def lost_chunks(array: zarr.Array[Any], there: set[Path]) -> list[Path]:
+def lost_chunks(array: zarr.Array[Any], there: set[str]) -> list[str]:
     """Files of chunks, relative to the store, that are expected and not there, in order."""
-    return [file for place in places(array) if (file := file_of(array, place)) not in there]
+    files = ("/".join((array.path, "c", *map(str, place))) for place in places(array))
+    return [file for file in files if file not in there]
 
 
 def spans(array: zarr.Array[Any], place: tuple[int, ...]) -> tuple[slice, ...]:

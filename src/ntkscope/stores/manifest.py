@@ -45,12 +45,14 @@ def fingerprint_of(file: Path) -> str:
 
 def files_of(store: Path) -> Iterator[str]:
     """The files of a store, in order: metadata and chunks, relative to it."""
-    for folder, _, names in os.walk(store):
-        inside = Path(folder).relative_to(store)
+    root = f"{store}/"  # strings: stores have thousands of files, and each job lists them
+    for folder, _, names in os.walk(root):
+        inside = folder.removeprefix(root).replace(os.sep, "/")
+        of_chunks = "c" in inside.split("/")
         for name in sorted(names):
-            is_chunk = "c" in (*inside.parts, name) and not name.endswith(".partial")
+            is_chunk = (of_chunks or name == "c") and not name.endswith(".partial")
             if name == METADATA or is_chunk:
-                yield (inside / name).as_posix()
+                yield f"{inside}/{name}" if inside else name
 
 
 def read_manifest(store: Path) -> dict[str, str] | None:

@@ -199,9 +199,8 @@ class ZarrStore:
         if self.group.attrs.get(WRITTEN) != "all":
             return
         files = {*files_of(self.path)}
-        there = {Path(file) for file in files}
         for name, array in self.arrays():
-            if lost := lost_chunks(array, there):
+            if lost := lost_chunks(array, files):
                 what = f"array {name!r} lacks {len(lost)} of its {array.nchunks} chunks"
                 raise _lost(self.path, f"{what}: {lost[0]} is lost")
         if gone := sorted({*(self.files.manifest or ())} - files):
@@ -209,8 +208,9 @@ class ZarrStore:
 
     def arrays(self) -> Iterator[tuple[str, zarr.Array[Any]]]:
         """All arrays, by name, but those whose metadata are damaged: reading them will say so."""
-        folders = (Path(file).parent for file in files_of(self.path) if file.endswith(METADATA))
-        for name in sorted(folder.as_posix() for folder in folders if folder != Path()):
+        metadata = f"/{METADATA}"
+        found = (file for file in files_of(self.path) if file.endswith(metadata))
+        for name in sorted(file.removesuffix(metadata) for file in found):
             with suppress(*DAMAGED):
                 if isinstance(array := self.group[name], zarr.Array):
                     yield name, array

@@ -275,9 +275,15 @@ def _log(
     loss, accuracy = evaluate(training.stacks, sets, run.loss)
     finite = np.isfinite(loss).all(axis=1)
     for values in parameters.values():
-        finite &= torch.isfinite(values.flatten(1)).all(dim=1).numpy()
+        finite &= _are_finite(values.flatten(1)).numpy()
     accuracy[~finite] = np.nan
     return loss, accuracy, finite
+
+
+def _are_finite(rows: Tensor) -> Tensor:
+    """Which rows are finite throughout: where their sums are, which takes no copy of them."""
+    finite = rows.sum(1).isfinite()
+    return finite if finite.all() else rows.isfinite().all(1)
 
 
 def _finish(

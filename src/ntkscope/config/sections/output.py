@@ -85,6 +85,11 @@ class Resources(Section):
     kernel_jobs: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Number of jobs that share each kernel of a run; the values are the same."
     )
+    fork_jobs: bool = Field(
+        True,
+        description="Jobs on this machine are forks of a process that has imported torch (Linux); "
+        "false: each imports it.",
+    )
     keep_snapshots: bool = Field(
         True, description="false: snapshots are deleted when all their kernels are computed."
     )

@@ -1,0 +1,220 @@
+"""The server of forked jobs: a process that imports torch once, and is forked for every job.
+
+The head of a workflow starts it, and it ends when the head does. A fork has the environment,
+folder, standard streams and script of the process that asked for it, and a process group of its
+own, so that it gets each signal of a terminal once. On Linux only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import runpy
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, TypeAlias
+
+import psutil
+
+from ntkscope.runtime.forked_job import FOLDER, PASSED_ON, SOCKET, namespaces
+from ntkscope.runtime.planned_code import is_planned
+
+Request: TypeAlias = dict[str, Any]
+"""What a job's process says of itself (forked_job)."""
+
+_THREADS = [f"{of}_NUM_THREADS" for of in ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")]
+_THREADS += ["VECLIB_MAXIMUM_THREADS"]
+_NOT_READ = {"_", "PWD", "OLDPWD", "SHLVL", "TMPDIR", "TMP", "TEMP", "TEMPDIR"}
+"""Variables of the environment that nothing reads while it is imported; nor those of ntkscope."""
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+
+
+def start_server(names: Sequence[str], threads: int) -> subprocess.Popen[bytes] | None:
+    """Start the server for this process's jobs, which find it in their environment.
+
+    Args:
+        names: modules, or what they define, that it imports; a job may need others, too.
+        threads: of the jobs that it can fork: libraries make theirs as they are imported.
+
+    Returns:
+        The server, which ends when its `stdin` is closed, as it is when this process ends. None
+        where there can be none: on another system than Linux, or where the path of a temporary
+        file is too long for a socket.
+    """
+    if sys.platform != "linux":
+        return None
+    folder = tempfile.mkdtemp(prefix="ntkscope-")  # which nobody else may enter
+    with socket.socket(socket.AF_UNIX) as jobs:
+        try:
+            jobs.bind(str(Path(folder, SOCKET)))
+        except OSError:
+            shutil.rmtree(folder)
+            return None
+        jobs.listen(128)
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__, folder, str(jobs.fileno()), *names],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[jobs.fileno()],
+            env=os.environ | dict.fromkeys(_THREADS, str(threads)),
+        )
+    os.environ[FOLDER] = folder
+    return server
+
+
+class ProcessWithFork(psutil.Process):  # type: ignore[misc, unused-ignore]
+    """A process whose children include the forks that it or they wait for."""
+
+    def children(self, recursive: bool = False) -> list[psutil.Process]:
+        """As of psutil; a fork is the server's child, and what it makes is left out."""
+        own: list[psutil.Process] = super().children(recursive)
+        return [*own, *(fork for each in (self, *own) for fork in _forks_of(each.pid))]
+
+
+def _forks_of(process: int) -> Iterator[psutil.Process]:
+    with suppress(KeyError, OSError, ValueError, psutil.NoSuchProcess):
+        yield psutil.Process(int(Path(os.environ[FOLDER], str(process)).read_text("ascii")))
+
+
+def main(folder: Path, jobs: socket.socket, names: Sequence[str]) -> None:
+    """Import names and fork for every job that asks; in a fork, run its script."""
+    server, request = os.getpid(), None
+    try:
+        with jobs:
+            if _imports(names):
+                request = _serve(folder, jobs)
+    finally:
+        if os.getpid() == server:
+            shutil.rmtree(folder, ignore_errors=True)
+    if request is not None:
+        _run(request)
+
+
+def _imports(names: Sequence[str]) -> bool:
+    """Import them; whether a fork of this process is then sound, and has the code of the plan.
+
+    Raises:
+        OSError, AttributeError: the system lacks what watching over a fork takes.
+    """
+    os.close(os.pidfd_open(os.getpid()))
+    for number in PASSED_ON:  # a terminal sends them to all: the jobs obey
+        signal.signal(number, signal.SIG_IGN)
+    gc.disable()  # as in startup.uncollected_imports
+    for name in names:
+        resolve_name(name)
+    gc.freeze()
+    _, *threads = Path("/proc/self/task").iterdir()  # this one, and others: no fork has those
+    return is_planned() and not threads
+
+
+def _serve(folder: Path, jobs: socket.socket) -> Request | None:
+    """Fork for every job; in a fork, its request; in the server, None when the head has ended."""
+    while True:
+        ready, _, _ = select.select([jobs, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return None
+        connection, _ = jobs.accept()
+        if os.fork() == 0:
+            jobs.close()
+            return _attend(folder, connection)
+        connection.close()
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def _attend(folder: Path, connection: socket.socket) -> Request | None:
+    """Fork for one job, watch over the fork and tell how it ends; in the fork, the request."""
+    with connection:
+        _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+        with connection.makefile("rb") as lines:
+            request: Request = json.loads(lines.readline())
+        if not _suits(request):
+            connection.sendall(b"0\n")
+            os._exit(0)
+        watcher = os.getpid()
+        fork = os.fork()
+        if fork == 0:
+            _become(request, streams, watcher)
+            return request
+        for stream in streams:
+            os.close(stream)
+        waiting = folder / str(request["process"])
+        waiting.write_text(str(fork), encoding="ascii")
+        with suppress(OSError):
+            connection.sendall(b"%d\n" % fork)
+        status = _watch(fork, connection)
+        waiting.unlink(missing_ok=True)
+        with suppress(OSError):
+            connection.sendall(b"%d\n" % status)
+    os._exit(0)
+
+
+def _suits(request: Request) -> bool:
+    """Whether a fork would be as a process that the job's own interpreter had started."""
+    same_place = request["namespaces"] == namespaces()
+    here, there = _as_imported(os.environ), _as_imported(request["environment"])
+    return bool(same_place and request["interpreter"] == sys.executable and here == there)
+
+
+def _as_imported(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in _NOT_READ and not name.startswith(("NTKSCOPE_", "SNAKEMAKE_"))
+    }
+
+
+def _watch(fork: int, connection: socket.socket) -> int:
+    """The status with which a fork ends: killed, if the process that waits for it was."""
+    ended, look = os.pidfd_open(fork), select.poll()
+    look.register(ended, select.POLLIN)
+    look.register(connection, 0)  # only of its end
+    if ended not in dict(look.poll()):
+        os.kill(fork, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
+
+
+def _become(request: Request, streams: Sequence[int], watcher: int) -> None:
+    """Make of a fork what the job's own process would be; it ends with the process that watches."""
+    failed = ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if failed or os.getppid() != watcher:
+        os._exit(1)
+    os.setpgid(0, 0)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    for number in PASSED_ON:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in request["ignored"] else usual)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a terminal may keep other groups from writing
+    os.chdir(request["folder"])
+    os.umask(request["umask"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    del os.environ[FOLDER]
+    tempfile.tempdir = None
+    gc.enable()
+
+
+def _run(request: Request) -> None:
+    """Run a job's script, and end this process as `python script` would."""
+    sys.argv = request["script"]
+    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])
