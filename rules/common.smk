@@ -22,6 +22,7 @@ from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
 from ntkscope.runtime.fork_server import ProcessWithFork, start_server
+from ntkscope.runtime.forked_job import FOLDER
 from ntkscope.runtime.head import interrupted_in_words, remove_dead_locks, sign_locks, signing
 from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.runtime.planned_code import plan_code
@@ -109,13 +110,17 @@ def tell_of_fewer_threads():
 
 
 def fork_jobs():
-    """Start the process that imports torch once, for all jobs of this machine."""
+    """Start the process that imports torch once, for all jobs of this machine.
+
+    More threads than one begin as libraries are imported, and no fork has them."""
+    os.environ.pop(FOLDER, None)  # of a workflow that has this one as a job
     scripts = [Path(job.rule.script or "").stem for job in workflow.dag.needrun_jobs()]
     asked = [FORKED[script] for script in scripts if script in FORKED]
     can_be_measured = getattr(snakemake.benchmark, "BenchmarkTimer", None) is BenchmarkWithFork
     is_here = workflow.local_exec and not workflow.touch
-    if CONFIG.resources.fork_jobs and is_here and can_be_measured and len(asked) > 1:
-        SERVERS.append(start_server(sorted({*asked}), CONFIG.resources.threads))
+    can_be_forks = can_be_measured and CONFIG.resources.threads == 1
+    if CONFIG.resources.fork_jobs and is_here and can_be_forks and len(asked) > 1:
+        SERVERS.append(start_server(sorted({*asked}), 1))
 
 
 class BenchmarkWithFork(getattr(snakemake.benchmark, "BenchmarkTimer", object)):

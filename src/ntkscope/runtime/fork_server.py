@@ -21,13 +21,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, TypeAlias
 
 import psutil
 
-from ntkscope.runtime.forked_job import FOLDER, PASSED_ON, SOCKET, namespaces
+from ntkscope.runtime.forked_job import FOLDER, PASSED_ON, SOCKET, has_streams, place
 from ntkscope.runtime.planned_code import is_planned
 
 Request: TypeAlias = dict[str, Any]
@@ -49,29 +50,34 @@ def start_server(names: Sequence[str], threads: int) -> subprocess.Popen[bytes] 
 
     Returns:
         The server, which ends when its `stdin` is closed, as it is when this process ends. None
-        where there can be none: on another system than Linux, or where the path of a temporary
-        file is too long for a socket.
+        where there can be none: on another system than Linux, with a standard stream closed, or
+        where no temporary file can be made, or its path is too long for a socket.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not has_streams():
         return None
-    folder = tempfile.mkdtemp(prefix="ntkscope-")  # which nobody else may enter
-    with socket.socket(socket.AF_UNIX) as jobs:
-        try:
-            jobs.bind(str(Path(folder, SOCKET)))
-        except OSError:
-            shutil.rmtree(folder)
-            return None
+    folder = ""
+    try:
+        folder = tempfile.mkdtemp(prefix="ntkscope-")  # which nobody else may enter
+        server = _start(folder, names, threads)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    os.environ[FOLDER] = folder
+    return server
+
+
+def _start(folder: str, names: Sequence[str], threads: int) -> subprocess.Popen[bytes]:
+    with socket.socket(socket.AF_UNIX) as jobs, tempfile.TemporaryFile() as said:
+        jobs.bind(str(Path(folder, SOCKET)))
         jobs.listen(128)
-        server = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, folder, str(jobs.fileno()), *names],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
             pass_fds=[jobs.fileno()],
             env=os.environ | dict.fromkeys(_THREADS, str(threads)),
         )
-    os.environ[FOLDER] = folder
-    return server
 
 
 class ProcessWithFork(psutil.Process):  # type: ignore[misc, unused-ignore]
@@ -109,14 +115,17 @@ def _imports(names: Sequence[str]) -> bool:
         OSError, AttributeError: the system lacks what watching over a fork takes.
     """
     os.close(os.pidfd_open(os.getpid()))
-    for number in PASSED_ON:  # a terminal sends them to all: the jobs obey
-        signal.signal(number, signal.SIG_IGN)
+    # A terminal sends these to all: the jobs obey. No fork misses one before it knows what to do.
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.disable()  # as in startup.uncollected_imports
     for name in names:
         resolve_name(name)
     gc.freeze()
+    sys.stdout.flush()
+    said = os.fstat(1).st_size  # in a fork, what is imported already would not warn again
     _, *threads = Path("/proc/self/task").iterdir()  # this one, and others: no fork has those
-    return is_planned() and not threads
+    return is_planned() and not said and not threads
 
 
 def _serve(folder: Path, jobs: socket.socket) -> Request | None:
@@ -135,38 +144,47 @@ def _serve(folder: Path, jobs: socket.socket) -> Request | None:
                 pass
 
 
-def _attend(folder: Path, connection: socket.socket) -> Request | None:
-    """Fork for one job, watch over the fork and tell how it ends; in the fork, the request."""
-    with connection:
+def _attend(folder: Path, connection: socket.socket) -> Request:
+    """In a fork for one job, its request; here watch over the fork, tell how it ends, and end.
+
+    The connection ends with this process, and so does the fork: a job that is told no more runs
+    alone.
+    """
+    watcher = os.getpid()
+    try:
         _, streams, _, _ = socket.recv_fds(connection, 1, 3)
         with connection.makefile("rb") as lines:
             request: Request = json.loads(lines.readline())
-        if not _suits(request):
-            connection.sendall(b"0\n")
+        if _is_gone(connection):  # while the server imported
             os._exit(0)
-        watcher = os.getpid()
-        fork = os.fork()
+        fork = os.fork() if _suits(request) else None
         if fork == 0:
+            connection.close()
             _become(request, streams, watcher)
             return request
-        for stream in streams:
-            os.close(stream)
-        waiting = folder / str(request["process"])
-        waiting.write_text(str(fork), encoding="ascii")
-        with suppress(OSError):
-            connection.sendall(b"%d\n" % fork)
-        status = _watch(fork, connection)
-        waiting.unlink(missing_ok=True)
-        with suppress(OSError):
-            connection.sendall(b"%d\n" % status)
-    os._exit(0)
+        if fork is None:
+            connection.sendall(b"0\n")
+        else:
+            for stream in streams:
+                os.close(stream)
+            _watch(fork, connection, folder / str(request["process"]))
+    finally:
+        if os.getpid() == watcher:
+            os._exit(0)
+    raise AssertionError("this process has ended")
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    look = select.poll()
+    look.register(connection, 0)  # only of its end
+    return bool(look.poll(0))
 
 
 def _suits(request: Request) -> bool:
     """Whether a fork would be as a process that the job's own interpreter had started."""
-    same_place = request["namespaces"] == namespaces()
+    same = request["interpreter"] == sys.executable and request["place"] == place()
     here, there = _as_imported(os.environ), _as_imported(request["environment"])
-    return bool(same_place and request["interpreter"] == sys.executable and here == there)
+    return bool(same and here == there)
 
 
 def _as_imported(environment: Mapping[str, str]) -> dict[str, str]:
@@ -177,14 +195,21 @@ def _as_imported(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _watch(fork: int, connection: socket.socket) -> int:
-    """The status with which a fork ends: killed, if the process that waits for it was."""
+def _watch(fork: int, connection: socket.socket, waiting: Path) -> None:
+    """Tell of a fork, and how it ends: killed, if the process that waits for it was."""
     ended, look = os.pidfd_open(fork), select.poll()
     look.register(ended, select.POLLIN)
     look.register(connection, 0)  # only of its end
+    with suppress(OSError):  # no space: it is not measured
+        waiting.write_text(str(fork), encoding="ascii")
+    with suppress(OSError):
+        connection.sendall(b"%d\n" % fork)
     if ended not in dict(look.poll()):
         os.kill(fork, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
+    status = os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
+    with suppress(OSError):
+        waiting.unlink()
+    connection.sendall(b"%d\n" % status)
 
 
 def _become(request: Request, streams: Sequence[int], watcher: int) -> None:
@@ -199,7 +224,11 @@ def _become(request: Request, streams: Sequence[int], watcher: int) -> None:
     for number in PASSED_ON:
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, signal.SIG_IGN if number in request["ignored"] else usual)
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a terminal may keep other groups from writing
+    for number in (signal.SIGTTOU, signal.SIGTTIN):  # a terminal may stop other groups' processes
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
     os.chdir(request["folder"])
     os.umask(request["umask"])
     os.environ.clear()
@@ -212,7 +241,7 @@ def _become(request: Request, streams: Sequence[int], watcher: int) -> None:
 def _run(request: Request) -> None:
     """Run a job's script, and end this process as `python script` would."""
     sys.argv = request["script"]
-    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

@@ -19,7 +19,7 @@ FOLDER = "NTKSCOPE_FORK_SERVER"
 """The environment variable that names the server's folder."""
 SOCKET = "jobs"
 """Where in it the server listens."""
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTSTP", "SIGCONT")
 PASSED_ON = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """Signals that a fork gets through the process that waits for it."""
 
@@ -30,65 +30,93 @@ def run_in_fork() -> None:
     Returns where there is no server, or none that could fork as this process is: with another
     environment, say. The script then goes on.
     """
-    if FOLDER not in os.environ:
+    if FOLDER not in os.environ or not has_streams():
         return
     with socket.socket(socket.AF_UNIX) as server, server.makefile("rb") as answers:
+        if not _is_answered(server):  # so far, signals end this process, and with it the fork
+            return
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
-        fork = _ask(server, answers)
-        if fork is not None:
+        fork = _number(answers)
+        if fork:
             _pass_signals_on(fork)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if fork is not None:
-            _end_as(_status(answers))
+        if fork:
+            status = _number(answers)  # None: who watched over the fork was killed, and it, too
+            _end_as(-signal.SIGKILL if status is None else status)
 
 
-def namespaces() -> list[str]:
-    """What this process sees of the machine: another in a container."""
-    return [str(Path("/proc/self/ns", name).readlink()) for name in ("mnt", "pid", "user")]
+def has_streams() -> bool:
+    """Whether standard input, output and error are open: else their numbers are of other files."""
+    return None not in (sys.__stdin__, sys.__stdout__, sys.__stderr__)
 
 
-def _ask(server: socket.socket, answers: BinaryIO) -> int | None:
-    """The process that runs this script; None: none does, and none will."""
-    request = {
+def place() -> list[Any]:
+    """What the system lets this process see and have: other things in a container, or after nice.
+
+    Raises:
+        OSError: the system does not say.
+    """
+    own = Path("/proc/self")
+    return [
+        [str(each.readlink()) for each in sorted((own / "ns").iterdir())],
+        [(own / each).read_text(encoding="utf-8") for each in ("limits", "cgroup")],
+        sorted(os.sched_getaffinity(0)),
+        os.getpriority(os.PRIO_PROCESS, 0),
+    ]
+
+
+def _is_answered(server: socket.socket) -> bool:
+    """Ask for a fork; whether there is an answer: else no fork runs this script, and none will."""
+    try:
+        asked = json.dumps(_request()).encode()
+        server.connect(str(Path(os.environ[FOLDER], SOCKET)))
+        socket.send_fds(server, [b"\n"], [0, 1, 2])
+        server.sendall(asked + b"\n")
+        return bool(server.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
+
+
+def _request() -> dict[str, Any]:
+    return {
         "process": os.getpid(),
         "interpreter": sys.executable,
-        "namespaces": namespaces(),
+        "place": place(),
         "script": sys.argv,
         "folder": str(Path.cwd()),
         "umask": _umask(),
         "ignored": [each for each in PASSED_ON if signal.getsignal(each) == signal.SIG_IGN],
+        "blocked": [*signal.pthread_sigmask(signal.SIG_BLOCK, [])],
         "environment": dict(os.environ),
     }
-    try:
-        server.connect(str(Path(os.environ[FOLDER], SOCKET)))
-        socket.send_fds(server, [b"\n"], [0, 1, 2])
-        server.sendall(json.dumps(request).encode() + b"\n")
-        return int(answers.readline()) or None
-    except (OSError, ValueError):
-        return None
 
 
 def _pass_signals_on(fork: int) -> None:
     def pass_on(number: int, _: Any) -> None:
         with suppress(ProcessLookupError):
             os.kill(fork, number)
+        if number == signal.SIGTSTP:  # Ctrl-Z: both stop
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     for number in PASSED_ON:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
             signal.signal(number, pass_on)
 
 
-def _status(answers: BinaryIO) -> int:
-    """The exit status of the fork; of one that was killed, the signal, below 0."""
+def _number(answers: BinaryIO) -> int | None:
+    """The next answer: the process of the fork, 0 for none; then its exit status.
+
+    Of a fork that was killed, the signal, below 0. None: there is no answer.
+    """
     try:
         return int(answers.readline())
-    except (OSError, ValueError):  # who watched over the fork was killed, and the fork with it
-        return -signal.SIGKILL
+    except (OSError, ValueError):
+        return None
 
 
 def _end_as(status: int) -> NoReturn:
     if status < 0:
-        if -status in PASSED_ON:
+        with suppress(OSError):  # SIGKILL has no handler
             signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(abs(status))

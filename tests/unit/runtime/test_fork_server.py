@@ -94,6 +94,13 @@ def is_gone(process: int) -> bool:
     return False
 
 
+def has_status(process: psutil.Process, status: str) -> bool:
+    end = time.monotonic() + 10
+    while process.status() != status and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(process.status() == status)
+
+
 def test_a_fork_has_what_the_job_has_and_what_the_server_imported(
     serve: Callable[..., int], job: Job, tmp_path: Path
 ) -> None:
@@ -135,6 +142,18 @@ def test_a_job_ends_as_its_fork(
     started = job(f"assert 'imported0' in sys.modules\n{code}\n")
     assert started.communicate(timeout=20)[1].endswith(error)
     assert started.returncode == status
+
+
+def test_a_job_dies_of_the_signal_that_its_fork_dies_of(
+    serve: Callable[..., int], job: Job
+) -> None:
+    serve("")
+    for number in (signal.SIGPIPE, signal.SIGSEGV):  # ignored by Python; caught by faulthandler
+        die = f"import signal\nsignal.signal({number}, signal.SIG_DFL)\n"
+        die += f"os.kill(os.getpid(), {number})\n"
+        started = job(die, before="import faulthandler\nfaulthandler.enable()\n")
+        assert started.communicate(timeout=20) == ("", "")
+        assert started.returncode == -number
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -198,9 +217,106 @@ def test_a_signal_before_there_is_a_fork_reaches_it(job: Job, serve: Callable[..
 
 def test_another_container_is_another_place(serve: Callable[..., int], job: Job) -> None:
     serve("")
-    other = "from ntkscope.runtime import forked_job\nforked_job.namespaces = lambda: ['other']\n"
+    other = "from ntkscope.runtime import forked_job\nforked_job.place = lambda: ['other']\n"
     started = job("print(os.getpid())\n", before=other)
     assert started.communicate(timeout=20)[0] == f"{started.pid}\n"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "os.nice(1)",
+        "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))",
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})",
+    ],
+)
+def test_what_a_job_alone_has_less_of_no_fork_has(
+    changed: str, serve: Callable[..., int], job: Job
+) -> None:
+    serve("")
+    started = job("print(os.getpid())\n", before=f"import os\n{changed}\n")
+    assert started.communicate(timeout=20)[0] == f"{started.pid}\n"
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2", "0, 1, 2"])
+def test_a_closed_stream_is_no_other_file_in_a_fork(
+    closed: str, serve: Callable[..., int], tmp_path: Path
+) -> None:
+    serve("")
+    code = "from pathlib import Path\nPath('done').write_text(str(os.getpid()))\n"
+    (tmp_path / "job.py").write_text(ASK + code, encoding="utf-8")
+    start = f"import os\nfor n in ({closed},): os.close(n)\n"
+    start += f"os.execv({sys.executable!r}, [{sys.executable!r}, 'job.py'])\n"
+    threads = dict.fromkeys(fork_server._THREADS, "1")
+    command = [sys.executable, "-c", start]
+    started = subprocess.Popen(command, cwd=tmp_path, env=os.environ | threads)
+    assert started.wait(20) == 0
+    assert (tmp_path / "done").read_text(encoding="utf-8") == str(started.pid)
+
+
+def test_a_job_in_a_deleted_folder_runs_alone(serve: Callable[..., int], job: Job) -> None:
+    serve("")
+    before = "import os\nos.mkdir('gone')\nos.chdir('gone')\nos.rmdir('../gone')\n"
+    started = job("print(os.getpid())\n", before=before)
+    assert started.communicate(timeout=20) == (f"{started.pid}\n", "")
+
+
+def test_a_job_waits_for_a_slow_server_as_long_as_it_is_let(
+    serve: Callable[..., int], job: Job
+) -> None:
+    serve("import time\ntime.sleep(3)")
+    started = job("print('begun')\n")
+    time.sleep(0.6)  # it asks, and the server imports
+    began = time.monotonic()
+    started.terminate()
+    assert started.communicate(timeout=20)[0] == ""
+    assert started.returncode == -signal.SIGTERM
+    assert time.monotonic() - began < 2
+
+
+def test_a_signal_that_comes_first_of_all_is_not_lost(
+    serve: Callable[..., int], job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fork is slow: it is asked to end before it knows what to do then."""
+    serve("import os, time\nos.register_at_fork(after_in_child=lambda: time.sleep(0.5))\n")
+    at_once = (
+        "from ntkscope.runtime import forked_job\n"
+        "import os, signal\n"
+        "pass_on = forked_job._pass_signals_on\n"
+        "def at_once(fork):\n"
+        "    pass_on(fork)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "forked_job._pass_signals_on = at_once\n"
+    )
+    assert job(WAIT, before=at_once).wait(20) == -signal.SIGTERM
+
+
+def test_where_no_file_can_be_made_for_measuring_a_job_runs_once(
+    serve: Callable[..., int], job: Job
+) -> None:
+    serve("")
+    before = (
+        "import os\n"
+        f"if {FOLDER!r} in os.environ: os.mkdir(os.environ[{FOLDER!r}] + f'/{{os.getpid()}}')\n"
+    )
+    started = job("import time\nprint(os.getpid(), flush=True)\ntime.sleep(0.5)\n", before=before)
+    said = started.communicate(timeout=20)[0]
+    assert int(said) != started.pid  # one number
+    assert started.returncode == 0
+
+
+def test_a_stopped_job_is_stopped_whole_and_goes_on(serve: Callable[..., int], job: Job) -> None:
+    serve("")
+    started = job(WAIT)
+    fork = psutil.Process(int(first_line(started)))
+    time.sleep(0.1)
+    started.send_signal(signal.SIGTSTP)
+    assert has_status(fork, psutil.STATUS_STOPPED)
+    assert has_status(psutil.Process(started.pid), psutil.STATUS_STOPPED)
+    started.send_signal(signal.SIGCONT)
+    assert has_status(fork, psutil.STATUS_SLEEPING)
+    started.terminate()
+    assert started.wait(20) == -signal.SIGTERM
 
 
 def test_a_killed_job_leaves_no_fork_behind(serve: Callable[..., int], job: Job) -> None:
@@ -256,6 +372,8 @@ def test_a_server_ends_with_its_head_and_leaves_nothing(tmp_path: Path) -> None:
     [
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
         "raise ImportError",
+        "import warnings\nwarnings.warn('each job says so')",
+        "print('so does this')",
         "import os\nos._exit(1)",
     ],
 )
