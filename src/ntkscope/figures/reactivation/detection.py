@@ -84,7 +84,7 @@ def _draw_shares(axes: Axes, point: Point, looks: Mapping[str, Look]) -> None:
     axes.set_xlim(1, end)
     axes.set_ylim(-0.03, 1.03)
     axes.set_title("\n".join([*_name(point).rsplit(" ", 1), *panels.lost_in_words(point)]))
-    axes.set_xlabel("steps after boundary")
+    axes.set_xlabel("steps after\nthe boundary")
 
 
 def _by(first: panels.FloatArray, steps: np.ndarray) -> panels.FloatArray:
@@ -119,6 +119,8 @@ def _draw_statistic(
         axes.axvline(stated[statistic], color="0.2", linestyle=":", linewidth=0.8, zorder=0)
     if statistic == "delay":
         axes.set_xlim(0, WITHIN + 1)  # no delay is outside; an interval of few seeds may be
+    if statistic == "false_alarms":
+        axes.set_xlim(left=0)  # nor is a rate below 0
     axes.set_ylim(len(points) - 0.5, -0.5)
     first = statistic == "hit_rate"
     axes.set_yticks(range(len(points)), [_name(p) for p in points] if first else [])
