@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from ntkscope import open_kernels
@@ -48,6 +49,33 @@ def test_figures_and_tables_are_what_they_claim(finished: Project) -> None:
     with xr.open_dataset(finished.root / TABLES / "fits.nc", engine="h5netcdf") as fits:
         assert fits.sizes["width"] == 2
         assert np.isfinite(fits["estimate"].sel(quantity="distance")).all()
+
+
+def test_jobs_are_forks_unless_they_shall_not(project: Project) -> None:
+    note = "import psutil\nprint(*psutil.Process().cmdline(), file=open('jobs', 'a'))\n"
+    project.append("scripts/measure_kernels.py", note)
+    project.build("--until", "measure_kernels", "--config", "resources={device: cpu}")
+    said = (project.root / "jobs").read_text(encoding="utf-8")
+    assert said.count("ntkscope.runtime.fork_server") == ALL_JOBS["measure_kernels"]
+    (project.root / "jobs").unlink()
+    shutil.rmtree(project.root / "results/experiments")
+    forced = ("--forcerun", "measure_kernels", "--until", "measure_kernels")
+    project.build(*forced, "--config", "resources={fork_jobs: false}")
+    assert "fork_server" not in (project.root / "jobs").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_forks_write_what_jobs_alone_write(project: Project) -> None:
+    def arrays() -> dict[Path, bytes]:
+        files = project.files("results/runs/**/c/**/*")
+        return {file: file.read_bytes() for file in files if file.is_file()}
+
+    forked, drawn = arrays(), sums(project, *FIGURES)
+    for folder in ("results", "figures", ".snakemake"):
+        shutil.rmtree(project.root / folder)
+    project.build("--config", "resources={fork_jobs: false}")
+    assert arrays() == forked
+    assert sums(project, *FIGURES) == drawn
 
 
 def test_a_report_has_no_configuration_that_was_replaced(project: Project) -> None:

@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 
 import psutil
 
-from ntkscope.runtime.forked_job import FOLDER, PASSED_ON, SOCKET, line_of
+from ntkscope.runtime.forked_job import FOLDER, PASSED_ON, SOCKET, namespaces
 from ntkscope.runtime.planned_code import is_planned
 
 Request: TypeAlias = dict[str, Any]
@@ -139,7 +139,8 @@ def _attend(folder: Path, connection: socket.socket) -> Request | None:
     """Fork for one job, watch over the fork and tell how it ends; in the fork, the request."""
     with connection:
         _, streams, _, _ = socket.recv_fds(connection, 1, 3)
-        request: Request = json.loads(line_of(connection))
+        with connection.makefile("rb") as lines:
+            request: Request = json.loads(lines.readline())
         if not _suits(request):
             connection.sendall(b"0\n")
             os._exit(0)
@@ -148,6 +149,8 @@ def _attend(folder: Path, connection: socket.socket) -> Request | None:
         if fork == 0:
             _become(request, streams, watcher)
             return request
+        for stream in streams:
+            os.close(stream)
         waiting = folder / str(request["process"])
         waiting.write_text(str(fork), encoding="ascii")
         with suppress(OSError):
@@ -161,8 +164,9 @@ def _attend(folder: Path, connection: socket.socket) -> Request | None:
 
 def _suits(request: Request) -> bool:
     """Whether a fork would be as a process that the job's own interpreter had started."""
+    same_place = request["namespaces"] == namespaces()
     here, there = _as_imported(os.environ), _as_imported(request["environment"])
-    return bool(request["interpreter"] == sys.executable and here == there)
+    return bool(same_place and request["interpreter"] == sys.executable and here == there)
 
 
 def _as_imported(environment: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 FOLDER = "NTKSCOPE_FORK_SERVER"
 """The environment variable that names the server's folder."""
@@ -32,25 +32,27 @@ def run_in_fork() -> None:
     """
     if FOLDER not in os.environ:
         return
-    with socket.socket(socket.AF_UNIX) as server:
-        fork = _ask(server)
+    with socket.socket(socket.AF_UNIX) as server, server.makefile("rb") as answers:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+        fork = _ask(server, answers)
         if fork is not None:
-            _end_as(_wait(server, fork))
+            _pass_signals_on(fork)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if fork is not None:
+            _end_as(_status(answers))
 
 
-def line_of(connection: socket.socket) -> bytes:
-    """What comes up to the end of a line, or of the connection."""
-    parts = [connection.recv(2**16)]
-    while parts[-1] and not parts[-1].endswith(b"\n"):
-        parts.append(connection.recv(2**16))
-    return b"".join(parts)
+def namespaces() -> list[str]:
+    """What this process sees of the machine: another in a container."""
+    return [str(Path("/proc/self/ns", name).readlink()) for name in ("mnt", "pid", "user")]
 
 
-def _ask(server: socket.socket) -> int | None:
+def _ask(server: socket.socket, answers: BinaryIO) -> int | None:
     """The process that runs this script; None: none does, and none will."""
     request = {
         "process": os.getpid(),
         "interpreter": sys.executable,
+        "namespaces": namespaces(),
         "script": sys.argv,
         "folder": str(Path.cwd()),
         "umask": _umask(),
@@ -61,14 +63,12 @@ def _ask(server: socket.socket) -> int | None:
         server.connect(str(Path(os.environ[FOLDER], SOCKET)))
         socket.send_fds(server, [b"\n"], [0, 1, 2])
         server.sendall(json.dumps(request).encode() + b"\n")
-        return int(line_of(server)) or None
+        return int(answers.readline()) or None
     except (OSError, ValueError):
         return None
 
 
-def _wait(server: socket.socket, fork: int) -> int:
-    """The exit status of the fork; of one that was killed, the signal, below 0."""
-
+def _pass_signals_on(fork: int) -> None:
     def pass_on(number: int, _: Any) -> None:
         with suppress(ProcessLookupError):
             os.kill(fork, number)
@@ -76,8 +76,12 @@ def _wait(server: socket.socket, fork: int) -> int:
     for number in PASSED_ON:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
             signal.signal(number, pass_on)
+
+
+def _status(answers: BinaryIO) -> int:
+    """The exit status of the fork; of one that was killed, the signal, below 0."""
     try:
-        return int(line_of(server))
+        return int(answers.readline())
     except (OSError, ValueError):  # who watched over the fork was killed, and the fork with it
         return -signal.SIGKILL
 

@@ -589,3 +589,13 @@ def test_rows_are_read_in_blocks(monkeypatch):
 def test_rounding_of_float64_makes_no_kernel_indefinite(seed):
     features = np.random.default_rng(seed).standard_normal((200, 3))
     assert decompose(features @ features.T).values[0] == 0
+
+
+def test_a_sample_of_which_the_others_say_nothing_is_misclassified():
+    """What is left of its target by rounding has some sign, which counted as a prediction."""
+    targets = np.random.default_rng(0).standard_normal(50)
+    system = decompose(np.eye(50) * 0.7)
+    found = choose_ridge(system, targets, np.logspace(-8, 1, 30), "zero-one")
+    np.testing.assert_array_equal(found.zero_one, 1)
+    alone = KernelRidge(ridge="loo", criterion="zero-one").fit(np.array([[0.3]]), np.array([0.1]))
+    np.testing.assert_array_equal(alone.choice.zero_one, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import pytest
 
 from ntkscope.runtime import fork_server
 from ntkscope.runtime.fork_server import ProcessWithFork, start_server
-from ntkscope.runtime.forked_job import FOLDER
+from ntkscope.runtime.forked_job import FOLDER, SOCKET
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 
@@ -169,6 +170,37 @@ def test_signals_that_a_job_ignores_its_fork_ignores(serve: Callable[..., int], 
     started.send_signal(signal.SIGHUP)
     assert started.communicate(timeout=20)[0] == "done\n"
     assert started.returncode == 0
+
+
+def test_answers_that_come_together_are_two(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / SOCKET))
+        server.listen()
+        started = job("print('run twice')\n")
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"%d\n7\n" % started.pid)
+            assert started.wait(20) == 7
+    assert started.communicate()[0] == ""
+
+
+def test_a_signal_before_there_is_a_fork_reaches_it(job: Job, serve: Callable[..., int]) -> None:
+    serve("import time\ntime.sleep(1)")
+    started = job("print('begun')\n" + WAIT)
+    time.sleep(0.6)  # it asks, and the server imports
+    started.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in started.communicate(timeout=20)[1]
+    assert started.returncode == -signal.SIGINT
+
+
+def test_another_container_is_another_place(serve: Callable[..., int], job: Job) -> None:
+    serve("")
+    other = "from ntkscope.runtime import forked_job\nforked_job.namespaces = lambda: ['other']\n"
+    started = job("print(os.getpid())\n", before=other)
+    assert started.communicate(timeout=20)[0] == f"{started.pid}\n"
 
 
 def test_a_killed_job_leaves_no_fork_behind(serve: Callable[..., int], job: Job) -> None:

@@ -26,6 +26,8 @@ from ntkscope.ntk.regression.ridge_scale import FLOORS
 
 Criterion = Literal["squared", "zero-one"]
 
+_NOTHING = 1e-13  # of a target: what is left of it by rounding where nothing is predicted
+
 
 class LooErrors(NamedTuple):
     """Mean squared residual, and share of samples misclassified, [...]."""
@@ -153,6 +155,7 @@ def loo_errors(residuals: FloatArray, targets: FloatArray) -> LooErrors:
     """
     lead = residuals.shape[: residuals.ndim - targets.ndim]
     predictions = targets - residuals
+    predictions[np.abs(predictions) <= _NOTHING * np.abs(targets)] = 0
     if targets.ndim == 2 and targets.shape[1] > 1:
         wrong = predictions.argmax(-1) != targets.argmax(-1)
     else:
