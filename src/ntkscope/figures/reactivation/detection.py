@@ -113,14 +113,13 @@ def _draw_statistic(
             height = row + 0.17 * (number - (len(looks) - 1) / 2)
             chosen = mine.loc[mine["quantity"] == name, ["estimate", "low", "high"]]
             for middle, low, high in scale * chosen.to_numpy(float):
-                draw_interval(axes, height, (middle, low, high), look)
+                least = 0.0 if statistic == "false_alarms" else -np.inf  # no rate is below 0
+                draw_interval(axes, height, (middle, max(low, least), high), look)
     stated = {"hit_rate": 1 - (1 - RATE) ** WITHIN, "false_alarms": scale * RATE}
     if statistic in stated:
         axes.axvline(stated[statistic], color="0.2", linestyle=":", linewidth=0.8, zorder=0)
     if statistic == "delay":
         axes.set_xlim(0, WITHIN + 1)  # no delay is outside; an interval of few seeds may be
-    if statistic == "false_alarms":
-        axes.set_xlim(left=0)  # nor is a rate below 0
     axes.set_ylim(len(points) - 0.5, -0.5)
     first = statistic == "hit_rate"
     axes.set_yticks(range(len(points)), [_name(p) for p in points] if first else [])
