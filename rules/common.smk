@@ -17,6 +17,7 @@ from ntkscope.config.curves import expand_curves
 from ntkscope.config.datasets import facts_of
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
+from ntkscope.config.setup_in_words import setup_in_words
 from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.dates import check_dates

@@ -14,7 +14,14 @@ from markupsafe import Markup
 
 from snakemake_report_plugin_ntkscope.facts import origins, times, verdicts
 
-_ORDER = {"supported": 0, "opposite": 1, "not supported": 2, "not resolved": 3, "not tested": 4}
+_ORDER = {
+    "supported": 0,
+    "opposite": 1,
+    "not supported": 2,
+    "not resolved": 3,
+    "by construction": 4,
+    "not tested": 5,
+}
 
 
 def write_page(
