@@ -306,7 +306,7 @@ def noisy_labels(outputs):
     K, _, _ = problem(80)
     noise = np.random.default_rng(2).standard_normal((80, *outputs))
     smooth = np.linalg.cholesky(K + 1e-9 * np.eye(80)) @ noise
-    return K, labels_of(smooth + 0.5 * noise[::-1]), 0.1 * noise[::-1]
+    return K, labels_of(smooth + 0.2 * noise[::-1]), 0.1 * noise[::-1]
 
 
 @pytest.mark.parametrize("criterion", ["squared", "zero_one"])
