@@ -121,7 +121,7 @@ def fork_jobs():
     is_here = workflow.local_exec and not workflow.touch
     can_be_forks = can_be_measured and CONFIG.resources.threads == 1
     if CONFIG.resources.fork_jobs and is_here and can_be_forks and len(asked) > 1:
-        SERVERS.append(start_server(sorted({*asked}), 1))
+        SERVERS.append(start_server([*sorted({*asked}), *LATER], 1))
 
 
 class BenchmarkWithFork(getattr(snakemake.benchmark, "BenchmarkTimer", object)):
@@ -137,6 +137,12 @@ if hasattr(snakemake.benchmark, "BenchmarkTimer"):
 
 FORKED = {}
 """Scripts that ask for a fork → what is imported for them."""
+
+LATER = (
+    *("snakemake.script", "snakemake.iocontainers", "h5netcdf", "scipy.special", "scipy.linalg"),
+    "torch.fx.experimental.symbolic_shapes",
+)
+"""What jobs import when they need it, most of them."""
 
 SERVERS = []
 """Which end when nothing refers to them, with this process."""

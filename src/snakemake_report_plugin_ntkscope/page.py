@@ -31,6 +31,8 @@ def write_page(
     tables: Sequence[Any],
     jobs: Sequence[Any],
     configfiles: Sequence[tuple[str, str]],
+    changed: str,
+    other: Sequence[str],
     link: str | None,
 ) -> None:
     """Write the page.
@@ -40,6 +42,8 @@ def write_page(
         figures, tables: Snakemake's records of PNG and CSV files that are marked for the report.
         jobs: Snakemake's records of all jobs.
         configfiles: path and text of each.
+        changed: what the command line has changed of them, in YAML, or nothing.
+        other: files that were made with other settings than all of these.
         link: address of Snakemake's own report, or None.
     """
     environment = Environment(
@@ -65,6 +69,8 @@ def write_page(
         ended=_date(max((job.endtime for job in jobs), default=0)),
         made=_date(datetime.now(UTC).timestamp()),
         configfiles=configfiles,
+        changed=changed,
+        other=other,
         link=link,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
