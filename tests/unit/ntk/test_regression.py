@@ -637,9 +637,7 @@ def test_rounding_of_float64_makes_no_kernel_indefinite(seed):
 
 def test_a_sample_of_which_the_others_say_nothing_is_misclassified():
     """What is left of its target by rounding has some sign, which counted as a prediction."""
-    targets = np.random.default_rng(0).standard_normal(50)
+    targets = np.random.default_rng(0).choice([-0.3, 0.7], 50)
     system = decompose(np.eye(50) * 0.7)
-    found = choose_ridge(system, targets, np.logspace(-8, 1, 30), "zero-one")
+    found = choose_ridge(system, targets, np.logspace(-8, 1, 30), "zero_one")
     np.testing.assert_array_equal(found.zero_one, 1)
-    alone = KernelRidge(ridge="loo", criterion="zero-one").fit(np.array([[0.3]]), np.array([0.1]))
-    np.testing.assert_array_equal(alone.choice.zero_one, 1)
