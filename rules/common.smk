@@ -17,17 +17,23 @@ from ntkscope.config.curves import expand_curves
 from ntkscope.config.datasets import facts_of
 from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
+from ntkscope.config.setup_in_words import setup_in_words
 from ntkscope.data.sources import is_there, open_source
 from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
 from ntkscope.runtime.fork_server import ProcessWithFork, start_server
 from ntkscope.runtime.forked_job import FOLDER
-from ntkscope.runtime.head import remove_dead_locks, sign_locks
+from ntkscope.runtime.head import interrupted_in_words, remove_dead_locks, sign_locks, signing
 from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.runtime.planned_code import plan_code
 
 HOME = Path(workflow.current_basedir).resolve().parent
+if {"{", "}"} & set(str(HOME)):
+    raise WorkflowError(
+        f"the workflow lies in {HOME}, and Snakemake takes braces in its path for names\n"
+        "  to do: rename that folder without them, then give the same command"
+    )
 if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
     raise WorkflowError(
         f"started in {Path.cwd()}, a folder inside the workflow: results would be made there\n"
@@ -38,6 +44,7 @@ REPLACES = "NTKSCOPE_REPLACES_CONFIG"
 """Tells submitted jobs of --replace-workflow-config, which Snakemake (9.27) does not hand on."""
 
 if workflow.is_main_process:
+    interrupted_in_words()
     os.environ[REPLACES] = str(int(workflow.config_settings.replace_workflow_config))
     workflow.register_envvars(REPLACES)
 if IS_WHOLE and workflow.config_settings.overwrite_config and os.environ.get(REPLACES) == "1":
@@ -60,6 +67,16 @@ except NtkscopeError as error:
 
 if workflow.is_main_process and remove_dead_locks():
     logger.info("The workflow that ran here was killed: going on from there.")
+
+
+def build_and_sign(build=getattr(workflow, "_build_dag", None)):
+    """Sign locks as they are made, and not at the start of jobs only: a head may be killed before."""
+    build()
+    workflow.persistence.lock = signing(workflow.persistence.lock)
+
+
+if workflow.is_main_process and hasattr(workflow, "_build_dag"):
+    workflow._build_dag = build_and_sign
 
 
 def refuse_closed_folders():
@@ -104,7 +121,7 @@ def fork_jobs():
     is_here = workflow.local_exec and not workflow.touch
     can_be_forks = can_be_measured and CONFIG.resources.threads == 1
     if CONFIG.resources.fork_jobs and is_here and can_be_forks and len(asked) > 1:
-        SERVERS.append(start_server(sorted({*asked}), 1))
+        SERVERS.append(start_server([*sorted({*asked}), *LATER], 1))
 
 
 class BenchmarkWithFork(getattr(snakemake.benchmark, "BenchmarkTimer", object)):
@@ -120,6 +137,12 @@ if hasattr(snakemake.benchmark, "BenchmarkTimer"):
 
 FORKED = {}
 """Scripts that ask for a fork → what is imported for them."""
+
+LATER = (
+    *("snakemake.script", "snakemake.iocontainers", "h5netcdf", "scipy.special", "scipy.linalg"),
+    "torch.fx.experimental.symbolic_shapes",
+)
+"""What jobs import when they need it, most of them."""
 
 SERVERS = []
 """Which end when nothing refers to them, with this process."""

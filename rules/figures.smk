@@ -31,6 +31,9 @@ rule draw:
         analysis=experiment_at("analysis"),
         style=experiment_at("figure"),
         labels=LABELS,
+        setup=lambda wildcards: setup_in_words(
+            [cell.run for cell in CELLS[wildcards.experiment]], SOURCES
+        ),
         template=lambda wildcards: template_of(CONFIG.experiments[wildcards.experiment].analysis),
         code=code_of("draw", "figures"),
     script:
@@ -66,6 +69,7 @@ use rule draw as draw_curves with:
         experiment=only(CONFIG.learning_curves),
     params:
         labels={},
+        setup="",
         template=lambda wildcards: template_of(
             CONFIG.learning_curves[wildcards.experiment].analysis
         ),

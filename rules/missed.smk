@@ -1,6 +1,8 @@
 # missed: what Snakemake (9.27) takes for up to date, and is not: files deleted from the middle, and
-#         tables of other settings of which it has no record
+#         tables of other settings that are not those of its records
 from functools import cache
+from itertools import chain
+from math import inf
 from pathlib import Path
 
 from ntkscope.stores.origin import is_made_with
@@ -8,32 +10,62 @@ from ntkscope.stores.origin import is_made_with
 TABLES_BY_NAME = {"collect_metrics", "collect_curves", "fit_experiment", "fit_curves"}
 """Rules whose tables are named by an experiment, where runs are named by all that changes them."""
 
+DRAWN_BY_NAME = {"draw", "draw_mechanism", "draw_curves", "write_findings", "write_exponents"}
+"""Rules whose files are named so, too, and do not say of which settings they are."""
+
 TRAINING = {"prepare_data", "prepare_task", "train_task", "train_networks"}
 """Rules whose files training begins with, or ends with."""
 
+SAME_DATE = 2
+"""Seconds; archives keep dates without fractions."""
+
+
+def because(words, jobs):
+    """Why jobs are made again, for who tells it (src/snakemake_logger_plugin_ntkscope)."""
+    return {"because": {str(file): words for job in jobs for file in job.output}}
+
 
 def made_elsewhere(dag):
-    """The jobs of tables of which Snakemake has no record, as where results/ was copied without
-    .snakemake, if they say themselves that they are of other settings: it would take any."""
+    """The jobs of tables that Snakemake has no record of, or of another date, if they say themselves
+    that they are of other settings: as where results/ was copied without .snakemake, or over another.
+    And those of figures and findings older than its record, put back where newer ones were."""
+
+    def newer_record(file):
+        record = workflow.persistence.metadata(file)
+        return (record.endtime or 0) - Path(file).stat().st_mtime if record else inf
 
     def is_of_others(job):
-        tables = [Path(file) for file in job.output if file.endswith(".nc") and Path(file).exists()]
-        return not all(is_made_with(table, dict(job.params.items())) for table in tables)
+        settings = dict(job.params.items())
+        return not all(is_made_with(Path(table), settings) for table in unknown[job])
 
-    jobs = [job for job in dag.jobs if job.rule.name in TABLES_BY_NAME]
-    unknown = [job for job in jobs if not workflow.persistence.has_metadata(job)]
-    others = [job for job in unknown if is_of_others(job)]
+    def there(rules):
+        jobs = [job for job in dag.jobs if job.rule.name in rules]
+        return {job: [file for file in job.output if Path(file).exists()] for job in jobs}
+
+    unknown = {
+        job: [f for f in files if f.endswith(".nc") and abs(newer_record(f)) > SAME_DATE]
+        for job, files in there(TABLES_BY_NAME).items()
+    }
+    put_back = [
+        job
+        for job, files in there(DRAWN_BY_NAME).items()
+        if any(SAME_DATE < newer_record(file) < inf for file in files)
+    ]
+    others = [*filter(is_of_others, unknown), *put_back]
     if others:
+        compared = sum(map(bool, unknown.values())) + len(put_back)
         logger.info(
             "Tables and figures that were made elsewhere, with other settings or code, "
-            f"are made again ({len(others)} of {len(unknown)}); runs are taken as they are."
+            f"are made again ({len(others)} of {compared}); runs are taken as they are.",
+            extra=because("made elsewhere", others),
         )
     return others
 
 
 def gone_from_the_middle(dag):
     """The jobs of files that later ones were made of, gone while these are there: Snakemake would
-    not miss them. What only training makes again is left to be asked for by name."""
+    not miss them. What only training makes again, or what follows from it, is left to be asked for
+    by name."""
     is_there = cache(lambda file: Path(file).exists())
 
     @cache
@@ -43,21 +75,27 @@ def gone_from_the_middle(dag):
             is_there(file) or (file in makers and is_makable(makers[file])) for file in job.input
         )
 
+    @cache
+    def is_makable_with_all_that_follows(job):
+        later = (each for each in dag.depending[job] if each.output)
+        return is_makable(job) and all(map(is_makable_with_all_that_follows, later))
+
     def lacking(job):
         return [file for file in job.output if file not in job.temp_output and not is_there(file)]
 
     gone = {
         job: lacking(job)
         for job in dag.jobs
-        if any(is_there(file) for later in dag.depending[job] for file in later.output)
-        and lacking(job)
-        and is_makable(job)
+        if lacking(job)
+        and any(map(is_there, chain(job.output, *(later.output for later in dag.depending[job]))))
+        and is_makable_with_all_that_follows(job)
     }
     if files := sorted(file for each in gone.values() for file in each):
         more = f" and {len(files) - 1} more" if files[1:] else ""
         logger.info(
             f"Deleted, and to be made again with what was made of it: {files[0]}{more}\n"
-            "  (not so with --config 'resources={remake_deleted: false}')"
+            "  (not so with --config 'resources={remake_deleted: false}')",
+            extra=because("file was deleted", gone),
         )
     return list(gone)
 
@@ -67,7 +105,10 @@ def build_and_look(build=getattr(workflow, "_build_dag", None)):
     dag, check = workflow.dag, workflow.dag.check_incomplete
 
     async def check_more():
+        asked = set(dag.forcefiles)
         await check()
+        begun = {str(file): "file is incomplete" for file in dag.forcefiles - asked}
+        logger.info("", extra={"because": begun})
         deleted = gone_from_the_middle(dag) if CONFIG.resources.remake_deleted else []
         again = [*made_elsewhere(dag), *deleted]
         dag.forcefiles.update(file for job in again for file in job.output)

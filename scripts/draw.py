@@ -21,4 +21,5 @@ with job_log(snakemake.log[0]):
         style=FigureStyle.model_validate(snakemake.params.style),
         labels=snakemake.params.labels,
         figure=snakemake.params.figure,
+        setup=snakemake.params.setup,
     )

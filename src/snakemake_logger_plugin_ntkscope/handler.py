@@ -54,6 +54,7 @@ class LogHandler(LogHandlerBase):
         self._began = 0.0
         self._how_it_ended = ""
         self._told: set[str] = set()
+        self._because: dict[str, str] = {}
         if not self._everything:
             os.environ[ERRORS_IN_LOGS] = "1"
 
@@ -87,7 +88,9 @@ class LogHandler(LogHandlerBase):
         try:
             if hasattr(record, "study"):
                 self._study = Study.of(record.study)
-            elif self._everything:
+                return
+            self._because |= getattr(record, "because", {})
+            if self._everything:
                 self._in_its_own_words(record)
             else:
                 self._tell(record)
@@ -134,7 +137,10 @@ class LogHandler(LogHandlerBase):
     def _start(self, facts: dict[str, Any]) -> None:
         stage = facts["rule_name"]
         if self._dry:
-            self._reasons.add(stage, facts["reason"])
+            known = (
+                self._because[file] for file in facts.get("output") or () if file in self._because
+            )
+            self._reasons.add(stage, facts["reason"], next(known, ""))
             return
         label = " ".join(map(str, (facts.get("wildcards") or {}).values()))
         log = Path(facts["log"][0]) if facts.get("log") else None

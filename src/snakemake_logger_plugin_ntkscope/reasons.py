@@ -26,9 +26,10 @@ class Reasons:
 
     counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
-    def add(self, stage: str, reason: str) -> None:
-        """One job more."""
-        self.counts[stage][in_few_words(reason)] += 1
+    def add(self, stage: str, reason: str, known: str = "") -> None:
+        """One job more; `known`: the workflow's own words, where Snakemake only knows of force."""
+        forced = reason.startswith("Forced")
+        self.counts[stage][known if known and forced else in_few_words(reason)] += 1
 
     def table(self) -> list[str]:
         """Lines: stage, how many jobs, why; then their sum."""

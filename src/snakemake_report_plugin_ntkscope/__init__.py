@@ -14,6 +14,7 @@ from snakemake_interface_report_plugins.reporter import ReporterBase
 from snakemake_interface_report_plugins.settings import ReportSettingsBase
 
 from snakemake_report_plugin_ntkscope.page import write_page
+from snakemake_report_plugin_ntkscope.settings import changed_on_the_command_line, of_other_settings
 
 
 @dataclass
@@ -42,5 +43,7 @@ class Reporter(ReporterBase):  # type: ignore[misc]
             tables=[each for each in records if str(each.path).endswith(".csv")],
             jobs=self.jobs,
             configfiles=[(str(each.path), each.source) for each in self.configfiles],
+            changed=changed_on_the_command_line(self.dag),
+            other=of_other_settings(self.dag),
             link=self.settings.link,
         )

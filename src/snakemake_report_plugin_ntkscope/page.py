@@ -14,7 +14,14 @@ from markupsafe import Markup
 
 from snakemake_report_plugin_ntkscope.facts import origins, times, verdicts
 
-_ORDER = {"supported": 0, "opposite": 1, "not supported": 2, "not resolved": 3, "not tested": 4}
+_ORDER = {
+    "supported": 0,
+    "opposite": 1,
+    "not supported": 2,
+    "not resolved": 3,
+    "by construction": 4,
+    "not tested": 5,
+}
 
 
 def write_page(
@@ -24,6 +31,8 @@ def write_page(
     tables: Sequence[Any],
     jobs: Sequence[Any],
     configfiles: Sequence[tuple[str, str]],
+    changed: str,
+    other: Sequence[str],
     link: str | None,
 ) -> None:
     """Write the page.
@@ -33,6 +42,8 @@ def write_page(
         figures, tables: Snakemake's records of PNG and CSV files that are marked for the report.
         jobs: Snakemake's records of all jobs.
         configfiles: path and text of each.
+        changed: what the command line has changed of them, in YAML, or nothing.
+        other: files that were made with other settings than all of these.
         link: address of Snakemake's own report, or None.
     """
     environment = Environment(
@@ -58,6 +69,8 @@ def write_page(
         ended=_date(max((job.endtime for job in jobs), default=0)),
         made=_date(datetime.now(UTC).timestamp()),
         configfiles=configfiles,
+        changed=changed,
+        other=other,
         link=link,
     )
     path.parent.mkdir(parents=True, exist_ok=True)

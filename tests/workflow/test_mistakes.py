@@ -141,6 +141,16 @@ def test_in_a_folder_inside_the_workflow_nothing_is_made(project: Project) -> No
         assert f"to do: cd {project.root}" in done.stdout
 
 
+def test_a_folder_that_snakemake_cannot_read_is_named(tmp_path: Path) -> None:
+    """Braces in a path are names of wildcards, to it."""
+    project = Project.make(tmp_path / "of {x}")
+    done = project.snakemake("--dry-run")
+    assert done.returncode != 0
+    assert f"the workflow lies in {project.root}, and" in done.stdout
+    assert "to do: rename that folder" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_elsewhere_the_workflow_works_with_its_own_configuration(
     project: Project, tmp_path: Path
 ) -> None:

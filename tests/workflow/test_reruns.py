@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -157,6 +159,28 @@ def test_tables_of_other_settings_are_made_again_without_a_record_too(project: P
     assert project.plan() == since("collect_metrics")
 
 
+def test_what_was_put_back_over_files_of_these_settings_is_made_again(
+    project: Project, finished: Project
+) -> None:
+    """As where results/ of other settings were copied over, with their dates."""
+    project.change(f"{EXPERIMENT}.fits.window", 2)
+    project.change(f"{EXPERIMENT}.figure.font_size", 8.0)
+    project.build("--touch")  # now Snakemake has records of these settings
+    put_back(finished, project, "figures/reactivation.png")
+    assert project.plan() == {"draw": 1}
+    put_back(finished, project, "results/experiments/reactivation/fits.nc", later=3600)
+    said = project.build("--dry-run")
+    assert planned(said) == since("fit_experiment")
+    assert re.search(r"^fit_experiment +1  made elsewhere$", said, re.MULTILINE)
+
+
+def put_back(finished: Project, project: Project, file: str, later: float = 0) -> None:
+    """A file as it was, and as old, or later."""
+    shutil.copy2(finished.root / file, project.root / file)
+    date = (project.root / file).stat().st_mtime + later
+    os.utime(project.root / file, (date, date))
+
+
 def test_fewer_threads_than_asked_for_are_told(project: Project) -> None:
     """As --cores then is no longer without effect on the last digits."""
     table = str(project.files("results/runs/*/metrics-*.nc")[0].relative_to(project.root))
@@ -219,6 +243,7 @@ GONE = {  # what is deleted → what is made again
     "runs/*/snapshots.zarr": {},  # only training makes them again
     "runs/*/*.zarr": {},
     "data/*.zarr": {},
+    "../figures/reactivation.rst": {"draw": 1},
 }
 
 
@@ -226,9 +251,19 @@ GONE = {  # what is deleted → what is made again
 def test_what_is_deleted_from_the_middle_is_made_again(project: Project, files: str) -> None:
     for path in project.files(f"results/{files}"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert project.plan() == GONE[files]
+    said = project.build("--dry-run")
+    assert planned(said) == GONE[files]
+    assert ("file was deleted" in said) == bool(GONE[files])
     others = ("write_findings", "draw_mechanism")
     figure = {rule: jobs for rule, jobs in GONE[files].items() if rule not in others}
     assert project.plan("figures/reactivation.pdf") == figure
     project.change("resources.remake_deleted", False)
+    assert project.plan() == {}
+
+
+def test_what_is_deleted_is_not_made_again_if_what_follows_needs_training(project: Project) -> None:
+    """Metrics are of the kernels of all tasks, and of the snapshots of all."""
+    for pattern in ("*-t1-*/kernels-*", "*-t2-*/snapshots"):
+        for path in project.files(f"results/runs/{pattern}.zarr"):
+            shutil.rmtree(path)
     assert project.plan() == {}

@@ -2,10 +2,14 @@
 
 Templates are reStructuredText with `$placeholders` (string.Template). What each of them says:
 
+* `[if name: text]`: the text where the placeholder of this name has something to say, neither
+  nothing nor `none`; else nothing of it. It has no brackets in it.
 * `$seeds`: how many seeds; `$n`: how many of them an interval has, such as `4 to 5`.
-* `$samples`: images of the probe; `$kernel`: the kernel and its normalisation, in words.
+* `$setup`: data, network and training, a sentence; empty where nobody says.
+* `$samples`: samples of the probe; `$kernel`: the kernel and its normalisation, in words.
 * `$window`, `$dt`: in steps; `$before`: the steps whose mean a norm before the boundary is.
 * `$confidence`: such as `95%`.
+* `$exponents`, `$slopes`: which quantities have one, and so a number in the figure.
 * `$left_out`: which seeds diverged or died and are in no average, or `none`.
 * `$widest`: the width of figures that draw one.
 * the values of each axis of the sweep under the axis' own name: `$width`, `$new_classes`, …
@@ -14,6 +18,7 @@ Templates are reStructuredText with `$placeholders` (string.Template). What each
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
@@ -24,6 +29,7 @@ import xarray as xr
 
 from ntkscope.errors import ConfigError
 from ntkscope.fits.boundary_window import BEFORE
+from ntkscope.fits.results import results_of
 
 AXIS_NAMES = {
     "width": "width",
@@ -34,6 +40,7 @@ AXIS_NAMES = {
 }
 """How an axis is called before one of its values; other axes' values speak for themselves."""
 
+_OPTIONAL = re.compile(r"(\s*)\[if (\w+): ([^][]*)\]")
 _ONE_SEED = "**There is one seed, and so no interval of anything.**"
 
 
@@ -68,6 +75,7 @@ def fill_template(template: Path | str, words: Mapping[str, str]) -> str:
     """
     try:
         text = template if isinstance(template, str) else template.read_text(encoding="utf-8")
+        text = _OPTIONAL.sub(lambda found: _if_told(words[found[2]], found), text)
         filled = Template(text).substitute(words)
     except (KeyError, ValueError) as error:
         raise ConfigError(
@@ -78,8 +86,13 @@ def fill_template(template: Path | str, words: Mapping[str, str]) -> str:
     return f"{filled.rstrip()}\n\n{_ONE_SEED}\n" if words.get("seeds") == "1" else filled
 
 
+def _if_told(word: str, found: re.Match[str]) -> str:
+    return found[1] + found[3] if word not in ("", "none") else ""
+
+
 def _common(metrics: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) -> dict[str, str]:
     return {
+        "setup": "",
         "seeds": str(metrics.sizes["seed"]),
         "n": _used(fits),
         "samples": str(metrics.attrs.get("samples", "an unknown number of")),
@@ -89,9 +102,29 @@ def _common(metrics: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) ->
         "before": BEFORE.format(window=fits.attrs["window"]),
         "dt": str(metrics.attrs["dt"]),
         "confidence": f"{100 * float(fits.attrs['confidence']):g}%",
+        "exponents": ", ".join(_with_exponent(fits)),
+        "slopes": ", ".join(_with_slope(fits)),
         "left_out": left_out_in_words(fits, labels),
         **{axis: values_in_words(metrics, axis) for axis in str(fits.attrs["axes"]).split()},
     }
+
+
+def _with_exponent(fits: xr.Dataset) -> list[str]:
+    """Quantities that have an exponent of width."""
+    if "exponent" not in fits:
+        return []
+    laws = [str(law) for law in fits["law"].values]
+    return [law for law in laws if np.isfinite(fits["exponent"].sel(law=law).values).any()]
+
+
+def _with_slope(fits: xr.Dataset) -> list[str]:
+    """Quantities that have a slope or a rate along an axis of the sweep."""
+    found = results_of(fits)
+    there = found["statistic"].isin(_SLOPES) & np.isfinite(found["estimate"].astype(float))
+    return [str(name) for name in found["quantity"][there].unique()]
+
+
+_SLOPES = ("slope", "saturation_rate")
 
 
 def kernel_in_words(attrs: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ As `captions`. What each placeholder says:
 * `$n`: training samples of the networks; `$n_kernels`: samples of the regressions.
 * `$range`: the range of n of the fits; `$left_out`: which points of it are in no fit, and why.
 * `$errors`: what the error is; `$kernels`: conventions of the kernels.
+* `$after`, `$during`: whether there are such kernels, for `[if after: …]`.
 * `$ridge`: how it was chosen, how often at the grid's edge, and which systems were not solved
   directly; `$flags`: what to beware of.
 * what the figure's module adds (its `words`).
@@ -22,12 +23,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.config.setup_in_words import NETWORKS
 from ntkscope.figures.captions import fill_template
-
-_KINDS = {"mlp": "MLP", "cnn": "CNN", "cnn5": "5-layer CNN"} | {
-    f"myrtle{depth}": f"Myrtle-{depth}" for depth in (5, 7, 10)
-}
-"""Kind of a network → its name as printed."""
 
 
 def fill_curve_caption(
@@ -60,6 +57,7 @@ def _common(curves: xr.Dataset, fits: xr.Dataset, labels: Mapping[str, str]) -> 
         "kernels": kernels_in_words(curves),
         "ridge": ridge_in_words(curves),
         "flags": flags_in_words(curves) or "none",
+        **{kind: kind if kind in curves["curve"].values else "" for kind in ("after", "during")},
     }
 
 
@@ -78,7 +76,9 @@ def parts_in_words(curves: xr.Dataset, names: Mapping[str, str]) -> str:
     for part, name in names.items():
         own = curves["part"].values == part
         rows = curves.isel(row=own & (curves["curve"].values == "network"))
-        kinds = [_KINDS.get(kind, kind) for kind in dict.fromkeys(rows["network"].values.tolist())]
+        kinds = [
+            NETWORKS.get(kind, kind) for kind in dict.fromkeys(rows["network"].values.tolist())
+        ]
         wide = f", width {_numbers(rows['width'].values)}" if kinds else ""
         if curves.attrs.get("analysis") != "width" and len(set(rows["width"].values)) > 1:
             wide += f", of which {rows['width'].values.max()} is drawn"

@@ -11,6 +11,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from ntkscope.figures.style import BOUNDARY_DOTS, TWIN_DASHES
 from ntkscope.statistics.paired import FloatArray, t_interval
 
+FEW = 3
+"""Of fewer seeds no interval is drawn: of two it is 9 times as wide as they are apart."""
+
 
 def seed_band(
     values: FloatArray, confidence: float, log: bool
@@ -33,14 +36,21 @@ def draw_band(
     log: bool,
     colour: object,
     line: object = "-",
+    bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> None:
     """One line with its band, or thin, dashed and without one where `confidence` is None.
 
-    Snapshots without a value are bridged.
+    Of fewer than `FEW` seeds, whose interval says nothing, each seed is a faint line instead.
+    Snapshots without a value are bridged; `bounds` are those of the quantity, and of its band.
     """
     middle, low, high = seed_band(values, confidence or 0.95, log)
     there = np.isfinite(middle)
-    if confidence is not None:
+    if confidence is not None and len(values) < FEW:
+        for seed in values if len(values) > 1 else ():
+            known = np.isfinite(seed) & ((seed > 0) | (not log))
+            axes.plot(x[known], seed[known], color=colour, linewidth=0.5, alpha=0.5, zorder=1.8)
+    elif confidence is not None:
+        low, high = np.clip(low, *bounds), np.clip(high, *bounds)
         axes.fill_between(x[there], low[there], high[there], color=colour, alpha=0.2, linewidth=0)
     if confidence is None:
         look: dict[str, Any] = {"linewidth": 0.6, "linestyle": TWIN_DASHES, "zorder": 1.5}

@@ -58,6 +58,7 @@ def draw_figure(
     style: FigureStyle,
     labels: Mapping[str, str],
     figure: str = EFFECTS,
+    setup: str = "",
 ) -> None:
     """Draw an experiment.
 
@@ -69,6 +70,7 @@ def draw_figure(
         style: sizes and palette.
         labels: names of the regimes, or of the parts, as printed.
         figure: `effects`, or another of the analysis' paper, such as `mechanism`.
+        setup: data, network and training in words (`config.setup_in_words`).
 
     Raises:
         StoreError: a table is missing, damaged or of another kind.
@@ -78,7 +80,7 @@ def draw_figure(
     of = ANALYSES[analysis].of
     kinds = TABLES[of]
     tables = read_netcdf(metrics, kinds[0]), read_netcdf(fits, kinds[1])
-    more = module.words(tables[1]) if hasattr(module, "words") else {}
+    more = {"setup": setup} | (module.words(tables[1]) if hasattr(module, "words") else {})
     text = CAPTIONS[of](template, *tables, labels, more)
     with themed(style):
         names = {key: printable(label) for key, label in labels.items()}

@@ -186,7 +186,7 @@ def _draw(axes: Axes, x: FloatArray, values: FloatArray, row: Metric, colour: An
         finite &= (np.nan_to_num(values) > 0).any(axis=0)
     if not finite.any():
         return
-    draw_band(axes, x, values, 0.95, row.log, colour)
+    draw_band(axes, x, values, 0.95, row.log, colour, bounds=row.bounds)
     if finite.sum() == 1:
         axes.plot(x[finite], np.nanmean(values[:, finite], axis=0), ".", color=colour, markersize=3)
     if row.log:

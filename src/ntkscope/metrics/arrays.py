@@ -64,11 +64,12 @@ def as_labels(labels: Any, samples: int) -> NDArray[Any]:
     """Class labels (samples,), one value a class.
 
     Raises:
-        MetricError: another number of them, one-hot or other targets, or NaN among them.
+        MetricError: another number of them, one-hot, real or other targets, or NaN among them.
     """
     values = as_array(labels)
     known = np.array_equal(values, values)  # NaN is not itself
     if known and values.shape == (samples,):
+        _refuse_real(values)
         return values
     what = f"labels of shape {values.shape}" if known else "labels with NaN"
     column = values.shape == (samples, 1)
@@ -78,6 +79,61 @@ def as_labels(labels: Any, samples: int) -> NDArray[Any]:
         where="labels",
         remedy=f"give one class per sample, (N,); of {of}",
     )
+
+
+def _refuse_real(labels: NDArray[Any]) -> None:
+    """Targets of a regression are each a class of its own, and an alignment with them nonsense."""
+    if labels.dtype.kind in "fc" and np.any(labels != np.round(labels)):
+        first = labels[labels != np.round(labels)][0]
+        raise MetricError(
+            f"labels that are no classes: {labels.dtype} such as {first:.4g}",
+            where="labels",
+            remedy="give one class per sample; with real targets y, cosine_similarity or cka of "
+            "the kernel and numpy.outer(y, y)",
+        )
+
+
+def check_same_axes(first: Any, second: Any) -> None:
+    """Refuse two of xarray whose leading axes have other names, or whose samples are others.
+
+    Axes are matched from the last on, as NumPy does: seeds would be compared with snapshots.
+
+    Raises:
+        MetricError: they do.
+    """
+    if not (hasattr(first, "dims") and hasattr(second, "dims")):
+        return
+    one, other = (_leading(kernel) for kernel in (first, second))
+    if any(a != b for a, b in zip(reversed(one), reversed(other), strict=False)):
+        raise MetricError(
+            f"kernels over {one} and {other} are not compared: axes are matched by their place",
+            where="first, second",
+            remedy="transpose one of them: kernel.transpose('seed', 'snapshot', ...)",
+        )
+    for name in ("sample", "sample2"):
+        known = name in first.coords and name in second.coords
+        if known and not np.array_equal(first[name].values, second[name].values):
+            raise MetricError(
+                f"the coordinate {name!r} of the two kernels differs",
+                where="first, second",
+                remedy="give two kernels of the same samples, in the same order: kernel.reindex",
+            )
+
+
+def moved(kernel: Any, name: str, axis: int) -> Any:
+    """Kernels of xarray with one of their leading axes, told by its name, at `axis` of these."""
+    if not hasattr(kernel, "dims") or name not in kernel.dims:
+        return kernel
+    leading = [dim for dim in _leading(kernel) if dim != name]
+    leading.insert(axis if axis >= 0 else len(leading) + 1 + axis, name)
+    return kernel.transpose(*leading, ...)
+
+
+def _leading(kernel: Any) -> tuple[Any, ...]:
+    """Names of the axes that are none of a kernel's own."""
+    pairs = [(dim, f"{dim}2") for dim in ("sample", "output") if f"{dim}2" in kernel.dims]
+    own = {name for pair in pairs for name in pair}
+    return tuple(dim for dim in kernel.dims if dim not in own) if own else kernel.dims[:-2]
 
 
 def _error(what: str, remedy: str) -> MetricError:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ntkscope.metrics.arrays import FloatArray, MetricError
+from ntkscope.metrics.arrays import FloatArray, MetricError, check_same_axes
 from ntkscope.metrics.centring import Centring, normalise
 
 
@@ -40,7 +40,8 @@ def cka(first: Any, second: Any, outputs: int = 1) -> FloatArray:
         outputs: K of a full NTK, else 1.
 
     Raises:
-        MetricError: not square, not symmetric, or not of the same samples.
+        MetricError: not square, not symmetric, or not of the same samples; of xarray, leading axes
+            of other names.
 
     Example:
         >>> import numpy as np, ntkscope
@@ -101,6 +102,7 @@ def kernel_distance(first: Any, second: Any) -> FloatArray:
 def _directions(
     first: Any, second: Any, centring: Centring, outputs: int = 1
 ) -> tuple[FloatArray, FloatArray]:
+    check_same_axes(first, second)
     u, v = normalise(first, centring, outputs), normalise(second, centring, outputs)
     if u.shape[-1] != v.shape[-1]:
         raise MetricError(

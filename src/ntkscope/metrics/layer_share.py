@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ntkscope.metrics.arrays import FloatArray, MetricError, as_kernels
+from ntkscope.metrics.arrays import FloatArray, MetricError, as_kernels, check_same_axes, moved
 from ntkscope.metrics.centring import FLOAT32_TOLERANCE, direction_of
 from ntkscope.metrics.cka import similarity
 
@@ -24,7 +24,8 @@ def layer_share(
     layers. A layer's share is negative where it moves against the whole.
 
     Args:
-        before, after: (…, layer, N·K, N·K), layer NTKs of two snapshots.
+        before, after: (…, layer, N·K, N·K), layer NTKs of two snapshots; xarray's axis `layer` may
+            be elsewhere.
         outputs: K of a full NTK, else 1.
         tolerance: a kernel has not changed where no element of ΔΘ is larger than this share of
             the largest diagonal one of `before`, or where centring leaves as little of ΔΘ.
@@ -33,9 +34,11 @@ def layer_share(
         (…, layer); NaN where the kernel has not changed, or is not finite.
 
     Raises:
-        MetricError: no symmetric kernels with an axis of layers, or two of different shapes.
+        MetricError: no symmetric kernels with an axis of layers, or two of different shapes
+            or, of xarray, axes.
     """
-    before, after = as_kernels(before, outputs), as_kernels(after, outputs)
+    check_same_axes(before, after)
+    before, after = (as_kernels(moved(each, "layer", -1), outputs) for each in (before, after))
     if before.ndim < 3 or before.shape != after.shape:
         raise MetricError(
             f"layer NTKs of shapes {before.shape} and {after.shape}",

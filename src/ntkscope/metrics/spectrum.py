@@ -112,7 +112,7 @@ def effective_rank(eigenvalues: Any) -> FloatArray:
     """
     from scipy.special import entr
 
-    positive = np.clip(np.asarray(as_array(eigenvalues), np.float64), 0.0, None)
+    positive = _of_order_one(np.clip(np.asarray(as_array(eigenvalues), np.float64), 0.0, None), -1)
     total = positive.sum(axis=-1, keepdims=True)
     shares = np.divide(positive, total, out=np.zeros_like(positive), where=total > 0)
     return np.where(total[..., 0] > 0, np.exp(entr(shares).sum(axis=-1)), np.nan)
@@ -120,11 +120,20 @@ def effective_rank(eigenvalues: Any) -> FloatArray:
 
 def participation_ratio(kernel: Any) -> FloatArray:
     """(Σλ)² / Σλ² = (tr K)² / ‖K‖_F² of (…, M, M) kernels; NaN for a zero one or not finite."""
-    safe = as_kernels(kernel)
+    safe = _of_order_one(as_kernels(kernel), (-2, -1))
     squares = np.einsum("...ij,...ij->...", safe, safe)
     trace = np.trace(safe, axis1=-2, axis2=-1)
     known = (squares > 0) & np.isfinite(squares)
     return np.where(known, trace**2 / np.where(known, squares, 1.0), np.nan)
+
+
+def _of_order_one(values: FloatArray, axes: int | tuple[int, int]) -> FloatArray:
+    """Values times a power of two: their squares neither overflow nor lose digits; no bit changes.
+
+    Shares and ratios are those of the values. What is not finite stays so.
+    """
+    largest = np.abs(values).max(axis=axes, keepdims=True, initial=0.0)
+    return np.ldexp(values, -np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1])
 
 
 def _dense(kernel: FloatArray) -> tuple[FloatArray, FloatArray]:

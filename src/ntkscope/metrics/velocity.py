@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkscope.metrics.arrays import FloatArray, MetricError, as_array
+from ntkscope.metrics.arrays import FloatArray, MetricError, as_array, moved
 from ntkscope.metrics.centring import Centring, normalise
 from ntkscope.metrics.cka import distance
 
@@ -29,6 +29,8 @@ def later_snapshot(steps: NDArray[np.int64], dt: int) -> NDArray[np.int64]:
         MetricError: steps that do not increase, or dt below 1.
     """
     check_dt(dt)
+    if steps.dtype.kind in "iu":
+        steps = steps.astype(np.int64)  # 250 + 6 is 0 in uint8, and 5 − 6 above 0
     if steps.ndim != 1 or np.any(np.diff(steps) <= 0):
         remedy = "give the step of each snapshot, each once and in order"
         raise MetricError("the steps do not increase", where="steps", remedy=remedy)
@@ -55,7 +57,8 @@ def velocity(
     """Velocity at each snapshot, per step; NaN where no snapshot follows at exactly t + dt.
 
     Args:
-        kernels: (snapshot, …, N·K, N·K), of NumPy, torch or xarray, as they are.
+        kernels: (snapshot, …, N·K, N·K), of NumPy, torch or xarray, as they are; xarray's axis
+            `snapshot` may be elsewhere, as in a store's (seed, snapshot, …).
         steps: (snapshot,), strictly increasing.
         dt: steps, at least 1.
         outputs: K of a full NTK, else 1.
@@ -77,7 +80,8 @@ def velocity(
         >>> np.isnan(found).tolist()  # no snapshot is one step after 1, none after 5
         [False, True, True]
     """
-    steps, directions = as_array(steps), normalise(kernels, centring, outputs)
+    steps = as_array(steps)
+    directions = normalise(moved(kernels, "snapshot", 0), centring, outputs)
     if directions.ndim < 3 or steps.shape != directions.shape[:1]:
         raise MetricError(
             f"steps of shape {steps.shape} for kernels of shape {directions.shape}",

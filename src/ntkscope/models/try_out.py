@@ -47,6 +47,8 @@ def fault_of(networks: Iterable[Tried]) -> str:
             assert isinstance(definition.build, UserModule)
             definition.build.check_apart()
         except NtkscopeError as error:
+            if "can't allocate memory" in str(error):  # jobs may have more
+                continue
             said = ", ".join(f"{key}={value}" for key, value in model.arguments.items())
             return f"{error}\n  (called with {said})" if said else str(error)
         if time.monotonic() > end:

@@ -59,7 +59,7 @@ class UserModule:
         with _seeded(seed):
             try:
                 network = function(self.shape, self.outputs, **self.arguments)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise self._error(f"raises {_words(error)}") from error
             return self._checked(network)
 
@@ -88,7 +88,7 @@ class UserModule:
         try:
             with torch.no_grad():
                 return network(torch.zeros(size, dtype=dtype))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._error(
                 f"returns a module that fails on inputs {size}: {_words(error)}"
             ) from error

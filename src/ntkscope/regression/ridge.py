@@ -35,7 +35,7 @@ class Ridges:
     """
 
     grid: tuple[float, ...]
-    criterion: str
+    criterion: Criterion
     most: int
 
 
@@ -67,10 +67,9 @@ def leave_one_out(
         RegressionError: not a kernel, or no ridge of the grid is above its rounding.
     """
     system = decompose(kernel)
-    criterion: Criterion = "squared" if ridges.criterion == "squared" else "zero-one"
     with _warning_kept():
-        found = choose_ridge(system, targets, ridges.grid, criterion, offset)
-    errors = found.squared if criterion == "squared" else found.zero_one
+        found = choose_ridge(system, targets, ridges.grid, ridges.criterion, offset)
+    errors = found.squared if ridges.criterion == "squared" else found.zero_one
     at = int(np.flatnonzero(found.grid == found.ridge)[0])
     edge = found.edge if found.on_boundary else 0
     choice = Choice(found.ridge, edge, float(errors[at]), len(targets))

@@ -7,6 +7,7 @@ own, so that it gets each signal of a terminal once. On Linux only.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import json
@@ -38,6 +39,7 @@ _THREADS = [f"{of}_NUM_THREADS" for of in ("OMP", "GOTO", "OPENBLAS", "MKL", "NU
 _THREADS += ["VECLIB_MAXIMUM_THREADS"]
 _NOT_READ = {"_", "PWD", "OLDPWD", "SHLVL", "TMPDIR", "TMP", "TEMP", "TEMPDIR"}
 """Variables of the environment that nothing reads while it is imported; nor those of ntkscope."""
+_STATUS: list[int] = []
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
@@ -118,6 +120,7 @@ def _imports(names: Sequence[str]) -> bool:
     # A terminal sends these to all: the jobs obey. No fork misses one before it knows what to do.
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    atexit.register(_leave)  # before any other: it is called as the last
     gc.disable()  # as in startup.uncollected_imports
     for name in names:
         resolve_name(name)
@@ -238,10 +241,28 @@ def _become(request: Request, streams: Sequence[int], watcher: int) -> None:
 
 
 def _run(request: Request) -> None:
-    """Run a job's script, and end this process as `python script` would."""
+    """Run a job's script, and end this process as `python script` would, but for one thing.
+
+    After all that is done at the end, what was imported is not taken apart: that would copy the
+    memory that forks share.
+    """
     sys.argv = request["script"]
     sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        _STATUS.append(0)
+    except SystemExit as end:
+        _STATUS.append(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
+
+
+def _leave() -> None:
+    """End a fork whose script has ended with a status; other ends are Python's."""
+    if _STATUS:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(_STATUS[0])
 
 
 if __name__ == "__main__":

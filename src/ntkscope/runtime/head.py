@@ -10,9 +10,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import TypeAlias
 
 from ntkscope.runtime.owner import Owner, is_alive, me, owner_of
@@ -21,6 +23,8 @@ _SNAKEMAKE = Path(".snakemake")
 
 _Signed: TypeAlias = dict[str, list[Owner]]
 """A lock file, as it is told from others of its name → who may have made it."""
+
+Lock: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 
 def sign_locks(folder: Path = _SNAKEMAKE) -> None:
@@ -42,6 +46,23 @@ def sign_locks(folder: Path = _SNAKEMAKE) -> None:
                 signed[name].append(me())
 
 
+def signing(lock: Lock, folder: Path = _SNAKEMAKE) -> Lock:
+    """Snakemake's way to lock its folder, which signs as soon as there are locks.
+
+    Args:
+        lock: `lock` of its persistence; what it has instead makes no locks, and is given back.
+        folder: Snakemake's own.
+    """
+
+    @contextmanager
+    def signed() -> Iterator[None]:
+        with lock():
+            sign_locks(folder)
+            yield
+
+    return signed if lock.__name__ == "lock" else lock
+
+
 def remove_dead_locks(folder: Path = _SNAKEMAKE) -> bool:
     """Remove Snakemake's locks whose makers are surely dead; whether there were any.
 
@@ -59,6 +80,19 @@ def remove_dead_locks(folder: Path = _SNAKEMAKE) -> bool:
         for file in dead:
             file.unlink(missing_ok=True)
     return bool(dead)
+
+
+def interrupted_in_words() -> None:
+    """From now on, Ctrl-C while there are no jobs yet ends this process without a traceback."""
+    usual = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print("interrupted: the same command goes on", file=sys.stderr)
+        else:
+            usual(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def head_in_words(folder: Path = _SNAKEMAKE) -> str:

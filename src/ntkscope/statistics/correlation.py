@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ntkscope.statistics.paired import FloatArray, Interval
+from ntkscope.statistics.paired import FloatArray, Interval, varies
 
 _NAN = np.asarray(np.nan)
 
@@ -102,9 +102,7 @@ def _from_z(r: float, half: float, n: int) -> Interval:
 
 def _within(x: FloatArray, y: FloatArray) -> float:
     both = np.isfinite(x) & np.isfinite(y)
-    u = np.where(both, x - _means(x, both)[:, None], 0.0)
-    v = np.where(both, y - _means(y, both)[:, None], 0.0)
-    return _cosine(u, v)
+    return _cosine(*(_deviations(values, both) for values in (x, y)))
 
 
 def _pooled(x: FloatArray, y: FloatArray) -> float:
@@ -112,8 +110,15 @@ def _pooled(x: FloatArray, y: FloatArray) -> float:
     return _pearson(x[both], y[both])
 
 
+def _deviations(values: FloatArray, used: np.ndarray) -> FloatArray:
+    """From the mean of each run (run, seed); 0 where not used, or where the run does not vary."""
+    kept = used & varies(np.where(used, values, np.nan))[:, None]
+    return np.where(kept, values - _means(values, used)[:, None], 0.0)
+
+
 def _pearson(x: FloatArray, y: FloatArray) -> float:
-    return _cosine(x - x.mean(), y - y.mean()) if x.size else float("nan")
+    vary = varies(x) and varies(y)
+    return _cosine(x - x.mean(), y - y.mean()) if vary else float("nan")
 
 
 def _cosine(u: FloatArray, v: FloatArray) -> float:

@@ -47,6 +47,18 @@ class ZeroTests(NamedTuple):
     effect_rank_biserial: float
 
 
+def varies(values: FloatArray) -> NDArray[np.bool_]:
+    """Whether values differ by more than rounding, over the last axis: (…, point) → (…).
+
+    The mean of equal numbers is not always their value: 0.1 three times is off by 1e-17, and a
+    standard deviation, slope or correlation made of that is noise. Leaves out NaN.
+    """
+    kept = np.isfinite(values)
+    high = np.where(kept, values, -np.inf).max(axis=-1, initial=-np.inf)
+    low = np.where(kept, values, np.inf).min(axis=-1, initial=np.inf)
+    return np.asarray(high - low > 4 * np.finfo(np.float64).eps * np.maximum(high, -low))
+
+
 def t_interval(values: FloatArray, confidence: float) -> Interval:
     """Mean and t interval over the last axis, leaving out NaN.
 
@@ -130,7 +142,7 @@ def t_p(differences: FloatArray) -> float:
 
 def cohens_dz(differences: FloatArray) -> float:
     """Mean over standard deviation of paired differences (Cohen 1988); NaN without variation."""
-    spread = differences.std(ddof=1) if differences.size > 1 else 0.0
+    spread = differences.std(ddof=1) if differences.size > 1 and varies(differences) else 0.0
     return float(differences.mean() / spread) if spread > 0 else float("nan")
 
 

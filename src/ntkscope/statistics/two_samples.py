@@ -28,8 +28,12 @@ def welch(first: FloatArray, second: FloatArray, confidence: float) -> Interval:
     if n < 2:
         return Interval(difference, np.asarray(np.nan), np.asarray(np.nan), np.asarray(n))
     shares = [values.var(ddof=1) / len(values) for values in kept]
-    parts = [share**2 / (len(values) - 1) for share, values in zip(shares, kept, strict=True)]
-    freedom = sum(shares) ** 2 / sum(parts) if sum(parts) > 0 else 1.0
+    largest = max(shares) or 1.0  # relative to it no square overflows, nor is 0
+    parts = [
+        (share / largest) ** 2 / (len(values) - 1)
+        for share, values in zip(shares, kept, strict=True)
+    ]
+    freedom = (sum(shares) / largest) ** 2 / sum(parts) if sum(parts) > 0 else 1.0
     half = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(sum(shares))
     return Interval(
         *(np.asarray(end) for end in (difference, difference - half, difference + half, n))

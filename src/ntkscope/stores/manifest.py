@@ -24,7 +24,7 @@ from ntkscope.stores.seal import seal, unseal
 MASK = "complete"
 """The array that says which parts of a store are complete."""
 
-_MANIFEST = Path(MASK, "manifest")
+MANIFEST = Path(MASK, "manifest")
 _JOURNAL = "journal-"
 METADATA = "zarr.json"
 
@@ -62,14 +62,14 @@ def read_manifest(store: Path) -> dict[str, str] | None:
         StoreError: the manifest is damaged.
     """
     try:
-        content = unseal((store / _MANIFEST).read_bytes(), _MANIFEST.as_posix())
+        content = unseal((store / MANIFEST).read_bytes(), MANIFEST.as_posix())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError:
         content = None
     if content is None:
         raise StoreError(
-            f"{_MANIFEST}, the list of the store's files, is damaged",
+            f"{MANIFEST}, the list of the store's files, is damaged",
             where=store,
             remedy=remake(store),
         )
@@ -79,17 +79,17 @@ def read_manifest(store: Path) -> dict[str, str] | None:
 def write_manifest(store: Path, known: Mapping[str, str]) -> None:
     """Finish a store: its manifest, of these files, replaces its journals."""
     lines = [f"{found} {file}\n" for file, found in sorted(known.items())]
-    with atomic(store / _MANIFEST, shared=True) as partial:
-        partial.write_bytes(seal("".join(lines).encode(), _MANIFEST.as_posix()))
+    with atomic(store / MANIFEST, shared=True) as partial:
+        partial.write_bytes(seal("".join(lines).encode(), MANIFEST.as_posix()))
     for journal in (store / MASK).glob(f"{_JOURNAL}*"):
         remove(journal)
 
 
 def break_manifest(store: Path) -> None:
     """Make a finished store one that is being written: its manifest becomes a journal."""
-    if (store / _MANIFEST).is_file():
-        (store / _MANIFEST).replace(store / MASK / f"{_JOURNAL}finished")
-    remove(store / _MANIFEST)
+    if (store / MANIFEST).is_file():
+        (store / MANIFEST).replace(store / MASK / f"{_JOURNAL}finished")
+    remove(store / MANIFEST)
 
 
 def read_journals(store: Path) -> dict[str, set[str]]:

@@ -1,7 +1,8 @@
 """Whether all that lies in results/ is as it was written: `python -m ntkscope.stores.verify`.
 
-Every byte of every store and table is read and compared with its fingerprint. What a job is
-building at the moment (`.*.state`) is the job's own to look at.
+With a path: another folder, one store or one table. Every byte of every store and table is read and
+compared with its fingerprint. What a job is building at the moment (`.*.state`) is the job's own to
+look at.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from tqdm import tqdm
 
 from ntkscope.errors import NtkscopeError, StoreError, remake
 from ntkscope.runtime.nearest import did_you_mean
-from ntkscope.stores.manifest import METADATA, files_of, fingerprint_of, read_manifest
+from ntkscope.stores.manifest import MANIFEST, METADATA, files_of, fingerprint_of, read_manifest
 from ntkscope.stores.netcdf import is_table_sealed, read_any_netcdf
 from ntkscope.stores.text import is_changed, is_noted
 from ntkscope.stores.zarr_store import ZarrStore, check_place
 
-_TEXTS = {".csv", ".md", ".tex", ".rst"}
+_TABLES = {".nc", ".csv", ".md", ".tex", ".rst"}
 _KINDS = {
     "metrics.nc": {"experiment"},
     "curves.nc": {"learning_curves"},
@@ -51,24 +52,34 @@ class Verdict(NamedTuple):
     known: bool
 
 
-def verify(folder: Path, jobs: int | None = None) -> Iterator[Verdict]:
-    """Look at all stores and tables below a folder, in parallel processes, with progress.
+def verify(path: Path, jobs: int | None = None) -> Iterator[Verdict]:
+    """Look at a store or table, or all below a folder, in parallel processes, with progress.
 
     Args:
-        folder: `results`, or any part of it.
+        path: `results`, any part of it, or a store or table of one's own.
         jobs: processes; None: one a core.
 
     Raises:
-        StoreError: there is no such folder.
+        StoreError: there is no such path, or nothing to verify in it.
     """
-    if not folder.is_dir():
-        beside = [each.name for each in folder.parent.glob("*") if each.is_dir()]
+    if not path.exists():
+        beside = [each.name for each in path.parent.glob("*")]
         raise StoreError(
-            f"there is no such folder{did_you_mean(folder.name, beside)}",
-            where=folder,
-            remedy="name that of the results",
+            f"there is no such folder, store or table{did_you_mean(path.name, beside)}",
+            where=path,
+            remedy="name the folder of the results, or a store or table",
         )
-    found = dict(everything(folder))
+    above = filter(_is_store, reversed(path.absolute().parents))
+    whole = next(above, None)  # a store has groups, which look like stores
+    found = {} if whole else dict(everything(path))
+    if not found:
+        raise StoreError(
+            f"nothing to verify in {path}",
+            where=path.absolute(),
+            remedy=f"name the store as a whole: {whole}"
+            if whole
+            else f"name a store, a table ({', '.join(sorted(_TABLES))}), or a folder above some",
+        )
     with tqdm(total=sum(found.values()), unit="B", unit_scale=True, disable=None) as bar:
         for verdict in _looked_at(list(found), jobs or _cores()):
             bar.update(found[verdict.path])
@@ -84,19 +95,21 @@ def look(path: Path) -> Verdict:
             kind = str(read_any_netcdf(path).attrs.get("kind"))
             wrong = "" if kind in _KINDS.get(path.name, {kind}) else f"this is a table of {kind!r}"
             return Verdict(path, wrong, is_table_sealed(path))
+        if path.suffix == ".zarr":
+            return Verdict(path, "this is a file in the place of a store", known=True)
         return Verdict(path, "the text was changed" if is_changed(path) else "", is_noted(path))
     except NtkscopeError as error:
         return Verdict(path, error.what, True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Say what is damaged and how to make it again; 1: something is."""
+    """Say what is damaged and how to make it again; 1: something is, or there is nothing."""
     parser = argparse.ArgumentParser(prog="ntkscope verify", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("results"))
+    parser.add_argument("path", nargs="?", type=Path, default=Path("results"))
     parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
     args = parser.parse_args(arguments)
     try:
-        verdicts = sorted(verify(args.folder, args.jobs))
+        verdicts = sorted(verify(args.path, args.jobs))
     except NtkscopeError as error:
         print(error, file=sys.stderr)
         return 1
@@ -106,23 +119,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sum(not verdict.known for verdict in verdicts)
     older = f"; {unknown} of an older version, of which metadata cannot be checked"
     print(
-        f"{len(verdicts)} stores and tables in {args.folder}: {len(verdicts) - len(damaged)} as "
+        f"{len(verdicts)} stores and tables in {args.path}: {len(verdicts) - len(damaged)} as "
         f"they were written, {len(damaged)} damaged{older if unknown else ''}"
     )
     return 1 if damaged else 0
 
 
-def everything(folder: Path) -> Iterator[tuple[Path, int]]:
-    """All there is to look at, with its bytes."""
-    for place, folders, files in os.walk(folder):
+def everything(path: Path) -> Iterator[tuple[Path, int]]:
+    """All there is to look at, with its bytes: a path itself, or what is below it."""
+    if path.is_file() and _is_of_interest(path):
+        yield path, path.stat().st_size
+    if _is_store(path):
+        yield path, _bytes(path)
+        return
+    for place, folders, files in os.walk(path):
         inside = Path(place)
-        stores = [name for name in folders if name.endswith(".zarr") and name[0] != "."]
-        folders[:] = sorted(name for name in folders if name[0] != "." and name not in stores)
-        for name in stores:
-            yield inside / name, sum(f.stat().st_size for f in (inside / name).rglob("*"))
+        seen = [name for name in folders if name[0] != "."]
+        stores = [name for name in seen if _is_store(inside / name)]
+        folders[:] = sorted(set(seen).difference(stores))
+        yield from ((inside / name, _bytes(inside / name)) for name in stores)
         for file in (inside / name for name in files if name[0] != "."):
-            if file.suffix in {".nc", *_TEXTS} or file.suffix == ".zarr":
+            if _is_of_interest(file):
                 yield file, file.stat().st_size
+
+
+def _is_of_interest(file: Path) -> bool:
+    return file.suffix in {".zarr", *_TABLES}
+
+
+def _is_store(folder: Path) -> bool:
+    """Whether it is one, of whatever name, even if a file of it is lost."""
+    named = folder.suffix == ".zarr" and folder.is_dir()
+    return named or any((folder / file).is_file() for file in (METADATA, MANIFEST))
+
+
+def _bytes(store: Path) -> int:
+    return sum(file.stat().st_size for file in store.rglob("*"))
 
 
 def _cores() -> int:

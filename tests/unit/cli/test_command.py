@@ -81,7 +81,8 @@ def test_an_error_is_told_without_a_traceback(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["verify"]) == 1
-    assert capsys.readouterr().err.startswith("there is no such folder\n  where: results\n  to do:")
+    said = capsys.readouterr().err
+    assert said.startswith("there is no such folder, store or table\n  where: results\n  to do:")
 
 
 @pytest.mark.parametrize("name", ["new", "verify"])

@@ -1,5 +1,7 @@
 """Captions: filled from the tables, strict about what nobody knows."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from docutils.core import publish_parts
@@ -8,6 +10,7 @@ from ntkscope.errors import ConfigError
 from ntkscope.figures.captions import fill_caption, fill_template, number_in_words
 from tests.unit.figures.made_up import read, tables
 
+REPORT = Path(__file__).parents[3] / "workflow/report"
 POINTS = [{"regime": r, "width": w} for r in ("feature", "lazy") for w in (8, 16)]
 
 
@@ -29,6 +32,32 @@ def filled(experiment, folder, text, **more):
 def test_numbers_come_from_the_tables(experiment, tmp_path):
     said = filled(experiment, tmp_path, "$seeds|$n|$confidence|$width|$widest|$window|$dt|$$")
     assert said == "5|4 to 5|95%|8, 16|16|5|1|$"
+
+
+def test_what_there_is_not_is_not_told(experiment, tmp_path):
+    text = "Widths.[if exponents: Exponents are\nslopes.] [if left_out: Lost: $left_out.]"
+    whole = filled(experiment, tmp_path, text, exponents="norm_drop")
+    assert whole == "Widths.Exponents are\nslopes. Lost: 1 of 5 (Lazy, width 8)."
+    none = filled(experiment, tmp_path, "Widths.\n[if exponents: Slopes.]", exponents="")
+    assert none == "Widths."
+    assert fill_template("a [if x: b $x] c", {"x": "none"}) == "a c"
+    with pytest.raises(ConfigError, match="cannot be filled"):
+        fill_template("[if unheard: of]", {})
+
+
+def test_exponents_are_told_where_there_are_some(experiment, tmp_path):
+    metrics, fits = experiment
+    assert filled(experiment, tmp_path, "[if exponents: $exponents]") == ""  # of two widths
+    fitted = fits.assign(exponent=fits["exponent"].fillna(0.5))
+    assert "norm_drop" in filled((metrics, fitted), tmp_path, "[if exponents: $exponents]")
+
+
+@pytest.mark.parametrize("file", sorted(REPORT.glob("*.rst")), ids=lambda file: file.stem)
+def test_captions_are_of_samples_and_say_none_of_nothing(file):
+    text = file.read_text(encoding="utf-8")
+    assert "$samples images" not in " ".join(text.split())  # vectors are none
+    for name in ("left_out", "flags"):
+        assert text.count(f"${name}") == text.count(f"[if {name}:")
 
 
 def test_one_seed_is_said_to_have_no_interval():

@@ -124,7 +124,7 @@ def test_drawn_again_it_is_the_same_to_the_byte(tmp_path, rates):
 def test_forgetting_is_not_asked_where_test_images_have_all_classes(tmp_path):
     points = [{"regime": "feature", "width": 16, "epsilon": each} for each in (0.1, 0.5)]
     _, fits = read_with_spectra(tmp_path, points, "frequency")
-    said = "not computed, as its test images have all classes alike"
+    said = "not computed, as its test samples have all classes alike"
     assert correlations_in_words(fits)[1:] == [said]
     assert words(fits)["correlations"] == said
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import draw_figure
-from ntkscope.figures.curves import seed_band
+from ntkscope.figures.curves import draw_band, seed_band
 from ntkscope.figures.reactivation.reactivation import ROWS
 from ntkscope.figures.reactivation.reactivation import draw as draw_reactivation
 from ntkscope.figures.style import themed
@@ -89,3 +90,15 @@ def test_bands_are_t_intervals(log):
     expected = (data.mean(0), data.mean(0) - half, data.mean(0) + half)
     for found, wanted in zip((middle, low, high), expected, strict=True):
         np.testing.assert_allclose(found, np.exp(wanted) if log else wanted)
+
+
+def test_few_seeds_are_lines_and_bands_end_where_the_quantity_does() -> None:
+    x, values = np.arange(3.0), np.asarray([[0.1, 0.5, 0.9], [0.3, 0.6, 0.7], [0.2, 0.4, 1.0]])
+    with themed(FigureStyle()):
+        few, many = plt.figure().add_subplot(), plt.figure().add_subplot()
+        draw_band(few, x, values[:2], 0.95, False, "red", bounds=(0, 1))
+        draw_band(many, x, values, 0.95, False, "red", bounds=(0, 1))
+        assert (len(few.lines), len(few.collections)) == (3, 0)
+        np.testing.assert_array_equal(few.lines[0].get_ydata(), values[0])
+        ends = many.collections[0].get_paths()[0].vertices[:, 1]
+        assert (len(many.lines), ends.min(), ends.max()) == (1, 0, 1)

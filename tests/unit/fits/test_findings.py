@@ -422,3 +422,32 @@ def test_a_control_without_data_leaves_its_claims_open(claim: str, told: str) ->
     found = verdict(fitted(values, "controls"), "controls", claim)
     assert found.verdict == "not resolved"
     assert told in found.note
+
+
+@pytest.mark.parametrize(
+    ("spikes", "expected", "told"),
+    [
+        ({"lazy": 0.0}, "by construction", "0 by construction: every seed is its twin to the bit"),
+        ({"lazy": 0.0, "feature": 0.1}, "supported", "1 more 0 by construction"),
+        ({"lazy": 0.0, "feature": 3.0}, "opposite", "1 more 0 by construction"),
+        ({"lazy": 0.0, "feature": np.nan}, "by construction", "1 more without data"),
+        ({"lazy": 0.1}, "supported", ""),
+    ],
+)
+def test_what_is_zero_by_construction_supports_nothing(
+    spikes: dict[str, float], expected: str, told: str
+) -> None:
+    def spike(b: int, variant: str, regime: str) -> Any:
+        return spikes[regime] + OFFSETS * (spikes[regime] != 0)
+
+    cells = [{"variant": "gradual", "regime": regime} for regime in spikes]
+    fits = fitted(sweep(cells, spike=spike), "controls")
+    found = verdict(fits, "controls", "spike_needs_abruptness")
+    assert (found.verdict, told in found.note) == (expected, True), found
+
+
+def test_a_spike_of_zero_by_construction_still_contradicts_a_spike() -> None:
+    fits = fitted(sweep([{"variant": "digits"}], spike=lambda b, variant: 0 * OFFSETS), "datasets")
+    claim = next(c for c in CLAIMS if c.id == "spike_every_dataset")
+    found = judge(claim, Evidence({"datasets": fits}, ""), 0.95)
+    assert (found.verdict, found.estimate, found.high) == ("not supported", 0, 0)

@@ -195,3 +195,58 @@ def test_kernels_of_other_samples_are_not_compared(stream: np.ndarray) -> None:
         cka(stream, stream, outputs=4)
     with pytest.raises(NtkscopeError, match=r"N·K, N·K.*outputs=K"):
         cka(np.ones((6, 3, 6, 3)), np.ones((6, 3, 6, 3)), outputs=3)
+
+
+def streams() -> xr.DataArray:
+    x = np.random.default_rng(0).standard_normal((3, 3, 6, 4))
+    return xr.DataArray(x @ x.swapaxes(2, 3), dims=("seed", "snapshot", "sample", "sample2"))
+
+
+def test_velocity_is_along_snapshots_wherever_their_axis_is() -> None:
+    """Of a store's (seed, snapshot, …) it was that between seeds, where there were as many."""
+    kernels = streams()
+    each = [velocity(kernels.values[seed], [0, 1, 2], 1) for seed in range(3)]
+    np.testing.assert_array_equal(velocity(kernels, [0, 1, 2], 1), np.stack(each, axis=1))
+
+
+def test_layers_are_told_by_their_name() -> None:
+    before = streams().rename(seed="layer")
+    after = before**2 + before
+    expected = layer_share(*(k.values.swapaxes(0, 1) for k in (before, after)))
+    np.testing.assert_array_equal(layer_share(before, after), expected)
+
+
+@pytest.mark.parametrize("metric", [cka, cka_distance, kernel_distance, debiased_cka])
+def test_seeds_are_not_compared_with_snapshots(metric: Callable[..., Any]) -> None:
+    kernels = streams()
+    with pytest.raises(NtkscopeError, match=r"\('seed', 'snapshot'\) and \('snapshot', 'seed'\)"):
+        metric(kernels, kernels.transpose("snapshot", "seed", ...))
+    expected = metric(kernels.values, kernels.values[0])
+    np.testing.assert_array_equal(metric(kernels, kernels[0]), expected)
+    np.testing.assert_array_equal(metric(kernels, kernels.values[0]), expected)
+
+
+def test_kernels_of_samples_in_another_order_are_not_compared() -> None:
+    kernels = streams().assign_coords(sample=range(6), sample2=range(6))
+    turned = kernels.isel(sample=slice(None, None, -1), sample2=slice(None, None, -1))
+    with pytest.raises(NtkscopeError, match="coordinate 'sample' of the two kernels differs"):
+        cka(kernels, turned)
+    np.testing.assert_allclose(cka(kernels, turned.reindex_like(kernels)), 1)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+def test_steps_of_few_bits_do_not_wrap(kind: type, stream: np.ndarray) -> None:
+    """250 + 6 was step 0."""
+    steps = np.array([0, 120, 126] if kind is np.int8 else [0, 250, 255], kind)
+    assert np.isnan(velocity(stream, steps, 256 - int(steps[1]))).all()
+    with pytest.raises(NtkscopeError, match="do not increase"):
+        velocity(stream, steps[::-1], 1)
+
+
+@pytest.mark.parametrize("metric", [alignment, label_projection])
+def test_real_targets_are_no_classes(metric: Callable[..., Any], stream: np.ndarray) -> None:
+    """Each was a class of its own."""
+    given = stream[0] if metric is alignment else np.linalg.eigh(stream[0])[1]
+    with pytest.raises(NtkscopeError, match=r"no classes: float64 such as 0\.5"):
+        metric(given, [0.0, 1.0, 0.5, 0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(metric(given, np.asarray(LABELS, float)), metric(given, LABELS))

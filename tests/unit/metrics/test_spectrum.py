@@ -99,3 +99,12 @@ def test_a_zero_kernel_has_norm_0_and_no_rank() -> None:
     assert np.isnan(found.eigenvectors).all()
     assert np.isnan(found.effective_rank)
     assert np.isnan(participation_ratio(np.zeros((4, 4))))
+
+
+@pytest.mark.parametrize("exponent", [-1060, -537, -400, 0, 400, 505, 1015])
+def test_ratios_know_no_unit_at_any_size(exponent: int) -> None:
+    """Squares of 1e-161 keep one digit, and those of 1e155 none."""
+    values = np.diag(np.arange(1.0, 9.0))
+    scaled = np.ldexp(values, exponent)
+    assert participation_ratio(scaled) == participation_ratio(values)
+    assert effective_rank(np.diag(scaled)) == effective_rank(np.diag(values))

@@ -337,7 +337,7 @@ REGRESSIONS = {
     "negative ridge": ({"ridge": -1.0}, KERNEL, TARGETS, "0 or more"),
     "ridge NaN": ({"ridge": float("nan")}, KERNEL, TARGETS, "0 or more"),
     "no ridge": ({"ridge": None}, KERNEL, TARGETS, "or 'loo'"),
-    "another criterion": ({"criterion": "mse"}, KERNEL, TARGETS, "squared, zero-one"),
+    "another criterion": ({"criterion": "mse"}, KERNEL, TARGETS, "squared, zero_one"),
     "lists": ({}, KERNEL.tolist(), TARGETS, "numpy.asarray"),
     "half a sample": ({"ridge": "loo", "loo_samples": 2.5}, KERNEL, TARGETS, "whole number"),
     "negative rank": ({"method": "cg", "rank": -3}, KERNEL, TARGETS, "at least 0"),

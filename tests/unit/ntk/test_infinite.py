@@ -262,3 +262,13 @@ def test_gpu(name):
     found = infinite_ntk(layers, x.cuda())
     assert found.is_cuda
     assert error(found.cpu(), infinite_ntk(layers, x)) < 1e-12
+
+
+@pytest.mark.parametrize("kind", ["erf", "relu", "gelu"])
+def test_variances_whose_products_overflow_are_refused(kind):
+    """The arcsine of K over an infinite product is 0: an NNGP of erf was."""
+    layers = [Dense("a", 4, 8), Activation(kind), Dense("b", 8, 1)]
+    x = 1e11 * torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ModelError, match="products overflow"):
+        infinite_nngp(layers, x)
+    assert infinite_nngp(layers, x.double()).isfinite().all()

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -145,3 +146,10 @@ def test_what_has_another_limit_is_refused(modules, match):
     network = nn.Sequential(*modules, nn.Linear(8, 1))
     with pytest.raises(ModelError, match=match):
         infinite_ntk(network, torch.randn(3, 4), W_std=1.5, b_std=0.1)
+
+
+@pytest.mark.parametrize("std", [np.float32(1.5), torch.tensor(1.5), np.array([1.5, 1.5])])
+def test_standard_deviations_of_numpy_and_torch_are_numbers(std):
+    network = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+    x = torch.randn(3, 2)
+    assert torch.equal(infinite_ntk(network, x, W_std=std), infinite_ntk(network, x, W_std=1.5))

@@ -328,7 +328,7 @@ class Exponential(nn.Module):
 
 @pytest.mark.parametrize(("module", "scale"), [(nn.ReLU(), 1e80), (Exponential(), 1e3)])
 def test_a_kernel_that_overflows_is_refused(module, scale):
-    with pytest.raises(ModelError, match="not finite"):
+    with pytest.raises(ModelError, match=r"not finite|products overflow"):
         infinite_ntk(mlp(module), scale * two(1.0))
 
 
@@ -369,3 +369,39 @@ def test_what_underflows_is_refused(dtype, scale, fits, traced):
     elif dtype == torch.float64 or not traced:
         with pytest.raises(ModelError, match="underflow"):
             infinite_ntk(network, (x * scale).to(dtype), W_std=W)
+
+
+def test_a_brighter_copy_of_an_image_behind_pooling_is_no_near_pair():
+    """Parallel images of which one has more than twice the contrast; torch failed on no pairs."""
+    network = nn.Sequential(
+        *(nn.Conv1d(2, 8, 3, padding=1), nn.LeakyReLU(0.5), nn.Conv1d(8, 8, 3)),
+        *(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 1)),
+    )
+    x = torch.randn(3, 2, 6, generator=torch.Generator().manual_seed(0)).double()
+    found = infinite_ntk(network, torch.cat([x, 3 * x]), W_std=1.5)
+    torch.testing.assert_close(found[3:, :3], 3 * found[:3, :3], rtol=1e-7, atol=0)
+    torch.testing.assert_close(found[3:, 3:], 9 * found[:3, :3], rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("first", [(), ("linear",), ("tanh",)])
+@pytest.mark.parametrize("kind", ["relu", "gelu", "erf"])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("distance", [0, 1e-5, 1e-3])
+def test_equal_and_opposite_inputs_keep_their_digits_in_single_precision(
+    first, kind, sign, distance
+):
+    """The NTK of opposite ones, nearly 0, was off by 1e-4 of the diagonal.
+
+    So was that of nearly equal ones where other layers stand before the activation.
+    """
+    layers = [Dense("a", 10, 8, True, True, 10**-0.5, 0.1)]
+    for other in first:
+        layers += [Activation(other)] if other != "linear" else []
+        layers += [Dense("b", 8, 8, True, True, 8**-0.5, 0.1)]
+    layers += [Activation(kind), Dense("c", 8, 1, True, True, 8**-0.5, 0.1)]
+    draw = torch.Generator().manual_seed(0)
+    x = (1 if "tanh" in first else 5) * torch.randn(6, 10, generator=draw)
+    x = torch.cat([x, sign * x + distance * torch.randn(6, 10, generator=draw)])
+    found, exact = infinite_ntk(layers, x), infinite_ntk(layers, x.double())
+    size = (exact.diag()[:, None] * exact.diag()).sqrt()
+    assert ((found - exact).abs() / size).max() < 2e-6

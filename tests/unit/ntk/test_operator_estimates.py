@@ -125,3 +125,15 @@ def test_an_operator_too_small_to_be_estimated_is_told_so(estimator):
     with pytest.raises(VectorError, match="too small") as caught:
         estimator(small, products=6)
     assert "by 6 products" in str(caught.value)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_operators_whose_squares_are_no_numbers_are_refused(scale):
+    """Residuals of 1e-200 had norm 0: any number was λ_max, with error 0."""
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    operator = aslinearoperator(scale * (x @ x.T))
+    for estimate in (xtrace, frobenius_norm):
+        with pytest.raises(VectorError, match="scale the operator"):
+            estimate(operator, 10)
+    with pytest.raises(VectorError, match="scale the operator"):
+        largest_eigenvalue(operator)

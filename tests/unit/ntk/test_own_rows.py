@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from ntkscope import NTKOperator, empirical_ntk
 from ntkscope.ntk.empirical.gradients.fast_ops import FasterBackward
@@ -328,6 +329,14 @@ UNSURE = {
     "of one row": lambda x: x.requires_grad_().view(1, 12),
     "paired": lambda x: x.requires_grad_() * torch.ones(4, 4, 1),
     "expanded in front": lambda x: x.requires_grad_().expand(4, 4, 3),
+    "sum by keyword": lambda x: torch.sum(input=x.requires_grad_(), dim=0),
+    "sum": lambda x: x.requires_grad_().sum(0),
+    "of all": lambda x: F.softmax(x.requires_grad_() * 2, dim=0),
+    "list of operands": lambda x: torch.einsum("ij,jk->ik", [torch.eye(4), x]),
+    "norm of all rows": lambda x: F.layer_norm(x.requires_grad_(), (4, 3)),
+    "norm of groups of rows": lambda x: F.group_norm(x.requires_grad_()[None], 2),
+    "tokens of one sequence": lambda x: F.scaled_dot_product_attention(x, x, x),
+    "tokens, cut": lambda x: x.requires_grad_().view(12, 1).chunk(2),
     "parts of a table": lambda x: nn.functional.embedding(ORDER[:2], x),
 }
 SURE = {

@@ -76,3 +76,23 @@ def test_no_entries_and_shapes():
     value, slope = piecewise.pair(phi, torch.zeros(2, 3), q, torch.ones(1, 3))
     assert value.dtype == slope.dtype == torch.float32
     np.testing.assert_allclose(value[:, 0], value[:, 2])
+
+
+@pytest.mark.parametrize("q", [1e4, 1e6, 1e9])
+@pytest.mark.parametrize("phi", [F.elu, F.selu])
+def test_what_happens_beside_a_kink_where_no_rule_has_a_node_is_refused(phi, q):
+    """At 1e6 two rules agree, for neither sees the exponential: the NTK was off by 1e-3."""
+    phi, q = Nonlinearity(phi.__name__, phi, (0.0,)), torch.tensor([q]).double()
+    for K in (q, q / 2):
+        with pytest.raises(ModelError, match="do not give"):
+            piecewise.pair(phi, K, q, q)
+    few = torch.tensor([1e3]).double()
+    assert piecewise.pair(phi, few / 2, few, few)[1] > 0
+
+
+@pytest.mark.parametrize("q", [1e-12, 1.0, 1e6, 1e12])
+def test_what_is_linear_between_its_kinks_is_known_at_any_variance(q):
+    phi = Nonlinearity("hardtanh", F.hardtanh, (-1.0, 1.0))
+    q = torch.tensor([q]).double()
+    expected = math.erf(float((2 * q).rsqrt()))
+    assert abs(float(piecewise.pair(phi, q, q, q)[1]) - expected) < 1e-9

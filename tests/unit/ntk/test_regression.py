@@ -164,12 +164,55 @@ def test_leave_one_out_counts_misclassified_samples(outputs):
     labels = scores.argmax(1) if outputs > 1 else (scores[:, 0] > 0).astype(int)
     y = 2.0 * np.eye(3)[labels] - 1 if outputs > 1 else 2.0 * labels - 1
     grid = [1e-4, 1e-2, 1e-1, 1.0, 10.0]
-    choice = choose_ridge(decompose(K), y, grid, "zero-one")
+    choice = choose_ridge(decompose(K), y, grid, "zero_one")
     predictions = y - loo_residuals(decompose(K), y, np.array(grid))
     guesses = predictions.argmax(-1) if outputs > 1 else predictions > 0
     expected = (guesses != labels).mean(1)
     np.testing.assert_allclose(choice.zero_one, expected)
     assert choice.zero_one[grid.index(choice.ridge)] == expected.min()
+
+
+def labels_of(scores):
+    """±1; of several outputs 1 where the largest is."""
+    if scores.ndim == 2 and scores.shape[1] > 1:
+        return np.where(scores == scores.max(1, keepdims=True), 1.0, -1.0)
+    return np.sign(scores)
+
+
+CLASSES = np.arange(30) % 3
+NO_CLASSES = {
+    "0 and 1": (CLASSES > 0, "values 0, 1"),
+    "class numbers": (CLASSES + 1, "values 1, 2, 3"),
+    "class numbers from 0, as a column": (np.arange(30)[:, None] % 5, "values 0, 1, 2 and 2 more"),
+    "real": (CLASSES - 0.5, "values -0.5, 0.5, 1.5"),
+    "several labels a sample": (np.eye(3)[CLASSES] + [0, 1, 0] > 0, "no output is the single"),
+}
+
+
+@pytest.mark.parametrize("slip", NO_CLASSES)
+def test_targets_that_name_no_classes_have_no_zero_one_error(slip):
+    K, _, _ = problem(30)
+    y, says = NO_CLASSES[slip]
+    model = KernelRidge(criterion="zero_one", grid=OFFSET_GRID, loo_samples=2)
+    with pytest.raises(RegressionError, match=rf"needs targets ±1.*{says}"):
+        model.fit(K, y)
+    with pytest.raises(RegressionError, match=says):
+        choose_ridge(decompose(K), y, OFFSET_GRID, "zero_one")
+    squared = choose_ridge(decompose(K), 1.0 * y, OFFSET_GRID)
+    assert np.isnan(squared.zero_one).all()
+    assert np.isfinite(squared.squared).all()
+    with pytest.raises(RegressionError, match=says):
+        search_ridge(K, 1.0 * y, squared, "zero_one")
+    with pytest.raises(RegressionError, match="squared, zero_one"):
+        choose_ridge(decompose(K), 1.0 * y, OFFSET_GRID, "zero-one")
+
+
+@pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
+def test_noisy_labels_want_the_ridge_of_labels_of_both_signs():
+    K, y, _ = noisy_labels(())
+    expected = KernelRidge(criterion="zero_one").fit(K, y).ridge
+    assert KernelRidge(criterion="zero_one").fit(K, 3 * y).ridge == expected
+    assert KernelRidge(criterion="zero_one").fit(K, np.eye(2)[(y > 0) * 1] - 0.5).ridge == expected
 
 
 def refitted_without_each(K, y, f0, ridge):
@@ -189,14 +232,14 @@ OFFSET_GRID = [1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0]
 @pytest.mark.parametrize("outputs", [(), (1,), (3,)], ids=str)
 def test_leave_one_out_with_an_offset_classifies_offset_plus_prediction(outputs):
     K, cross, scores = problem(40, outputs, seed=3)
-    y = np.sign(scores)
+    y = labels_of(scores)
     f0 = 1.5 * np.random.default_rng(5).standard_normal(y.shape)
     left_out = np.stack([refitted_without_each(K, y, f0, ridge) for ridge in OFFSET_GRID])
     several = outputs == (3,)
     wrong = left_out.argmax(-1) != y.argmax(-1) if several else np.sign(left_out) != y
     zero_one = wrong.reshape(len(OFFSET_GRID), -1).mean(1)
     squared = ((y - left_out) ** 2).reshape(len(OFFSET_GRID), -1).mean(1)
-    model = KernelRidge(grid=OFFSET_GRID, criterion="zero-one")
+    model = KernelRidge(grid=OFFSET_GRID, criterion="zero_one")
     fitted = model.fit(K, torch.from_numpy(y), torch.from_numpy(f0))
     close(fitted.choice.squared, squared, 1e-9)
     np.testing.assert_allclose(fitted.choice.zero_one, zero_one)
@@ -211,10 +254,11 @@ def test_leave_one_out_with_an_offset_classifies_offset_plus_prediction(outputs)
 def test_an_offset_changes_the_choice_that_signs_of_residual_targets_would_make():
     K, _, scores = problem(40, seed=3)
     y, f0 = np.sign(scores), 1.5 * np.random.default_rng(5).standard_normal(40)
-    given_it = KernelRidge(grid=OFFSET_GRID, criterion="zero-one").fit(K, y, f0)
-    subtracted = choose_ridge(decompose(K), y - f0, OFFSET_GRID, "zero-one")
-    np.testing.assert_allclose(given_it.choice.squared, subtracted.squared, rtol=1e-12)
-    assert np.abs(given_it.choice.zero_one - subtracted.zero_one).max() > 0.1
+    given_it = KernelRidge(grid=OFFSET_GRID, criterion="zero_one").fit(K, y, f0)
+    residuals = loo_residuals(decompose(K), y - f0, np.array(OFFSET_GRID))
+    np.testing.assert_allclose(given_it.choice.squared, (residuals**2).mean(1), rtol=1e-12)
+    of_signs = (np.sign(y - f0 - residuals) != np.sign(y - f0)).mean(1)
+    assert np.abs(given_it.choice.zero_one - of_signs).max() > 0.1
 
 
 @pytest.mark.parametrize("method", ["direct", "cg"])
@@ -228,7 +272,7 @@ def test_an_offset_of_zero_is_none(method):
 @pytest.mark.filterwarnings("ignore::ntkscope.ntk.regression.RidgeWarning")
 def test_a_prediction_of_zero_is_misclassified():
     K = np.eye(4)  # nothing is learnt of another sample
-    choice = choose_ridge(decompose(K), [1.0, -1.0, -1.0, 1.0], [0.1, 1.0, 10.0], "zero-one")
+    choice = choose_ridge(decompose(K), [1.0, -1.0, -1.0, 1.0], [0.1, 1.0, 10.0], "zero_one")
     assert (choice.zero_one == 1).all()
 
 
@@ -237,7 +281,7 @@ def test_a_prediction_of_zero_is_misclassified():
 def test_the_ridge_of_the_first_samples(method, kind):
     K, cross, scores = problem(60, seed=1)
     y, f0 = np.sign(scores), np.random.default_rng(5).standard_normal(60)
-    options = {"grid": OFFSET_GRID, "criterion": "zero-one"}
+    options = {"grid": OFFSET_GRID, "criterion": "zero_one"}
     first = KernelRidge(**options).fit(K[:40, :40], y[:40], f0[:40])
     same = {"torch": torch.from_numpy, "numpy": np.asarray, "operator": operator}[kind](K)
     fitted = KernelRidge(method=method, loo_samples=40, **options, **PRECISE).fit(same, y, f0)
@@ -262,10 +306,10 @@ def noisy_labels(outputs):
     K, _, _ = problem(80)
     noise = np.random.default_rng(2).standard_normal((80, *outputs))
     smooth = np.linalg.cholesky(K + 1e-9 * np.eye(80)) @ noise
-    return K, np.sign(smooth + 0.3 * noise[::-1]), 0.1 * noise[::-1]
+    return K, labels_of(smooth + (0.2 if outputs else 0.5) * noise[::-1]), 0.1 * noise[::-1]
 
 
-@pytest.mark.parametrize("criterion", ["squared", "zero-one"])
+@pytest.mark.parametrize("criterion", ["squared", "zero_one"])
 @pytest.mark.parametrize("outputs", [(), (3,)], ids=str)
 @pytest.mark.parametrize("ridge", [1e-4, 10.0])
 def test_a_search_ends_on_the_least_error_of_the_whole_grid(criterion, outputs, ridge):
@@ -589,3 +633,11 @@ def test_rows_are_read_in_blocks(monkeypatch):
 def test_rounding_of_float64_makes_no_kernel_indefinite(seed):
     features = np.random.default_rng(seed).standard_normal((200, 3))
     assert decompose(features @ features.T).values[0] == 0
+
+
+def test_a_sample_of_which_the_others_say_nothing_is_misclassified():
+    """What is left of its target by rounding has some sign, which counted as a prediction."""
+    targets = np.random.default_rng(0).choice([-0.3, 0.7], 50)
+    system = decompose(np.eye(50) * 0.7)
+    found = choose_ridge(system, targets, np.logspace(-8, 1, 30), "zero_one")
+    np.testing.assert_array_equal(found.zero_one, 1)

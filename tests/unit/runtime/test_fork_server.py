@@ -161,6 +161,9 @@ def test_a_signal_reaches_the_fork_once(number: int, serve: Callable[..., int], 
     serve("")
     started = job(OBEY + WAIT)
     assert int(first_line(started)) != started.pid
+    time.sleep(
+        0.3
+    )  # the job may not know yet that it has a fork: it would end, and the fork with it
     started.send_signal(number)
     assert started.communicate(timeout=20)[0] == f"got {number}\n"
     assert started.returncode == 40 + number

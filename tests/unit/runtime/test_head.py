@@ -1,6 +1,8 @@
 """Locks of a Snakemake that was killed are removed; those of one that lives, or may, are not."""
 
 import json
+import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -72,3 +74,28 @@ def test_a_damaged_list_is_nobodys(folder, monkeypatch, content):
 def test_a_folder_without_locks_is_left_alone(tmp_path):
     assert not head.remove_dead_locks(tmp_path / ".snakemake")
     assert not (tmp_path / ".snakemake").exists()
+
+
+def test_locks_are_signed_as_they_are_made(tmp_path, monkeypatch):
+    @contextmanager
+    def lock():
+        (tmp_path / "locks").mkdir()
+        (tmp_path / "locks" / "0.input.lock").write_text("a")
+        yield
+
+    @contextmanager
+    def lock_warn_only():
+        yield
+
+    assert head.signing(lock_warn_only) is lock_warn_only
+    with head.signing(lock, tmp_path)():
+        assert f"process {owner.me()['pid']} on" in head.head_in_words(tmp_path)
+
+
+def test_an_interrupted_plan_leaves_no_traceback(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    head.interrupted_in_words()
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "interrupted: the same command goes on\n"
+    sys.excepthook(ValueError, ValueError("wrong"), None)
+    assert capsys.readouterr().err == "ValueError: wrong\n"

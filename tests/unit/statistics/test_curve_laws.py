@@ -105,3 +105,13 @@ def test_exponents_of_a_spectrum_know_no_unit_and_refuse_what_is_too_small() -> 
     assert np.isnan(spectrum_exponents(index[:150], index[:150]).capacity)
     low_rank = np.where(index < 100, index**-1.5, 0.0)
     assert np.isnan(spectrum_exponents(low_rank, index).capacity)
+
+
+@pytest.mark.parametrize("exponent", [-400, -280, 0, 280, 400])
+def test_welch_knows_no_unit(exponent: int) -> None:
+    """Squares of variances of 1e-170 are 0: the degrees of freedom were 1, and the ends wide."""
+    first, second = np.random.default_rng(0).standard_normal((2, 6))
+    expected = welch(first, second[:4], 0.95)
+    found = welch(np.ldexp(first, exponent), np.ldexp(second[:4], exponent), 0.95)
+    for one, other in zip(found[:3], expected[:3], strict=True):
+        assert np.ldexp(one, -exponent) == pytest.approx(float(other), rel=1e-13)

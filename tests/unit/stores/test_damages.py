@@ -191,6 +191,45 @@ def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, m
     assert "there is no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["run.zarr", "runfolder"])
+@pytest.mark.parametrize("lost", ["loss/c/1/0", "zarr.json"])
+def test_verify_looks_at_a_store_itself_whatever_its_name(
+    tmp_path, capsys, monkeypatch, name, lost
+):
+    sealed(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for path in (name, "."):
+        assert main([path, "--jobs", "1"]) == 0
+        assert f"1 stores and tables in {path}: 1 as they were" in capsys.readouterr().out
+    (tmp_path / name / lost).unlink()
+    for path in (name, "."):
+        assert main([path, "--jobs", "1"]) == 1
+        assert f"{name}: {lost} is lost" in capsys.readouterr().out
+
+
+def test_verify_looks_at_a_table_itself(results, capsys):
+    for table in (results / "runs" / RUN / "metrics-k.nc", results / "findings/0.csv"):
+        assert main([str(table), "--jobs", "1"]) == 0
+        table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
+        assert main([str(table), "--jobs", "1"]) == 1
+        assert f"{table}: " in capsys.readouterr().out
+        table.unlink()
+
+
+def test_nothing_to_verify_is_no_success(tmp_path, capsys):
+    store, text = sealed(tmp_path / "run.zarr"), tmp_path / "notes"
+    text.touch()
+    (tmp_path / "empty").mkdir()
+    for path in (store / "loss", store / "loss/zarr.json", text, tmp_path / "empty"):
+        assert main([str(path)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"nothing to verify in {path}\n")
+        assert (f"name the store as a whole: {store}\n" in said) == (store in path.parents)
+    (tmp_path / "empty/file.zarr").touch()
+    assert main([str(tmp_path / "empty")]) == 1
+    assert "a file in the place of a store" in capsys.readouterr().out
+
+
 def test_verify_runs_where_no_affinity_is_known(results, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)

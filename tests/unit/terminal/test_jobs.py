@@ -88,12 +88,13 @@ def test_reasons_are_few_words_counted_by_stage() -> None:
         f"{params}across all output: before: {{'a': 'very long value'}} now: {{'a': 'another'}} ",
     ):
         reasons.add("fit", reason)
-    reasons.add("draw", "Input files updated by another job: b")
+    reasons.add("draw", "Input files updated by another job: b", known="file was deleted")
+    reasons.add("draw", "Forced execution", known="file was deleted")
     assert reasons.table() == [
         "stage  jobs  why",
         "-----  ----  ------------------------------",
         "fit       5  file is missing (2), its code has changed (1), a setting was 3, is 2 (1), "
         "its settings have changed (1)",
-        "draw      1  an input is made again",
-        "total     6",
+        "draw      2  an input is made again (1), file was deleted (1)",
+        "total     7",
     ]

@@ -86,6 +86,8 @@ def both(shape, outputs): return Both(16, outputs)
 def fewer(shape, outputs): return Fewer(16, outputs)
 number = 3
 def fails(shape, outputs): raise KeyError("width")
+def ends(shape, outputs): raise SystemExit(0)
+def huge(shape, outputs): raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 def no_module(shape, outputs): return 3
 def without_parameters(shape, outputs): return nn.Flatten()
 def wrong_input(shape, outputs): return nn.Linear(7, outputs)
@@ -324,6 +326,8 @@ def test_networks_are_tried_before_any_job(user_run):
     fails = fault_of([*good, tried("fails")])
     assert re.search(r"raises KeyError: 'width' \(nets.py, line \d+\)", fails)
     assert f"where: own.nets:fails, {Path.cwd()}/own/nets.py" in fails
+    assert "raises SystemExit: 0 (nets.py" in fault_of([tried("huge"), tried("ends")])
+    assert fault_of([tried("huge")]) == ""
     assert "two calls make two networks" in fault_of([tried("growing")])
     unknown = fault_of([tried("residual", depth=7)])
     assert "unexpected keyword argument 'depth'" in unknown

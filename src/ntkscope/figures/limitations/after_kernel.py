@@ -7,6 +7,7 @@ of fixed m and the network over n.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -21,6 +22,9 @@ from ntkscope.figures.limitations.reading import Curve, Part, at_samples, parts_
 from ntkscope.statistics.paired import FloatArray
 
 ANALYSIS = {"of": "curves"}
+
+DIAGONAL = replace(FRESH, marker="^", line=(0, (1, 1)))
+"""Of kernels whose m is n: those of one n, over m, are `FRESH`."""
 
 
 def draw(
@@ -47,7 +51,7 @@ def _draw_diagonal(axes: Axes, part: Part) -> list[Drawn]:
     drawn = [Drawn(each, NETWORK, "network") for each in part.networks]
     for each in part.networks:
         drawing.draw_curve(axes, each, NETWORK)
-    for fit, look, name in (("own", OWN, "$K_n(n)$"), ("fresh", FRESH, "$K^F_n(n)$")):
+    for fit, look, name in (("own", OWN, "$K_n(n)$"), ("fresh", DIAGONAL, "$K^F_n(n)$")):
         x, ends = diagonal(part.of("after", fit=fit))
         if x.size:
             drawing.draw_points(axes, x, ends, look)

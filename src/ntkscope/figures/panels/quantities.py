@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,13 +23,17 @@ class Metric:
     Attributes:
         name: variable of the metrics; label: of its axis; log: its scale.
         relative: divided by its mean before the boundary (`fits.boundary_window.BEFORE`).
+        bounds: between which it lies.
     """
 
     name: str
     label: str
     log: bool = False
     relative: bool = False
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
+
+_CKA = (0.0, 1.0)  # Kornblith et al. 2019, of the centred estimator
 
 VELOCITY = Metric("velocity", "velocity\n(1/step)", log=True)
 
@@ -38,10 +43,10 @@ NORM = Metric(
 )
 
 
-DISTANCE = Metric("distance_from_start", "distance from start\n(1 − CKA)")
+DISTANCE = Metric("distance_from_start", "distance from start\n(1 − CKA)", bounds=_CKA)
 
 
-ALIGNMENT = Metric("alignment", "alignment\n(CKA with labels)")
+ALIGNMENT = Metric("alignment", "alignment\n(CKA with labels)", bounds=_CKA)
 
 
 @dataclass(frozen=True)

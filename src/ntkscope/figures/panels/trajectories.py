@@ -47,7 +47,9 @@ def draw_trajectories(
             values = trajectory(cell, arm, metric, window)
             shown = x >= (0 if arm == "twin" else -np.inf)
             band = None if arm == "twin" else confidence
-            draw_band(axes, x[shown], values[:, shown], band, metric.log, shade, line)
+            draw_band(
+                axes, x[shown], values[:, shown], band, metric.log, shade, line, metric.bounds
+            )
     if metric.log:
         axes.set_yscale("log")
     boundary_scale(axes, int(-before), int(after), window)

@@ -84,7 +84,7 @@ def _draw_shares(axes: Axes, point: Point, looks: Mapping[str, Look]) -> None:
     axes.set_xlim(1, end)
     axes.set_ylim(-0.03, 1.03)
     axes.set_title("\n".join([*_name(point).rsplit(" ", 1), *panels.lost_in_words(point)]))
-    axes.set_xlabel("steps after boundary")
+    axes.set_xlabel("steps after\nthe boundary")
 
 
 def _by(first: panels.FloatArray, steps: np.ndarray) -> panels.FloatArray:
@@ -113,7 +113,8 @@ def _draw_statistic(
             height = row + 0.17 * (number - (len(looks) - 1) / 2)
             chosen = mine.loc[mine["quantity"] == name, ["estimate", "low", "high"]]
             for middle, low, high in scale * chosen.to_numpy(float):
-                draw_interval(axes, height, (middle, low, high), look)
+                least = 0.0 if statistic == "false_alarms" else -np.inf  # no rate is below 0
+                draw_interval(axes, height, (middle, max(low, least), high), look)
     stated = {"hit_rate": 1 - (1 - RATE) ** WITHIN, "false_alarms": scale * RATE}
     if statistic in stated:
         axes.axvline(stated[statistic], color="0.2", linestyle=":", linewidth=0.8, zorder=0)

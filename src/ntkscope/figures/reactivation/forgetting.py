@@ -138,7 +138,7 @@ def correlations_in_words(fits: xr.Dataset) -> list[str]:
     results = results_of(fits)
     found = {row["against"]: row for _, row in results.iterrows() if row["quantity"] == _PAIR[1]}
     if BETWEEN not in found:
-        return [head, "not computed, as its test images have all classes alike"]
+        return [head, "not computed, as its test samples have all classes alike"]
     between, within = found[BETWEEN], found[WITHIN]
     return [
         head,

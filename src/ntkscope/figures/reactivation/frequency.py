@@ -36,7 +36,7 @@ ANALYSIS = {
         },
     ],
     "compare": "frequency",
-    "forgetting": False,  # its test images have all classes alike
+    "forgetting": False,  # its test samples have all classes alike
 }
 
 METRICS = (panels.VELOCITY, panels.NORM)

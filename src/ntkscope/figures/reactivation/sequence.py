@@ -66,7 +66,9 @@ def _draw_tasks(
     for arm, colour, band in (("twin", TWIN, None), ("shift", look.colour, attrs["confidence"])):
         values = panels.trajectory(cell, arm, metric, int(attrs["window"]))
         shown = x >= (0 if arm == "twin" else -np.inf)
-        draw_band(axes, x[shown] + first, values[:, shown], band, metric.log, colour)
+        draw_band(
+            axes, x[shown] + first, values[:, shown], band, metric.log, colour, bounds=metric.bounds
+        )
     axes.set_yscale("log" if metric.log else "linear")
     axes.set_xlim(0, x.max() + first)
     for edge in edges[edges >= 0]:

@@ -10,7 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ntkscope.fits.findings.evidence import Evidence
-from ntkscope.fits.findings.gaps import all_gaps, has_interval, label, lost_in_words
+from ntkscope.fits.findings.gaps import (
+    all_gaps,
+    has_interval,
+    is_zero_by_construction,
+    label,
+    lost_in_words,
+)
 from ntkscope.fits.results import Result
 from ntkscope.statistics.paired import Interval, t_interval
 
@@ -18,6 +24,7 @@ PAPER = "arXiv 2507.16039"
 OURS = "Beyond the paper"
 SUPPORTED, OPPOSITE, OPEN, UNTESTED = "supported", "opposite", "not supported", "not tested"
 UNRESOLVED = "not resolved"  # the verdict hangs on rounding, or on what has no data
+BY_CONSTRUCTION = "by construction"  # it holds, and nothing could have contradicted it
 _WORST_FIRST = (OPPOSITE, OPEN, SUPPORTED)
 
 
@@ -128,7 +135,8 @@ def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
     """The verdict on a claim: of its family, the least favourable member.
 
     Where part of what it speaks of has no data it is not supported but *not resolved*, and so is
-    an opposite one that no member with all its data bears out.
+    an opposite one that no member with all its data bears out. Members that are the twin to the
+    bit, which a claim of no effect cannot fail, are left out; alone they are *by construction*.
 
     Args:
         claim: the claim.
@@ -138,9 +146,15 @@ def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
     experiment = evidence.experiment(claim.analysis)
     statistic = f"{claim.statistic}; claimed: {claim.claimed.words}"
     about = (claim.id, claim.text, claim.source, experiment, statistic)
-    there = claim.compute(evidence) if experiment else []
-    family = [member for member in there if has_interval(member)]
+    every = claim.compute(evidence) if experiment else []
     figure = evidence.figure(claim.analysis)
+    sure = [each for each in every if _cannot_fail(claim.claimed, each)]
+    there = [each for each in every if not _cannot_fail(claim.claimed, each)]
+    family = [member for member in there if has_interval(member)]
+    if sure and not family:
+        note = "; ".join([_SURE, *([f"{len(there)} more without data"] if there else [])])
+        n = int(min(each.interval.n for each in sure))
+        return Finding(*about, 0.0, 0.0, 0.0, confidence, n, BY_CONSTRUCTION, note, figure)
     if not family:
         nan = float("nan")
         absent = f"no {claim.analysis or 'stream'} in this configuration"
@@ -157,9 +171,15 @@ def judge(claim: Claim, evidence: Evidence, confidence: float) -> Finding:
     verdicts = [each for each, _ in judged]
     ends = (float(found.estimate), float(found.low), float(found.high))
     note = _note(there, family, worst, verdicts)
+    note = "; ".join(filter(None, [note, f"{len(sure)} more {_SURE}" if sure else ""]))
     if _hangs_on_gaps(verdict, there, family, verdicts):
         verdict, note = UNRESOLVED, f"{verdict} by what has data; {note}"
     return Finding(*about, *ends, confidence, int(found.n), verdict, note, figure)
+
+
+def _cannot_fail(claimed: Claimed, member: Result) -> bool:
+    """Whether a member is 0 because its first step is the twin's, and 0 is what is claimed."""
+    return claimed.verdict(0.0, 0.0) == SUPPORTED and is_zero_by_construction(member)
 
 
 def _hangs_on_gaps(
@@ -182,6 +202,7 @@ def compared(finding: Finding, repeat: Finding) -> Finding:
     return finding._replace(verdict=UNRESOLVED, repeated=repeat.verdict, note=note)
 
 
+_SURE = "0 by construction: every seed is its twin to the bit"
 _NO_DATA = "this configuration has no data for it"
 _TOO_FEW = "no interval: it takes two seeds with a value, others diverged or have none"
 

@@ -18,6 +18,16 @@ def has_interval(member: Result) -> bool:
     return int(np.isfinite(member.per_seed).sum()) > 1 or bool(np.isfinite(member.interval.low))
 
 
+def is_zero_by_construction(member: Result) -> bool:
+    """Whether every seed's log ratio to its twin is exactly 0: the same steps were compared.
+
+    Of measured velocities that is no coincidence; counts and clipped quantities may well be 0.
+    """
+    seeds = member.per_seed[np.isfinite(member.per_seed)]
+    paired = (member.statistic, member.units) == ("effect", "log ratio")
+    return paired and seeds.size > 1 and not seeds.any()
+
+
 def label(family: Sequence[Result], which: int) -> str:
     """A member by what sets it apart from the others of its family."""
     places = [

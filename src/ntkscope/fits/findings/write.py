@@ -121,6 +121,7 @@ _RULE = (
     "on the other, else *not supported*; *not tested* where there is no data. A claim of every "
     "width, rate, … is judged by the least favourable of them, with Bonferroni-adjusted intervals. "
     "Where part of it has no data, as all seeds diverged, it is *not resolved*, not supported. "
+    "*By construction*: what is compared is the twin to the bit, so that nothing was tested. "
     "Intervals are t intervals over seeds unless the note says otherwise. Where everything was "
     "trained a second time with other rounding, nor are claims resolved whose verdicts differ."
 )

@@ -25,7 +25,7 @@ SIGNALS = {
     KERNEL: "NTK velocity",
     "batch_loss": "loss of the batch",
     "gradient_norm": "gradient norm of the batch",
-    "loss": "loss on test images of task 1",
+    "loss": "loss on test samples of task 1",
 }
 Alarms = NDArray[np.bool_]
 

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ntkscope.ntk.empirical.gradients.fast_ops import FasterBackward
+from ntkscope.ntk.empirical.gradients.fast_ops import OWN_DERIVATIVES, FasterBackward
+from ntkscope.ntk.empirical.gradients.graph import look_at_graph
 from ntkscope.ntk.empirical.gradients.hooks import Call, Layout, backpropagate, record
 from ntkscope.ntk.empirical.gradients.hooks import Recorded as RecordedCall
-from ntkscope.ntk.empirical.gradients.own_rows import check_own_rows
+from ntkscope.ntk.empirical.gradients.own_rows import RearrangedError, check_own_rows
 from ntkscope.ntk.empirical.gradients.uses import UnknownUseError, Uses
 from ntkscope.ntk.empirical.inputs import tensors_of
 from ntkscope.ntk.empirical.sequential.backward import sequential_passes
@@ -105,11 +106,15 @@ class Recorded:
 
         Raises:
             UnknownUseError: of a parameter in `used`; or uses are others than in the first pass.
+            UsedElsewhereError: of a parameter that is not in `used`.
             RearrangedError: rows of the pass are not those of their own samples.
         """
         _, y, calls, is_row_wise = self._forward(x, modules)
         found = backpropagate(y, calls, output_vectors, self.tuning.batched_elements)
-        if not is_row_wise and y.requires_grad:
+        if not y.requires_grad:
+            return calls, found
+        is_known = look_at_graph(y, calls, found, OWN_DERIVATIVES)
+        if not (is_row_wise and is_known):
             check_own_rows(y, calls, output_vectors, found)
         return calls, found
 
@@ -117,7 +122,7 @@ class Recorded:
         self, x: Tensor, modules: list[nn.Module]
     ) -> tuple[Tensor, Tensor, list[RecordedCall], bool]:
         """The samples, whose memory so stays theirs, outputs, calls, and if surely row-wise."""
-        place = tuple((t.data_ptr(), t.shape) for t in tensors_of(x))
+        place = tuple((t.data_ptr(), t.shape, t.stride()) for t in tensors_of(x))
         if self.held is not None and place in self.held:
             return self.held[place]
         own = x.clone()
@@ -130,7 +135,11 @@ class Recorded:
             with mode:
                 y, calls = record(self.model, own, modules, mode.calls)
             self._compare(mode.uses())
-        found = (x, y, calls, mode.is_row_wise)
+        for call in calls:
+            call.inputs = call.inputs.detach()
+        if mode.is_cut and not mode.is_row_wise:
+            raise RearrangedError("values may have been put in another order without a graph")
+        found = (x, y, calls, mode.is_row_wise and not _is_scripted(self.model))
         if self.held is not None:
             self.held[place] = found
         return found
@@ -195,3 +204,8 @@ class Sequential:
         layers = known_layers(model)
         assert layers is not None
         return Sequential(layers, self.tuning)
+
+
+def _is_scripted(model: nn.Module) -> bool:
+    """Whether operations of a part of it are not seen."""
+    return any(isinstance(module, torch.jit.ScriptModule) for module in model.modules())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -18,34 +20,53 @@ class DoubtError(ModelError):
 
 @torch.enable_grad()
 def check_independence(
-    model: nn.Module, x: Tensor, evidence: Evidence | None, rounding: Rounding
+    model: nn.Module, x: Tensor, evidence: Evidence | None, rounding: Rounding, at_once: int = _PASS
 ) -> None:
-    """Each sample's output in three companies: as they come, mixed with half of them, and alone.
+    """Each sample's output in three companies: as they come, with few others, and alone.
+
+    Two rare samples that change each other are seen where they are together in the first company
+    and not in the second: there samples whose outputs are alike, or that are extreme, are apart.
 
     Args:
         model: maps [N, …] to [N, K].
         x: samples; of more than 4096 so many that are drawn.
         evidence: samples of x, with their outputs alone.
         rounding: what it can do.
+        at_once: samples in the first company, as in the passes that the kernel is made of.
 
     Raises:
         ModelError: an output depends on the other samples.
         DoubtError: it may.
     """
     generator = torch.Generator().manual_seed(len(x) + 1)
-    order = torch.randperm(len(x), generator=generator)[:_SAMPLES].to(x.device)
     if len(x) > _SAMPLES:
-        x, order = x[order], torch.randperm(_SAMPLES, generator=generator).to(x.device)
-    together = _outputs(model, x, _PASS)
-    half = max(1, min(_PASS // 2 + 1, (len(x) + 1) // 2))
-    _compare(model, _outputs(model, x[order], half), together[order], rounding)
+        x = x[torch.randperm(len(x), generator=generator)[:_SAMPLES].to(x.device)]
+    together = torch.cat([_outputs(model, some) for some in x.split(max(_PASS, at_once))])
+    if together.ndim != 2 or len(together) != len(x):
+        refuse(model, doubt=False)
+    for some in _dealt(together, generator):
+        _compare(model, _outputs(model, x[some]), together[some], rounding)
     if evidence is not None:
-        x, alone = evidence.x, evidence.outputs
-        _compare(model, _outputs(model, x, len(x)), alone, rounding)
+        _compare(model, _outputs(model, evidence.x), evidence.outputs, rounding)
 
 
-def _outputs(model: nn.Module, x: Tensor, at_once: int) -> Tensor:
-    return torch.cat([model(some.clone()).detach() for some in x.split(at_once)])
+def _dealt(outputs: Tensor, generator: torch.Generator) -> list[Tensor]:
+    """Places of about √N samples each, those next to one another in outputs in different ones.
+
+    Any two are together with a probability below 1 / √N.
+    """
+    n = len(outputs)
+    hands = math.ceil(n / math.isqrt(n))
+    along = torch.randn(outputs.shape[1:], generator=generator, dtype=torch.float64).to(outputs)
+    hand = torch.empty(n, dtype=torch.long)
+    hand[(outputs @ along).argsort().cpu()] = torch.arange(n) % hands
+    order = torch.randperm(n, generator=generator)
+    return [order[hand[order] == each].to(outputs.device) for each in range(hands)]
+
+
+def _outputs(model: nn.Module, x: Tensor) -> Tensor:
+    y: Tensor = model(x.clone())
+    return y.detach()
 
 
 def _compare(model: nn.Module, found: Tensor, expected: Tensor, rounding: Rounding) -> None:

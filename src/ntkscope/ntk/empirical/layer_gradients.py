@@ -91,7 +91,8 @@ def forward_backward(
     trace: as of `backpropagation.Backpropagation.output_gradients`.
 
     Raises:
-        UnlikeTheProbeError: a layer has other calls, or rows for a sample, than in the probe.
+        UnlikeTheProbeError: a layer has other calls, or rows for a sample, than in the probe, or
+            they come in another order: of equal layers, outputs do not tell.
     """
     if not plan.known:
         return {}
@@ -105,15 +106,22 @@ def forward_backward(
     used = {
         name: layer.name for layer in plan.known if layer.by_use for name in layer.learns.values()
     }
+    order = []
     for call, g in zip(calls, gradients, strict=True):
         names = call.parameters if isinstance(call, Use) else ()
         place = next((used[name] for name in names if name in used), hooked.get(id(call.module)))
         if g is not None and place is not None:
             found[place].append((call, g))
+            if not names:
+                order.append(place)
     for layer in plan.known:
         rows = tuple(len(call.inputs) for call, _ in found[layer.name])
         if layer.rows is not None and rows != tuple(each * len(x) for each in layer.rows):
             raise UnlikeTheProbeError(f"layer {layer.name or '(model)'} is called as the data ask")
+    if plan.backpropagation.runs_model:
+        plan.order = order if plan.order is None else plan.order
+        if order != [name for name in plan.order if name in hooked.values()]:
+            raise UnlikeTheProbeError("layers are called in the order that the data ask")
     return found
 
 

@@ -76,6 +76,7 @@ class Plan:
         pairs: which pairs of them are wanted.
         throughput: of the device, as it was taken to be.
         vmap_safe: whether the fallback may take all samples at once.
+        order: of the calls of known layers that are modules; None: not known yet.
         tied: names of parameters that several known layers use.
         backpropagation: the way to the output gradients (`planner`).
         tuning: what else decides about speed and memory.
@@ -98,6 +99,7 @@ class Plan:
     pairs: OutputPairs
     throughput: Throughput = REFERENCE_THROUGHPUT
     vmap_safe: bool = True
+    order: list[str] | None = None
     tied: set[str] = field(default_factory=set)
     backpropagation: Backpropagation | None = None
     tuning: Tuning = TUNING

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.errors import ModelError
-from ntkscope.ntk.empirical.budget import BytesPerSample
+from ntkscope.ntk.empirical.budget import BytesPerSample, pass_bytes
 from ntkscope.ntk.empirical.costs import (
     REFERENCE_THROUGHPUT,
     LayerShape,
@@ -117,9 +117,15 @@ def _planned(
             layer.strategy = "fallback"
     proven = known_layers(model) is not None
     evidence = _of_its_own_number(draw(model, plan, x1, x2, few=proven))
+    plan = _with_ways(plan, evidence, force)
     if not proven:
         _look_at_companies(model, plan, x1, x2, evidence)
-    n = len(evidence.x)
+    return plan
+
+
+def _with_ways(plan: Plan, evidence: Evidence, force: str | None) -> Plan:
+    """The plan with the fastest way to the gradients of each layer that is right."""
+    model, n = plan.model, len(evidence.x)
     if is_of_one_dtype(model):
         try:
             uses = force != "fallback" and n > 1
@@ -149,10 +155,12 @@ def _look_at_companies(
     model: nn.Module, plan: Plan, x1: Tensor, x2: Tensor | None, evidence: Evidence
 ) -> None:
     """Whether outputs depend on other samples; a difference that may be rounding is a doubt."""
+    like = plan.output_vectors
+    at_once = pass_bytes(like.device, plan.tuning) // max(1, plan.working_bytes)
     try:
-        check_independence(model, x1, evidence, plan.rounding)
+        check_independence(model, x1, evidence, plan.rounding, at_once)
         if x2 is not None:
-            check_independence(model, x2, None, plan.rounding)
+            check_independence(model, x2, None, plan.rounding, at_once)
     except DoubtError as doubt:
         plan.in_doubt, plan.doubt = True, doubt
 

@@ -8,7 +8,7 @@ the gradients of each of some samples (`evidence`), not sums of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from ntkscope.errors import ModelError
 from ntkscope.ntk.empirical.backpropagation import Recorded, Sequential
 from ntkscope.ntk.empirical.evidence import Evidence, largest
 from ntkscope.ntk.empirical.gradients.autograd import autograd_gradients
+from ntkscope.ntk.empirical.gradients.graph import UsedElsewhereError
 from ntkscope.ntk.empirical.gradients.hooks import Call
 from ntkscope.ntk.empirical.gradients.registry import gradients_of_parameters, is_foreign
 from ntkscope.ntk.empirical.gradients.uses import UnknownUseError, Use
@@ -55,20 +56,20 @@ def choose_backpropagation(
     proven = sequential is not None
     if uses:
         _capture(layer for layer in plan.layers if layer.strategy == "fallback")
-    found = _pass(plan, evidence)
+    found = _pass(plan, evidence, uses=uses)
     wrong = _contradicted(plan, found, evidence, proven=proven)
     for layer in plan.known:
         layer.rejected = layer.rule is not None and bool(wrong & set(layer.learns.values()))
     others = [layer for layer in _sharing(plan, wrong) if not layer.by_use]
     if others and uses:
         _capture(others)
-        found = _pass(plan, evidence)
+        found = _pass(plan, evidence, uses=uses)
         wrong = _contradicted(plan, found, evidence, proven=proven)
     wrong |= set(plan.fallback_parameters)
     if caught := _sharing(plan, wrong):
         for layer in caught:
             layer.strategy, layer.by_use = "fallback", False
-        found = _pass(plan, evidence)
+        found = _pass(plan, evidence, uses=uses)
     found = with_parts(plan, found)
     if plan.fallback_parameters:
         plan.vmap_safe = _may_be_mapped(model, plan, evidence)
@@ -97,13 +98,16 @@ def _sharing(plan: Plan, names: set[str]) -> list[PlannedLayer]:
     return found
 
 
-def _pass(plan: Plan, evidence: Evidence) -> dict[str, CallGradients]:
+def _pass(plan: Plan, evidence: Evidence, *, uses: bool) -> dict[str, CallGradients]:
     """The calls and uses of all known layers; those that cannot be recorded are known no longer."""
     while True:
         used = {n for layer in plan.known if layer.by_use for n in layer.learns.values()}
-        plan.backpropagation = Recorded(plan.model, plan.tuning, frozenset(used))
+        plan.backpropagation, plan.order = Recorded(plan.model, plan.tuning, frozenset(used)), None
         try:
             found = forward_backward(plan, evidence.x, evidence.vector)
+        except UsedElsewhereError as error:
+            _give_up(plan, error.parameters, uses=uses)
+            continue
         except UnknownUseError as error:
             unknown = error.names & used
         except Exception as error:
@@ -115,6 +119,13 @@ def _pass(plan: Plan, evidence: Evidence) -> dict[str, CallGradients]:
         for layer in plan.known:
             if layer.by_use and unknown & set(layer.learns.values()):
                 layer.strategy, layer.by_use = "fallback", False
+
+
+def _give_up(plan: Plan, parameters: Set[int], *, uses: bool) -> None:
+    """Of layers whose parameters are used elsewhere too, capture these, or leave them."""
+    named = plan.model.named_parameters()
+    for layer in _sharing(plan, {name for name, p in named if id(p) in parameters}):
+        layer.strategy, layer.by_use = ("materialised", True) if uses else ("fallback", False)
 
 
 def _agree(plan: Plan, these: dict[str, CallGradients], those: dict[str, CallGradients]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from numbers import Real
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -192,7 +193,9 @@ def _each(name: str, stds: Stds, layers: int) -> list[float]:
         if name == "W_std":
             raise refused("b_std", "it belongs to the NTK parametrisation", "give W_std too")
         return [0.0] * layers
-    each = [float(stds)] * layers if isinstance(stds, int | float) else [float(s) for s in stds]
+    given: Any = stds
+    one = isinstance(given, Real) or getattr(given, "ndim", 1) == 0
+    each = [float(s) for s in ([given] * layers if one else given)]
     if len(each) != layers or min(each, default=0.0) < 0:
         remedy = f"give one value, or {layers}, none below 0"
         raise refused(f"{name} = {stds}", f"the network has {layers} layers with weights", remedy)

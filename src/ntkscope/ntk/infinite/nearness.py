@@ -46,7 +46,8 @@ def near_pairs(
     if bool((scaled.amax(-1) <= limit).all()):  # not so of NaN, which says nothing of others
         return None
     close = (scaled > limit[..., None]) & _alike(q1[..., None], q2[..., None, :], ratio)
-    return close.flatten(0, -3).any(0) if close.dim() > 2 else close
+    close = close.flatten(0, -3).any(0) if close.dim() > 2 else close
+    return close if bool(close.any()) else None
 
 
 def are_near(K: Tensor, q1: Tensor, q2: Tensor) -> Tensor:

@@ -49,10 +49,11 @@ def check_inputs(x1: Any, x2: Any) -> None:
 
 
 def check_variances(both: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Refuse preactivations so small that the products of their variances underflow.
+    """Refuse preactivations so small that the products of their variances underflow, or overflow.
 
-    Angles between them would be those of what is left of q1 q2 − K². A few small samples beside
-    others are none of this: what they lose is beyond the last digit of the largest entries.
+    Angles between small ones would be those of what is left of q1 q2 − K², and the arcsine of K
+    over an infinite product is 0. A few small samples beside others are none of this: what they
+    lose is beyond the last digit of the largest entries.
 
     Args:
         both: of each activation the variances of the first samples and of the second.
@@ -63,6 +64,13 @@ def check_variances(both: Iterable[tuple[Tensor, Tensor]]) -> None:
     for variances in both:
         kind = torch.finfo(variances[0].dtype)
         largest = max((float(q.max()) for q in variances if q.numel()), default=0.0)
+        if kind.max > largest > math.sqrt(kind.max) / 4:
+            raise ModelError(
+                f"the variances of preactivations are up to {largest:.0e}: their products "
+                f"overflow in {variances[0].dtype}",
+                where="x1, x2",
+                remedy="scale the inputs down, use smaller W_std and b_std, or give float64",
+            )
         if 0 < largest < math.sqrt(kind.tiny / kind.eps):
             raise ModelError(
                 f"the variances of preactivations are at most {largest:.0e}: their products "

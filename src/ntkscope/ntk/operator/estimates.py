@@ -14,6 +14,8 @@ from ntkscope.ntk.operator.vectors import VectorError
 Float64 = NDArray[np.float64]
 Seed = int | np.random.Generator
 
+_LEAST = 1e-140
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -35,6 +37,25 @@ def multiply(operator: LinearOperator, vectors: Float64) -> Float64:
     if vectors.shape[1] == 0:
         return np.zeros((operator.shape[0], 0))
     return np.asarray(operator.matmat(vectors), np.float64)
+
+
+def check_scale(products: Float64) -> Float64:
+    """The first products with an operator, if their squares neither underflow nor overflow.
+
+    Residuals of 1e-200 have norm 0, and anything would be an eigenvalue without error.
+
+    Raises:
+        VectorError: they would.
+    """
+    largest = float(np.abs(products).max(initial=0.0))
+    if largest == 0 or _LEAST < largest < 1 / _LEAST:
+        return products
+    raise VectorError(
+        f"products with the operator of size {largest:.0e}: their squares are no numbers of "
+        "float64",
+        where="operator",
+        remedy="scale the operator: 2.0**k * operator, and what is estimated back",
+    )
 
 
 def size_of(operator: LinearOperator) -> int:

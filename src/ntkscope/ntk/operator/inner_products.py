@@ -13,7 +13,14 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ntkscope.ntk.operator.estimates import Float64, Seed, gaussian, multiply, size_of
+from ntkscope.ntk.operator.estimates import (
+    Float64,
+    Seed,
+    check_scale,
+    gaussian,
+    multiply,
+    size_of,
+)
 from ntkscope.ntk.operator.xtrace_sketch import (
     Columns,
     leave_one_out,
@@ -41,7 +48,7 @@ def of_inner_products(
         operator. Inner products are unbiased (of several operators, but for their scales).
     """
     omega = gaussian(size_of(operators[0]), products // 2, seed)
-    images = [multiply(operator, omega) for operator in operators]
+    images = [check_scale(multiply(operator, omega)) for operator in operators]
     scales = [float(np.linalg.norm(image)) or 1.0 for image in images]
     mixed = sum((y / c for y, c in zip(images, scales, strict=True)), np.zeros_like(omega))
     sketch = make_sketch(mixed, omega)

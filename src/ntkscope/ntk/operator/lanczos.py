@@ -14,7 +14,14 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from ntkscope.errors import NtkscopeError
-from ntkscope.ntk.operator.estimates import Estimate, Float64, Seed, multiply, size_of
+from ntkscope.ntk.operator.estimates import (
+    Estimate,
+    Float64,
+    Seed,
+    check_scale,
+    multiply,
+    size_of,
+)
 from ntkscope.ntk.operator.vectors import VectorError
 
 
@@ -77,6 +84,8 @@ def largest_eigenpairs(
     while True:
         new = _orthonormal(new, basis, generator)
         products = multiply(operator, new)
+        if not basis.size:
+            check_scale(products)
         basis, image = np.hstack([basis, new]), np.hstack([image, products])
         if basis.shape[1] >= count:
             found = _rayleigh_ritz(basis, image, count)

@@ -12,6 +12,7 @@ from ntkscope.ntk.operator.estimates import (
     Estimate,
     Seed,
     check_budget,
+    check_scale,
     gaussian,
     multiply,
     size_of,
@@ -55,7 +56,7 @@ def xtrace(operator: LinearOperator, products: int = 40, seed: Seed = 0) -> Esti
     size = size_of(operator)
     check_budget(products, 6, size)
     omega = gaussian(size, products // 2, seed)
-    images = multiply(operator, omega)
+    images = check_scale(multiply(operator, omega))
     sketch = make_sketch(images, omega)
     again = multiply(operator, sketch.basis)
     inner, across = sketch.basis.T @ again, again.T @ omega

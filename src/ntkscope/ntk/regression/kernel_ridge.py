@@ -30,7 +30,7 @@ from ntkscope.ntk.regression.kernel_arrays import (
     multiply,
     precision,
 )
-from ntkscope.ntk.regression.loocv import Criterion, RidgeChoice, least_error
+from ntkscope.ntk.regression.loocv import Criterion, RidgeChoice, check_criterion, least_error
 from ntkscope.ntk.regression.nystrom import nystrom
 from ntkscope.ntk.regression.ridge_scale import floored, mean_diagonal
 from ntkscope.ntk.regression.ridge_search import search_ridge
@@ -171,11 +171,11 @@ class KernelRidge:
         method: "direct" (Cholesky for a given ridge, an eigendecomposition for "loo"), "cg"
             (preconditioned conjugate gradients), or "auto": direct where memory holds it.
         grid, criterion: of the leave-one-out choice, see `choose_ridge`. For a classifier's error
-            "zero-one": the squared error of ±1 targets asks for larger ridges.
+            "zero_one", of targets ±1 or one-hot: their squared error asks for larger ridges.
         loo_samples: leave-one-out on the first so many samples only (None: on all), whose relative
             ridge all are then fitted with, by one Cholesky or conjugate gradients. They should be
-            in random order. Measured on NTKs of digits by zero-one error: of 1000 samples, errors
-            of a fit of 4000 rise by 1% on the mean and by 10% at most.
+            in random order. Measured on NTKs of digits by zero_one: of 1000 samples, errors of a
+            fit of 4000 rise by 1% on the mean and by 10% at most.
         search: go on from that ridge to the least leave-one-out error of all samples, by
             `search_ridge`: about 7 Choleskys instead of the 12 of an eigendecomposition. Made for a
             grid of one ridge a decade.
@@ -310,6 +310,7 @@ class KernelRidge:
         self, kernel: Any, targets: FloatArray, offset: FloatArray | None
     ) -> tuple[FittedKernelRidge, RidgeChoice]:
         """With the ridge of least leave-one-out error."""
+        check_criterion(self.criterion, targets)
         samples, left = len(targets), less_offset(targets, offset)
         part = self._part(samples)
         system = decompose(kernel if part == samples else leading_block(kernel, part))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -24,11 +24,13 @@ from ntkscope.ntk.regression.kernel_arrays import (
 )
 from ntkscope.ntk.regression.ridge_scale import FLOORS
 
-Criterion = Literal["squared", "zero-one"]
+Criterion = Literal["squared", "zero_one"]
+
+_NOTHING = 1e-13  # of a target: what is left of it by rounding where nothing is predicted
 
 
 class LooErrors(NamedTuple):
-    """Mean squared residual, and share of samples misclassified, [...]."""
+    """Mean squared residual, and share misclassified (NaN: targets name no classes), [...]."""
 
     squared: FloatArray
     zero_one: FloatArray
@@ -42,7 +44,7 @@ class RidgeChoice:
         ridge: relative to the mean diagonal.
         grid: the ridges tried [R], ascending.
         squared: mean squared leave-one-out residual of each [R]; NaN where a search did not try it.
-        zero_one: share of samples misclassified of each [R], see `loo_errors`.
+        zero_one: share of samples misclassified of each [R], or NaN, see `loo_errors`.
         on_boundary: the choice is the first or last of the grid, so the best may lie outside it.
             A first that is below a thousandth of the kernel's smallest eigenvalue does not count:
             smaller ridges change its predictions by less than that.
@@ -101,12 +103,13 @@ def choose_ridge(
         system: from `decompose`.
         targets: [N] or [N, K]; the error is the mean over samples and outputs.
         grid: relative ridges; those below the floor of the kernel's dtype are left out.
-        criterion: squared error, or misclassification, in which ties go to the squared error and
-            then to the smaller ridge.
+        criterion: squared error, or misclassification ("zero_one", of targets that name classes,
+            see `loo_errors`), in which ties go to the squared error and then to the smaller ridge.
         offset: f₀, like targets: targets − f₀ are regressed, and f₀ + prediction is classified.
 
     Raises:
-        RegressionError: targets or an offset that do not fit, or an empty or non-positive grid.
+        RegressionError: targets or an offset that do not fit, or name no classes for "zero_one";
+            another criterion; an empty or non-positive grid.
     """
     choice = least_error(system, targets, grid, criterion, offset)
     choice.warn()
@@ -122,6 +125,7 @@ def least_error(
 ) -> RidgeChoice:
     """As `choose_ridge`, which warns."""
     Y, ridges = check_targets(targets, len(system.values)), _checked_grid(grid, system.dtype)
+    check_criterion(criterion, Y)
     errors = loo_errors(loo_residuals(system, less_offset(Y, offset), ridges), Y)
     keys = (errors.squared,) if criterion == "squared" else (errors.squared, errors.zero_one)
     best = int(np.lexsort(keys)[0])
@@ -149,16 +153,61 @@ def loo_errors(residuals: FloatArray, targets: FloatArray) -> LooErrors:
     """Errors [...] of residuals [..., N] or [..., N, K] of targets [N] or [N, K].
 
     The sample is predicted at target − residual, an offset included. Misclassified: for one output
-    another sign than the target's, or zero; for several, another output is the largest.
+    another sign than the target's, or zero; for several, another output is the largest. NaN where
+    targets name no classes: one output that is not of two values of opposite sign (such as ±1), or
+    several of which a row has no single largest.
     """
     lead = residuals.shape[: residuals.ndim - targets.ndim]
     predictions = targets - residuals
-    if targets.ndim == 2 and targets.shape[1] > 1:
+    squared = (residuals**2).reshape(*lead, -1).mean(-1)
+    if not _name_classes(targets):
+        return LooErrors(squared, np.full_like(squared, np.nan))
+    predictions[np.abs(predictions) <= _NOTHING * np.abs(targets)] = 0
+    if _several(targets):
         wrong = predictions.argmax(-1) != targets.argmax(-1)
     else:
         wrong = ((predictions > 0) != (targets > 0)) | (predictions == 0)
-    squared = (residuals**2).reshape(*lead, -1).mean(-1)
     return LooErrors(squared, wrong.reshape(*lead, -1).mean(-1))
+
+
+def check_criterion(criterion: str, targets: FloatArray) -> None:
+    """Refuse a criterion that is none, or that has no meaning for these targets.
+
+    Raises:
+        RegressionError: says what there is, or what to make of the targets.
+    """
+    if criterion not in get_args(Criterion):
+        raise RegressionError(
+            f"criterion = {criterion!r}",
+            where="criterion",
+            remedy=f"give one of: {', '.join(get_args(Criterion))}",
+        )
+    if criterion == "zero_one" and not _name_classes(targets):
+        row = "a row of which no output is the single largest"
+        what = row if _several(targets) else _values(targets)
+        raise RegressionError(
+            f"the criterion zero_one needs targets ±1 [N], or one-hot [N, K]; these have {what}",
+            where="targets",
+            remedy="of classes 0 and 1 give 2 * y - 1, of classes 0 to K − 1 numpy.eye(K)[y]; of "
+            "other targets criterion='squared'",
+        )
+
+
+def _several(targets: FloatArray) -> bool:
+    return targets.ndim == 2 and targets.shape[1] > 1
+
+
+def _name_classes(targets: FloatArray) -> bool:
+    """Whether targets say of which class each sample is, see `loo_errors`."""
+    if _several(targets):
+        return bool(((targets == targets.max(1, keepdims=True)).sum(1) == 1).all())
+    values = np.unique(targets)
+    return bool((values != 0).all() and (values > 0).sum() <= 1 and (values < 0).sum() <= 1)
+
+
+def _values(targets: FloatArray) -> str:
+    first, more = np.unique(targets)[:3].tolist(), np.unique(targets).size - 3
+    return f"values {', '.join(f'{v:g}' for v in first)}{f' and {more} more' * (more > 0)}"
 
 
 def _checked_grid(grid: Sequence[float] | FloatArray | None, dtype: np.dtype[Any]) -> FloatArray:

@@ -15,7 +15,13 @@ import numpy as np
 
 from ntkscope.ntk.regression.cholesky import CholeskyFactor, cholesky, try_cholesky
 from ntkscope.ntk.regression.kernel_arrays import FloatArray, less_offset
-from ntkscope.ntk.regression.loocv import Criterion, RidgeChoice, loo_errors, on_boundary
+from ntkscope.ntk.regression.loocv import (
+    Criterion,
+    RidgeChoice,
+    check_criterion,
+    loo_errors,
+    on_boundary,
+)
 
 
 class _Tried(NamedTuple):
@@ -45,8 +51,10 @@ def search_ridge(
         The choice, with NaN for the errors of ridges that were not tried, and its factor.
 
     Raises:
-        RegressionError: a kernel that is none, or not positive definite with any ridge tried.
+        RegressionError: a kernel that is none, or not positive definite with any ridge tried; or a
+            criterion that is none of these targets.
     """
+    check_criterion(criterion, targets)
     grid, tried = start.grid, dict[int, _Tried]()
 
     def key(i: int) -> tuple[float, ...]:

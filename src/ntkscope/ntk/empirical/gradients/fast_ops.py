@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ntkscope.ntk.empirical.gradients.own_rows import is_row_wise
+from ntkscope.ntk.empirical.gradients.own_rows import is_cut, is_row_wise
 from ntkscope.runtime.matmul import matmul_nt, takes_onednn
 
 Two = int | tuple[int, int]
@@ -32,11 +32,12 @@ class FasterBackward(TorchFunctionMode):
 
     Attributes:
         is_row_wise: every operation left each sample's rows in their place for sure.
+        is_cut: values of samples were taken out of the graph.
     """
 
     def __init__(self, samples: int = 0) -> None:
         super().__init__()
-        self._count, self.is_row_wise = samples, True
+        self._count, self.is_row_wise, self.is_cut = samples, True, False
 
     def __torch_function__(
         self,
@@ -47,6 +48,7 @@ class FasterBackward(TorchFunctionMode):
     ) -> Any:
         """Call what stands for `func`, where it can."""
         self.is_row_wise = self.is_row_wise and is_row_wise(func, args, kwargs or {}, self._count)
+        self.is_cut = self.is_cut or is_cut(func, args, kwargs or {})
         found = None
         if func in _INSTEAD:
             found = _INSTEAD[func](*args, **(kwargs or {}))
@@ -158,3 +160,4 @@ _INSTEAD: dict[Any, Callable[..., Tensor | None]] = {
     F.avg_pool2d: _avg_pool2d,
     F.max_pool2d: _max_pool2d,
 }
+OWN_DERIVATIVES = (_Linear, _Pooling, _MaxPooling)

@@ -42,11 +42,13 @@ class Recorded(Call):
         version: torch's count of in-place changes to `inputs` at that moment.
         edge: where its output stands in the graph, whatever is done to the output later.
         layout: where in its inputs and outputs the samples are.
+        tensors: in place of the module's parameters at that moment.
     """
 
     version: int
     edge: GradientEdge
     layout: Layout = "first"
+    tensors: tuple[Tensor | None, ...] = ()
 
 
 def record(
@@ -75,9 +77,10 @@ def record(
 def _hooked(modules: Iterable[nn.Module], calls: list[Recorded]) -> Iterator[None]:
     def hook(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Tensor) -> None:
         if output.requires_grad:
-            a = (args[0] if args else kwargs["input"]).detach()
-            edge = get_gradient_edge(output)
-            calls.append(Recorded(module, a, output.shape, False, a._version, edge))
+            a = args[0] if args else kwargs["input"]
+            place = a._version, get_gradient_edge(output)
+            tensors = tuple(module._parameters.values())
+            calls.append(Recorded(module, a, output.shape, False, *place, tensors=tensors))
 
     handles = [m.register_forward_hook(hook, prepend=True, with_kwargs=True) for m in modules]
     try:

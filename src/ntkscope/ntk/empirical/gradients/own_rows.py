@@ -4,12 +4,15 @@ A forward pass that puts its batch in another order, applies layers and puts it 
 outputs, and per-sample gradients in the other order; and it may do so for rare samples only, which
 no probe shows. A pass of operations that treat each row alike cannot (`is_row_wise`). After any
 other pass, Σ_n c_n ⟨v, f(x_n)⟩ goes back once more, of random c and v: the gradient of row n has to
-be c_n times that of ⟨v, f(x_n)⟩ (`check_own_rows`). Not seen is what happens inside of scripted or
-compiled modules, and to rows that are split over more than three axes.
+be c_n times that of ⟨v, f(x_n)⟩ (`check_own_rows`). If values of samples are taken out of the graph
+besides, which may come back in other rows, no gradient tells. Not seen is what happens inside of
+scripted functions.
 """
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,9 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from ntkscope.ntk.empirical.gradients.hooks import Recorded, samples_first
+from ntkscope.ntk.empirical.gradients.use_layers import tensors_in
 
 _TOLERANCE = {torch.float64: 1e-9}  # of the largest gradient of a call; of other dtypes:
 _COARSE = 1e-4
+_OF_ITS_OWN = 1e-3  # of a sample's largest gradient, beside eps of the largest of all
 
 _ALIKE = {
     name
@@ -77,6 +82,19 @@ _REDUCING = (
 )
 """Operations along an axis, which of two that are as long may be the samples'."""
 
+_ATTENTION = ("multi_head_attention_forward", "scaled_dot_product_attention")
+
+_AXIS: dict[str, tuple[int | None, int]] = {
+    **dict.fromkeys(_REDUCING, (None, 1)),
+    **dict.fromkeys(("softmax", "log_softmax", "softmin"), (None, 1)),
+    "norm": (None, 2),
+    "vector_norm": (None, 2),
+    "normalize": (1, 2),
+    "glu": (-1, 1),
+    "gumbel_softmax": (-1, 4),
+}
+"""Those, and others, that mix what lies along an axis: its default (None: all), and its place."""
+
 _ALONG: dict[str, tuple[int | None, int]] = {
     "cat": (0, 1),
     "concat": (0, 1),
@@ -95,17 +113,6 @@ _ALONG: dict[str, tuple[int | None, int]] = {
 }
 """Operations that take rows apart or together along an axis: its default and its place."""
 
-_MOVING = {
-    name + suffix
-    for line in (
-        "getitem setitem index_select index_copy index_add index_put gather scatter scatter_add",
-        "take_along_dim flip flipud roll sort embedding pad",
-    )
-    for name in line.split()
-    for suffix in ("", "_")
-} | {*_WEIGHTED, *_TURNING, "mm", "addmm", "einsum", "tensordot"}
-"""Operations that may move rows that are parts of samples, N·T of T tokens each."""
-
 _LOOKED_AT = ("get", "len", "repr", "format", "iter", "hash")  # of a tensor, its attributes too
 
 
@@ -120,23 +127,24 @@ def is_row_wise(
 
     True too of what takes no tensor with so many rows, on its first or second axis; but not of
     rows that may be split over its first axes, and of rows that are parts of samples each has to
-    stay as well where an operation moves rows by an index. Nor of rows behind the second axis, nor
-    on the second one of an operation that mixes what is there.
+    stay as well. Nor of rows behind the second axis, nor on the second one of an operation that
+    mixes what is there, nor along the axis of a sum or the like that has a gradient.
     """
     called, name = _name(func)
-    listed = args[0] if args and isinstance(args[0], tuple | list) else args
-    there = [t for t in (*listed, *kwargs.values()) if isinstance(t, Tensor)]
+    there = tensors_in((args, kwargs))
     rows = [t for t in there if samples in t.shape[:2] and not isinstance(t, nn.Parameter)]
     parts = [t for t in there if t.requires_grad and not isinstance(t, nn.Parameter)]
-    if samples > 1 and not rows and any(_is_split(t, samples) for t in parts):
+    split = not rows and any(_is_split(t, samples) for t in parts)
+    behind = any(samples in t.shape[2:] and len(t) % samples for t in parts)
+    if samples > 1 and (split or behind):
         return False
-    if samples > 1 and any(samples in t.shape[2:] and len(t) % samples for t in parts):
-        return False
-    if samples > 1 and not rows and name in _MOVING:
-        parts = [t for t in parts if t.ndim and len(t) and len(t) % samples == 0]
-        return not parts or is_row_wise(func, args, kwargs, len(parts[0]))
-    if not rows or samples < 2 or name in _LOOKED_AT:
-        return True
+    if samples > 1 and not rows and name not in _LOOKED_AT:
+        counts = {len(t) for t in parts if t.ndim and len(t) and len(t) % samples == 0}
+        if name in _SHAPING:
+            return not counts or _stays_whole(func, args, kwargs, samples)
+        return all(is_row_wise(func, args, kwargs, count) for count in counts)
+    if not rows or samples < 2 or name in _LOOKED_AT or not args:
+        return bool(args) or not rows or samples < 2
     if name in ("getitem", "setitem"):
         return _takes_whole(args[0], args[1] if isinstance(args[1], tuple) else (args[1],), samples)
     if name in _ALONG and func is not nn.functional.unfold:
@@ -148,11 +156,11 @@ def is_row_wise(
         return known and all(t.shape[each % t.ndim] != samples for t in rows for each in axes)
     if name in _TURNING or name in _SHAPING:
         stays = _stays_in_front if name in _TURNING else _stays_whole
-        return bool(args) and stays(func, args, kwargs, samples)
+        return stays(func, args, kwargs, samples)
     if name in ("pad", "embedding"):
         known = len(args) > 1
         return known and (_pads_others if name == "pad" else _is_table)(args[0], args[1], samples)
-    if _is_of_one_image(name, args):
+    if _is_of_one_image(name, args) or _mixes_rows(name, args, kwargs, samples):
         return False
     if name.startswith(_MIXING) and any(t.ndim > 2 for t in rows):
         return all(len(t) == samples for t in rows)
@@ -162,6 +170,19 @@ def is_row_wise(
     if twice or _are_paired(there, samples):
         return False
     return name in _ALIKE or (called.startswith("__r") and name[1:] in _ALIKE | {"truediv"})
+
+
+def is_cut(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether an operation takes values of samples out of autograd's sight."""
+    if func not in _CUTTING and (torch.is_grad_enabled() or _name(func)[1] in _LOOKED_AT):
+        return False
+    there = tensors_in((args, kwargs))
+    return any(t.requires_grad and not isinstance(t, nn.Parameter) for t in there)
+
+
+_CUTTING = frozenset(
+    {torch.detach, Tensor.detach, Tensor.detach_, Tensor.data.__get__, Tensor.tolist}  # type: ignore[attr-defined]
+)
 
 
 def _name(func: Callable[..., Any]) -> tuple[str, str]:
@@ -203,6 +224,31 @@ def _stays_whole(
     return bool(shape[0] % samples == 0 or (not in_front and samples in shape[1:2]))
 
 
+def _mixes_rows(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], samples: int) -> bool:
+    """Whether rows are the tokens of one sequence, or lie along the axis that is mixed."""
+    x = args[0]
+    if name in _ATTENTION:
+        in_second = name == "multi_head_attention_forward"
+        return x.ndim < 3 or (in_second and x.shape[1] != samples)
+    if not isinstance(x, Tensor) or not x.requires_grad:
+        return False
+    front = 1 if len(x) != samples and samples in x.shape[1:2] else 0
+    if name in ("group_norm", "local_response_norm"):
+        return front == 1
+    if name in ("layer_norm", "rms_norm"):
+        return len(args) < 2 or x.ndim - len(args[1]) <= front
+    if name not in _AXIS:
+        return False
+    default, place = _AXIS[name]
+    axis = kwargs.get("dim", kwargs.get("axis", args[place] if len(args) > place else default))
+    if isinstance(axis, Tensor):  # the larger of two
+        return False
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    if not all(isinstance(each, int) and not isinstance(each, bool) for each in axes):
+        return True
+    return front in {each % x.ndim for each in axes}
+
+
 def _are_paired(operands: Sequence[Tensor], samples: int) -> bool:
     """Whether rows come to lie behind an axis of as many others: [1, N, C] beside [N, N, 1]."""
     most = max(t.ndim for t in operands)
@@ -242,9 +288,10 @@ def _weighs_features(inputs: Sequence[Any], rows: list[Tensor], samples: int) ->
 
 
 def _is_split(x: Tensor, samples: int) -> bool:
-    """Whether the first axes, two or three of them, may be those of so many rows."""
-    first, second, third = (*x.shape[:3], 1, 1, 1)[:3]
-    return first < samples and samples in (first * second, first * second * third)
+    """Whether the first axes, two of them or more, may be those of so many rows."""
+    return (
+        x.ndim > 1 and len(x) < samples and samples in itertools.accumulate(x.shape, operator.mul)
+    )
 
 
 def _takes_whole(x: Tensor, index: tuple[Any, ...], samples: int) -> bool:
@@ -290,6 +337,15 @@ def check_own_rows(
         assert whole is not None
         expected = torch.tensordot(s.to(g), g, dims=([0], [1]))
         own = c.to(g).repeat_interleave(len(g) // len(y)).view(-1, *[1] * (expected.ndim - 1))
-        least = _TOLERANCE.get(g.dtype, _COARSE) * expected.abs().max()
-        if not (samples_first(whole, call.layout, len(y)) - own * expected).abs().max() <= least:
+        error = samples_first(whole, call.layout, len(y)) - own * expected
+        if not _is_small(error.reshape(len(y), -1), expected.reshape(len(y), -1)):
             raise RearrangedError("the pass puts samples in another order")
+
+
+def _is_small(error: Tensor, of: Tensor) -> bool:
+    """Whether errors [N, …] are rounding: beside the largest of all, and each beside its own."""
+    size = of.abs().amax(1)
+    largest = size.max()
+    its_own = _OF_ITS_OWN * size + torch.finfo(of.dtype).eps * largest
+    least = its_own.clamp(max=_TOLERANCE.get(of.dtype, _COARSE) * largest)
+    return bool((error.abs().amax(1) <= least).all())

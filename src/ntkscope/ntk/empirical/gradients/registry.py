@@ -124,9 +124,12 @@ def rule_of(module: nn.Module) -> LayerRule | None:
 
 
 def is_known(module: nn.Module) -> bool:
-    """Whether a formula is known for the module's class and for all of its own parameters."""
+    """Whether a formula is known for the module's class and for all of its own parameters.
+
+    Of a module with a forward of its own, put into it, nothing is known.
+    """
     rule = rule_of(module)
-    if rule is None:
+    if rule is None or "forward" in vars(module):
         return False
     own = {name for name, _ in module.named_parameters(recurse=False)}
     first = getattr(module, rule.parameters[0], None) if rule.parameters else None

@@ -248,7 +248,7 @@ class Uses(FasterBackward):
         a, edge = used.inputs.detach(), get_gradient_edge(found)
         own: dict[str, Tensor] = {name: self._parameters[name] for name in sorted(names)}
         description = f"{getattr(func, '__name__', func)} {list(own)} {len(a) / self._samples}"
-        place = used.inputs._version, edge, used.layout
+        place = used.inputs._version, edge, used.layout, ()
         self.calls.append(
             Use(used.layer, a, found.shape, False, *place, used.weights, own, description)
         )
