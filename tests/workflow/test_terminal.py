@@ -72,7 +72,7 @@ def test_a_dry_run_is_a_table_of_what_and_why(project: Project) -> None:
     project.append("src/ntkscope/figures/style.py", "\n_X = 1\n")
     said = project.build("--dry-run", "reactivation_paper")
     assert re.search(r"^draw +1  its code has changed$", said, re.MULTILINE)
-    assert re.search(r"^draw_mechanism +1  file is missing$", said, re.MULTILINE)
+    assert re.search(r"^draw_mechanism +1  file was deleted$", said, re.MULTILINE)
     assert re.search(r"^reactivation_paper +1  an input is made again$", said, re.MULTILINE)
     assert re.search(r"^total +3$", said, re.MULTILINE)
     assert "Nothing was run" in said

@@ -420,6 +420,7 @@ def test_a_job_s_fork_is_measured_with_it(serve: Callable[..., int], job: Job) -
     serve("")
     started = job(WAIT)
     fork = int(first_line(started))
+    time.sleep(1)  # its watcher notes it
     assert [each.pid for each in ProcessWithFork(started.pid).children(recursive=True)] == [fork]
     started.kill()
     assert is_gone(fork)

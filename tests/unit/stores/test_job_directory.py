@@ -80,6 +80,7 @@ def test_a_first_signal_is_obeyed_when_all_is_saved_a_second_one_at_once(folder)
     with pytest.raises(SystemExit), JobDirectory(folder, {}) as place:
         assert [*place.saved("checkpoint")] == [b"5"]
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
     with pytest.raises(KeyboardInterrupt), JobDirectory(folder, {}) as place:
