@@ -33,7 +33,7 @@ def setup_in_words(runs: Sequence[RunSpec], datasets: Mapping[str, Dataset]) -> 
         f"Data: {_listed(title_of(datasets[run.dataset.id]) for run in runs)}",
         f"network: {_listed(_network(run.model) for run in runs)}, "
         f"width {numbers_in_words(run.model.width for run in runs)}",
-        f"{_listed(_OPTIMISERS[each.kind] for each in optimisers)}, learning rate "
+        f"{_listed(_OPTIMISERS.get(each.kind, each.kind) for each in optimisers)}, learning rate "
         f"{numbers_in_words(each.learning_rate for each in optimisers)}"
         + "".join(
             f", {name} {numbers_in_words(values)}"
@@ -41,7 +41,7 @@ def setup_in_words(runs: Sequence[RunSpec], datasets: Mapping[str, Dataset]) -> 
             if values
         )
         + "".join(f", {each} schedule" for each in sorted(schedules)),
-        f"{_listed(_LOSSES[run.loss] for run in runs)} loss",
+        f"{_listed(_LOSSES.get(run.loss, run.loss) for run in runs)} loss",
         f"batches of {numbers_in_words(run.batch_size for run in runs)}",
         *(f"method {each}" for each in sorted(methods)),
         f"{numbers_in_words(task.steps for run in runs for task in run.tasks)} steps a task",
