@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -166,7 +166,8 @@ def kill_until(job: Job, output: Path, kills: int, chance: random.Random, tally:
             process = begin(job, output, output.parent / "said")
             process.join(chance.uniform(0, seconds))
             if process.exitcode is None:
-                os.kill(process.pid or 0, chance.choice(SIGNALS))
+                with suppress(ProcessLookupError):  # it has ended since
+                    os.kill(process.pid or 0, chance.choice(SIGNALS))
                 process.join()
             ended = process.exitcode
             assert ended in (0, 143, *(-number for number in SIGNALS)), ended
