@@ -254,6 +254,9 @@ def _run(request: Request) -> None:
     except SystemExit as end:
         _STATUS.append(end.code if isinstance(end.code, int) else int(end.code is not None))
         raise
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # how it ends is decided
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _leave() -> None:

@@ -194,6 +194,14 @@ def test_signals_that_a_job_ignores_its_fork_ignores(serve: Callable[..., int], 
     assert started.returncode == 0
 
 
+def test_ctrl_c_after_the_script_changes_nothing(serve: Callable[..., int], job: Job) -> None:
+    serve("")
+    late = "import atexit, signal\natexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+    started = job(late + "print('done')\n")
+    assert started.communicate(timeout=20) == ("done\n", "")
+    assert started.returncode == 0
+
+
 def test_answers_that_come_together_are_two(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
