@@ -8,6 +8,7 @@ from operator import getitem
 from pathlib import Path
 
 import snakemake.benchmark
+import snakemake.script
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -134,6 +135,27 @@ class BenchmarkWithFork(getattr(snakemake.benchmark, "BenchmarkTimer", object)):
 
 if hasattr(snakemake.benchmark, "BenchmarkTimer"):
     snakemake.benchmark.BenchmarkTimer = BenchmarkWithFork
+
+
+CTRL_C_KILLS = (
+    "import signal\n"
+    "if signal.getsignal(signal.SIGINT) == signal.default_int_handler:\n"
+    "    signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+)
+"""Python's own way is a traceback of what it is just importing."""
+
+
+class QuietScript(getattr(snakemake.script, "PythonScript", object)):
+    """Snakemake's (9.27): here Ctrl-C ends a job of ours, until its `job_log`, without a word."""
+
+    def get_preamble(self):
+        script = Path(self.path.get_path_or_uri(secret_free=True))
+        is_ours = script.resolve().parent == HOME / "scripts"
+        return (CTRL_C_KILLS if is_ours else "") + super().get_preamble()
+
+
+if hasattr(snakemake.script, "PythonScript"):
+    snakemake.script.PythonScript = QuietScript
 
 FORKED = {}
 """Scripts that ask for a fork → what is imported for them."""

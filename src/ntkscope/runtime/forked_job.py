@@ -11,8 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -33,11 +32,7 @@ def run_in_fork() -> None:
     """
     if FOLDER not in os.environ or not has_streams():
         return
-    with (
-        _interruptible(),
-        socket.socket(socket.AF_UNIX) as server,
-        server.makefile("rb") as answers,
-    ):
+    with socket.socket(socket.AF_UNIX) as server, server.makefile("rb") as answers:
         if not _is_answered(server):  # so far, signals end this process, and with it the fork
             return
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
@@ -48,18 +43,6 @@ def run_in_fork() -> None:
         if fork:
             status = _number(answers, b"ended ")  # None: who watched was killed, and the fork
             _end_as(-signal.SIGKILL if status is None else status)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Inside, Ctrl-C ends this process without a traceback: nothing has begun."""
-    usual = signal.getsignal(signal.SIGINT)
-    if usual == signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 def has_streams() -> bool:

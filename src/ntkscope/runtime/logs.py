@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -36,6 +38,7 @@ def job_log(path: str | Path) -> Iterator[None]:
     again; where the attempt before ended with an error meant for the user, which no attempt would
     mend, this one ends at once. (That another process is busy, it may mend.) Where the environment
     has NTKSCOPE_ERRORS_IN_LOGS, whoever started the job shows its errors: stderr then has none.
+    Ctrl-C, which kills a script of the workflow before and after, raises KeyboardInterrupt inside.
     """
     file = Path(path)
     note = file.with_name(f".{file.name}.refused")  # Snakemake deletes the log itself
@@ -45,7 +48,7 @@ def job_log(path: str | Path) -> Iterator[None]:
     handler = _log_to(file)
     token = _in_job.set(True)
     try:
-        with disk_errors(file):
+        with disk_errors(file), _interrupts_raised():
             yield
     except MadeMeanwhileError as made:
         log.info("%s: nothing is left to do here", made.what)
@@ -71,6 +74,20 @@ def job_log(path: str | Path) -> Iterator[None]:
         _in_job.reset(token)
         with suppress(OSError):
             handler.flush()
+
+
+@contextmanager
+def _interrupts_raised() -> Iterator[None]:
+    """Inside, Ctrl-C raises KeyboardInterrupt, as is usual in Python, where it would kill."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _log_to(file: Path) -> logging.Handler:

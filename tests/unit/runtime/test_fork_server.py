@@ -221,7 +221,8 @@ def test_ctrl_c_before_there_is_a_fork_ends_all_without_a_word(
     job: Job, serve: Callable[..., int]
 ) -> None:
     serve("import time\ntime.sleep(1)")
-    started = job("print('begun')\n" + WAIT)
+    killed = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+    started = job("print('begun')\n" + WAIT, before=killed)
     time.sleep(0.6)  # it asks, and the server imports
     started.send_signal(signal.SIGINT)
     assert started.communicate(timeout=20) == ("", "")

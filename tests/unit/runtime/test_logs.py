@@ -1,6 +1,9 @@
 """What a job says, and where."""
 
 import logging
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -91,6 +94,31 @@ def test_any_other_error_goes_on_and_is_in_the_log(tmp_path):
     with pytest.raises(ZeroDivisionError), job_log(tmp_path / "job.log"):
         1 / 0  # noqa: B018
     assert "ZeroDivisionError" in (tmp_path / "job.log").read_text()
+
+
+KILLED = "import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+INTERRUPT = "os.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        (f"{KILLED}{INTERRUPT}", -signal.SIGINT, ""),
+        (f"{KILLED}{{job}}    {INTERRUPT}", 130, "ended early (130)"),
+        (f"{KILLED}{{job}}    pass\n{INTERRUPT}", -signal.SIGINT, ""),
+        ("import os, signal\n{job}    pass\n" + INTERRUPT, -signal.SIGINT, "KeyboardInterrupt"),
+    ],
+    ids=["before", "inside", "after", "where it is not killed"],
+)
+def test_ctrl_c_is_an_exception_inside_alone(tmp_path, code, status, said):
+    inside = (
+        f"from ntkscope.runtime.logs import job_log\nwith job_log({str(tmp_path / 'log')!r}):\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code.format(job=inside)], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == status
+    assert said in ended.stderr if said else not ended.stderr
 
 
 def test_lines_are_in_the_log(tmp_path):
