@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkscope.errors import StoreError, remake
+from ntkscope.runtime.signals import Ending
 from ntkscope.stores.atomic_write import atomic
 from ntkscope.stores.seal import is_sealed, seal, unseal
 from ntkscope.stores.zarr_store import check_kind, check_place, no_such
@@ -35,9 +36,11 @@ def write_netcdf(data: xr.Dataset, path: str | Path, kind: str, record: dict[str
         if variable.ndim and variable.dtype.kind in "fiu" and variable.size
     }
     whole = BytesIO()  # HDF5 itself does not survive a disk that is full
-    data.to_netcdf(whole, engine="h5netcdf", encoding=checked)
-    with atomic(path) as partial:
-        partial.write_bytes(seal(whole.getvalue()))
+    with Ending() as ending:  # nor an exception in its midst: a Ctrl-C waits
+        data.to_netcdf(whole, engine="h5netcdf", encoding=checked)
+        with atomic(path) as partial:
+            partial.write_bytes(seal(whole.getvalue()))
+    ending.obey()
 
 
 def read_netcdf(path: str | Path, kind: str, *others: str) -> xr.Dataset:
@@ -70,8 +73,9 @@ def read_any_netcdf(path: Path) -> xr.Dataset:
         content = path.read_bytes()
         if is_sealed(content) and unseal(content) is None:
             raise ValueError("it is damaged")
-        with xr.open_dataset(path, engine="h5netcdf") as data:
+        with Ending() as ending, xr.open_dataset(path, engine="h5netcdf") as data:
             loaded: xr.Dataset = data.load()
+        ending.obey()
         record = dict(json.loads(loaded.attrs.get("provenance", "{}")))
     except Exception as error:  # h5py and xarray raise anything of a file that is damaged
         raise StoreError(
