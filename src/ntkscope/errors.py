@@ -38,6 +38,10 @@ def replaced(path: object) -> str:
     )
 
 
+class ArgumentError(NtkscopeError, ValueError):
+    """An argument of a function that is none of those it takes."""
+
+
 class ConfigError(NtkscopeError):
     """The configuration says something that cannot be run."""
 

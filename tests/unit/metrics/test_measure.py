@@ -162,7 +162,7 @@ def test_a_metric_is_one_registered_function(
     found = measured(whole)["largest"]
     np.testing.assert_array_equal(found, whole.max(axis=(-2, -1)))
     assert found.attrs == meaning.attributes()
-    with pytest.raises(ValueError, match="largest is measured already"):
+    with pytest.raises(ValueError, match="measures largest, as another"):
         register_metric(meaning)(largest)
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkscope.errors import ArgumentError
 from ntkscope.metrics.arrays import MetricError
 
 Curves = dict[str, NDArray[Any]]
@@ -97,7 +98,10 @@ def register(observer: type[KernelObserver]) -> type[KernelObserver]:
     """Have an observer measure every run. Two variables of one name are a mistake."""
     taken = {name for other in OBSERVERS for name in other.metadata} & set(observer.metadata)
     if taken:
-        raise ValueError(f"{observer.__name__}: {', '.join(sorted(taken))} is measured already")
+        raise ArgumentError(
+            f"{observer.__name__} measures {', '.join(sorted(taken))}, as another observer does",
+            remedy="give its variables names of their own, in its `metadata`",
+        )
     OBSERVERS.append(observer)
     return observer
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ntkscope.errors import ModelError
+from ntkscope.errors import ArgumentError, ModelError
 from ntkscope.ntk.empirical.arguments import (
     check_choice,
     check_count,
@@ -101,7 +101,7 @@ def empirical_ntk(
             not what brute force gives, NaN or infinity in samples or in the kernel (unless verify
             is `off`), or too little memory; the message says what to do.
         PlanError: a plan of something else, or of a model that has changed; a ValueError too.
-        ValueError: an argument that is none of those allowed.
+        ArgumentError: an argument that is none of those allowed (a ValueError, too).
 
     Example:
         >>> import torch, ntkscope
@@ -251,7 +251,7 @@ def plan_ntk(
     x1, x2 = as_one(x1), None if x2 is None else as_one(x2)
     _check(model, x1, x2, kind, force, "off")
     if not isinstance(tuning, Tuning):
-        raise ValueError(f"tuning = {tuning!r}; give a Tuning, or leave it")
+        raise ArgumentError(f"tuning = {tuning!r} is no Tuning", remedy="give one, or leave it out")
     refuse_no_samples(x1, x2)
     half = half_dtype(model)
     of = model if half is None else cast_model(model, torch.float32)
@@ -280,7 +280,9 @@ def _backpropagation(plan: Plan) -> Backpropagation:
 
 def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
     if not isinstance(plan, Plan):
-        raise ValueError(f"plan = {plan!r}; give what plan_ntk returned, or leave it")
+        raise ArgumentError(
+            f"plan = {plan!r} is no Plan", remedy="give what plan_ntk returned, or leave it out"
+        )
     if not is_same_model(plan.model, model) or plan.kind != kind:
         raise PlanError(
             f"the plan is of another model, or of kind {plan.kind!r}",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ntkscope.errors import ModelError
+from ntkscope.errors import ArgumentError, ModelError
 from ntkscope.ntk.empirical.inputs import Inputs
 
 
@@ -18,33 +18,40 @@ def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
     """Refuse an option that does not exist.
 
     Raises:
-        ValueError: lists those that do.
+        ArgumentError: lists those that do.
     """
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
+        raise ArgumentError(
+            f"{name} = {value!r} does not exist", remedy=f"give one of: {', '.join(allowed)}"
+        )
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
     """Refuse what is no whole number from `least` on; None is let through.
 
     Raises:
-        ValueError: says which.
+        ArgumentError: says which.
     """
     if value is None:
         return
     if not is_whole(value) or value < least:
-        raise ValueError(f"{name} = {value!r}; give a whole number, at least {least}, or leave it")
+        raise ArgumentError(
+            f"{name} = {value!r} is no count",
+            remedy=f"give a whole number, at least {least}, or leave it out",
+        )
 
 
 def check_part(part: Any) -> None:
     """Refuse what is no (i, n), the i-th of n parts.
 
     Raises:
-        ValueError: says what is given.
+        ArgumentError: says what is given.
     """
     pair = isinstance(part, tuple | list) and len(part) == 2
     if not pair or not all(is_whole(k) for k in part) or not 0 <= part[0] < part[1]:
-        raise ValueError(f"part = {part!r}; give (i, n), whole numbers with 0 ≤ i < n")
+        raise ArgumentError(
+            f"part = {part!r} is no part", remedy="give (i, n), whole numbers with 0 ≤ i < n"
+        )
 
 
 def is_whole(value: Any) -> bool:

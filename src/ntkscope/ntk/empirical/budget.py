@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from ntkscope.errors import ModelError
+from ntkscope.errors import ArgumentError, ModelError
 from ntkscope.ntk.empirical.tuning import TUNING, Tuning
 from ntkscope.runtime.allocation import retain_freed_memory
 
@@ -69,12 +69,15 @@ def parse_bytes(memory: int | str) -> int:
     """Bytes of a number or of text such as `2GB` or `512 MiB`.
 
     Raises:
-        ValueError: neither.
+        ArgumentError: neither.
     """
     text = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*([a-z]*)\s*", str(memory).lower())
     found = int(float(text[1]) * _UNITS.get(text[2], 0)) if text else 0
     if found < 1:
-        raise ValueError(f"memory = {memory!r}; give bytes, or text such as '2GB'")
+        raise ArgumentError(
+            f"memory = {memory!r} is no amount of memory",
+            remedy="give bytes, or text such as '2GB'",
+        )
     return found
 
 

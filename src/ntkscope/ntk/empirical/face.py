@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from torch import Tensor, nn
 
-from ntkscope.errors import ModelError
+from ntkscope.errors import ArgumentError, ModelError
 from ntkscope.ntk.empirical.arguments import check_module
 from ntkscope.ntk.empirical.inputs import Inputs, as_inputs
 
@@ -150,7 +150,7 @@ def learning_only(model: nn.Module, parameters: Chosen) -> Iterator[None]:
 
     Raises:
         ModelError: a name that is none, or nothing chosen.
-        ValueError: neither names nor a function.
+        ArgumentError: neither names nor a function.
     """
     if parameters is None:
         yield
@@ -174,9 +174,9 @@ def _ids(model: nn.Module, parameters: Chosen) -> set[int]:
     else:
         wanted = [parameters] if isinstance(parameters, str) else parameters
         if not isinstance(wanted, Sequence) or not all(isinstance(each, str) for each in wanted):
-            raise ValueError(
-                f"parameters = {parameters!r}; give names of parameters or of modules, or a "
-                "function of (name, parameter)"
+            raise ArgumentError(
+                f"parameters = {parameters!r} names none",
+                remedy="give names of parameters or of modules, or a function of (name, parameter)",
             )
         found = set().union(*(_named(each, named) for each in wanted))
     if not found:
