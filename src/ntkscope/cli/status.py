@@ -8,6 +8,7 @@ ntkscope status --why reactivation
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from ntkscope.cli import run as running
 from ntkscope.cli.home import working_folder
-from ntkscope.errors import NtkscopeError
+from ntkscope.errors import NtkscopeError, StoreError
 from ntkscope.runtime.nearest import did_you_mean
 
 _RESULTS = Path("results")
@@ -89,7 +90,7 @@ def _at_work(results: Path) -> list[str]:
 def experiments(
     files: Sequence[str], results: Path, *, alone: bool = False
 ) -> dict[str, dict[str, str]]:
-    """Experiment → stage → `there/asked for`; `figure` and `table` are `yes` or `–`.
+    """Experiment → stage → `there/asked for`; of `table` and `figure`, see `_MARKS`.
 
     Snapshots that are deleted when their kernels are there count as there.
 
@@ -110,18 +111,43 @@ def experiments(
         load_files(*([] if alone and files else ["config/config.yaml"]), *files), is_there
     )
     preset = "" if config.preset == "digits" else config.preset
-    found = {}
+    found, own = {}, requested_stores(config, repeats=False)
     for name, stores in requested_stores(config, repeats=config.check_rounding).items():
         requested = Counter(map(stage_of, stores))
         there = Counter(stage_of(store) for store in stores if _is_there(results / store, stores))
         figure = results.parent / "figures" / preset / f"{name}.pdf"
         tables = results / preset / "experiments" / name / "table.csv"
+        mark = _mark(tables.parent, own[name])
         found[name] = {
             **{stage: f"{there[stage]}/{requested[stage]}" for stage in requested},
-            "table": "yes" if tables.exists() else "–",
-            "figure": "yes" if figure.exists() else "–",
+            "table": mark if tables.exists() else _NONE,
+            "figure": mark if figure.exists() else _NONE,
         }
     return found
+
+
+_YES, _NONE, _OTHER, _UNKNOWN = "yes", "–", "other", "?"
+_MARKS = {
+    _OTHER: "there, and of runs with other settings than these",
+    _UNKNOWN: "there, and of what it was made is not, or is damaged (ntkscope verify)",
+}
+
+
+def _mark(experiment: Path, requested: set[str]) -> str:
+    """Whether an experiment's table is of the runs, or networks and regressions, asked for."""
+    from ntkscope.config.requested_stores import stores_of_table
+    from ntkscope.config.usage import stage_of
+    from ntkscope.stores.netcdf import read_any_netcdf
+
+    tables = [experiment / name for name in ("metrics.nc", "curves.nc")]
+    try:
+        table = read_any_netcdf(next(file for file in tables if file.is_file()))
+    except (StopIteration, StoreError):
+        return _UNKNOWN
+    stages = {"measure_kernels", "train_networks", "regress_kernels"}
+    ends = {store for store in requested if stage_of(store) in stages}
+    made_of = stores_of_table(json.loads(table.attrs["provenance"]))
+    return _YES if made_of == ends else _OTHER
 
 
 def _is_there(store: Path, requested: set[str]) -> bool:
@@ -140,14 +166,16 @@ _STAGES = (
 
 
 def table(found: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Lines: a row an experiment, a column a stage that any of them has."""
+    """Lines: a row an experiment, a column a stage that any of them has; what its words mean."""
     stages = [stage for stage in _STAGES if any(stage in row for row in found.values())]
     width = max(map(len, (*found, "experiment")))
     rows = [
         "  ".join([f"{name:{width}}", *(f"{row.get(stage, ''):>{len(stage)}}" for stage in stages)])
         for name, row in found.items()
     ]
-    return ["  ".join([f"{'experiment':{width}}", *stages]), *rows]
+    said = {cell for row in found.values() for cell in row.values()}
+    marks = [f"{mark}: {meaning}" for mark, meaning in _MARKS.items() if mark in said]
+    return ["  ".join([f"{'experiment':{width}}", *stages]), *rows, *marks]
 
 
 def living(results: Path) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ntkscope.config.curves import Curves, expand_curves
 from ntkscope.config.expand import expand
@@ -27,6 +28,22 @@ def requested_stores(config: Config, repeats: bool = True) -> dict[str, set[str]
         every = (*curves, *repeated_curves(curves)) if repeats else curves
         found[name] = {store for each in every for store in _of_curves(each)}
     return found
+
+
+def stores_of_table(record: Mapping[str, Any]) -> set[str]:
+    """The metrics, or networks and regressions, that an experiment's table was made of.
+
+    Args:
+        record: the table's provenance.
+    """
+    cells, parts = record.get("cells", []), record.get("parts", [])
+    runs = {cell.get(arm) for cell in cells for arm in ("run", "twin")} - {None}
+    regressions = {each["regression"] for part in parts for each in part["regressions"]}
+    return {
+        *(f"runs/{run}.nc" for run in runs),
+        *(f"networks/{part['networks']}/networks.zarr" for part in parts),
+        *(f"regressions/{each}.zarr" for each in regressions),
+    }
 
 
 def _of(cell: Cell) -> Iterator[str]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import xarray as xr
 import yaml
 
 from ntkscope.cli import main
 from ntkscope.cli.status import experiments
-from ntkscope.config import load_files
+from ntkscope.config import expand, load_files
+from ntkscope.config.curves import expand_curves
 from ntkscope.config.requested_stores import requested_stores
 from ntkscope.runtime import head
 from ntkscope.runtime.owner import me
 from ntkscope.stores.lock import Lock
+from ntkscope.stores.netcdf import write_netcdf
 from tests.workflow.project import CURVES, TINY
 
 
@@ -52,7 +57,50 @@ def test_what_is_there_counts(folder: Path) -> None:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).touch()
     found = experiments([], Path("results"))["reactivation"]
-    assert (found["table"], found["figure"]) == ("yes", "yes")
+    assert (found["table"], found["figure"]) == ("?", "?")  # of what it was made is not there
+
+
+def cells_of(experiment: str) -> dict[str, object]:
+    cells = expand(load_files("config/config.yaml"), experiment)
+    arms = [{"run": cell.run, "twin": cell.twin} for cell in cells]
+    metrics = f"metrics-{cells[0].kernel.id}"
+    return {
+        "cells": [{arm: f"{of.id}/{metrics}" for arm, of in each.items() if of} for each in arms]
+    }
+
+
+def parts_of(experiment: str) -> dict[str, object]:
+    parts = expand_curves(load_files("config/config.yaml"), experiment)
+    regressions = [[{"regression": spec.id} for spec in each.regressions] for each in parts]
+    each = zip(parts, regressions, strict=True)
+    return {"parts": [{"networks": part.networks.id, "regressions": of} for part, of in each]}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "file", "record"),
+    [("reactivation", "metrics.nc", cells_of), ("scaling", "curves.nc", parts_of)],
+)
+def test_a_figure_of_other_settings_is_not_this_one(
+    experiment: str,
+    file: str,
+    record: Callable[[str], dict[str, Any]],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = folder / f"results/experiments/{experiment}/{file}"
+    write_netcdf(xr.Dataset(), table, "experiment", record(experiment))
+    for drawn in (folder / f"figures/{experiment}.pdf", table.with_name("table.csv")):
+        drawn.parent.mkdir(exist_ok=True)
+        drawn.touch()
+    assert main(["status", experiment]) == 0
+    said = capsys.readouterr().out
+    assert (said.splitlines()[1].split()[-2:], "other" in said) == (["yes", "yes"], False)
+    config = yaml.safe_load((folder / "config/config.yaml").read_text(encoding="utf-8"))
+    (folder / "config/config.yaml").write_text(yaml.safe_dump({**config, "seeds": [7, 8]}))
+    assert main(["status", experiment]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[1].split()[-2:] == ["other", "other"]
+    assert "\nother: there, and of runs with other settings than these\n" in said
 
 
 def test_the_table_and_the_jobs_that_live(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
