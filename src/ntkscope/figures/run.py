@@ -30,8 +30,8 @@ from ntkscope.figures.style import (
     TWIN_DASHES,
     label_log_axes,
     looks,
+    ordered_colours,
     printable,
-    width_colours,
 )
 from ntkscope.statistics.paired import FloatArray
 from ntkscope.stores import atomic
@@ -93,7 +93,7 @@ def draw_run(
     height = len(rows) * _ROW + 12
     figure, grid = panels.new_grid(style, len(rows), len(columns), height / style.width_mm)
     edges = boundaries_of(metrics)
-    colours = width_colours(style.palette, max(len(edges), 1))
+    colours = ordered_colours(style.palette, max(len(edges), 1))
     for row, axes_of_row in zip(rows, grid, strict=True):
         for column, axes in zip(columns, axes_of_row, strict=True):
             if column == "run":
@@ -236,7 +236,7 @@ def _draw_layers(
         row = SHARE
     name = row.name if row is SHARE else f"layer_{row.name}"
     data = metrics[name].transpose("layer", "seed", "snapshot").values
-    for values, colour in zip(data, width_colours(palette, len(data)), strict=True):
+    for values, colour in zip(data, ordered_colours(palette, len(data)), strict=True):
         _draw(axes, steps, values, row, colour)
     _finish_panel(axes, steps, row, edges)
 
@@ -269,7 +269,7 @@ def _finish(figure: Figure, grid: panels.PanelGrid, columns: Sequence[str]) -> N
 def _name_layers(figure: Figure, metrics: xr.Dataset, palette: str) -> None:
     """A legend below of the layers, some where they are many, from the input on."""
     names = [printable(str(name)) for name in metrics["layer"].values]
-    colours = width_colours(palette, len(names))
+    colours = ordered_colours(palette, len(names))
     shown = np.unique(np.linspace(0, len(names) - 1, min(len(names), _NAMED)).round().astype(int))
     handles = [panels.line_handle(names[place], colours[place]) for place in shown]
     figure.legend(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.stores import atomic
 
 MM = 1 / 25.4  # inch
+Colour = tuple[float, float, float]
 TWIN = "0.55"
 """Grey of the runs without a shift."""
 TWIN_DASHES = (0, (3, 1.2))
@@ -126,10 +127,30 @@ def _labelled(axis: Axis) -> int:
     return sum(low <= place <= high and bool(label) for place, label in ticks)
 
 
-def width_colours(palette: str, count: int) -> list[tuple[float, float, float]]:
-    """Colours for `count` widths, dark to light, without the palest end of the palette."""
+PALEST = 0.88
+"""Share of a palette that is used, from its dark end: what is paler is not seen on white."""
+
+
+def ordered_colours(palette: str, count: int) -> list[Colour]:
+    """Colours for `count` values in order, dark to light."""
     colours = sns.color_palette(palette, as_cmap=True)
-    return [colours(0.88 * i / max(count - 1, 1))[:3] for i in range(count)]
+    return [colours(PALEST * i / max(count - 1, 1))[:3] for i in range(count)]
+
+
+def width_colour(palette: str, width: float) -> Colour:
+    """The colour of a width, dark to light: the same in every figure, whatever widths it has.
+
+    Its place is by log₂ of the width, with most room about 256, and some for every width.
+    """
+    place = 0.5 + 0.5 * np.tanh((np.log2(width) - 8) / 3)
+    return tuple(sns.color_palette(palette, as_cmap=True)(PALEST * place)[:3])
+
+
+def colours_along(axis: str, values: Sequence[Any], palette: str) -> dict[Any, Colour]:
+    """Value → colour, of the values along an axis of a sweep, ascending."""
+    if axis == "width":
+        return {value: width_colour(palette, value) for value in values}
+    return dict(zip(values, ordered_colours(palette, len(values)), strict=True))
 
 
 def save(figure: Figure, pdf: Path, png: Path, dpi: int) -> None:

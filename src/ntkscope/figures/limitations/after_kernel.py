@@ -32,13 +32,13 @@ def draw(
 ) -> Figure:
     """Draw the figure (`figures.draw`): a row of panels each part."""
     parts = parts_of(curves, fits, labels)
-    initial = initial_looks(parts)
+    initial = initial_looks(parts, style.palette)
 
     def draw_row(row: list[Axes], part: Part) -> drawing.Row:
         drawn = [
             *_draw_diagonal(row[0], part),
             *kernels_along.draw_over_m(row[1], part, fits),
-            *kernels_along.draw_some(row[2], part, "after", style.palette, initial),
+            *kernels_along.draw_some(row[2], part, "after", initial),
         ]
         drawing.title_panel(row[2], "trained on m samples, m fixed")
         return drawn, row

@@ -46,7 +46,7 @@ def draw(
     figure, (above, below) = drawing.new_page(style, shapes)
     shown = drawing.blank_rest(above, len(parts))
     drawn: list[Drawn] = []
-    initial = initial_looks(parts)
+    initial = initial_looks(parts, style.palette)
     for axes, part in zip(shown, parts, strict=True):
         found = with_kernels(part, parts, initial)
         drawing.draw_over_samples(axes, part, found)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,7 +26,8 @@ from ntkscope.figures.limitations.looks import (
     INFINITE,
     NETWORK,
     initial_looks,
-    looks_of_series,
+    looks_along_training,
+    looks_of_layers,
 )
 from ntkscope.figures.limitations.reading import Curve, Part, parts_of, together
 from ntkscope.figures.limitations.room import make_room, write_values
@@ -51,7 +51,7 @@ def draw(
     """Draw the figure (`figures.draw`): a block of panels each part."""
     parts = together(parts_of(curves, fits, labels))
     confidence = float(fits.attrs["confidence"])
-    initial = initial_looks(parts)
+    initial = initial_looks(parts, style.palette)
     blocks = [_panels(part, curves, initial, style.palette, confidence) for part in parts]
     columns = drawing.columns_of(style, 3)
     shapes = [(-(-len(block) // columns), columns) for block in blocks]
@@ -162,9 +162,9 @@ def _draw_predicted(
 
 def _shaded(along: Along) -> list[Drawn]:
     """Kernels in shades of their colour, the last the darkest."""
-    shades = sns.light_palette(along.look.colour, len(along.kernels) + 2)[2:]
+    shades = looks_along_training(len(along.kernels))
     return [
-        Drawn(each, replace(along.look, colour=shade), along.name)
+        Drawn(each, replace(along.look, colour=shade.colour), along.name)
         for each, shade in zip(along.kernels, shades, strict=True)
     ]
 
@@ -187,7 +187,7 @@ def _draw_layers(
     """Errors of regressions with one layer's kernel, a line each layer, over m or t."""
     axis = "layer_trained_on" if len(set(layers["layer_step"].values)) == 1 else "layer_step"
     names = list(dict.fromkeys(layers["layer"].values.tolist()))
-    looks = looks_of_series(palette, len(names))
+    looks = looks_of_layers(palette, len(names))
     for name, look in zip(names, looks, strict=True):
         rows = layers.isel(layer_row=layers["layer"].values == name).sortby(axis)
         values = rows["layer_error"].transpose("layer_row", "seed").values

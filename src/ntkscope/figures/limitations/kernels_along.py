@@ -16,7 +16,7 @@ from ntkscope.figures.limitations.looks import (
     NETWORK,
     OWN,
     initial_name,
-    looks_of_series,
+    looks_along_training,
     name_of,
 )
 from ntkscope.figures.limitations.reading import Curve, Part, at_samples, common_samples
@@ -79,12 +79,10 @@ def draw_over_steps(axes: Axes, part: Part, initial: Mapping[int, Look]) -> list
     return drawn
 
 
-def draw_some(
-    axes: Axes, part: Part, kind: str, palette: str, initial: Mapping[int, Look]
-) -> list[Drawn]:
+def draw_some(axes: Axes, part: Part, kind: str, initial: Mapping[int, Look]) -> list[Drawn]:
     """Some kernels `after` or `during` training over n, beside the network and K_0."""
     chosen = _some_of(part.kernels(kind))
-    looks = looks_of_series(palette, len(chosen))
+    looks = looks_along_training(len(chosen))
     drawn = [
         *(Drawn(each, NETWORK, "network") for each in part.networks),
         *initial_of(part, initial),

@@ -40,7 +40,7 @@ def draw(
     shapes = [(-(-len(parts) // columns), columns), drawing.shape_of(style, 3)]
     figure, grids = drawing.new_page(style, shapes)
     drawn: list[Drawn] = []
-    initial = initial_looks(parts)
+    initial = initial_looks(parts, style.palette)
     above = drawing.blank_rest(grids[0], len(parts))
     for axes, part in zip(above, parts, strict=True):
         drawn += draw_part(axes, part, initial)

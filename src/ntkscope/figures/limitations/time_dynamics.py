@@ -27,12 +27,12 @@ def draw(
 ) -> Figure:
     """Draw the figure (`figures.draw`): a row of panels each part."""
     parts = together(parts_of(curves, fits, labels))
-    initial = initial_looks(parts)
+    initial = initial_looks(parts, style.palette)
 
     def draw_row(row: list[Axes], part: Part) -> drawing.Row:
         drawn = kernels_along.draw_over_steps(row[0], part, initial)
         _draw_steps(row[1], part, fits)
-        drawn += kernels_along.draw_some(row[2], part, "during", style.palette, initial)
+        drawn += kernels_along.draw_some(row[2], part, "during", initial)
         drawing.title_panel(row[2], "regressions over n")
         return drawn, [row[0], row[2]]
 

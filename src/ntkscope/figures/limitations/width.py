@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures.limitations import drawing
 from ntkscope.figures.limitations.drawing import Drawn
-from ntkscope.figures.limitations.looks import INFINITE, INITIAL, NETWORK, looks_of_series
+from ntkscope.figures.limitations.looks import INFINITE, INITIAL, NETWORK, width_look
 from ntkscope.figures.limitations.reading import Part, at_samples, common_samples, parts_of
 from ntkscope.figures.limitations.series import along
 
@@ -59,11 +59,11 @@ def in_order(parts: Sequence[Part]) -> list[Part]:
 def draw_over_samples(axes: Axes, part: Part, style: FigureStyle) -> list[Drawn]:
     """Networks of several widths over n, and the infinite kernel."""
     networks = sorted(part.networks, key=lambda each: int(each.at["width"]))
-    looks = looks_of_series(style.palette, len(networks))
     drawn = [
         *(
-            Drawn(each, look, f"network, width {each.at['width']}")
-            for each, look in zip(networks, looks, strict=True)
+            Drawn(each, width_look(NETWORK, style.palette, each.at["width"]), name)
+            for each in networks
+            for name in [f"network, width {each.at['width']}"]
         ),
         *(Drawn(each, INFINITE, r"$K_\infty$") for each in part.of("infinite")),
     ]

@@ -16,7 +16,7 @@ from ntkscope.figures.panels.quantities import Metric, PanelGrid
 from ntkscope.figures.panels.sweeps import Point, steps_from_boundary, usable
 from ntkscope.figures.style import (
     TWIN,
-    width_colours,
+    colours_along,
 )
 from ntkscope.statistics.paired import FloatArray
 
@@ -119,7 +119,7 @@ def draw_columns(
         The values in order and their colours.
     """
     values = sorted({point.at[axis] for points in columns.values() for point in points})
-    colours = dict(zip(values, width_colours(palette, len(values)), strict=True))
+    colours = colours_along(axis, values, palette)
     for (title, points), column in zip(columns.items(), grid.T, strict=True):
         column[0].set_title(title)
         draw_lines(column, points, metrics, axis, colours, attrs)

@@ -19,7 +19,7 @@ from ntkscope.figures import panels
 from ntkscope.figures.panels import Effect, Look, Point, every_point, lost_in_words
 from ntkscope.figures.reactivation.forest import draw_forest
 from ntkscope.figures.reactivation.laws import draw_against_width
-from ntkscope.figures.style import REGIME_MARKERS, TWIN, width_colours
+from ntkscope.figures.style import REGIME_MARKERS, TWIN, ordered_colours
 from ntkscope.fits import results_of, t_interval
 from ntkscope.fits.cells import named
 from ntkscope.fits.reactivation.comparisons import GRADUAL, WIDTHS
@@ -76,7 +76,7 @@ def _regimes(metrics: xr.Dataset) -> list[str]:
 
 def _look(number: int, count: int, palette: str, point: Point) -> Look:
     """Of a kind of shift; open for the one that is gradual."""
-    colour = width_colours(palette, count)[number]
+    colour = ordered_colours(palette, count)[number]
     marker = REGIME_MARKERS[number % len(REGIME_MARKERS)]
     return Look(colour, marker, filled=panels.role_of(point) != GRADUAL)
 

@@ -23,7 +23,7 @@ from ntkscope.figures.panels import (
     series_of,
     words_of,
 )
-from ntkscope.figures.style import REGIME_COLOURS, REGIME_MARKERS, width_colours
+from ntkscope.figures.style import REGIME_COLOURS, REGIME_MARKERS, colours_along
 from ntkscope.fits import results_of
 from ntkscope.fits.forgetting_prediction import BETWEEN, WITHIN
 
@@ -92,7 +92,7 @@ def _colours(points: Sequence[Point], palette: str) -> tuple[str, dict[Any, Any]
     }
     axis = max(varies, key=lambda name: varies[name])
     values = sorted(panels.values_of(points, axis)) if varies[axis] > 1 else []
-    return axis, dict(zip(values, width_colours(palette, len(values)), strict=True))
+    return axis, colours_along(axis, values, palette)
 
 
 def _look(number: int, count: int, plain: bool) -> Look:

@@ -21,7 +21,7 @@ from ntkscope.figures import panels
 from ntkscope.figures.curves import boundary_scale, draw_band
 from ntkscope.figures.panels import Metric, Point, every_point, lost_in_words, name_of, series_of
 from ntkscope.figures.reactivation.forgetting import correlations_in_words, draw_forgetting
-from ntkscope.figures.style import TWIN, width_colours
+from ntkscope.figures.style import TWIN, ordered_colours
 
 MOST = 4
 """Columns at most."""
@@ -157,7 +157,7 @@ def _labels(cell: xr.Dataset, palette: str) -> Iterator[Curve]:
 
 def _rank_looks(cell: xr.Dataset, palette: str) -> list[tuple[int, Any, Any]]:
     ranks = [rank for rank in RANKS if rank in cell["rank"].values]
-    return list(zip(ranks, width_colours(palette, len(ranks)), _DASHES, strict=False))
+    return list(zip(ranks, ordered_colours(palette, len(ranks)), _DASHES, strict=False))
 
 
 def _accuracies(cell: xr.Dataset, palette: str) -> Iterator[Curve]:

@@ -17,7 +17,7 @@ from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.panels import Effect
 from ntkscope.figures.reactivation.laws import exponent
-from ntkscope.figures.style import width_colours
+from ntkscope.figures.style import colours_along
 
 ANALYSIS = {"regime_roles": True}
 
@@ -38,7 +38,7 @@ def draw(
     columns, window = len(regimes) + 1, int(fits.attrs["window"])
     ratios = [1.0] * (columns - 1) + [1.05]
     figure, grid = panels.new_grid(style, len(ROWS), columns, 0.86, width_ratios=ratios)
-    colours = dict(zip(widths, width_colours(style.palette, len(widths)), strict=True))
+    colours = colours_along("width", widths, style.palette)
     for (metric, effect), axes_of_row in zip(ROWS, grid, strict=True):
         for regime, axes in zip(regimes, axes_of_row[:-1], strict=True):
             cells = [(metrics.sel(regime=regime, width=w), c) for w, c in colours.items()]
