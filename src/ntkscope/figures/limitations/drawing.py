@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from ntkscope.config.sections import FigureStyle
@@ -19,7 +20,7 @@ from ntkscope.figures import panels
 from ntkscope.figures.limitations.reading import Curve, Part
 from ntkscope.figures.limitations.room import make_room, write_values
 from ntkscope.figures.panels import Look, PanelGrid
-from ntkscope.figures.style import MM, TWIN
+from ntkscope.figures.style import BOUNDARY_DOTS, MM, TWIN
 from ntkscope.statistics.paired import FloatArray, Interval
 
 PANEL = (42.0, 40.0)
@@ -29,6 +30,12 @@ FAR = 1.5
 """How far beyond the means, as a ratio, intervals are followed by an axis of errors."""
 
 CHANCE = 0.5
+_CHANCE: dict[str, Any] = {
+    "color": TWIN,
+    "linewidth": 0.6,
+    "linestyle": BOUNDARY_DOTS,
+    "label": "chance",
+}
 POINT = 0.3528
 """Of type, in mm."""
 ERROR, SQUARED = "test error", "normalised\nsquared error"
@@ -160,7 +167,7 @@ def error_axis(axes: Axes, part: Part) -> None:
     axes.set_ylim(bottom, top)
     _ticks(axes, bottom, top)
     if not part.squared and top > CHANCE > bottom:
-        axes.axhline(CHANCE, color=TWIN, linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=0.5)
+        axes.axhline(CHANCE, **_CHANCE, zorder=0.5)
 
 
 def say_nothing(axes: Axes, why: str) -> None:
@@ -276,7 +283,12 @@ def cut(name: str, letters: int, most: int = 2) -> str:
 
 
 def legend(figure: Figure, style: FigureStyle, handles: Sequence[Artist]) -> None:
-    """A legend over the figure in as many rows as the page's width asks for."""
+    """A legend over the figure in as many rows as the page's width asks for.
+
+    Chance is in it where it is drawn.
+    """
+    labels = (line.get_label() for axes in figure.axes for line in axes.lines)
+    handles = [*handles, *([Line2D([], [], **_CHANCE)] if _CHANCE["label"] in labels else [])]
     if not handles:
         return
     letter_mm = 0.6 * (style.font_size - 1) * POINT
@@ -332,7 +344,9 @@ def draw_rows(
 
 def handles_of(drawn: Sequence[Drawn]) -> list[Artist]:
     """Legend entries of curves, each name once."""
-    looks: Mapping[str, Look] = {each.name: each.look for each in drawn}
+    looks: dict[str, Look] = {}
+    for each in drawn:
+        looks.setdefault(each.name, each.look)
     return [panels.point_handle(name, look) for name, look in looks.items()]
 
 
@@ -387,6 +401,14 @@ def share_errors(shown: Sequence[Axes], parts: Sequence[Part]) -> list[list[Axes
                 _ticks(axes, low, high)
             groups.append(alike)
     return groups
+
+
+def panels_of_page(style: FigureStyle, *blocks: int, most: int = 4) -> list[tuple[int, int]]:
+    """Rows and columns of blocks of so many panels; one row for all where they fit in it."""
+    if sum(blocks) <= columns_of(style, most):
+        return [(1, sum(blocks))]
+    columns = [columns_of(style, min(count, most)) for count in blocks]
+    return [(-(-count // each), each) for count, each in zip(blocks, columns, strict=True)]
 
 
 def heading(part: Part, roles: Mapping[str, str]) -> tuple[str, str]:

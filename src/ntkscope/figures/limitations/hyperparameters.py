@@ -50,7 +50,7 @@ def draw(
     for axes, part in zip(shown, parts, strict=True):
         found = with_kernels(part, parts, initial)
         drawing.draw_over_samples(axes, part, found)
-        drawing.title_panel(axes, *drawing.heading(part, ROLES))
+        drawing.title_panel(axes, name_of(part))
         drawn += found
     groups = drawing.share_errors(shown, parts)
     _draw_exponents(below.flat[0], parts, initial)
@@ -80,8 +80,13 @@ def _draw_exponents(axes: Axes, parts: Sequence[Part], initial: Mapping[int, Loo
 
 
 def names_of(parts: Sequence[Part]) -> list[str]:
-    """Of the rows of the forests."""
-    return [ROLES.get(part.role, part.name) for part in parts]
+    """Of the rows of the forests, as of the panels."""
+    return [name_of(part) for part in parts]
+
+
+def name_of(part: Part) -> str:
+    """What a way of training is called: by its label, or else by its role."""
+    return drawing.heading(part, ROLES)[0]
 
 
 def words(fits: xr.Dataset) -> dict[str, str]:

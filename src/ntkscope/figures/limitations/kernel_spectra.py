@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ntkscope.config.sections import FigureStyle
+from ntkscope.figures import panels
 from ntkscope.figures.limitations import drawing, kernels_along
 from ntkscope.figures.limitations.drawing import Drawn
 from ntkscope.figures.limitations.kernels_along import OVER_STEPS
@@ -150,6 +151,9 @@ def _draw_predicted(
     if not axes.lines:
         drawing.say_nothing(axes, "no fits")
         return start
+    if along:
+        darker = " and ".join(each.label.split()[-1] for each in along)
+        panels.note(axes, f"darker: larger {darker}")
     limits = np.asarray([axes.get_xlim(), axes.get_ylim()])
     ends = [min(limits[:, 0].min(), 0), limits[:, 1].max()]
     axes.plot(ends, ends, color=TWIN, linewidth=0.6, zorder=0)

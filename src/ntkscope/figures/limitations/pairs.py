@@ -116,8 +116,8 @@ def draw_row(axes: Axes, place: float, ends: tuple[float, float, float], look: L
 
 def finish_forest(axes: Axes, names: Sequence[str], label: str) -> None:
     """Names of the rows, first on top, and the label below."""
-    letters = 28 if drawing.width_of(axes) > 70 else 16
-    lines = 1 if len(names) > 5 else 2
+    letters = 32 if drawing.width_of(axes) > 70 else 19
+    lines = 3 if len(names) < 5 else 2 if len(names) < 9 else 1
     axes.set_yticks(range(len(names)), [drawing.cut(name, letters, lines) for name in names])
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.tick_params(axis="y", length=0)

@@ -69,6 +69,17 @@ def make_room(figure: Figure, groups: Sequence[Sequence[Axes]] = ()) -> None:
         lowered = max((_lacking(axes) for axes in group), default=0.0)
         for axes in group if lowered > 0 else ():
             _lower(axes, lowered)
+    for axes in figure.axes:
+        if _lacking(axes) > 0:  # an interval goes below the panel, however low that is
+            _back(axes)
+
+
+def _back(axes: Axes) -> None:
+    """White behind what is written, so that it is read on intervals too."""
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.set_frame_on(True)
+        legend.get_frame().set(facecolor="white", linewidth=0, alpha=0.8)
 
 
 def _lower(axes: Axes, by: float) -> None:

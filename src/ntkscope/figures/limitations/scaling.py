@@ -7,7 +7,7 @@ differences of exponents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import xarray as xr
 from matplotlib.axes import Axes
@@ -36,21 +36,36 @@ def draw(
 ) -> Figure:
     """Draw the figure (`figures.draw`): a panel each part."""
     parts = parts_of(curves, fits, labels)
-    columns = drawing.columns_of(style, len(parts) if len(parts) < 4 else 4)
-    shapes = [(-(-len(parts) // columns), columns), drawing.shape_of(style, 3)]
-    figure, grids = drawing.new_page(style, shapes)
-    drawn: list[Drawn] = []
     initial = initial_looks(parts, style.palette)
-    above = drawing.blank_rest(grids[0], len(parts))
-    for axes, part in zip(above, parts, strict=True):
+    below = _below(claimed(parts), fits, initial)
+    shapes = drawing.panels_of_page(style, len(parts), len(below) + 1)
+    figure, grids = drawing.new_page(style, shapes)
+    counts = [len(parts), len(below) + 1] if len(grids) > 1 else [len(parts) + len(below) + 1]
+    shown = [
+        axes
+        for grid, count in zip(grids, counts, strict=True)
+        for axes in drawing.blank_rest(grid, count)
+    ]
+    drawn: list[Drawn] = []
+    for axes, part in zip(shown, parts, strict=False):
         drawn += draw_part(axes, part, initial)
-    below = drawing.blank_rest(grids[1], 3)
-    chosen = claimed(parts)
-    drawn += kernels_along.draw_over_m(below[0], chosen, fits)
-    drawn += kernels_along.draw_over_steps(below[1], chosen, initial)
-    pairs.draw_differences(below[2], parts, [p.name for p in parts], fits, initial)
-    drawing.finish(figure, style, [*above, *below], drawn)
+    for axes, panel in zip(shown[len(parts) :], below, strict=False):
+        drawn += panel(axes)
+    pairs.draw_differences(shown[-1], parts, [p.name for p in parts], fits, initial)
+    drawing.finish(figure, style, shown, drawn)
     return figure
+
+
+def _below(
+    part: Part, fits: xr.Dataset, initial: Mapping[int, Look]
+) -> list[Callable[[Axes], list[Drawn]]]:
+    """What there is to draw of kernels after and during the training of a part."""
+    found: list[Callable[[Axes], list[Drawn]]] = []
+    if part.of("after", fit="fresh"):
+        found.append(lambda axes: kernels_along.draw_over_m(axes, part, fits))
+    if part.of("during"):
+        found.append(lambda axes: kernels_along.draw_over_steps(axes, part, initial))
+    return found
 
 
 def draw_part(axes: Axes, part: Part, initial: Mapping[int, Look]) -> list[Drawn]:

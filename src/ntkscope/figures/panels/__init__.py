@@ -25,6 +25,7 @@ from ntkscope.figures.panels.page import (
     make_room,
     new_blocks,
     new_grid,
+    note,
     point_handle,
     say_empty,
 )
@@ -118,6 +119,7 @@ __all__ = [
     "name_of",
     "new_blocks",
     "new_grid",
+    "note",
     "point_handle",
     "points_of",
     "regime_look",

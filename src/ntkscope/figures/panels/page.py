@@ -103,6 +103,12 @@ def say_empty(axes: Axes, why: str) -> None:
     axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color="0.4")
 
 
+def note(axes: Axes, text: str) -> None:
+    """What a reader must know of a panel's points, in its upper left corner."""
+    size = plt.rcParams["xtick.labelsize"]
+    axes.text(0.03, 0.98, text, transform=axes.transAxes, va="top", fontsize=size, color="0.3")
+
+
 def letter(*grids: PanelGrid) -> None:
     """a, b, c, … over the panels."""
     panels = [axes for grid in grids for axes in grid.flat]

@@ -288,3 +288,56 @@ def test_parts_of_other_networks_are_not_drawn_as_one() -> None:
     other = replace(part, keys=("other",), curves=curves)
     assert len(together([part, other])) == 2
     assert len(together([part, replace(part, keys=("again",))])) == 1
+
+
+def names_above(figure: Figure) -> list[str]:
+    return [text.get_text() for each in figure.legends for text in each.get_texts()]
+
+
+@pytest.mark.parametrize("analysis", ["scaling", "width", "kernel_spectra"])
+def test_the_line_of_chance_is_in_the_legend(analysis: str) -> None:
+    lines = {line.get_label() for axes in drawn(analysis).axes for line in axes.lines}
+    assert ("chance" in lines) == ("chance" in names_above(drawn(analysis)))
+
+
+def test_kernels_that_are_not_there_have_no_panel() -> None:
+    assert len(drawn("scaling").axes) - len(drawn("scaling", "networks alone").axes) == 2
+    said = [
+        text.get_text() for axes in drawn("scaling", "networks alone").axes for text in axes.texts
+    ]
+    assert said == ["no fits"]
+
+
+def test_one_part_without_other_kernels_stands_beside_its_differences() -> None:
+    curves, _ = tables("scaling")
+    plain = (curves["part"] == "parity") & curves["curve"].isin(["network", "infinite", "initial"])
+    one = curves.isel(row=plain.values)
+    axes = (
+        figure_of("scaling").draw(one, fit(one, (500, 4000), 0.4, 0.95, "scaling"), STYLE, {}).axes
+    )
+    assert len(axes) == 2
+    assert {each.get_subplotspec().rowspan.start for each in axes} == {0}
+
+
+def test_a_way_of_training_is_named_once_and_as_in_its_panel() -> None:
+    curves, fits = tables("hyperparameters")
+    labels = {"high_rate": "three times the rate"}
+    figure = figure_of("hyperparameters").draw(curves, fits, STYLE, labels)
+    titles = [axes.get_title() for axes in figure.axes]
+    rows = [text.get_text() for text in figure.axes[-1].get_yticklabels()]
+    assert "three times the rate" in titles
+    assert [" ".join(title.split()) for title in titles[: len(rows)]] == [
+        " ".join(row.split()) for row in rows
+    ]
+
+
+def test_shades_are_explained_where_they_are() -> None:
+    said = [text.get_text() for axes in drawn("kernel_spectra").axes for text in axes.texts]
+    assert "darker: larger m and t" in said
+
+
+def test_exponents_are_read_on_intervals_that_go_below_the_panel() -> None:
+    figure = drawn("scaling", "few and noisy")
+    legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    assert any(each.get_frame_on() for each in legends)
+    assert not any(each.get_legend().get_frame_on() for each in drawn("scaling").axes[:4])
