@@ -17,7 +17,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
-from ntkscope.figures.limitations.reading import Curve, Part
+from ntkscope.figures.curves import FEW
+from ntkscope.figures.limitations.reading import Curve, Part, error_of
 from ntkscope.figures.limitations.room import make_room, write_values
 from ntkscope.figures.panels import Look, PanelGrid
 from ntkscope.figures.style import BOUNDARY_DOTS, MM, TWIN
@@ -101,6 +102,9 @@ def draw_points(
 def draw_curve(axes: Axes, curve: Curve, look: Look) -> None:
     """A curve over its samples; a cross and `1/5` above points with diverged networks."""
     draw_points(axes, curve.n, curve.error, look, curve.used)
+    errors = error_of(curve.rows)
+    if 1 < errors.shape[1] < FEW:
+        axes.plot(curve.n, errors, ".", color=look.colour, markersize=2, alpha=0.6, zorder=1.8)
     mark_diverged(axes, curve.n, curve.lost, curve.rows.sizes["seed"])
 
 

@@ -30,12 +30,18 @@ from ntkscope.figures.limitations.looks import (
     looks_along_training,
     looks_of_layers,
 )
-from ntkscope.figures.limitations.reading import Curve, Part, parts_of, together
+from ntkscope.figures.limitations.reading import (
+    Curve,
+    Part,
+    parts_of,
+    shown_interval,
+    together,
+)
 from ntkscope.figures.limitations.room import make_room, write_values
 from ntkscope.figures.limitations.scaling import curves_at_start
 from ntkscope.figures.panels import Look
 from ntkscope.figures.style import TWIN
-from ntkscope.statistics.paired import FloatArray, t_interval
+from ntkscope.statistics.paired import FloatArray
 
 ANALYSIS = {"of": "curves"}
 
@@ -121,10 +127,10 @@ def _draw_quantity(
     """A quantity of kernels along m or t, with those of K_0 and K_∞ as levels."""
     x = np.asarray([each.at[along.axis] for each in along.kernels], np.float64)
     values = [of_most(each, quantity) for each in along.kernels]
-    drawing.draw_points(axes, x, t_interval(np.asarray(values), confidence), along.look)
+    drawing.draw_points(axes, x, shown_interval(np.asarray(values), confidence), along.look)
     drawing.samples_axis(axes, list(x), along.label)
     for each in levels:
-        level = t_interval(of_most(each.curve, quantity), confidence)
+        level = shown_interval(of_most(each.curve, quantity), confidence)
         ends = (float(level.estimate), float(level.low), float(level.high))
         drawing.draw_level(axes, ends, each.look)
     axes.set_ylabel(QUANTITIES[quantity])
@@ -196,7 +202,7 @@ def _draw_layers(
         rows = layers.isel(layer_row=layers["layer"].values == name).sortby(axis)
         values = rows["layer_error"].transpose("layer_row", "seed").values
         x = rows[axis].values.astype(np.float64)
-        drawing.draw_points(axes, x, t_interval(values, confidence), look)
+        drawing.draw_points(axes, x, shown_interval(values, confidence), look)
     label = "m" if axis == "layer_trained_on" else "step t"
     drawing.samples_axis(axes, layers[axis].values.tolist(), label)
     drawing.error_axis(axes, part)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ntkscope.figures.curves import FEW
 from ntkscope.figures.style import printable
 from ntkscope.fits.limitations.curve import ABOUT
 from ntkscope.statistics.paired import FloatArray, Interval, t_interval
@@ -22,7 +23,7 @@ class Curve:
     Attributes:
         at: its values of `ABOUT`.
         rows: of the table of kind `learning_curves`, (row, seed), ascending in n.
-        error: (row,), mean over seeds with its interval; used: (row,), whether it is in the fit.
+        error: (row,), as from `shown_interval`; used: (row,), whether it is in the fit.
         fit: of the table of kind `curve_fits`, without curve_row; None where nothing was fitted.
     """
 
@@ -201,13 +202,23 @@ def _curve(about: tuple[Any, ...], rows: xr.Dataset, fits: xr.Dataset, place: in
     rows = rows.drop_dims("layer_row").transpose("row", "seed").sortby("n")
     rows = rows.isel(row=np.isfinite(error_of(rows)).any(axis=1) | (_lost(rows).sum(axis=1) > 0))
     at = dict(zip(ABOUT, about, strict=True))
-    error = t_interval(error_of(rows), float(fits.attrs["confidence"]))
+    error = shown_interval(error_of(rows), float(fits.attrs["confidence"]))
     if place is None:
         return Curve(at, rows, error, np.zeros(rows.sizes["row"], bool), None)
     points = fits.isel(point=fits["point_curve"].values == place)
     used = set(points["point_n"].values[points["used"].values].tolist())
     there = np.asarray([int(n) in used for n in rows["n"].values], bool)
     return Curve(at, rows, error, there, fits.isel(curve_row=place))
+
+
+def shown_interval(values: FloatArray, confidence: float) -> Interval:
+    """Means over seeds, the last axis, with t intervals, NaN of fewer than `FEW` seeds."""
+    interval = t_interval(values, confidence)
+    if values.shape[-1] >= FEW:
+        return interval
+    return interval._replace(
+        low=np.full_like(interval.low, np.nan), high=np.full_like(interval.high, np.nan)
+    )
 
 
 def _lost(rows: xr.Dataset) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -30,6 +30,7 @@ from ntkscope.figures.style import themed
 from ntkscope.fits.limitations.curves import fit
 from ntkscope.stores import write_netcdf
 from tests.unit.figures.limitations.cases import CASES, LONG, tables
+from tests.unit.fits.limitations.synthetic_curves import learning_curves
 
 REPORT = Path(__file__).parents[4] / "workflow/report"
 STYLE = FigureStyle(dpi=72)
@@ -337,7 +338,19 @@ def test_shades_are_explained_where_they_are() -> None:
 
 
 def test_exponents_are_read_on_intervals_that_go_below_the_panel() -> None:
-    figure = drawn("scaling", "few and noisy")
+    curves = learning_curves("scaling", seeds=3)
+    curves = curves.assign(error=curves["error"] * (0.2 + 0.8 * curves["seed"]))
+    both = curves, fit(curves, (500, 4000), 0.4, 0.95, "scaling")
+    figure = figure_of("scaling").draw(*both, STYLE, {})
     legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
     assert any(each.get_frame_on() for each in legends)
     assert not any(each.get_legend().get_frame_on() for each in drawn("scaling").axes[:4])
+
+
+def test_of_two_seeds_there_are_points_and_no_intervals() -> None:
+    axes = drawn("width", "few and noisy").axes[0]
+    dots = [line for line in axes.lines if line.get_marker() == "."]
+    assert dots and len(dots) % 2 == 0
+    bars = [path for each in axes.collections for path in each.get_paths()]
+    assert all(np.ptp(path.vertices[:, 1]) == 0 for path in bars if len(path.vertices) == 2)
+    assert "errors of 2 seeds have no interval" in caption("width", "few and noisy")
