@@ -28,6 +28,7 @@ import numpy as np
 import xarray as xr
 
 from ntkscope.errors import ConfigError
+from ntkscope.figures.curves import FEW
 from ntkscope.fits.boundary_window import BEFORE
 from ntkscope.fits.results import results_of
 
@@ -42,6 +43,10 @@ AXIS_NAMES = {
 
 _OPTIONAL = re.compile(r"(\s*)\[if (\w+): ([^][]*)\]")
 _ONE_SEED = "**There is one seed, and so no interval of anything.**"
+_FEW_SEEDS = (
+    "**There are $seeds seeds: curves and effects have no interval, faint lines and points are "
+    "the seeds.**"
+)
 
 
 def fill_caption(
@@ -68,7 +73,7 @@ def fill_caption(
 def fill_template(template: Path | str, words: Mapping[str, str]) -> str:
     """A template, a file or its text, with these words for its placeholders.
 
-    Of one seed, whose interval templates speak of, it is added that there is none.
+    Of few seeds, whose intervals templates speak of, it is added that there are none.
 
     Raises:
         ConfigError: it has a placeholder that nothing fills, or a stray `$`.
@@ -83,7 +88,11 @@ def fill_template(template: Path | str, words: Mapping[str, str]) -> str:
             where=template if isinstance(template, Path) else "the template of the caption",
             remedy=f"use the placeholders {', '.join(sorted(words))}; write $$ for a dollar sign",
         ) from None
-    return f"{filled.rstrip()}\n\n{_ONE_SEED}\n" if words.get("seeds") == "1" else filled
+    seeds = int(words.get("seeds", FEW))
+    if seeds >= FEW:
+        return filled
+    added = _ONE_SEED if seeds == 1 else Template(_FEW_SEEDS).substitute(words)
+    return f"{filled.rstrip()}\n\n{added}\n"
 
 
 def _if_told(word: str, found: re.Match[str]) -> str:

@@ -25,7 +25,6 @@ import xarray as xr
 
 from ntkscope.config.setup_in_words import NETWORKS
 from ntkscope.figures.captions import fill_template
-from ntkscope.figures.curves import FEW
 
 
 def fill_curve_caption(
@@ -153,10 +152,8 @@ def _steps_in_words(curves: xr.Dataset) -> str:
 
 
 def flags_in_words(curves: xr.Dataset) -> str:
-    """Too few seeds; networks that diverged, and those whose best step is their budget's last."""
-    seeds = curves.sizes["seed"]
-    few = f"errors of {seeds} seeds have no interval (points: the seeds)"
-    flags = [few] if 1 < seeds < FEW else []
+    """Networks that diverged, and those whose best step is the last of their budget."""
+    flags = []
     ended = (curves["curve"].values == "network") & (curves["step"].values < 0)
     for name, words in (
         ("diverged", "diverged"),

@@ -14,6 +14,13 @@ from ntkscope.statistics.paired import FloatArray, t_interval
 FEW = 3
 """Of fewer seeds no interval is drawn: of two it is 9 times as wide as they are apart."""
 
+SEED = "seed"
+"""Mark of the line of one seed, which sets no scale."""
+_FAINT: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.4, "zorder": 1.8}
+
+WIDE = 1000.0
+"""By which factor a band goes over so much of a logarithmic axis that others are not seen on it."""
+
 
 def seed_band(
     values: FloatArray, confidence: float, log: bool
@@ -40,15 +47,17 @@ def draw_band(
 ) -> None:
     """One line with its band, or thin, dashed and without one where `confidence` is None.
 
-    Of fewer than `FEW` seeds, whose interval says nothing, each seed is a faint line instead.
+    Of fewer than `FEW` seeds, whose interval says nothing, and where the interval of a logarithm is
+    wider than `WIDE` at a fifth of the snapshots, each seed is a faint line instead.
     Snapshots without a value are bridged; `bounds` are those of the quantity, and of its band.
     """
     middle, low, high = seed_band(values, confidence or 0.95, log)
     there = np.isfinite(middle)
-    if confidence is not None and len(values) < FEW:
+    wide = log and bool((high / low > WIDE).sum() > 0.2 * there.sum())
+    if confidence is not None and (wide or len(values) < FEW):
         for seed in values if len(values) > 1 else ():
             known = np.isfinite(seed) & ((seed > 0) | (not log))
-            axes.plot(x[known], seed[known], color=colour, linewidth=0.5, alpha=0.5, zorder=1.8)
+            axes.plot(x[known], seed[known], color=colour, gid=SEED, **_FAINT)
     elif confidence is not None:
         low, high = np.clip(low, *bounds), np.clip(high, *bounds)
         axes.fill_between(x[there], low[there], high[there], color=colour, alpha=0.2, linewidth=0)

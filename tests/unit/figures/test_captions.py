@@ -60,9 +60,12 @@ def test_captions_are_of_samples_and_say_none_of_nothing(file):
         assert text.count(f"${name}") == text.count(f"[if {name}:")
 
 
-def test_one_seed_is_said_to_have_no_interval():
+def test_few_seeds_are_said_to_have_no_interval():
     template = "Mean over $seeds seeds with its interval.\n"
-    assert fill_template(template, {"seeds": "2"}) == template.replace("$seeds", "2")
+    assert fill_template(template, {"seeds": "3"}) == template.replace("$seeds", "3")
+    assert "There are 2 seeds: curves and effects have no" in fill_template(
+        template, {"seeds": "2"}
+    )
     assert fill_template(template, {"seeds": "1"}).endswith("no interval of anything.**\n")
 
 

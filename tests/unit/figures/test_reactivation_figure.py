@@ -11,9 +11,12 @@ from matplotlib import pyplot as plt
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import draw_figure
 from ntkscope.figures.curves import draw_band, seed_band
+from ntkscope.figures.panels import VELOCITY, share_limits
 from ntkscope.figures.reactivation.reactivation import ROWS
 from ntkscope.figures.reactivation.reactivation import draw as draw_reactivation
 from ntkscope.figures.style import themed
+from ntkscope.fits import fit_experiment
+from ntkscope.stores import write_netcdf
 from tests.unit.figures.made_up import check_layout, read, tables, texts, without_values
 
 TEMPLATE = Path("workflow/report/reactivation.rst")
@@ -102,3 +105,36 @@ def test_few_seeds_are_lines_and_bands_end_where_the_quantity_does() -> None:
         np.testing.assert_array_equal(few.lines[0].get_ydata(), values[0])
         ends = many.collections[0].get_paths()[0].vertices[:, 1]
         assert (len(many.lines), ends.min(), ends.max()) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(("spread", "lines"), [(1.0, 1), (5.0, 4)])
+def test_a_band_that_would_cover_the_panel_is_its_seeds_and_sets_no_scale(
+    spread: float, lines: int
+) -> None:
+    x = np.arange(10.0)
+    values = np.exp(spread * np.asarray([-1.0, 0.0, 1.0]))[:, None] * np.ones(10)
+    with themed(FigureStyle()):
+        axes = plt.figure().add_subplot()
+        draw_band(axes, x, values, 0.95, True, "red")
+        assert (len(axes.lines), len(axes.collections)) == (lines, int(lines == 1))
+        axes.set_yscale("log")
+        share_limits([axes], VELOCITY, 1)
+        assert max(axes.get_ylim()) <= 1000
+
+
+def test_of_two_seeds_effects_are_points_on_the_axes_of_many(tmp_path: Path) -> None:
+    metrics, _ = read(sweep(tmp_path))
+    two = tmp_path / "two.nc"
+    few = metrics.isel(seed=[0, 1])
+    write_netcdf(few.drop_attrs().assign_attrs(few.attrs), two, "experiment", {})
+    made = [tmp_path / name for name in ("two_fits.nc", "two.csv")]
+    how = {"analysis": "reactivation", "classes": 5, "record": {}}
+    fit_experiment(two, *made, window=5, confidence=0.95, **how)
+    with themed(FigureStyle()):
+        many, figure = (drawn(files) for files in (sweep(tmp_path), (two, made[0])))
+        for one, other in zip(many.axes, figure.axes, strict=True):
+            assert one.get_yscale() == other.get_yscale()
+        right = [axes for axes in figure.axes if axes.get_subplotspec().is_last_col()]
+        assert any(line.get_marker() == "." for line in right[0].lines)
+        ends = [path for each in right[0].collections for path in each.get_paths()]
+        assert all(np.ptp(path.vertices[:, 1]) == 0 for path in ends if len(path.vertices) == 2)

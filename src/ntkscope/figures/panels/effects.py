@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
+from ntkscope.figures.curves import FEW
 from ntkscope.figures.panels.quantities import Effect, Look
 from ntkscope.figures.panels.sweeps import Point, left_out
 from ntkscope.figures.style import (
@@ -40,10 +42,12 @@ def draw_effect(
     """
     middle, low, high = effect_ends(cells, effect)
     there = np.isfinite(middle)
+    for place, cell in zip(x, cells, strict=True):
+        _draw_few(axes, place, cell.sel(quantity=effect.quantity), effect, look)
     axes.errorbar(
         np.asarray(x)[there],
         middle[there],
-        yerr=[(middle - low)[there], (high - middle)[there]],
+        yerr=[np.nan_to_num(middle - low)[there], np.nan_to_num(high - middle)[there]],
         markersize=2.8,
         linewidth=0.8,
         elinewidth=0.7,
@@ -57,12 +61,32 @@ def draw_effect(
 def effect_ends(
     cells: Sequence[xr.Dataset], effect: Effect
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Estimate and ends of the interval of each cell, as they are drawn: (point,)."""
+    """Estimate and ends of the interval of each cell, as they are drawn: (point,).
+
+    Ends of fewer than `FEW` seeds are NaN.
+    """
     middle, low, high = (
         np.asarray([float(cell[name].sel(quantity=effect.quantity)) for cell in cells])
         for name in ("estimate", "low", "high")
     )
+    few = np.asarray([_seeds_of(cell.sel(quantity=effect.quantity)) < FEW for cell in cells])
+    low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
     return (np.exp(middle), np.exp(low), np.exp(high)) if effect.ratio else (middle, low, high)
+
+
+def _seeds_of(cell: xr.Dataset) -> float:
+    """How many seeds an estimate is of, where that is told."""
+    return float(cell["n"]) if "n" in cell else math.inf
+
+
+def _draw_few(axes: Axes, place: float, cell: xr.Dataset, effect: Effect, look: Look) -> None:
+    """The seeds, where there are several but too few for an interval."""
+    if 1 < _seeds_of(cell) < FEW:
+        seeds = np.asarray(cell["per_seed"].values, float)
+        seeds = np.exp(seeds) if effect.ratio else seeds
+        axes.plot(
+            np.full(len(seeds), place), seeds, ".", color=look.colour, markersize=2, alpha=0.6
+        )
 
 
 def finish_effect(axes: Axes, effect: Effect, log: bool = False) -> None:
@@ -82,8 +106,9 @@ def log_axis(axes: Axes) -> None:
 
 
 def plain_ticks(axes: Axes) -> None:
-    """Ticks of a logarithmic y axis at 1, 2, 5 times powers of ten, in plain figures."""
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """Ticks of a logarithmic y axis, in plain figures: powers of ten, below three 2 and 5 too."""
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
 

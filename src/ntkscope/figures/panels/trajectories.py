@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from ntkscope.figures.curves import boundary_scale, draw_band
+from ntkscope.figures.curves import SEED, boundary_scale, draw_band
 from ntkscope.figures.panels.effects import plain_ticks
 from ntkscope.figures.panels.page import say_empty
 from ntkscope.figures.panels.quantities import Metric, PanelGrid
@@ -149,8 +149,9 @@ def share_limits(row: Sequence[Axes] | PanelGrid, metric: Metric, window: int) -
 
 
 def _curves(axes: Axes) -> list[FloatArray]:
-    """The lines of a panel that have more points than the boundary's."""
-    lines = [np.asarray(line.get_xydata(), float) for line in axes.lines]
+    """The lines of a panel that have more points than the boundary's, without those of seeds."""
+    drawn = (line for line in axes.lines if line.get_gid() != SEED)
+    lines = [np.asarray(line.get_xydata(), float) for line in drawn]
     return [line for line in lines if len(line) > 2]
 
 

@@ -54,7 +54,7 @@ def draw_interval(axes: Axes, place: float, ends: tuple[float, float, float], lo
         axes.errorbar(
             middle,
             place,
-            xerr=[[middle - low], [high - middle]],
+            xerr=np.nan_to_num([[middle - low], [high - middle]]),
             markersize=3,
             elinewidth=0.8,
             capsize=1.5,

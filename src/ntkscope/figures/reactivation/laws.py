@@ -31,7 +31,7 @@ def draw_against_width(
         cells = [fits.sel(regime=regime, width=width) for width in widths]
         panels.draw_effect(axes, widths * aside, cells, effect, look, int(fits.attrs["window"]))
     panels.ticks_at(axes, widths, base=2)
-    if effect.ratio or float(fits["low"].sel(quantity=effect.quantity).min()) > 0:
+    if effect.ratio or float(fits["estimate"].sel(quantity=effect.quantity).min()) > 0:
         panels.log_axis(axes)
     axes.set_xlabel("width")
     texts = [exponent(fits.sel(regime=regime), effect.quantity) for regime in regimes]

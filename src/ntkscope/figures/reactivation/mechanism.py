@@ -30,8 +30,8 @@ RANKS = (1, 3, 5, 10)
 
 SHARE = Metric("layer_share", "layer NTKs' share\nof the change")
 EIGENVALUES = Metric("eigenvalues", "eigenvalue $\\lambda_i$\n(relative)", log=True, relative=True)
-LABELS = Metric("label_projection", "labels in first\n$i$ eigenvectors")
-ACCURACY = Metric("accuracy", "accuracy")
+LABELS = Metric("label_projection", "labels in first\n$i$ eigenvectors", bounds=(0.0, 1.0))
+ACCURACY = Metric("accuracy", "accuracy", bounds=(0.0, 1.0))
 
 _DASHES = ("-", (0, (3, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 _LAYER_COLOURS = ("#56B4E9", "#E69F00", "#CC79A7", "#009E73", "#0072B2")
@@ -122,7 +122,8 @@ def _draw_curves(
         shown = (x >= (0 if twin else -(window // 2))) & (x <= end)
         values = panels.trajectory(curve.cell, curve.arm, metric, window)
         band = None if twin else attrs["confidence"]
-        draw_band(axes, x[shown], values[:, shown], band, metric.log, curve.colour, curve.line)
+        look = (curve.colour, curve.line, metric.bounds)
+        draw_band(axes, x[shown], values[:, shown], band, metric.log, *look)
     if metric.log:
         axes.set_yscale("log")
     boundary_scale(axes, window // 2, int(end), window)

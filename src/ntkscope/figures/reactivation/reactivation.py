@@ -70,7 +70,7 @@ def _against_width(axes: Axes, fits: xr.Dataset, effect: Effect, regimes: list[s
         panels.draw_effect(axes, widths * np.exp(aside), cells, effect, look, fits.attrs["window"])
     texts = [exponent(first.sel(regime=regime), effect.quantity) for regime in regimes]
     panels.ticks_at(axes, widths, base=2)
-    positive = bool(first["low"].sel(quantity=effect.quantity).min() > 0)
+    positive = bool(first["estimate"].sel(quantity=effect.quantity).min() > 0)
     panels.finish_effect(axes, effect, log=positive and any(texts))
     panels.text_legend(axes, looks, texts, "exponent of width")
 

@@ -353,4 +353,6 @@ def test_of_two_seeds_there_are_points_and_no_intervals() -> None:
     assert dots and len(dots) % 2 == 0
     bars = [path for each in axes.collections for path in each.get_paths()]
     assert all(np.ptp(path.vertices[:, 1]) == 0 for path in bars if len(path.vertices) == 2)
-    assert "errors of 2 seeds have no interval" in caption("width", "few and noisy")
+    assert "There are 2 seeds: curves and effects have no interval" in caption(
+        "width", "few and noisy"
+    )
