@@ -6,12 +6,18 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib import pyplot as plt
 
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import draw_figure
 from ntkscope.figures.curves import draw_band, seed_band
-from ntkscope.figures.panels import VELOCITY, share_limits
+from ntkscope.figures.panels import (
+    VELOCITY,
+    draw_trajectories,
+    share_limits,
+    steps_from_boundary,
+)
 from ntkscope.figures.reactivation.reactivation import ROWS
 from ntkscope.figures.reactivation.reactivation import draw as draw_reactivation
 from ntkscope.figures.style import themed
@@ -138,3 +144,19 @@ def test_of_two_seeds_effects_are_points_on_the_axes_of_many(tmp_path: Path) -> 
         assert any(line.get_marker() == "." for line in right[0].lines)
         ends = [path for each in right[0].collections for path in each.get_paths()]
         assert all(np.ptp(path.vertices[:, 1]) == 0 for path in ends if len(path.vertices) == 2)
+
+
+def test_runs_that_part_at_the_boundary_are_drawn_once_before_it(tmp_path: Path) -> None:
+    metrics, fits = read(sweep(tmp_path))
+    cell = metrics.isel(regime=0, width=0)
+    x = steps_from_boundary(cell)
+    later = xr.DataArray(x >= 0, dims="snapshot")
+    other = cell.assign(velocity=xr.where(later, 2 * cell["velocity"], cell["velocity"]))
+    unlike = cell.assign(velocity=3 * cell["velocity"])
+    with themed(FigureStyle()):
+        axes = plt.figure().add_subplot()
+        cells = [(cell, "red"), (other, "green"), (unlike, "blue")]
+        draw_trajectories(axes, cells, VELOCITY, int(fits.attrs["window"]), 0.95)
+        starts = {line.get_color(): line.get_xdata()[0] for line in axes.lines}
+    assert starts["red"] == starts["blue"] == x[0]
+    assert starts["green"] == x[x < 0][-1]

@@ -110,7 +110,7 @@ def draw_curve(axes: Axes, curve: Curve, look: Look) -> None:
 
 def mark_diverged(axes: Axes, x: FloatArray, counts: FloatArray, seeds: int) -> None:
     """A cross and `1/5` at the top of the panel over points with diverged networks."""
-    across, size = axes.get_xaxis_transform(), plt.rcParams["xtick.labelsize"] - 1.5
+    across, size = axes.get_xaxis_transform(), plt.rcParams["xtick.labelsize"]
     for place, count in zip(x, counts, strict=True):
         if count:
             look = {"ha": "center", "va": "top", "fontsize": size, "transform": across}

@@ -29,7 +29,7 @@ def write_values(
         title: what the numbers are.
         columns: of numbers.
     """
-    size = plt.rcParams["xtick.labelsize"] - 0.5
+    size = plt.rcParams["xtick.labelsize"]
     handles = [
         Line2D([], [], **look.drawing | {"linestyle": "none"}, markersize=3, label=text)
         for look, text in zip(looks, texts, strict=True)

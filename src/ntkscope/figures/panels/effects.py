@@ -153,7 +153,7 @@ def mark_left_out(axes: Axes, places: Sequence[float], points: Sequence[Point]) 
     for place, point in zip(places, points, strict=True):
         lost, seeds = counts.get(place, (0, 0))
         counts[place] = lost + left_out(point.metrics), seeds + point.metrics.sizes["seed"]
-    across, size = axes.get_xaxis_transform(), plt.rcParams["xtick.labelsize"] - 1
+    across, size = axes.get_xaxis_transform(), plt.rcParams["xtick.labelsize"]
     for place, (lost, seeds) in counts.items():
         if lost:
             axes.plot(
@@ -168,13 +168,13 @@ def say_left_out(axes: Axes, found: Iterable[tuple[str, int]]) -> None:
     lines = [f"{name}: {count}" for name, count in found if count]
     if lines:
         text = "seeds left out (diverged or dead)\n" + "\n".join(lines)
-        size = plt.rcParams["xtick.labelsize"] - 1
+        size = plt.rcParams["xtick.labelsize"]
         axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=size)
 
 
 def text_legend(axes: Axes, looks: Sequence[Look], texts: Sequence[str | None], title: str) -> None:
     """Numbers in the colours and markers of their series, where the panel has room."""
-    size = plt.rcParams["xtick.labelsize"] - 0.5
+    size = plt.rcParams["xtick.labelsize"]
     shown = [(look, text) for look, text in zip(looks, texts, strict=True) if text]
     handles = [
         Line2D([], [], **look.drawing | {"linestyle": "none"}, markersize=2.2, label=text)

@@ -31,6 +31,8 @@ def draw_trajectories(
 ) -> None:
     """A metric around the first boundary of cells, each with its colour; their twins dashed grey.
 
+    Runs that are the same before the boundary are drawn once there.
+
     Args:
         axes: the panel.
         cells: cells and their colours; at least one.
@@ -40,12 +42,16 @@ def draw_trajectories(
         line: style of the lines of the shifted runs.
     """
     before, after = 0.0, 0.0
+    pasts: set[bytes] = set()
     for cell, colour in cells:
         x = steps_from_boundary(cell)
         before, after = min(before, x.min()), max(after, x.max())
         for arm, shade in (("twin", TWIN), ("shift", colour)):
             values = trajectory(cell, arm, metric, window)
-            shown = x >= (0 if arm == "twin" else -np.inf)
+            past = np.vstack([x, values])[:, x < 0].tobytes()
+            start = 0 if arm == "twin" else x[x < 0][-1] if past in pasts else -np.inf
+            shown = x >= start
+            pasts |= {past} if arm == "shift" and (x < 0).any() else set()
             band = None if arm == "twin" else confidence
             draw_band(
                 axes, x[shown], values[:, shown], band, metric.log, shade, line, metric.bounds

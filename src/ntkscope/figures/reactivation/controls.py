@@ -7,10 +7,10 @@ loss, and against width. A sweep without kinds or without widths lacks their pan
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -34,7 +34,6 @@ METRICS = (panels.VELOCITY, panels.NORM)
 EFFECTS = (panels.SPIKE, panels.NORM_DROP, panels.MOVED, panels.DEFLECTION)
 JUMPS = (panels.SPIKE, panels.NORM_DROP)
 AGAINST_WIDTH = (panels.NORM_DROP, panels.BOUNDARY_VELOCITY)
-_SMALL: dict[str, Any] = {"fontsize": "small", "linespacing": 1.1}
 ALONE = {"spike": "spike_over_baseline", "norm_drop": "norm_drop", "distance": "distance"}
 """Effect → the quantity of a twin by itself that is drawn beside it."""
 
@@ -139,7 +138,9 @@ def _draw_jump(
         axes.set_yscale("log")
     axes.set_xlabel("jump of the loss\n(nat, less twin's)")
     axes.set_ylabel(effect.label)
-    axes.set_title("\n".join(_explained(fits, effect.quantity, kinds[0])), **_SMALL)
+    size = plt.rcParams["xtick.labelsize"]
+    said = "\n".join(_explained(fits, effect.quantity, kinds[0]))
+    axes.set_title(said, fontsize=size, linespacing=1.1)
 
 
 def _explained(fits: xr.Dataset, quantity: str, point: Point) -> list[str]:

@@ -59,7 +59,9 @@ def draw(
     panels.letter(above, below)
     handles = [panels.point_handle(SIGNALS[name], look) for name, look in looks.items()]
     twin = panels.line_handle("no shift (twin), NTK velocity", TWIN, TWIN_DASHES)
-    panels.legend_above(figure, [*handles, twin, panels.line_handle("as stated", "0.2", ":")], 3)
+    panels.legend_above(
+        figure, [*handles, twin, panels.line_handle("false alarms as stated", "0.2", ":")], 3
+    )
     return figure
 
 

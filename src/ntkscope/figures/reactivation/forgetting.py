@@ -115,7 +115,7 @@ def _told(
 
 
 def _explain(axes: Axes, handles: Sequence[Line2D], fits: xr.Dataset) -> None:
-    size = plt.rcParams["xtick.labelsize"] - 0.5
+    size = plt.rcParams["xtick.labelsize"]
     axes.legend(
         handles=list(handles),
         loc="upper left",

@@ -47,7 +47,7 @@ _PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 _AGAINST = {
     "new_classes": ("new classes", "κ per class (line: 0)"),
-    "dissimilarity": ("similarity to the first task", "κ per 1 − similarity (line: 0)"),
+    "dissimilarity": ("similarity to the first task", "κ per 1 − similarity\n(line: 0)"),
 }
 """What the sweep's results are against; label of the axis, where similarity is drawn; title."""
 _WORDS = {
