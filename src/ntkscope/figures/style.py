@@ -146,11 +146,16 @@ def width_colour(palette: str, width: float) -> Colour:
     return tuple(sns.color_palette(palette, as_cmap=True)(PALEST * place)[:3])
 
 
+FALLING = ("epsilon",)
+"""Axes whose shift is the larger, and the paler, the smaller the value."""
+
+
 def colours_along(axis: str, values: Sequence[Any], palette: str) -> dict[Any, Colour]:
-    """Value → colour, of the values along an axis of a sweep, ascending."""
+    """Value → colour, of the values along an axis of a sweep, the same in all its figures."""
     if axis == "width":
         return {value: width_colour(palette, value) for value in values}
-    return dict(zip(values, ordered_colours(palette, len(values)), strict=True))
+    ordered = sorted(values, reverse=axis in FALLING)
+    return dict(zip(ordered, ordered_colours(palette, len(values)), strict=True))
 
 
 def save(figure: Figure, pdf: Path, png: Path, dpi: int) -> None:

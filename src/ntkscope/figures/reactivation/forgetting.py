@@ -29,7 +29,7 @@ from ntkscope.fits.forgetting_prediction import BETWEEN, WITHIN
 
 _MARKERS = (*REGIME_MARKERS, "X", "<", ">", "*")
 _DOTS = {"linestyle": "none", "markersize": 2.6, "alpha": 0.85}
-_LINES = 6
+_LINES = 7
 _PAIR = ["norm_drop", "forgetting"]
 
 
@@ -91,7 +91,7 @@ def _colours(points: Sequence[Point], palette: str) -> tuple[str, dict[Any, Any]
         if not isinstance(value, str)
     }
     axis = max(varies, key=lambda name: varies[name])
-    values = sorted(panels.values_of(points, axis)) if varies[axis] > 1 else []
+    values = panels.values_of(points, axis) if varies[axis] > 1 else []
     return axis, colours_along(axis, values, palette)
 
 

@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from ntkscope.config.sections import FigureStyle
 from ntkscope.figures import panels
 from ntkscope.figures.panels import Effect, Look, Point
-from ntkscope.figures.style import ordered_colours
+from ntkscope.figures.style import colours_along
 from ntkscope.fits import results_of
 
 ANALYSIS = {
@@ -62,7 +62,7 @@ def draw(
     lines = len(METRICS), len(columns)
     figure, (left, right) = panels.lines_and_effects(style, lines, 2, 0.56, 2.2 / len(columns))
     sizes = sorted(panels.values_of(points, "epsilon"), reverse=True)
-    colours = dict(zip(sizes, ordered_colours(style.palette, len(sizes)), strict=True))
+    colours = colours_along("epsilon", sizes, style.palette)
     for (regime, pace), column in zip(columns, left.T, strict=True):
         column[0].set_title(pace if len(regimes) == 1 else f"{pace}, {labels.get(regime, regime)}")
         new = panels.where(points, regime=regime, change=_PACES[pace])

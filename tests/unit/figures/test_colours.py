@@ -57,3 +57,10 @@ def test_kernels_along_training_get_darker(count: int) -> None:
     assert len(looks) == count
     light = [sum(look.colour) for look in looks]
     assert light == sorted(light, reverse=True)
+
+
+@pytest.mark.parametrize(("axis", "ascends"), [("learning_rate", True), ("epsilon", False)])
+def test_colours_do_not_depend_on_the_order_of_the_values(axis: str, ascends: bool) -> None:
+    colours = colours_along(axis, [0.5, 0, 0.1], "viridis")
+    assert colours == colours_along(axis, [0, 0.1, 0.5], "viridis")
+    assert list(colours) == sorted(colours, reverse=not ascends)
