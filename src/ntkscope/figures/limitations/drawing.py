@@ -286,43 +286,23 @@ def cut(name: str, letters: int, most: int = 2) -> str:
     return "\n".join(lines)
 
 
-def legend(figure: Figure, style: FigureStyle, handles: Sequence[Artist]) -> None:
-    """A legend over the figure in as many rows as the page's width asks for.
-
-    Chance is in it where it is drawn.
-    """
+def legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """A legend over the figure; chance is in it where it is drawn."""
     labels = (line.get_label() for axes in figure.axes for line in axes.lines)
-    handles = [*handles, *([Line2D([], [], **_CHANCE)] if _CHANCE["label"] in labels else [])]
-    if not handles:
-        return
-    letter_mm = 0.6 * (style.font_size - 1) * POINT
-    needed = [len(_plain(str(each.get_label()))) * letter_mm + 8 for each in handles]
-    rows = max(1, int(np.ceil(sum(needed) / (0.95 * style.width_mm))))
-    columns = -(-len(handles) // rows)
-    while columns > 1 and _widths(needed, columns) > 0.97 * style.width_mm:
-        columns -= 1
-    panels.legend_above(figure, handles, columns)
-
-
-def _plain(label: str) -> str:
-    return label.replace("\\infty", "∞").translate(str.maketrans("", "", "${}^_\\"))
-
-
-def _widths(needed: Sequence[float], columns: int) -> float:
-    """Of the legend, whose columns are as wide as their widest entry."""
-    return sum(max(needed[column::columns]) for column in range(min(columns, len(needed))))
+    chance = [Line2D([], [], **_CHANCE)] if _CHANCE["label"] in labels else []
+    if handles or chance:
+        panels.legend_above(figure, [*handles, *chance])
 
 
 def finish(
     figure: Figure,
-    style: FigureStyle,
     shown: Sequence[Axes],
     drawn: Sequence[Drawn],
     groups: Sequence[Sequence[Axes]] = (),
 ) -> None:
     """Letters over panels, the legend of fitted curves, and room for what is written in panels."""
     letter(shown)
-    legend(figure, style, [*handles_of(drawn), *context_handles()])
+    legend(figure, [*handles_of(drawn), *context_handles()])
     make_room(figure, groups)
 
 
@@ -342,7 +322,7 @@ def draw_rows(
         shown += row
         if len(parts) > 1:
             title_panel(row[0], part.name, row[0].get_title())
-    finish(figure, style, shown, drawn, groups)
+    finish(figure, shown, drawn, groups)
     return figure
 
 

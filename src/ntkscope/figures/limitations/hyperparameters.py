@@ -55,7 +55,7 @@ def draw(
     groups = drawing.share_errors(shown, parts)
     _draw_exponents(below.flat[0], parts, initial)
     pairs.draw_differences(below.flat[1], parts, names_of(parts), fits, initial)
-    drawing.finish(figure, style, [*shown, *below.flat], drawn, groups)
+    drawing.finish(figure, [*shown, *below.flat], drawn, groups)
     return figure
 
 

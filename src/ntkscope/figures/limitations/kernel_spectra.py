@@ -73,7 +73,7 @@ def draw(
             drawing.title_panel(shown[0], part.name)
         lettered += shown
     drawing.letter(lettered)
-    drawing.legend(figure, style, drawing.handles_of(drawn))
+    drawing.legend(figure, drawing.handles_of(drawn))
     make_room(figure)
     return figure
 

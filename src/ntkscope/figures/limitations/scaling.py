@@ -52,7 +52,7 @@ def draw(
     for axes, panel in zip(shown[len(parts) :], below, strict=False):
         drawn += panel(axes)
     pairs.draw_differences(shown[-1], parts, [p.name for p in parts], fits, initial)
-    drawing.finish(figure, style, shown, drawn)
+    drawing.finish(figure, shown, drawn)
     return figure
 
 

@@ -46,7 +46,7 @@ def draw(
         drawn += draw_over_samples(axes, part, style) if over_samples else draw_part(axes, part)
     drawing.share_errors(shown, parts)
     drawing.letter(shown)
-    drawing.legend(figure, style, drawing.handles_of(drawn))
+    drawing.legend(figure, drawing.handles_of(drawn))
     return figure
 
 

@@ -140,8 +140,8 @@ def context_handles() -> list[Line2D]:
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist], columns: int | None = None) -> None:
-    """A legend over the figure, read row by row, in one row unless a number of columns is given."""
-    columns = columns or len(handles)
+    """A legend over the figure, read row by row, as wide as the page unless columns are given."""
+    columns = columns or _columns_that_fit(figure, handles)
     rows = -(-len(handles) // columns)
     padded = [*handles, *[heading("")] * (rows * columns - len(handles))]
     figure.legend(
@@ -156,6 +156,30 @@ def legend_above(figure: Figure, handles: Sequence[Artist], columns: int | None 
         handletextpad=0.4,
         borderaxespad=0.2,
     )
+
+
+def _columns_that_fit(figure: Figure, handles: Sequence[Artist]) -> int:
+    """Columns of a legend in as few rows as the page's width allows."""
+    letter, page = 0.55 * plt.rcParams["legend.fontsize"], 72 * figure.get_figwidth()
+    needed = [len(_plain(str(each.get_label()))) * letter + _MARK for each in handles]
+    rows = max(1, int(np.ceil(sum(needed) / (0.97 * page))))
+    columns = -(-len(handles) // rows)
+    while columns > 1 and sum(_widest(needed, columns)) > 0.97 * page:
+        columns -= 1
+    return max(columns, 1)
+
+
+_MARK = 16.5
+"""Points of a legend's entry beside its letters."""
+
+
+def _plain(label: str) -> str:
+    return label.replace("\\infty", "∞").translate(str.maketrans("", "", "${}^_\\"))
+
+
+def _widest(needed: Sequence[float], columns: int) -> list[float]:
+    """The widest entry of each column."""
+    return [max(needed[column::columns]) for column in range(min(columns, len(needed)))]
 
 
 def make_room(figure: Figure) -> None:

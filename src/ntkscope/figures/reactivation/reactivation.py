@@ -50,7 +50,9 @@ def draw(
         panels.share_limits(axes_of_row[:-1], metric, window)
         _against_width(axes_of_row[-1], fits, effect, regimes)
     _titles(grid, regimes, labels)
-    points = [panels.point_handle(r, panels.regime_look(n)) for n, r in enumerate(regimes)]
+    points = [
+        panels.point_handle(labels.get(r, r), panels.regime_look(n)) for n, r in enumerate(regimes)
+    ]
     lines = [panels.line_handle(str(width), colour) for width, colour in colours.items()]
     context = panels.context_handles()
     panels.legend_above(figure, [panels.heading("width"), *lines, *context, *points])
