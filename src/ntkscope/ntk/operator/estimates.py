@@ -101,7 +101,7 @@ def check_budget(products: int, least: int, size: int) -> None:
         raise VectorError(
             f"products = {products} for an operator of size {size}",
             where="products",
-            remedy=f"give {least} to {size - 1}; with {size} products the kernel itself is had",
+            remedy=f"give {least} to {size - 1}; with {size} products you have the kernel itself",
         )
 
 
