@@ -100,6 +100,16 @@ def gone_from_the_middle(dag):
     return list(gone)
 
 
+def missing(dag):
+    """Why files are not there, each: Snakemake only says that they are missing."""
+    files = (file for job in dag.jobs for file in job.output if not Path(file).exists())
+    is_known = workflow.persistence.metadata
+    return {
+        str(file): "file was deleted" if is_known(file) else "not made yet with these settings"
+        for file in files
+    }
+
+
 def build_and_look(build=getattr(workflow, "_build_dag", None)):
     """Make again, too, what Snakemake (9.27) does not miss."""
     dag, check = workflow.dag, workflow.dag.check_incomplete
@@ -108,7 +118,7 @@ def build_and_look(build=getattr(workflow, "_build_dag", None)):
         asked = set(dag.forcefiles)
         await check()
         begun = {str(file): "file is incomplete" for file in dag.forcefiles - asked}
-        logger.info("", extra={"because": begun})
+        logger.info("", extra={"because": (missing(dag) if workflow.dryrun else {}) | begun})
         deleted = gone_from_the_middle(dag) if CONFIG.resources.remake_deleted else []
         again = [*made_elsewhere(dag), *deleted]
         dag.forcefiles.update(file for job in again for file in job.output)
