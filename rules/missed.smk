@@ -55,11 +55,32 @@ def made_elsewhere(dag):
     if others:
         compared = sum(map(bool, unknown.values())) + len(put_back)
         logger.info(
-            "Tables and figures that were made elsewhere, with other settings or code, "
-            f"are made again ({len(others)} of {compared}); runs are taken as they are.",
+            "Tables and figures that were made elsewhere or with other settings or code, or are "
+            f"damaged, are made again ({len(others)} of {compared}); runs are taken as they are.",
             extra=because("made elsewhere", others),
         )
     return others
+
+
+def lacking(job):
+    """The files of a job that are not there, but for those that are used up."""
+    return [file for file in job.output if file not in job.temp_output and not Path(file).exists()]
+
+
+def tell_of_lost(dag):
+    """Files that are gone and stay so, since only training makes them again."""
+    lost = sorted(
+        file
+        for job in dag.jobs
+        if not dag.needrun(job)
+        and any(Path(file).exists() for later in dag.depending[job] for file in later.output)
+        for file in lacking(job)
+    )
+    if lost:
+        logger.info(
+            f"Not there any more, and made again by training only: {_first(lost)}\n"
+            "  (to have them again: ask for them by name, or delete what was made of them)"
+        )
 
 
 def gone_from_the_middle(dag):
@@ -80,9 +101,6 @@ def gone_from_the_middle(dag):
         later = (each for each in dag.depending[job] if each.output)
         return is_makable(job) and all(map(is_makable_with_all_that_follows, later))
 
-    def lacking(job):
-        return [file for file in job.output if file not in job.temp_output and not is_there(file)]
-
     gone = {
         job: lacking(job)
         for job in dag.jobs
@@ -91,13 +109,17 @@ def gone_from_the_middle(dag):
         and is_makable_with_all_that_follows(job)
     }
     if files := sorted(file for each in gone.values() for file in each):
-        more = f" and {len(files) - 1} more" if files[1:] else ""
         logger.info(
-            f"Deleted, and to be made again with what was made of it: {files[0]}{more}\n"
-            "  (not so with --config 'resources={remake_deleted: false}')",
+            f"Deleted since, and made again, with what was made of it: {_first(files)}\n"
+            "  (to leave it: --config 'resources={remake_deleted: false}')",
             extra=because("file was deleted", gone),
         )
     return list(gone)
+
+
+def _first(files):
+    more = f" and {len(files) - 1} more" if files[1:] else ""
+    return f"{files[0]}{more}"
 
 
 def missing(dag):
@@ -125,6 +147,7 @@ def build_and_look(build=getattr(workflow, "_build_dag", None)):
 
     dag.check_incomplete = check_more
     build()
+    tell_of_lost(dag)
 
 
 if workflow.is_main_process and IS_WHOLE:
