@@ -20,6 +20,21 @@ SAME_DATE = 2
 """Seconds; archives keep dates without fractions."""
 
 
+DELETED, NEVER_MADE = "file was deleted", "not made yet with these settings"
+
+
+def was_made(file):
+    """Whether Snakemake has a record of it: of runs, whose names say so, with these settings."""
+    return workflow.persistence.metadata(file) is not None
+
+
+def why_missing(dag):
+    """Of each file that is not there, whether it ever was."""
+    missing = {file for job in dag.jobs for file in job.output if not Path(file).exists()}
+    words = {str(file): DELETED if was_made(file) else NEVER_MADE for file in missing}
+    return {"because": words}
+
+
 def because(words, jobs):
     """Why jobs are made again, for who tells it (src/snakemake_logger_plugin_ntkscope)."""
     return {"because": {str(file): words for job in jobs for file in job.output}}
@@ -90,12 +105,14 @@ def gone_from_the_middle(dag):
         and any(map(is_there, chain(job.output, *(later.output for later in dag.depending[job]))))
         and is_makable_with_all_that_follows(job)
     }
-    if files := sorted(file for each in gone.values() for file in each):
+    files = sorted(file for each in gone.values() for file in each)
+    if files:
+        deleted = list(filter(was_made, files))
         more = f" and {len(files) - 1} more" if files[1:] else ""
+        what = "Deleted, and to be made again" if deleted else "Not there, and to be made"
         logger.info(
-            f"Deleted, and to be made again with what was made of it: {files[0]}{more}\n"
-            "  (not so with --config 'resources={remake_deleted: false}')",
-            extra=because("file was deleted", gone),
+            f"{what} with what was made of it: {[*deleted, *files][0]}{more}\n"
+            "  (not so with --config 'resources={remake_deleted: false}')"
         )
     return list(gone)
 
@@ -107,6 +124,8 @@ def build_and_look(build=getattr(workflow, "_build_dag", None)):
     async def check_more():
         asked = set(dag.forcefiles)
         await check()
+        if workflow.dryrun:
+            logger.info("", extra=why_missing(dag))
         begun = {str(file): "file is incomplete" for file in dag.forcefiles - asked}
         logger.info("", extra={"because": begun})
         deleted = gone_from_the_middle(dag) if CONFIG.resources.remake_deleted else []
