@@ -20,19 +20,9 @@ SAME_DATE = 2
 """Seconds; archives keep dates without fractions."""
 
 
-DELETED, NEVER_MADE = "file was deleted", "not made yet with these settings"
-
-
 def was_made(file):
     """Whether Snakemake has a record of it: of runs, whose names say so, with these settings."""
     return workflow.persistence.metadata(file) is not None
-
-
-def why_missing(dag):
-    """Of each file that is not there, whether it ever was."""
-    missing = {file for job in dag.jobs for file in job.output if not Path(file).exists()}
-    words = {str(file): DELETED if was_made(file) else NEVER_MADE for file in missing}
-    return {"because": words}
 
 
 def because(words, jobs):
@@ -105,8 +95,7 @@ def gone_from_the_middle(dag):
         and any(map(is_there, chain(job.output, *(later.output for later in dag.depending[job]))))
         and is_makable_with_all_that_follows(job)
     }
-    files = sorted(file for each in gone.values() for file in each)
-    if files:
+    if files := sorted(file for each in gone.values() for file in each):
         deleted = list(filter(was_made, files))
         more = f" and {len(files) - 1} more" if files[1:] else ""
         what = "Deleted, and to be made again" if deleted else "Not there, and to be made"
@@ -117,6 +106,15 @@ def gone_from_the_middle(dag):
     return list(gone)
 
 
+def missing(dag):
+    """Why files are not there, each: Snakemake only says that they are missing."""
+    files = (file for job in dag.jobs for file in job.output if not Path(file).exists())
+    return {
+        str(file): "file was deleted" if was_made(file) else "not made yet with these settings"
+        for file in files
+    }
+
+
 def build_and_look(build=getattr(workflow, "_build_dag", None)):
     """Make again, too, what Snakemake (9.27) does not miss."""
     dag, check = workflow.dag, workflow.dag.check_incomplete
@@ -124,10 +122,8 @@ def build_and_look(build=getattr(workflow, "_build_dag", None)):
     async def check_more():
         asked = set(dag.forcefiles)
         await check()
-        if workflow.dryrun:
-            logger.info("", extra=why_missing(dag))
         begun = {str(file): "file is incomplete" for file in dag.forcefiles - asked}
-        logger.info("", extra={"because": begun})
+        logger.info("", extra={"because": (missing(dag) if workflow.dryrun else {}) | begun})
         deleted = gone_from_the_middle(dag) if CONFIG.resources.remake_deleted else []
         again = [*made_elsewhere(dag), *deleted]
         dag.forcefiles.update(file for job in again for file in job.output)
