@@ -20,6 +20,11 @@ SAME_DATE = 2
 """Seconds; archives keep dates without fractions."""
 
 
+def was_made(file):
+    """Whether Snakemake has a record of it: of runs, whose names say so, with these settings."""
+    return workflow.persistence.metadata(file) is not None
+
+
 def because(words, jobs):
     """Why jobs are made again, for who tells it (src/snakemake_logger_plugin_ntkscope)."""
     return {"because": {str(file): words for job in jobs for file in job.output}}
@@ -109,10 +114,11 @@ def gone_from_the_middle(dag):
         and is_makable_with_all_that_follows(job)
     }
     if files := sorted(file for each in gone.values() for file in each):
+        deleted = list(filter(was_made, files))
+        what = "Deleted since, and made again" if deleted else "Not there, and to be made"
         logger.info(
-            f"Deleted since, and made again, with what was made of it: {_first(files)}\n"
-            "  (to leave it: --config 'resources={remake_deleted: false}')",
-            extra=because("file was deleted", gone),
+            f"{what}, with what was made of it: {_first(deleted or files)}\n"
+            "  (to leave it: --config 'resources={remake_deleted: false}')"
         )
     return list(gone)
 
@@ -125,9 +131,8 @@ def _first(files):
 def missing(dag):
     """Why files are not there, each: Snakemake only says that they are missing."""
     files = (file for job in dag.jobs for file in job.output if not Path(file).exists())
-    is_known = workflow.persistence.metadata
     return {
-        str(file): "file was deleted" if is_known(file) else "not made yet with these settings"
+        str(file): "file was deleted" if was_made(file) else "not made yet with these settings"
         for file in files
     }
 
