@@ -28,6 +28,7 @@ from ntkscope.runtime.forked_job import FOLDER
 from ntkscope.runtime.head import interrupted_in_words, remove_dead_locks, sign_locks, signing
 from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.runtime.planned_code import plan_code
+from ntkscope.runtime.signals import end_jobs_too
 
 HOME = Path(workflow.current_basedir).resolve().parent
 if {"{", "}"} & set(str(HOME)):
@@ -125,6 +126,12 @@ def fork_jobs():
         SERVERS.append(start_server([*sorted({*asked}), *LATER], 1))
 
 
+def end_jobs_on_request():
+    """Pass SIGTERM on to jobs of this machine, as Ctrl-C in a terminal reaches them."""
+    if workflow.local_exec:
+        end_jobs_too([server.pid for server in filter(None, SERVERS)])
+
+
 class BenchmarkWithFork(getattr(snakemake.benchmark, "BenchmarkTimer", object)):
     """Snakemake's (9.27), which measures a job's process and its children: here its fork, too."""
 
@@ -175,6 +182,7 @@ AT_START = [
     refuse_future_dates,
     tell_of_fewer_threads,
     fork_jobs,
+    end_jobs_on_request,
 ]
 """Functions: Snakemake keeps one `onstart` alone, the last."""
 
@@ -486,7 +494,7 @@ def machine(wildcards, output):
 
 
 def grows(amount):
-    """A resource that a second attempt has twice as much of."""
+    """A resource that a second attempt has twice as much of, a third three times."""
     return lambda wildcards, attempt: amount * attempt
 
 

@@ -20,6 +20,11 @@ SAME_DATE = 2
 """Seconds; archives keep dates without fractions."""
 
 
+def was_made(file):
+    """Whether Snakemake has a record of it: of runs, whose names say so, with these settings."""
+    return workflow.persistence.metadata(file) is not None
+
+
 def because(words, jobs):
     """Why jobs are made again, for who tells it (src/snakemake_logger_plugin_ntkscope)."""
     return {"because": {str(file): words for job in jobs for file in job.output}}
@@ -55,11 +60,32 @@ def made_elsewhere(dag):
     if others:
         compared = sum(map(bool, unknown.values())) + len(put_back)
         logger.info(
-            "Tables and figures that were made elsewhere, with other settings or code, "
-            f"are made again ({len(others)} of {compared}); runs are taken as they are.",
+            "Tables and figures that were made elsewhere or with other settings or code, or are "
+            f"damaged, are made again ({len(others)} of {compared}); runs are taken as they are.",
             extra=because("made elsewhere", others),
         )
     return others
+
+
+def lacking(job):
+    """The files of a job that are not there, but for those that are used up."""
+    return [file for file in job.output if file not in job.temp_output and not Path(file).exists()]
+
+
+def tell_of_lost(dag):
+    """Files that are gone and stay so, since only training makes them again."""
+    lost = sorted(
+        file
+        for job in dag.jobs
+        if not dag.needrun(job)
+        and any(Path(file).exists() for later in dag.depending[job] for file in later.output)
+        for file in lacking(job)
+    )
+    if lost:
+        logger.info(
+            f"Not there any more, and made again by training only: {_first(lost)}\n"
+            "  (to have them again: ask for them by name, or delete what was made of them)"
+        )
 
 
 def gone_from_the_middle(dag):
@@ -80,9 +106,6 @@ def gone_from_the_middle(dag):
         later = (each for each in dag.depending[job] if each.output)
         return is_makable(job) and all(map(is_makable_with_all_that_follows, later))
 
-    def lacking(job):
-        return [file for file in job.output if file not in job.temp_output and not is_there(file)]
-
     gone = {
         job: lacking(job)
         for job in dag.jobs
@@ -91,13 +114,27 @@ def gone_from_the_middle(dag):
         and is_makable_with_all_that_follows(job)
     }
     if files := sorted(file for each in gone.values() for file in each):
-        more = f" and {len(files) - 1} more" if files[1:] else ""
+        deleted = list(filter(was_made, files))
+        what = "Deleted since, and made again" if deleted else "Not there, and to be made"
         logger.info(
-            f"Deleted, and to be made again with what was made of it: {files[0]}{more}\n"
-            "  (not so with --config 'resources={remake_deleted: false}')",
-            extra=because("file was deleted", gone),
+            f"{what}, with what was made of it: {_first(deleted or files)}\n"
+            "  (to leave it: --config 'resources={remake_deleted: false}')"
         )
     return list(gone)
+
+
+def _first(files):
+    more = f" and {len(files) - 1} more" if files[1:] else ""
+    return f"{files[0]}{more}"
+
+
+def missing(dag):
+    """Why files are not there, each: Snakemake only says that they are missing."""
+    files = (file for job in dag.jobs for file in job.output if not Path(file).exists())
+    return {
+        str(file): "file was deleted" if was_made(file) else "not made yet with these settings"
+        for file in files
+    }
 
 
 def build_and_look(build=getattr(workflow, "_build_dag", None)):
@@ -108,13 +145,14 @@ def build_and_look(build=getattr(workflow, "_build_dag", None)):
         asked = set(dag.forcefiles)
         await check()
         begun = {str(file): "file is incomplete" for file in dag.forcefiles - asked}
-        logger.info("", extra={"because": begun})
+        logger.info("", extra={"because": (missing(dag) if workflow.dryrun else {}) | begun})
         deleted = gone_from_the_middle(dag) if CONFIG.resources.remake_deleted else []
         again = [*made_elsewhere(dag), *deleted]
         dag.forcefiles.update(file for job in again for file in job.output)
 
     dag.check_incomplete = check_more
     build()
+    tell_of_lost(dag)
 
 
 if workflow.is_main_process and IS_WHOLE:

@@ -50,7 +50,7 @@ def watched(seed, shift):
 shifted, twins = ([watched(seed, shift) for seed in range(3)] for shift in (True, False))
 
 # %%
-# Effects at the boundary, less the twins', with intervals over the seeds: the spike as the log of
+# Effects at the boundary, minus the twins', with intervals over the seeds: the spike as the log of
 # the velocity over the twin's, the norm's drop as a share. With three seeds the drop is resolved
 # (its interval is above 0), the spike is not: take five or more.
 found = ntkscope.compare(

@@ -1,7 +1,7 @@
 """What a terminal shows while the workflow runs: a logger plugin of Snakemake, `--logger ntkscope`.
 
 In a terminal one table of the stages stays, with the time left; elsewhere each finished job is a
-line. An error is told once. At the end: the figures, their headline numbers, where the findings
+line. An error is reported once. At the end: the figures, their headline numbers, where the findings
 are. A dry run is a table of what would run and why. Snakemake's own log of everything lies in
 `.snakemake/log/`, and `--logger-ntkscope-everything` shows it.
 

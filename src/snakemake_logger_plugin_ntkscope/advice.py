@@ -9,12 +9,16 @@ from pathlib import Path
 
 import yaml
 
+from ntkscope.config.diagnostics.documents import read_document
+from ntkscope.errors import ConfigError
 from ntkscope.runtime.head import head_in_words
 from ntkscope.runtime.nearest import did_you_mean, nearest
 from snakemake_logger_plugin_ntkscope.study import Study
 
 _PLACE = re.compile(r"^\w+(?:Error|Exception)(?: in .*)?:\n")
 _MISSING = re.compile(r"^No rule to produce (.+?) \(if you use input functions", re.MULTILINE)
+_LOST_CONFIG = re.compile(r"No such file or directory: '([^']+\.ya?ml)'")
+_YAML = ("*.yaml", "*.yml", "config/*.yaml")
 _INNER = re.compile(r"^\s*\w+Error:\n(.*?)(?=^Wildcards:|^Traceback:|\Z)", re.MULTILINE | re.DOTALL)
 _FRAME = re.compile(r'^ +File ".*", line \d+, in .*\n?', re.MULTILINE)
 _CONSTRAINT = re.compile(r"{(\w+),[^{}]*(?:{[^{}]*}[^{}]*)*}|{(\w+)}")
@@ -37,6 +41,10 @@ def explain(message: str, words: Sequence[str], study: Study) -> str:
         return "\n".join(stages) or message
     if "is not valid JSON or YAML" in message:
         return broken_yaml(words) or message
+    if "Config file must be given as JSON or YAML" in message:
+        return without_keys(words) or message
+    if lost := _LOST_CONFIG.search(message):
+        return no_configuration(lost[1])
     if "Directory cannot be locked" in message and (head := head_in_words()):
         return f"{head}\n  to do: give the same command once it has ended (nothing was run)"
     if "  to do: " in message or "this configuration has no" in message:
@@ -105,6 +113,27 @@ def broken_yaml(words: Iterable[str]) -> str:
         except (OSError, UnicodeError, yaml.YAMLError) as error:
             return f"{file} cannot be read as YAML: {error}"
     return ""
+
+
+def without_keys(words: Iterable[str]) -> str:
+    """Which file is no mapping of keys to values, as an empty one; nothing where all are."""
+    named = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
+    for file in (*named, Path("config/config.yaml")):
+        try:
+            read_document(file)
+        except (ConfigError, OSError) as error:
+            return str(error)
+    return ""
+
+
+def no_configuration(file: str) -> str:
+    """A configuration that is not there."""
+    there = [each.as_posix() for pattern in _YAML for each in sorted(Path().glob(pattern))]
+    same = {Path(each).name: each for each in there}
+    return (
+        f"there is no such configuration{did_you_mean(same.get(file, file), there)}\n"
+        f"  where: {file}\n  to do: name a YAML file after --configfile"
+    )
 
 
 def _of_preset(target: str, preset: str, study: Study) -> str:

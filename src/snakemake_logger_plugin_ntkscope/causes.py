@@ -43,7 +43,7 @@ def cause_of(log: Path | None, message: str, since: float = 0.0) -> Cause:
     """
     found = _SIGNAL.search(message)
     if (found and found[1] in _STOPPED) or _STATUS_OF_STOPPED.search(message):
-        return Cause("stopped from outside", stopped=True)
+        return Cause("stopped from outside, not by this command", stopped=True)
     if found:
         hint = ": was there too little memory?" if found[1] == "SIGKILL" else ""
         return Cause(f"killed by {found[1]}{hint}")

@@ -33,7 +33,8 @@ def results(requested: Mapping[str, Figure], study: Study) -> list[str]:
     else:
         for each in there.values():
             lines.append(f"figure:   {each.files[0]}")
-            numbers = f"numbers:  {each.table}"
+            lost = "" if Path(each.table).exists() else " (not there any more)"
+            numbers = f"numbers:  {each.table}{lost}"
             if numbers not in lines:
                 lines += [*(f"          {line}" for line in headline(Path(each.table))), numbers]
     tables = dict.fromkeys(each.table for each in there.values())
@@ -126,6 +127,7 @@ def _with_half_interval(row: Mapping[str, str], sign: int) -> str:
     return f"{sign * estimate:.2f} ± {(high - low) / 2:.2f}".replace("-", "−")
 
 
-def interrupted(done: int, total: int, command: Sequence[str]) -> list[str]:
-    """What is done, and how it goes on."""
-    return [f"{done} of {total} done; the same command goes on: {shlex.join(command)}"]
+def interrupted(done: int, total: int, command: Sequence[str], *, mend: bool) -> list[str]:
+    """What is done, and how it goes on; mend: after something is mended."""
+    how = "once that is mended, the same command" if mend else "the same command"
+    return [f"{done} of {total} done; {how} goes on: {shlex.join(command)}"]

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from logging import LogRecord
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ _NOISE = re.compile(
 )
 _JOB_EXCEPTION = re.compile(r"^(RuleException|CalledProcessError|SpawnedJobError)")
 _END = "Elapsed time"
+_OF_CTRL_C = "Terminating processes on user request"
+_ASKED = (_OF_CTRL_C, "Will exit after finishing currently running jobs (scheduler)")
+"""What is said once this process was asked to end: that its jobs end is no failure then."""
 _ABSENT = "left out, for want of their files"
 ERRORS_IN_LOGS = "NTKSCOPE_ERRORS_IN_LOGS"
 """While this plugin speaks, jobs leave their errors in their logs: it tells each once."""
@@ -50,7 +53,8 @@ class LogHandler(LogHandlerBase):
         self._everything = bool(getattr(self.settings, "everything", False))
         self._screen = Terminal(stream, colour) if shown else Lines(stream)
         self._jobs, self._study, self._reasons = Jobs(), Study(), Reasons()
-        self._begun = self._stopped = False
+        self._begun = self._stopped = self._failed = False
+        self._cut: list[str] = []
         self._began = 0.0
         self._how_it_ended = ""
         self._told: set[str] = set()
@@ -153,6 +157,7 @@ class LogHandler(LogHandlerBase):
         done = self._jobs.finish(number, time.time())
         if done:
             job, seconds = done
+            self._screen.news(job)
             self._screen.finished(self._jobs, str(job), seconds)
 
     def _fail(self, facts: dict[str, Any]) -> None:
@@ -160,13 +165,15 @@ class LogHandler(LogHandlerBase):
         log = Path(facts["log"][0]) if facts.get("log") else None
         cause = cause_of(log, self._how_it_ended, job.began if job else 0.0)
         self._how_it_ended = ""
-        self._stopped |= cause.stopped
+        if job:
+            self._screen.news(job)
         what = f"{job or facts['rule_name']}\n{cause.words}"
-        if self._stopped:
-            self._jobs.failed.clear()
-        if self._stopped or what in self._told:
+        if cause.stopped:
+            self._cut.append(what.replace("\n", ": "))
+        if cause.stopped or self._stopped or what in self._told:
             return
         self._told.add(what)
+        self._failed = True
         if cause.of_user and cause.words in self._told:
             self._screen.say(f"failed: {job or facts['rule_name']}: the same error")
             return
@@ -186,9 +193,10 @@ class LogHandler(LogHandlerBase):
             self._screen.say(explain(message, sys.argv[1:], self._study))
 
     def _message(self, message: str) -> None:
-        if message.startswith("Terminating processes on user request"):
-            self._stopped = True
-        elif message.startswith(_END):
+        self._stopped |= message.startswith(_ASKED)
+        if message.startswith(_OF_CTRL_C):
+            return
+        if message.startswith(_END):
             self._end()
         elif message.startswith("Nothing to be done"):
             self._nothing()
@@ -227,10 +235,13 @@ class LogHandler(LogHandlerBase):
             self._screen.say(f"took:     {clock(time.time() - self._began)}")
         else:
             failed = len(self._jobs.failed)
-            if failed and not self._stopped:
-                self._screen.say(f"{failed} failed, and what needs them was not run")
-            self._say_all(ending.interrupted(done, total, ["snakemake", *sys.argv[1:]]))
+            if not self._stopped:
+                self._say_all(dict.fromkeys(self._cut))
+                if failed:
+                    self._screen.say(f"{failed} failed, and what needs them was not run")
+            command = ["snakemake", *sys.argv[1:]]
+            self._say_all(ending.interrupted(done, total, command, mend=self._failed))
 
-    def _say_all(self, lines: Sequence[str]) -> None:
+    def _say_all(self, lines: Iterable[str]) -> None:
         for line in lines:
             self._screen.say(line)

@@ -11,6 +11,11 @@ from pathlib import Path
 from statistics import fmean
 
 _PROGRESS = re.compile(r": (\d+) of (\d+)$", re.MULTILINE)
+_WAITS = re.compile(r" WARNING (waiting for .*), which has the lock .*$")
+_NEWS = re.compile(
+    r" WARNING (waiting for .*|not from .*lost|.*is damaged: .*|.*made again|.*beg[iu]n.* anew)$",
+    re.MULTILINE,
+)
 _TAIL = 2000
 _FILES_OF_A_STAGE = 300
 
@@ -28,9 +33,16 @@ class Job:
         return f"{self.stage} {self.label}".strip()
 
     def progress(self) -> str:
-        """`120 of 300` as its log says last; nothing where that says none."""
-        found = _PROGRESS.findall(tail(self.log)) if self.log else []
+        """`120 of 300` or whom it waits for, as its log says last; nothing where that says none."""
+        end = tail(self.log) if self.log else ""
+        if waits := _WAITS.search(end.rstrip()):
+            return waits[1]
+        found = _PROGRESS.findall(end)
         return "{} of {}".format(*found[-1]) if found else ""
+
+    def news(self) -> list[str]:
+        """What its log says of waiting for another, and of damages that it mends."""
+        return _NEWS.findall(tail(self.log)) if self.log else []
 
 
 @dataclass

@@ -27,9 +27,9 @@ class Reasons:
     counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, stage: str, reason: str, known: str = "") -> None:
-        """One job more; `known`: the workflow's own words, where Snakemake only knows of force."""
-        forced = reason.startswith("Forced")
-        self.counts[stage][known if known and forced else in_few_words(reason)] += 1
+        """One job more; `known`: the workflow's own words, where Snakemake knows less."""
+        vague = reason.startswith(("Forced", "Missing output files"))
+        self.counts[stage][known if known and vague else in_few_words(reason)] += 1
 
     def table(self) -> list[str]:
         """Lines: stage, how many jobs, why; then their sum."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,17 +13,35 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_LOOK_SECONDS = 3.0
+
+
 class Lines:
     """Plain lines, one a finished job."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._told = set[str]()
+        self._ended = threading.Event()
 
     def begin(self, jobs: Jobs) -> None:
         """The run begins: how much there is to do."""
         left = jobs.seconds_left(time.time())
         about = f", about {clock(left)}" if left is not None else ""
         self.say(f"{jobs.total} job{'s' * (jobs.total != 1)}{about}")
+        threading.Thread(target=self._look, args=[jobs], daemon=True).start()
+
+    def news(self, job: Job) -> None:
+        """Lines on what a job waits for, and on damages that it mends: each once."""
+        for line in job.news():
+            if (told := f"{job}: {line}") not in self._told:
+                self._told.add(told)
+                self.say(told)
+
+    def _look(self, jobs: Jobs) -> None:
+        while not self._ended.wait(_LOOK_SECONDS):
+            for job in list(jobs.running.values()):
+                self.news(job)
 
     def finished(self, jobs: Jobs, what: str, seconds: float) -> None:
         """A line for a job that is done."""
@@ -38,12 +57,14 @@ class Lines:
 
     def end(self) -> None:
         """Nothing more will change."""
+        self._ended.set()
 
 
-class Terminal:
+class Terminal(Lines):
     """A table of all stages that stays where it is, with the running jobs under it."""
 
     def __init__(self, stream: TextIO, colour: bool) -> None:
+        super().__init__(stream)
         from rich.console import Console
         from rich.live import Live
 

@@ -30,7 +30,7 @@ from ntkscope.regression import regress_kernels
 from ntkscope.runtime.logs import job_log
 from ntkscope.stores.atomic_write import remove
 from ntkscope.training import train_networks, train_task
-from tests.workflow.caught import FIGURE, Caught
+from tests.workflow.caught import FIGURE, TRAINING, Caught
 from tests.workflow.project import MINI, Project
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
@@ -290,3 +290,28 @@ def test_a_workflow_killed_at_random_moments(
         remove(caught.root / "figures")
     assert caught.is_like(finished)
     print(f"\n{kills} kills of a workflow by {number.name}: the same figure")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forks", [True, False])
+def test_a_head_that_is_asked_to_end_ends_its_jobs_too(
+    finished: Project, tmp_path: Path, forks: bool
+) -> None:
+    caught = Caught.of(finished, tmp_path / "project")
+    caught.change("resources.fork_jobs", forks)
+    caught.slow(60)
+    head = caught.start(FIGURE)
+    state = caught.root / TRAINING.format(run=caught.run)
+    end = time.monotonic() + 100
+    while not state.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    os.kill(head.pid, signal.SIGTERM)
+    said, _ = head.communicate(timeout=30)
+    assert head.returncode == 1
+    assert "failed" not in said
+    assert "; the same command goes on: " in said
+    assert state.exists()
+    assert "SIGTERM: what was done is saved" in caught.log
+    caught.slow(0)
+    assert caught.is_like(finished)
+    assert "going on from step" in caught.log

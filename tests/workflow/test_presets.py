@@ -119,7 +119,7 @@ def test_a_profile_names_only_rules_that_exist(profile: str) -> None:
     assert named - set(RULES) == set()
     assert settings["rerun-incomplete"]
     assert settings["show-failed-logs"]
-    assert settings["retries"] == 1
+    assert settings["retries"] == {"default": 1, "slurm": 3}[profile]
     assert settings["rerun-triggers"] == ["params", "mtime"]
 
 

@@ -247,6 +247,23 @@ GONE = {  # what is deleted → what is made again
 }
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("seeds", [0, 1, 2], "train_task"),
+        (f"{EXPERIMENT}.probe.samples", 15, "measure_kernels"),  # kernels of others are there
+    ],
+)
+def test_what_was_never_made_is_not_said_to_be_gone(
+    project: Project, key: str, value: object, rule: str
+) -> None:
+    project.change(key, value)
+    said = project.build("--dry-run")
+    assert re.search(rf"^{rule} +\d+  not made yet with these settings$", said, re.MULTILINE)
+    assert "Deleted" not in said
+    assert "was deleted" not in said
+
+
 @pytest.mark.parametrize("files", GONE)
 def test_what_is_deleted_from_the_middle_is_made_again(project: Project, files: str) -> None:
     for path in project.files(f"results/{files}"):
@@ -254,6 +271,7 @@ def test_what_is_deleted_from_the_middle_is_made_again(project: Project, files: 
     said = project.build("--dry-run")
     assert planned(said) == GONE[files]
     assert ("file was deleted" in said) == bool(GONE[files])
+    assert "not made yet" not in said
     others = ("write_findings", "draw_mechanism")
     figure = {rule: jobs for rule, jobs in GONE[files].items() if rule not in others}
     assert project.plan("figures/reactivation.pdf") == figure

@@ -49,7 +49,7 @@ def test_elsewhere_a_job_is_a_line_and_the_end_says_where_the_figure_is(project:
     (project.root / FIGURE).unlink()
     said = project.build(FIGURE)
     lines = [line for line in said.splitlines() if not line.startswith("Using workflow")]
-    assert lines[0] == f"Deleted, and to be made again with what was made of it: {FIGURE}"
+    assert lines[0] == f"Deleted since, and made again, with what was made of it: {FIGURE}"
     del lines[:2]  # and how to have it otherwise
     assert re.fullmatch(r"1 job, about \d+ s", lines[0])
     assert re.fullmatch(r"\d\d:\d\d:\d\d  1/1  draw reactivation  [\d.]+ s", lines[1])

@@ -85,7 +85,7 @@ def options(args: argparse.Namespace, folder: Path) -> list[str]:
     rules = set(_rules(folder))
     names = [name.removesuffix("/") for name in args.figures]
     figures = [name for name in names if name not in rules]
-    files = [_there(file, folder) for file in args.config] or _files_of(figures, folder)
+    files = [there(file, folder) for file in args.config] or _files_of(figures, folder)
     preset = preset_of([folder / DEFAULT, *(folder / file for file in files)])
     targets = [
         name if name in rules else target(name, preset, as_said=bool(args.config)) for name in names
@@ -121,22 +121,28 @@ def _rules(folder: Path) -> Iterator[str]:
             yield from map("".join, _RULE.findall(file.read_text("utf-8", "replace")))
 
 
-def _there(file: str, folder: Path) -> Path:
+def there(file: str, folder: Path = Path()) -> Path:
+    """A configuration that was named, which is there.
+
+    Raises:
+        NtkscopeError: it is not, or is no file.
+    """
     if (folder / file).is_file():
         return Path(file)
     if "=" in file:
         raise NtkscopeError(
             f"--config names files, and {file!r} is none",
-            remedy=f"write it into a YAML file, or hand it to Snakemake: -- --config {file}",
+            remedy="write it into a YAML file, or hand it to Snakemake, with `run` or with "
+            f"`status --why`: -- --config {file}",
         )
-    there = [
+    others = [
         each.relative_to(folder).as_posix()
         for pattern in ("*.y*ml", "config/**/*.y*ml")
         for each in folder.glob(pattern)
     ]
-    named = {Path(each).name: each for each in there}
+    named = {Path(each).name: each for each in others}
     raise NtkscopeError(
-        f"there is no such configuration{did_you_mean(named.get(file, file), there)}",
+        f"there is no such configuration{did_you_mean(named.get(file, file), others)}",
         where=file,
         remedy="name a YAML file; figures stand before --config, Snakemake's own options behind --",
     )

@@ -56,7 +56,8 @@ def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     working_folder()
     if args.results != _RESULTS and not args.results.is_dir():
         raise NtkscopeError("there is no such folder", where=args.results, remedy="name results/")
-    found = experiments(args.config, args.results, alone=args.alone)
+    files = [str(running.there(file)) for file in args.config]
+    found = experiments(files, args.results, alone=args.alone)
     chosen = {name: found[name] for name in map(partial(_known, found), args.experiments)}
     print("\n".join([*table(chosen or found), "", *_at_work(args.results)]))
     for other in [] if args.results.is_dir() else sorted(Path().glob("*/results")):

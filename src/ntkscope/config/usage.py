@@ -114,6 +114,7 @@ def clean(results: Path, stores: Mapping[str, int], ask: Callable[[str], str]) -
     for store, size in stores.items():
         print(f"{size / 1e6:10.1f} MB  {results / store}")
     total = sum(stores.values()) / 1e6
+    print("what was drawn with --config on the command line, or from other folders, may need them")
     try:
         answer = ask(f"delete these {len(stores)} ({total:.1f} MB) for good? [yes/no] ")
     except EOFError:
@@ -136,11 +137,18 @@ def _remove(store: Path) -> None:
         store.parent.rmdir()  # a run or networks of which nothing is left
 
 
-def requested_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
+def requested_by(
+    files: Iterable[Path], default: Path, faulty: dict[Path, ConfigError] | None = None
+) -> dict[str, set[str]]:
     """The stores of all experiments of configurations, each over the default and by itself.
 
     Either may be run (`--replace-workflow-config`); what is a mistake in one way is left out. Which
     can be run by themselves alone is said: over the default they may have been sound once.
+
+    Args:
+        files: the configurations.
+        default: the one that others are put over.
+        faulty: takes the errors of others than the default, which are raised otherwise.
 
     Raises:
         ConfigError: a file is a mistake over the default, and by itself as well or without
@@ -149,7 +157,13 @@ def requested_by(files: Iterable[Path], default: Path) -> dict[str, set[str]]:
     requested: dict[str, set[str]] = defaultdict(set)
     alone = []
     for file in files:
-        ways = _ways_to_run(file, default)
+        try:
+            ways = _ways_to_run(file, default)
+        except ConfigError as error:
+            if faulty is None or file == default:
+                raise
+            faulty[file] = error
+            continue
         alone += [] if default in ways else [str(file)]
         for config in ways.values():
             for name, stores in requested_stores(config).items():
@@ -195,6 +209,16 @@ def configurations(folder: Path, default: Path) -> list[Path]:
     return list(dict.fromkeys([default, *known]))
 
 
+def _refused(faulty: Mapping[Path, ConfigError]) -> str:
+    names = ", ".join(map(str, faulty))
+    return "\n".join(
+        [
+            *map(str, faulty.values()),
+            f"  (nothing was deleted: {names} may ask for some of it; mend it, or move it away)",
+        ]
+    )
+
+
 def main() -> None:
     """Print the table; with `--clean`, list and ask."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -207,12 +231,17 @@ def main() -> None:
         remove_dead_locks()
         if head := head_in_words():
             sys.exit(f"{head}\n  (nothing was deleted)")
+    faulty: dict[Path, ConfigError] = {}
     try:
-        requested = requested_by(files, default)
+        requested = requested_by(files, default, faulty)
     except (NtkscopeError, OSError) as error:
         sys.exit(f"{error}\n  (nothing was deleted)" if options.clean else str(error))
+    if faulty and options.clean:
+        sys.exit(_refused(faulty))
     found = sizes(RESULTS)
-    print(f"asked for by: {', '.join(map(str, files))}")
+    print(f"asked for by: {', '.join(str(file) for file in files if file not in faulty)}")
+    for file in faulty:
+        print(f"not counted, since it has mistakes: {file} (ntkscope status --config {file})")
     if options.clean:
         clean(RESULTS, unrequested(found, requested), input)
     elif found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,12 @@ def as_kernels(kernel: Any, outputs: int = 1) -> FloatArray:
         MetricError: not square, empty, complex, not of K outputs per sample, or not symmetric, as a
             kernel between two sets of samples is not.
     """
+    if not isinstance(outputs, Integral):
+        raise MetricError(
+            f"outputs = {outputs!r} is no count",
+            where="outputs",
+            remedy="give the K of a full NTK, and nothing for any other",
+        )
     values = as_array(_samples_last(kernel, outputs) if hasattr(kernel, "dims") else kernel)
     if values.dtype.kind not in "fiub":
         raise _error(f"its elements are {values.dtype}, not real numbers", "give it as float64")

@@ -6,6 +6,7 @@ never compared. It exists at t only where there is a snapshot at exactly t + dt.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,10 @@ def later_snapshot(steps: NDArray[np.int64], dt: int) -> NDArray[np.int64]:
     check_dt(dt)
     if steps.dtype.kind in "iu":
         steps = steps.astype(np.int64)  # 250 + 6 is 0 in uint8, and 5 − 6 above 0
-    if steps.ndim != 1 or np.any(np.diff(steps) <= 0):
+    if steps.dtype.kind not in "iuf":
+        remedy = "give the step of each snapshot"
+        raise MetricError(f"steps of dtype {steps.dtype}", where="steps", remedy=remedy)
+    if steps.ndim != 1 or not np.all(np.diff(steps) > 0):
         remedy = "give the step of each snapshot, each once and in order"
         raise MetricError("the steps do not increase", where="steps", remedy=remedy)
     place = np.searchsorted(steps, steps + dt)
@@ -45,9 +49,11 @@ def check_dt(dt: int) -> None:
     Raises:
         MetricError: dt below 1.
     """
-    if dt < 1:
+    if not isinstance(dt, Integral) or dt < 1:
         raise MetricError(
-            f"dt counts steps ahead, so it is at least 1, not {dt}", where="dt", remedy="give dt=1"
+            f"dt counts steps ahead, so it is at least 1, not {dt!r}",
+            where="dt",
+            remedy="give dt=1",
         )
 
 

@@ -36,8 +36,9 @@ def check_dates(inputs: Iterable[Path], folder: Path = Path(".snakemake")) -> No
             f"this is dated in the future, {datetime.fromtimestamp(dates[late[0]]):%F %T}{many}:"
             " what is made of it would be refused as older",
             where=late[0],
-            remedy="if the clock is right now: find results -newermt now -exec touch {} +; "
-            "then snakemake --touch, so that nothing is made again for it",
+            remedy="if the clock is right now: find results/ -newermt now -exec touch {} +; then "
+            "the same command, which makes again what is older than that. If surely no setting, "
+            "code or file was changed since: that command with --touch before, and nothing is",
         )
 
 

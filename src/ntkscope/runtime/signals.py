@@ -6,8 +6,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from types import FrameType
 from typing import Any
+
+import psutil
 
 from ntkscope.runtime.logs import log
 
@@ -15,6 +19,7 @@ _HANDLERS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_h
 """Signals that are kept, unless the program does something of its own at them."""
 
 _SAME_SECONDS = 0.2
+_SHELLS = {"sh", "bash", "dash"}
 
 
 class Ending:
@@ -66,6 +71,39 @@ class Ending:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         sys.exit(128 + number)
+
+
+def end_jobs_too(servers: Collection[int]) -> None:
+    """From now on, SIGTERM reaches this process's jobs, too: they save what is done, and end.
+
+    Snakemake alone waits until they have ended by themselves. In the main thread only.
+
+    Args:
+        servers: processes that are no jobs, nor are their children.
+    """
+    usual = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        usual(number, frame)
+        for job in _jobs(servers):
+            with suppress(psutil.NoSuchProcess):
+                job.terminate()
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _jobs(servers: Collection[int]) -> Iterator[psutil.Process]:
+    """The processes of this one's jobs, without the shells that wait for them."""
+    left = psutil.Process().children()
+    while left:
+        process = left.pop()
+        with suppress(psutil.NoSuchProcess):
+            if process.pid not in servers:
+                left += process.children()
+                if process.name() not in _SHELLS:
+                    yield process
 
 
 def _is(number: int, handler: Any) -> bool:

@@ -19,6 +19,7 @@ What holds, and what does not:
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -67,13 +68,13 @@ class ShiftDetector:
             )
         fewest = math.ceil(1 / rate - _ROUNDING) - 1
         window = max(1, fewest) if window is None else window
-        if int(window) != window or window < max(1, fewest):
+        if not _is_whole(window) or window < max(1, fewest):
             raise ShiftDetectorError(
-                f"among {window} values none can be as rare as {rate:g}",
+                f"among {window!r} values none can be as rare as {rate:g}",
                 where="window",
                 remedy=f"give at least {max(1, fewest)}, or a larger rate",
             )
-        if int(apart) != apart or apart < 1:
+        if not _is_whole(apart) or apart < 1:
             raise ShiftDetectorError(
                 f"apart = {apart!r} counts values", where="apart", remedy="give at least 1"
             )
@@ -98,3 +99,7 @@ class ShiftDetector:
         self._before[self._seen % len(self._before)] = value
         self._seen += 1
         return self.p <= self.rate + _ROUNDING
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Real) and float(value).is_integer()

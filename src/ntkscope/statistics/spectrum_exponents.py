@@ -1,4 +1,4 @@
-"""Capacity and source of a kernel and a target, and the learning curve that they foretell.
+"""Capacity and source of a kernel and a target, and the learning curve that they predict.
 
 Where eigenvalues fall like λ_i ~ i^-b (capacity) and the target's squared coefficients along the
 eigenfunctions like c_i² ~ i^-a (source), the squared error of regression without noise and with the
@@ -27,7 +27,7 @@ from ntkscope.statistics.trend import slope_by_seed
 LEAST, MOST = 0.1, 0.5
 """Of the samples: the degrees of freedom between which the laws are fitted.
 
-These are the n at which the spectrum foretells errors. At fewer, B is not yet a power law: by
+These are the n at which the spectrum predicts errors. At fewer, B is not yet a power law: by
 simulation a is off by −.04 at 5 degrees of freedom (b = 1.3, a = 1.9), by less than −.01 at 25.
 """
 

@@ -126,14 +126,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def everything(path: Path) -> Iterator[tuple[Path, int]]:
-    """All there is to look at, with its bytes: a path itself, or what is below it."""
+    """All there is to look at, with its bytes: a path itself, or what is below it, links too."""
     if path.is_file() and _is_of_interest(path):
         yield path, path.stat().st_size
     if _is_store(path):
         yield path, _bytes(path)
         return
-    for place, folders, files in os.walk(path):
+    met = set[Path]()
+    for place, folders, files in os.walk(path, followlinks=True):
         inside = Path(place)
+        is_met = inside.resolve() in met  # links may lead in a circle
+        met.add(inside.resolve())
+        if is_met:
+            folders.clear()
+            continue
         seen = [name for name in folders if name[0] != "."]
         stores = [name for name in seen if _is_store(inside / name)]
         folders[:] = sorted(set(seen).difference(stores))

@@ -58,7 +58,7 @@ class Report:
         took = f"{100 * self.share:.1f} % ({most}), {1e3 * self.seconds / self.kernels:.1f} ms"
         lines = [
             f"Watch({self.model}, {self.samples} samples): {self.kernels} {self.kind} kernels in "
-            f"{self.steps} steps, {self.boundaries} boundaries",
+            f"{self.steps} steps, boundaries: {self.boundaries}",
             f"  time: {self.seconds:.2f} of {self.total:.2f} s, {took} a kernel",
         ]
         if self.diverged is not None:

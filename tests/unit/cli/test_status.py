@@ -192,6 +192,11 @@ def test_whose_lock_it_is_and_whether_it_lives(
     [
         (["reactivatoin"], "no experiment 'reactivatoin'; did you mean 'reactivation'?"),
         (["--results", "nowhere"], "there is no such folder\n  where: nowhere"),
+        (
+            ["--config", "seeds=[0]"],
+            "--config names files, and 'seeds=[0]' is none\n  to do: write",
+        ),
+        (["--config", "config.yaml"], "did you mean 'config/config.yaml'?"),
     ],
 )
 def test_what_is_not_there(

@@ -203,6 +203,23 @@ def test_a_mistake_over_the_default_alone_is_none(
         requested_by([own], default)
 
 
+def test_a_faulty_configuration_is_left_out_and_nothing_is_deleted(
+    default: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(default.parents[1])
+    Path("results/data/old.zarr").mkdir(parents=True)
+    Path("bad.yaml").write_text("preset: bad\nseeds: [a]\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["usage"])
+    main()
+    said = capsys.readouterr().out
+    assert "not counted, since it has mistakes: bad.yaml (ntkscope status --config bad" in said
+    assert "\nasked for by: config/config.yaml\n" in f"\n{said}"
+    monkeypatch.setattr(sys, "argv", ["usage", "--clean"])
+    with pytest.raises(SystemExit, match=r"nothing was deleted: bad\.yaml may ask for some of it"):
+        main()
+    assert Path("results/data/old.zarr").is_dir()
+
+
 @pytest.mark.parametrize(("pid", "ends"), [(1, False), (os.getpid(), True)], ids=["init", "own"])
 def test_only_a_head_that_lives_keeps_it_from_cleaning(
     default: Path, monkeypatch: pytest.MonkeyPatch, pid: int, ends: bool

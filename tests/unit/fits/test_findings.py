@@ -169,7 +169,7 @@ def verdicts(world: dict[str, xr.Dataset]) -> pd.DataFrame:
         ("lazy_is_not_the_limit", "supported"),
         ("relabelling_reactivates", "not tested"),
         ("frequency_spikes_when_abrupt", "supported"),
-        ("drop_foretells_forgetting_between", "supported"),
+        ("drop_predicts_forgetting_between", "supported"),
         ("log_velocity_decays_relabelled", "supported"),
         ("norm_drop_decays_relabelled", "opposite"),
     ],
@@ -235,7 +235,7 @@ def test_a_run_that_two_experiments_share_is_correlated_once(
     world: dict[str, xr.Dataset],
 ) -> None:
     twice = world | {"again": world["reactivation_here"].assign_attrs(analysis="controls")}
-    claim = next(c for c in CLAIMS if c.id == "drop_foretells_forgetting_between")
+    claim = next(c for c in CLAIMS if c.id == "drop_predicts_forgetting_between")
     first, second = (judge(claim, Evidence(w, ""), 0.95) for w in (world, twice))
     assert first.n == second.n == 2 + 3 + 5  # equal values count as one run
     assert first.estimate == second.estimate

@@ -131,6 +131,7 @@ def test_directions_without_a_slope_are_left_alone():
         torch.testing.assert_close(flow(t), slope * x[:, 0])
         new = torch.tensor([[5.0]]).double()
         torch.testing.assert_close(flow(t, cross_kernel=new @ x.T), slope * new[:, 0])
+        assert torch.equal(flow(t, new @ x.T), flow(t, cross_kernel=new @ x.T))
 
 
 def test_results_are_of_the_kernel_s_kind_and_parts_of_a_model_move():

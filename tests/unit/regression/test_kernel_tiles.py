@@ -223,7 +223,7 @@ print(json.dumps([peak, by_tiles, whole]))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["infinite", "initial"])
-def test_memory_is_bounded_as_foretold(source, tmp_path):
+def test_memory_is_bounded_as_predicted(source, tmp_path):
     generator, counts = np.random.default_rng(0), {"train": 12000, "test": 500}
     samples = {
         s: generator.integers(0, 256, (1, n, *SHAPE)).astype("u1") for s, n in counts.items()

@@ -103,7 +103,8 @@ def test_an_error_is_told_once_however_often_it_is_tried(tell: Tell, tmp_path: P
     said = tell("Elapsed time: 1") + tell("WorkflowError:\nAt least one job did", LogEvent.ERROR)
     assert said.splitlines() == [
         "1 failed, and what needs them was not run",
-        "0 of 1 done; the same command goes on: snakemake --cores 2 figures/a.pdf",
+        "0 of 1 done; once that is mended, the same command goes on: "
+        "snakemake --cores 2 figures/a.pdf",
     ]
 
 

@@ -90,11 +90,13 @@ def test_reasons_are_few_words_counted_by_stage() -> None:
         reasons.add("fit", reason)
     reasons.add("draw", "Input files updated by another job: b", known="file was deleted")
     reasons.add("draw", "Forced execution", known="file was deleted")
+    reasons.add("draw", "Missing output files: a", known="not made yet with these settings")
     assert reasons.table() == [
         "stage  jobs  why",
         "-----  ----  ------------------------------",
         "fit       5  file is missing (2), its code has changed (1), a setting was 3, is 2 (1), "
         "its settings have changed (1)",
-        "draw      2  an input is made again (1), file was deleted (1)",
-        "total     7",
+        "draw      3  an input is made again (1), file was deleted (1), not made yet with these "
+        "settings (1)",
+        "total     8",
     ]

@@ -48,7 +48,7 @@ def _dataset_of(name: str) -> Source:
 
 
 def is_there(dataset: Dataset) -> bool:
-    """Whether the data set can be prepared here: it comes with a library, lies on disk or is had.
+    """Whether a data set can be prepared here: of a library, on the disk, or to be downloaded.
 
     A file of the right name in a right place will do; the source itself verifies all of them.
     """

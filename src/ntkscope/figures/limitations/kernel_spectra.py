@@ -1,4 +1,4 @@
-"""What foretells a kernel's exponent: its alignment, effective dimension and spectrum, its layers.
+"""What predicts a kernel's exponent: its alignment, effective dimension and spectrum, its layers.
 
 Beyond arXiv 2206.10012. Panels of each part: alignment and effective dimension of K_m over m and of
 K^t over t; the exponent that source and capacity predict against the measured one; errors of single

@@ -99,8 +99,8 @@ def _of_width(curves: Sequence[Curve]) -> Iterator[Change]:
         yield from _along(_pick(curves, "after", fit), "trained_on")
         yield from _along(_pick(curves, "during", fit), "step")
         yield from _equal(curves, fit)
-    yield from _foretold(_pick(curves, "after", "fresh"), "trained_on")
-    yield from _foretold(_pick(curves, "during", "fresh"), "step")
+    yield from _predicted(_pick(curves, "after", "fresh"), "trained_on")
+    yield from _predicted(_pick(curves, "during", "fresh"), "step")
     during = [each for each in _pick(curves, "network", "") if each.about["step"] >= 0]
     yield from _along(during, "step")
 
@@ -120,7 +120,7 @@ def _along(curves: Sequence[Curve], axis: str) -> Iterator[Change]:
         yield _change(f"{axis} slope", curves[0], n, min(line), max(line), slope)
 
 
-def _foretold(curves: Sequence[Curve], axis: str) -> Iterator[Change]:
+def _predicted(curves: Sequence[Curve], axis: str) -> Iterator[Change]:
     """How errors along an axis go with what the kernels' spectra say."""
     n = _common_n(curves, smallest=axis == "trained_on")
     line = _line(curves, axis, n)

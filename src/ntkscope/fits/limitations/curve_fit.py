@@ -79,7 +79,7 @@ def fit_curve(
     x = curve.n[used].astype(float)
     law = fit_power_law(x, curve.error[:, used], confidence)
     squares = -fit_power_law(x, curve.squared[:, used], confidence).per_seed
-    foretold = curve.once("predicted_exponent")
+    predicted = curve.once("predicted_exponent")
     offset = fit_offset_law(x, curve.error[:, used], confidence)
     return CurveFit(
         curve=curve,
@@ -89,9 +89,9 @@ def fit_curve(
         curvature=law.curvature,
         offset=offset,
         squared=t_interval(squares, confidence),
-        predicted=t_interval(foretold, confidence),
-        excess=t_interval(squares - foretold, confidence),
-        excesses=squares - foretold,
+        predicted=t_interval(predicted, confidence),
+        excess=t_interval(squares - predicted, confidence),
+        excesses=squares - predicted,
         reason=law.reason,
         flags=(*_flags(curve, used), *_law_flags(law), *([FLOOR] if offset.identified else [])),
     )

@@ -296,7 +296,7 @@ def _check_plan(plan: Plan, model: nn.Module, kind: str) -> None:
         if what is None:
             plan.objects, plan.checked = now, Checked()
     if what is None and not plan.is_current():
-        what = "registered formulas, or parameters that learn"
+        what = "registered formulas, or trainable parameters"
     if what is not None:
         raise PlanError(
             f"the model has changed since the plan: {what}",

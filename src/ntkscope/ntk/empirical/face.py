@@ -181,7 +181,7 @@ def _ids(model: nn.Module, parameters: Chosen) -> set[int]:
         found = set().union(*(_named(each, named) for each in wanted))
     if not found:
         raise ModelError(
-            "no parameter that learns is chosen",
+            "no trainable parameter is chosen",
             where="parameters",
             remedy="choose some of: " + ", ".join(list(named)[:8]),
         )
@@ -193,7 +193,7 @@ def _named(wanted: str, named: dict[str, nn.Parameter]) -> set[int]:
     if not found:
         near = get_close_matches(wanted, named, 3, 0.3) or list(named)[:3]
         raise ModelError(
-            f"no parameter that learns is called {wanted!r}, and no module with some",
+            f"no trainable parameter is called {wanted!r}, and no module with some",
             where="parameters",
             remedy=f"there are: {', '.join(near)}, …",
         )

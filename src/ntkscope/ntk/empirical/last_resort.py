@@ -85,7 +85,7 @@ def is_of_one_dtype(model: nn.Module) -> bool:
 
 
 def kernel_dtype(model: nn.Module) -> torch.dtype:
-    """The real dtype that all parameters that learn can be converted to."""
+    """The real dtype that all trainable parameters can be converted to."""
     found: torch.dtype | None = None
     for p in model.parameters():
         if p.requires_grad:

@@ -135,10 +135,10 @@ def refuse_output(model: nn.Module, y: Any) -> None:
         problem = f"outputs of dtype {y.dtype}, which have no gradient"
         remedy = "return the logits, not the classes that they stand for"
     elif not any(parameter.requires_grad for parameter in model.parameters()):
-        problem = "no parameter that learns: requires_grad is False of all"
+        problem = "no trainable parameter: requires_grad is False of all"
         remedy = "have those require gradients whose kernel you want: model.requires_grad_()"
     elif not y.requires_grad:
-        problem = "outputs that do not depend on any parameter that learns, as autograd sees it"
+        problem = "outputs that do not depend on any trainable parameter, as autograd sees it"
         remedy = "look for no_grad, detach or .data in its forward, or in a wrapper around it"
     elif y.dtype.itemsize == 2 and all(w.dtype.itemsize > 2 for w in model.parameters()):
         problem = f"outputs of {y.dtype}, less precise than every parameter"

@@ -210,8 +210,9 @@ class Plan:
             f"{name or '(model)'}: autograd is used, which its formula does not agree with here"
             for name in dict.fromkeys(each.module_name for each in self.layers if each.rejected)
         ]
+        lines += ["with less memory:"] if self.budgets else []
         lines += [
-            f'memory="{most / 1e6:.3g}MB": {self.seconds * times:.2g} s'
+            f'  memory="{most / 1e6:.3g}MB": {self.seconds * times:.2g} s'
             for most, times in self.budgets
         ]
         return "\n".join([f"{self.kind} NTK of {inputs}", *lines])

@@ -25,7 +25,7 @@ def true_gradients(
 
     Args:
         model: maps [N, …] to [N, K].
-        names: of parameters that learn.
+        names: of trainable parameters.
         x: [1, …]; a copy goes into the model.
         output_vectors: v [R, K].
 

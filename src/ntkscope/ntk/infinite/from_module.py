@@ -195,8 +195,11 @@ def _each(name: str, stds: Stds, layers: int) -> list[float]:
         return [0.0] * layers
     given: Any = stds
     one = isinstance(given, Real) or getattr(given, "ndim", 1) == 0
-    each = [float(s) for s in ([given] * layers if one else given)]
+    try:
+        each = [float(s) for s in ([given] * layers if one else given)]
+    except (TypeError, ValueError):
+        each = []
     if len(each) != layers or min(each, default=0.0) < 0:
         remedy = f"give one value, or {layers}, none below 0"
-        raise refused(f"{name} = {stds}", f"the network has {layers} layers with weights", remedy)
+        raise refused(f"{name} = {stds!r}", f"the network has {layers} layers with weights", remedy)
     return each

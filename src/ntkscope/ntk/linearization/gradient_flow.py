@@ -121,7 +121,7 @@ class GradientFlow:
         return int(self._above_rounding.sum())
 
     def __call__(
-        self, t: float | Sequence[float], *, cross_kernel: Any = None, offset: Any = None
+        self, t: float | Sequence[float], cross_kernel: Any = None, *, offset: Any = None
     ) -> Any:
         """Outputs at time t, of the training samples or of others.
 

@@ -56,7 +56,7 @@ def by_formula(model: nn.Module, plan: Plan, probe: Tensor) -> Plan:
 
 
 def other_parameters(plan: Plan, layers: list[PlannedLayer]) -> list[str]:
-    """Names of the parameters that learn and belong to none of `layers`."""
+    """Names of the trainable parameters that belong to none of `layers`."""
     covered = {name for layer in layers for name in layer.owns}
     return [name for layer in plan.layers for name in layer.owns if name not in covered]
 

@@ -101,10 +101,24 @@ def check_budget(products: int, least: int, size: int) -> None:
         raise VectorError(
             f"products = {products} for an operator of size {size}",
             where="products",
-            remedy=f"give {least} to {size - 1}; with {size} products the kernel itself is had",
+            remedy=f"give {least} to {size - 1}; with {size} products you have the kernel itself",
         )
 
 
 def gaussian(size: int, count: int, seed: Seed) -> Float64:
     """Independent standard normal vectors [size, count]."""
-    return np.random.default_rng(seed).standard_normal((size, count))
+    return generator_of(seed).standard_normal((size, count))
+
+
+def generator_of(seed: Seed) -> np.random.Generator:
+    """Of random vectors.
+
+    Raises:
+        VectorError: a seed that is none.
+    """
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise VectorError(
+            f"seed = {seed!r}", where="seed", remedy="give a whole number from 0 on, or a Generator"
+        ) from error

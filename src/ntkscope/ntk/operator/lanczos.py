@@ -9,6 +9,7 @@ memory, not products: it makes 20 of them before it looks at any residual.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -19,6 +20,7 @@ from ntkscope.ntk.operator.estimates import (
     Float64,
     Seed,
     check_scale,
+    generator_of,
     multiply,
     size_of,
 )
@@ -70,9 +72,15 @@ def largest_eigenpairs(
 
     Raises:
         ConvergenceError: the tolerance was not reached.
-        VectorError: Θ is not square, or it has fewer eigenpairs.
+        VectorError: Θ is not square, or it has fewer eigenpairs; or an argument is no number.
     """
-    size, generator = size_of(operator), np.random.default_rng(seed)
+    size, generator = size_of(operator), generator_of(seed)
+    if not isinstance(tolerance, Real) or not isinstance(most, Real):
+        raise VectorError(
+            f"tolerance = {tolerance!r}, most = {most!r}",
+            where="tolerance, most",
+            remedy="give numbers, such as 1e-4 and 300",
+        )
     if not (1 <= count <= size and 1 <= block <= size):
         raise VectorError(
             f"count = {count}, block = {block} for an operator of size {size}",

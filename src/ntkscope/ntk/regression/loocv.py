@@ -212,7 +212,9 @@ def _values(targets: FloatArray) -> str:
 
 def _checked_grid(grid: Sequence[float] | FloatArray | None, dtype: np.dtype[Any]) -> FloatArray:
     """Ridges, ascending, none below the floor of the kernel's dtype."""
-    wanted = default_grid(dtype) if grid is None else np.sort(real_array(grid, "grid"))
+    wanted = (
+        default_grid(dtype) if grid is None else np.sort(np.atleast_1d(real_array(grid, "grid")))
+    )
     ridges = wanted[wanted >= FLOORS[dtype.name]]
     if ridges.ndim == 1 and len(ridges) and np.isfinite(ridges).all() and ridges[0] > 0:
         return ridges

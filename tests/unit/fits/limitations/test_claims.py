@@ -53,7 +53,7 @@ def found(world: dict[str, xr.Dataset]) -> dict[str, Finding]:
         ("kernel_improves_throughout", "not supported"),
         ("kernel_does_not_slow", "opposite"),
         ("network_beats_kernels_during", "supported"),
-        ("spectrum_foretells_after", "opposite"),
+        ("spectrum_predicts_after", "opposite"),
     ],
 )
 def test_verdicts_in_a_made_up_world(found: dict[str, Finding], claim: str, verdict: str) -> None:

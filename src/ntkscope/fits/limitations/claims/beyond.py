@@ -1,4 +1,4 @@
-"""Our own claims: what a kernel's spectrum foretells, and which layers carry the improvement."""
+"""Our own claims: what a kernel's spectrum predicts, and which layers carry the improvement."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ntkscope.fits.results import Result, of_seeds
 
 _ANALYSIS = "kernel_spectra"
 _LAYERS = "after_kernel"
-_CLOSE = 0.03  # the exponents foretold before training are 0.1 to 0.17
+_CLOSE = 0.03  # the exponents predicted before training are 0.1 to 0.17
 
 
-def _foretold(evidence: Evidence, *kinds: str) -> list[Result]:
+def _predictions(evidence: Evidence, *kinds: str) -> list[Result]:
     """Measured − predicted exponent of squared error, of each kernel of these kinds."""
     fits = evidence.curves(_ANALYSIS)
     if fits is None:
@@ -71,14 +71,14 @@ def _first_less_last(evidence: Evidence) -> list[Result]:
 
 def _predicted(identity: str, words: str, *kinds: str) -> Claim:
     return Claim(
-        f"spectrum_foretells_{identity}",
-        f"Capacity and source of the spectrum foretell the exponent of {words}",
+        f"spectrum_predicts_{identity}",
+        f"Capacity and source of the spectrum predict the exponent of {words}",
         OURS,
         _ANALYSIS,
         "exponent of the squared error − min(a − 1, 2 b), a of the target's power and b of the "
         "eigenvalues",
         within(_CLOSE),
-        lambda evidence: _foretold(evidence, *kinds),
+        lambda evidence: _predictions(evidence, *kinds),
     )
 
 
@@ -95,7 +95,7 @@ def _goes_with(curve: str, quantity: str) -> Claim:
     words = {
         "alignment": "its alignment with the targets rises",
         "effective_dimension": "its effective dimension falls",
-        "predicted_exponent": "the exponent rises that its spectrum foretells",
+        "predicted_exponent": "the exponent rises that its spectrum predicts",
     }[quantity]
     return Claim(
         f"{quantity}_goes_with_{curve}",

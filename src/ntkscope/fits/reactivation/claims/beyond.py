@@ -230,7 +230,7 @@ CLAIMS = [
     _explained("spike"),
     _explained("norm_drop"),
     Claim(
-        "drop_foretells_forgetting_between",
+        "drop_predicts_forgetting_between",
         "Runs whose norm drops more forget more",
         OURS,
         "",
@@ -239,7 +239,7 @@ CLAIMS = [
         lambda evidence: _prediction(evidence, BETWEEN),
     ),
     Claim(
-        "drop_foretells_forgetting_within",
+        "drop_predicts_forgetting_within",
         "Of one run, the seeds whose norm drops more forget more",
         OURS,
         "",

@@ -8,7 +8,7 @@ from ntkscope.fits.reactivation.claims.task_shifts import NOTICEABLE
 from ntkscope.fits.results import Result
 
 _SOURCE = f"{PAPER}, key findings"
-_CHECKMARK = "checkmark (share of the norm, less the twin's)"
+_CHECKMARK = "checkmark (share of the norm, minus the twin's)"
 
 
 def _datasets(evidence: Evidence, quantity: str) -> list[Result]:

@@ -50,7 +50,7 @@ def _of_regime(regime: str) -> list[Claim]:
         Claim(
             f"norm_drops_{regime}",
             f"The NTK's norm drops sharply in the {regime} regime, at all widths",
-            statistic=f"norm drop (share of the norm, less the twin's) {_EACH}",
+            statistic=f"norm drop (share of the norm, minus the twin's) {_EACH}",
             claimed=more_than(0.05),
             compute=lambda evidence: effects(evidence, "norm_drop"),
             **about,
@@ -58,7 +58,7 @@ def _of_regime(regime: str) -> list[Claim]:
         Claim(
             f"checkmark_{regime}",
             f"The norm's trajectory is a checkmark, a drop and a recovery, in the {regime} regime",
-            statistic=f"checkmark (share of the norm, less the twin's) {_EACH}",
+            statistic=f"checkmark (share of the norm, minus the twin's) {_EACH}",
             claimed=more_than(0.05),
             compute=lambda evidence: effects(evidence, "checkmark"),
             **about,
@@ -66,7 +66,7 @@ def _of_regime(regime: str) -> list[Claim]:
         Claim(
             f"alignment_deflects_{regime}",
             f"Kernel alignment is deflected sharply in the {regime} regime",
-            statistic=f"deflection (alignment less the twin's) {_EACH}",
+            statistic=f"deflection (alignment minus the twin's) {_EACH}",
             claimed=some(),
             compute=lambda evidence: effects(evidence, "deflection"),
             **about,

@@ -29,7 +29,7 @@ class FactoredGradients:
         inputs: u [n, groups, S, D]; or [n, groups, S] of integers: one-hot u of width `width`; or,
             with a window, the pixels that the patches u are cut from, [n, groups, y·x, C].
         output_gradients: g [n, groups, S, R, O], of R output vectors.
-        offset: bias_scale², 0 without a bias that learns.
+        offset: bias_scale², 0 without a trainable bias.
         width: D; by default that of the inputs.
         shared: the output gradients are the same for all samples, and n = 1 (at the readout).
         window: of a convolution whose patches are not made.

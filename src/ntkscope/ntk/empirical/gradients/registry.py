@@ -163,7 +163,7 @@ def factored_form(module: nn.Module, a: Tensor, g: Tensor, n: int) -> FactoredGr
 
 
 def gradients_of_parameters(module: nn.Module, a: Tensor, g: Tensor, n: int) -> dict[str, Tensor]:
-    """Of each parameter that learns: [n, R, shape of the parameter] (n = 1: the same for all)."""
+    """Of each trainable parameter: [n, R, shape of the parameter] (n = 1: the same for all)."""
     rule = _RULES[type(module)]
     if rule.elementwise is not None:
         found = rule.elementwise(module, a, g.expand(len(a), *g.shape[1:]), n)
