@@ -70,7 +70,7 @@ def make_room(figure: Figure, groups: Sequence[Sequence[Axes]] = ()) -> None:
         for axes in group if lowered > 0 else ():
             _lower(axes, lowered)
     for axes in figure.axes:
-        if _lacking(axes) > 0:  # an interval goes below the panel, however low that is
+        if _lacking(axes) > PAD / 2:  # an interval goes below the panel, however low that is
             _back(axes)
 
 
