@@ -391,8 +391,9 @@ def panels_of_page(style: FigureStyle, *blocks: int, most: int = 4) -> list[tupl
     """Rows and columns of blocks of so many panels; one row for all where they fit in it."""
     if sum(blocks) <= columns_of(style, most):
         return [(1, sum(blocks))]
-    columns = [columns_of(style, min(count, most)) for count in blocks]
-    return [(-(-count // each), each) for count, each in zip(blocks, columns, strict=True)]
+    there = [count for count in blocks if count]
+    columns = [columns_of(style, min(count, most)) for count in there]
+    return [(-(-count // each), each) for count, each in zip(there, columns, strict=True)]
 
 
 def heading(part: Part, roles: Mapping[str, str]) -> tuple[str, str]:

@@ -129,6 +129,12 @@ def finish_forest(axes: Axes, names: Sequence[str], label: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
+def any_fitted(fits: xr.Dataset) -> bool:
+    """Whether any part has a difference to draw."""
+    parts = {str(part) for part in fits["part"].values}
+    return any(np.isfinite(p.estimate) for part in parts for p in network_less_kernel(fits, part))
+
+
 def in_words(fits: xr.Dataset) -> str:
     """Which pairs of network and kernel are resolved and which not, with what would have been."""
     lines = []

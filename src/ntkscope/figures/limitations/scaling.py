@@ -8,6 +8,7 @@ differences of exponents.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import xarray as xr
 from matplotlib.axes import Axes
@@ -19,6 +20,8 @@ from ntkscope.figures.limitations.drawing import Drawn
 from ntkscope.figures.limitations.looks import INFINITE, NETWORK, initial_looks, initial_name
 from ntkscope.figures.limitations.reading import Part, parts_of
 from ntkscope.figures.panels import Look
+
+Panel = Callable[[Axes], list[Drawn]]
 
 ANALYSIS = {"of": "curves", "roles": "claim plain positive negative", "needs_roles": "plain"}
 
@@ -37,35 +40,39 @@ def draw(
     """Draw the figure (`figures.draw`): a panel each part."""
     parts = parts_of(curves, fits, labels)
     initial = initial_looks(parts, style.palette)
-    below = _below(claimed(parts), fits, initial)
-    shapes = drawing.panels_of_page(style, len(parts), len(below) + 1)
-    figure, grids = drawing.new_page(style, shapes)
-    counts = [len(parts), len(below) + 1] if len(grids) > 1 else [len(parts) + len(below) + 1]
+    panels: list[Panel] = [partial(draw_part, part=each, initial=initial) for each in parts]
+    panels += _below(parts, fits, initial)
+    blocks = [len(parts), len(panels) - len(parts)]
+    figure, grids = drawing.new_page(style, drawing.panels_of_page(style, *blocks))
+    counts = blocks if len(grids) > 1 else [len(panels)]
     shown = [
         axes
         for grid, count in zip(grids, counts, strict=True)
         for axes in drawing.blank_rest(grid, count)
     ]
-    drawn: list[Drawn] = []
-    for axes, part in zip(shown, parts, strict=False):
-        drawn += draw_part(axes, part, initial)
-    for axes, panel in zip(shown[len(parts) :], below, strict=False):
-        drawn += panel(axes)
-    pairs.draw_differences(shown[-1], parts, [p.name for p in parts], fits, initial)
+    drawn = [each for axes, panel in zip(shown, panels, strict=True) for each in panel(axes)]
     drawing.finish(figure, shown, drawn)
     return figure
 
 
-def _below(
-    part: Part, fits: xr.Dataset, initial: Mapping[int, Look]
-) -> list[Callable[[Axes], list[Drawn]]]:
-    """What there is to draw of kernels after and during the training of a part."""
-    found: list[Callable[[Axes], list[Drawn]]] = []
+def _below(parts: Sequence[Part], fits: xr.Dataset, initial: Mapping[int, Look]) -> list[Panel]:
+    """What there is to draw of kernels after and during training, and of differences."""
+    part = claimed(parts)
+    found: list[Panel] = []
     if part.of("after", fit="fresh"):
         found.append(lambda axes: kernels_along.draw_over_m(axes, part, fits))
     if part.of("during"):
         found.append(lambda axes: kernels_along.draw_over_steps(axes, part, initial))
+    if pairs.any_fitted(fits):
+        found.append(lambda axes: _draw_differences(axes, parts, fits, initial))
     return found
+
+
+def _draw_differences(
+    axes: Axes, parts: Sequence[Part], fits: xr.Dataset, initial: Mapping[int, Look]
+) -> list[Drawn]:
+    pairs.draw_differences(axes, parts, [part.name for part in parts], fits, initial)
+    return []
 
 
 def draw_part(axes: Axes, part: Part, initial: Mapping[int, Look]) -> list[Drawn]:
@@ -97,4 +104,5 @@ def claimed(parts: Sequence[Part]) -> Part:
 
 def words(fits: xr.Dataset) -> dict[str, str]:
     """What the caption says beside the common words."""
-    return {"pairs": pairs.in_words(fits)}
+    there = "there" if pairs.any_fitted(fits) else ""
+    return {"pairs": pairs.in_words(fits), "differences": there}
