@@ -534,7 +534,7 @@ def _lost(path: Path, what: str) -> StoreError:
     return StoreError(
         what,
         where=path,
-        remedy=f"restore them from a copy of the store; without one, {remake(path)}",
+        remedy=f"restore its files from a copy of the store, or {remake(path)}",
     )
 
 

@@ -80,7 +80,7 @@ def test_one_digit_of_the_metadata_is_refused(results):
     for read in (ZarrStore.open, read_store):
         with pytest.raises(StoreError, match=r"zarr\.json is damaged") as error:
             read(file.parent, "snapshots")
-        assert f"rm -r {file.parent}; snakemake --cores all {file.parent}" in error.value.remedy
+        assert f"ntkscope remake {file.parent} " in error.value.remedy
 
 
 def test_what_is_lost_after_opening_is_not_read_as_fill_values(results):
@@ -185,7 +185,7 @@ def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, m
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "results/findings/0.csv: the text was changed"
     assert lines[2] == f"{store}: loss/c/1/0 is lost"
-    assert f"rm -r {store}; snakemake --cores all {store}" in lines[3]
+    assert f"ntkscope remake {store} (" in lines[3]
     assert lines[4].endswith("8 as they were written, 2 damaged")
     assert main(["nowhere"]) == 1
     assert "there is no such folder" in capsys.readouterr().err
