@@ -19,7 +19,7 @@ from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store, write_ne
 from ntkscope.stores.going_on import forget_damaged_mask
 from ntkscope.stores.manifest import Journal, read_journals
 from ntkscope.stores.seal import seal, unseal
-from ntkscope.stores.verify import look, main, verify
+from ntkscope.stores.verify import everything, look, main, verify
 from tests.damage import told, try_damages
 
 RUN = "mlp-w4-0123456789ab"
@@ -205,6 +205,17 @@ def test_verify_looks_at_a_store_itself_whatever_its_name(
     for path in (name, "."):
         assert main([path, "--jobs", "1"]) == 1
         assert f"{name}: {lost} is lost" in capsys.readouterr().out
+
+
+def test_verify_follows_links_and_ends_where_they_lead_in_a_circle(results, tmp_path):
+    runs, elsewhere = results / "runs", tmp_path / "elsewhere"
+    runs.rename(elsewhere)
+    runs.symlink_to(elsewhere)
+    (elsewhere / RUN / "up").symlink_to(elsewhere)
+    found = dict(everything(results))
+    assert len(found) == 10
+    (elsewhere / RUN / "snapshots.zarr/loss/c/1/0").unlink()
+    assert main([str(results), "--jobs", "1"]) == 1
 
 
 def test_verify_looks_at_a_table_itself(results, capsys):

@@ -111,6 +111,22 @@ def test_an_error_that_is_not_known_is_left_as_it_is() -> None:
     )
 
 
+def test_a_configuration_that_is_empty_or_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    message = "WorkflowError:\nConfig file must be given as JSON or YAML with keys at top level."
+    said = explain(message, ["--configfile", "mine.yaml"], STUDY)
+    assert said.startswith("a configuration is a mapping of keys to values; this file is empty")
+    assert "where: mine.yaml, line 1" in said
+    lost = "FileNotFoundError: [Errno 2] No such file or directory: 'nime.yaml'"
+    said = explain(lost, ["--configfile", "nime.yaml"], STUDY)
+    assert said.startswith(
+        "there is no such configuration; did you mean 'mine.yaml'?\n  where: nime"
+    )
+
+
 def test_a_file_that_is_not_yaml_is_named_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
