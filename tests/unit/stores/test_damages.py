@@ -183,7 +183,7 @@ def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, m
     assert main(["--jobs", "1"]) == 1
     store = f"results/runs/{RUN}/snapshots.zarr"
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "results/findings/0.csv: the text was changed"
+    assert lines[0] == "results/findings/0.csv: the text was changed, or its note"
     assert lines[2] == f"{store}: loss/c/1/0 is lost"
     assert f"ntkscope remake {store} (" in lines[3]
     assert lines[4].endswith("8 as they were written, 2 damaged")
