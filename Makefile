@@ -26,10 +26,14 @@ help: ## list these targets
 	@echo "variables: CORES=$(CORES) PYTHON=$(PYTHON) VENV=$(VENV) WORKERS=$(WORKERS);"
 	@echo "  FIGURE=[PRESET/]NAME (report, why), CONFIGS='FILE.yaml …' (disk, clean-results)"
 
-# Snakemake knows what is out of date, so it is always asked. A preset is a file of config/.
+# Refuse a figure PRESET/NAME of a preset that is none: a preset is a file of config/.
+of_preset = $(if $(findstring /,$(1)),$(if $(wildcard config/$(patsubst %/,%,$(dir $(1))).yaml),,$(error \
+  there is no preset "$(patsubst %/,%,$(dir $(1)))" (config/$(patsubst %/,%,$(dir $(1))).yaml); there \
+  are: $(filter-out config,$(basename $(notdir $(wildcard config/*.yaml)))))))
+
+# Snakemake knows what is out of date, so it is always asked.
 figures/%.pdf figures/%.png: $(STAMP) FORCE
-	$(if $(findstring /,$*),$(if $(wildcard config/$(*D).yaml),,$(error there is no preset \
-	  "$(*D)" (config/$(*D).yaml); there are: $(filter-out config,$(basename $(notdir $(wildcard config/*.yaml)))))))
+	$(call of_preset,$*)
 	@$(BIN)/snakemake --cores $(CORES) $@ $(if $(findstring /,$*),--configfile config/$(*D).yaml)
 
 environment: $(STAMP) ## make .venv with exactly the locked versions
@@ -99,6 +103,7 @@ REPORT := report$(if $(FIGURE),-$(subst /,-,$(FIGURE)))
 SNAKEMAKE_FOR := $(BIN)/snakemake $(REPORTED) $(PRESET_OF_FIGURE:/=.yaml)
 
 report: $(STAMP) ## draw all figures (or FIGURE=reactivation) and write results/report.html
+	$(call of_preset,$(FIGURE))
 	@$(SNAKEMAKE_FOR) --cores $(CORES)
 	@$(SNAKEMAKE_FOR) --report results/$(REPORT)-snakemake.html
 	@$(SNAKEMAKE_FOR) --reporter ntkscope --report-ntkscope-path results/$(REPORT).html \
@@ -106,6 +111,7 @@ report: $(STAMP) ## draw all figures (or FIGURE=reactivation) and write results/
 	@echo "report:   results/$(REPORT).html"
 
 why: $(STAMP) ## what would run (for FIGURE=reactivation, or everything) and why, in one table
+	$(call of_preset,$(FIGURE))
 	@$(SNAKEMAKE_FOR) --dry-run
 
 disk: $(STAMP) ## what results/ holds, by experiment and stage (CONFIGS=: more configurations)

@@ -1,6 +1,7 @@
 # Helpers of all stages: the checked configuration, what it asks for, and where everything lies.
 import json
 import os
+import shlex
 import subprocess
 import sys
 from functools import reduce
@@ -20,7 +21,7 @@ from ntkscope.config.memory_needs import megabytes_to_measure
 from ntkscope.config.repeats import REPEATED, repeated_cells, repeated_curves
 from ntkscope.config.setup_in_words import setup_in_words
 from ntkscope.data.sources import is_there, open_source
-from ntkscope.errors import NtkscopeError
+from ntkscope.errors import CONFIGURED, NtkscopeError
 from ntkscope.runtime.dates import check_dates
 from ntkscope.runtime.disk import check_writable
 from ntkscope.runtime.fork_server import ProcessWithFork, start_server
@@ -42,12 +43,24 @@ if HOME in Path.cwd().parents and not HAS_CONFIG and not IS_MODULE:
         f"  to do: cd {HOME}, then the same command without -s"
     )
 
+
+def configured_in_words(settings):
+    """The options of ntkscope for the configuration that is run."""
+    files = [shlex.quote(str(file)) for file in settings.configfiles]
+    values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in settings.config.items()]
+    words = ["--config", *files] if files else []
+    words += ["--replace-workflow-config"] if settings.replace_workflow_config else []
+    words += ["--", "--config", *values] if values else []
+    return "".join(f" {word}" for word in words)
+
+
 REPLACES = "NTKSCOPE_REPLACES_CONFIG"
 """Tells submitted jobs of --replace-workflow-config, which Snakemake (9.27) does not hand on."""
 
 if workflow.is_main_process:
     interrupted_in_words()
     os.environ[REPLACES] = str(int(workflow.config_settings.replace_workflow_config))
+    os.environ[CONFIGURED] = configured_in_words(workflow.config_settings)
     workflow.register_envvars(REPLACES)
 if IS_WHOLE and workflow.config_settings.overwrite_config and os.environ.get(REPLACES) == "1":
     # Snakemake goes on naming the files that those of the command line have replaced.

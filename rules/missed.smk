@@ -153,6 +153,11 @@ def build_and_look(build=getattr(workflow, "_build_dag", None)):
     dag.check_incomplete = check_more
     build()
     tell_of_lost(dag)
+    if workflow.dryrun:  # which does not come to the checks at the start
+        try:
+            refuse_absent_data(dag.needrun_jobs())
+        except WorkflowError as error:
+            logger.info(f"A run would end before its first job:\n{error}")
 
 
 if workflow.is_main_process and IS_WHOLE:

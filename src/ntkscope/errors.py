@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class NtkscopeError(Exception):
     """An error a user can act on.
@@ -22,11 +24,18 @@ class NtkscopeError(Exception):
         super().__init__("\n".join(lines))
 
 
+CONFIGURED = "NTKSCOPE_CONFIGURED"
+"""The environment variable by which a workflow tells its jobs the options of its configuration."""
+
+
 def remake(path: object) -> str:
-    """What to do about a file or store that is damaged: the commands."""
+    """What to do about a file or store that is damaged: the command."""
+    configured = os.environ.get(CONFIGURED)
+    if configured is not None:
+        return f"make it again: ntkscope remake {path}{configured}"
     return (
-        f"delete it and make it again: rm -r {path}; snakemake --cores all {path} (of a preset: "
-        "with its --configfile), or the call that wrote it"
+        f"make it again: ntkscope remake {path} (of a preset: with its --config FILE), or the call "
+        "that wrote it"
     )
 
 

@@ -7,8 +7,6 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import yaml
-
 from ntkscope.config.diagnostics.documents import read_document
 from ntkscope.errors import ConfigError
 from ntkscope.runtime.head import head_in_words
@@ -39,10 +37,8 @@ def explain(message: str, words: Sequence[str], study: Study) -> str:
     if "Target rules may not contain wildcards" in message:
         stages = [stage_by_name(word, study, words) for word in words if word in study.stages]
         return "\n".join(stages) or message
-    if "is not valid JSON or YAML" in message:
-        return broken_yaml(words) or message
-    if "Config file must be given as JSON or YAML" in message:
-        return without_keys(words) or message
+    if "is not valid JSON or YAML" in message or "must be given as JSON or YAML" in message:
+        return unreadable(words) or message
     if lost := _LOST_CONFIG.search(message):
         return no_configuration(lost[1])
     if "Directory cannot be locked" in message and (head := head_in_words()):
@@ -95,33 +91,13 @@ def _configured(words: Iterable[str]) -> str:
     return "".join(f" {word}" for word in [*(["--configfile", *files] if files else []), *alone])
 
 
-def broken_yaml(words: Iterable[str]) -> str:
-    """Which file is not YAML, and in which line; nothing where all are."""
-    named = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
-    for file in (*named, Path("config/config.yaml")):
-        try:
-            yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            what = " ".join(filter(None, (error.context, error.problem)))
-            at = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-            shown = f"\n{textwrap.indent(mark.get_snippet() or '', '  ')}" if mark else ""
-            return (
-                f"{file} is not YAML: {what}\n  where: {file}{at}{shown}\n"
-                "  to do: mend the line, or the one before it"
-            )
-        except (OSError, UnicodeError, yaml.YAMLError) as error:
-            return f"{file} cannot be read as YAML: {error}"
-    return ""
-
-
-def without_keys(words: Iterable[str]) -> str:
-    """Which file is no mapping of keys to values, as an empty one; nothing where all are."""
+def unreadable(words: Iterable[str]) -> str:
+    """Which file is not YAML, or no mapping of keys to values, and where; nothing if all are."""
     named = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
     for file in (*named, Path("config/config.yaml")):
         try:
             read_document(file)
-        except (ConfigError, OSError) as error:
+        except ConfigError as error:
             return str(error)
     return ""
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -49,17 +50,26 @@ def test_a_damaged_store_is_named_in_the_terminal_and_in_the_log(project: Projec
     damage(kernels, "ntk")
     metrics = kernels.with_name(kernels.name.replace("kernels", "metrics")).with_suffix(".nc")
     metrics.unlink()
-    target = str(metrics.relative_to(project.root))
+    target, named = (str(file.relative_to(project.root)) for file in (metrics, kernels))
     done = project.snakemake(target)
     (log,) = project.files(f"logs/measure_kernels/{kernels.parent.name}/*.log")
     assert done.returncode != 0
     for said in (done.stdout, log.read_text(encoding="utf-8")):
         assert re.search(r"StoreError: .*\bntk\b.* is damaged", said)
-        assert f"where: {kernels.relative_to(project.root)}" in said
-        assert "to do: delete it and make it again" in said
+        assert f"where: {named}" in said
+        assert f"to do: make it again: ntkscope remake {named}\n" in said
     assert not metrics.exists()
-    shutil.rmtree(kernels)  # as it says
-    assert project.plan(target) == {"compute_kernels": 1, "measure_kernels": 1}
+    remade = subprocess.run(
+        [sys.executable, "-m", "ntkscope.cli", "remake", named, "--cores", "2"],
+        cwd=project.root,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"{named} is the same to the bit: all that was made of it stands" in remade.stdout
+    assert not project.files(f"{kernels.parent.relative_to(project.root)}/.*damaged*")
+    assert project.plan(target) == {"measure_kernels": 1}
 
 
 def test_a_job_with_an_error_for_the_user_is_told_once_and_not_done_again(
@@ -73,7 +83,7 @@ def test_a_job_with_an_error_for_the_user_is_told_once_and_not_done_again(
     assert done.returncode != 0
     assert done.stdout.count("to do: use device: auto") == 1
     assert "Traceback" not in done.stdout
-    assert "0 of 1 done; the same command goes on" in done.stdout
+    assert "0 of 1 done; once that is mended, the same command goes on" in done.stdout
     (log,) = project.files(f"logs/train_task/{snapshots.parent.name}.log")
     assert "(not tried again)" in log.read_text(encoding="utf-8")
     assert len(done.stdout.splitlines()) < 15
@@ -173,7 +183,7 @@ def test_files_of_the_future_are_named_before_any_job_and_mended_as_is_said(
     assert done.stdout.count("is dated in the future") == 1
     assert "(nothing was run)" in done.stdout
     assert not figure.exists()
-    remedy = re.search(r"find results .* \+", done.stdout)
+    remedy = re.search(r"find results/ .* \+", done.stdout)
     assert remedy
     subprocess.run(remedy[0], shell=True, cwd=project.root, check=True)
     project.build("--touch")

@@ -154,7 +154,7 @@ def test_tables_of_other_settings_are_made_again_without_a_record_too(project: P
     project.change(f"{EXPERIMENT}.fits.window", 2)
     said = project.build("--dry-run")
     assert planned(said) == since("fit_experiment")
-    assert "made elsewhere, with other settings or code, are made again (1 of 2)" in said
+    assert "or are damaged, are made again (1 of 2)" in said
     project.change(f"{EXPERIMENT}.model.width", [8])
     assert project.plan() == since("collect_metrics")
 

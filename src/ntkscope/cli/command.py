@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from textwrap import dedent, indent
 from typing import NoReturn
 
-from ntkscope.cli import home, new, opening, run, status, verify
+from ntkscope.cli import home, new, opening, remake, run, status, verify
 from ntkscope.errors import NtkscopeError
 from ntkscope.runtime.nearest import did_you_mean
 
-COMMANDS = {"run": run, "status": status, "verify": verify, "open": opening, "new": new}
+COMMANDS = {
+    **{"run": run, "status": status, "verify": verify, "remake": remake},
+    **{"open": opening, "new": new},
+}
 SHELLS = ("bash", "zsh")
 _STOPPED = 130
 """Exit status after Ctrl-C, as of a shell."""

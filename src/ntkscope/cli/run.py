@@ -32,6 +32,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="NAME, PRESET/NAME, a file of results/, or a target such as reactivation_paper; "
         "none: everything that the configuration has",
     )
+    how(parser)
+    parser.usage = f"{parser.prog} [FIGURE ...] [--cores N] [--config FILE ...] [-- SNAKEMAKE ...]"
+
+
+def how(parser: argparse.ArgumentParser) -> None:
+    """How Snakemake is run: cores and configurations."""
     parser.add_argument(
         "--cores", default="all", type=_cores, metavar="N", help="how many (default: all)"
     )
@@ -45,7 +51,6 @@ def add(parser: argparse.ArgumentParser) -> None:
         "this preset",
     )
     alone(parser)
-    parser.usage = f"{parser.prog} [FIGURE ...] [--cores N] [--config FILE ...] [-- SNAKEMAKE ...]"
 
 
 def alone(parser: argparse.ArgumentParser) -> None:
@@ -66,14 +71,24 @@ def _cores(word: str) -> str:
 
 def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     """Become Snakemake."""
-    if find_spec("snakemake") is None:
-        raise MissingExtraError(
-            "ntkscope run needs snakemake, which ntkscope does not bring by itself",
-            remedy="pip install 'ntkscope[workflow]'",
-        )
-    words = [sys.executable, "-m", "snakemake", *options(args, working_folder()), *passed_on]
+    words = command(args, passed_on)
     sys.stdout.flush()
     os.execv(sys.executable, words)
+
+
+def command(args: argparse.Namespace, passed_on: Sequence[str]) -> list[str]:
+    """Snakemake's, with its interpreter.
+
+    Raises:
+        MissingExtraError: Snakemake is not installed.
+        NtkscopeError: as of `options`.
+    """
+    if find_spec("snakemake") is None:
+        raise MissingExtraError(
+            "this needs snakemake, which ntkscope does not bring by itself",
+            remedy="pip install 'ntkscope[workflow]'",
+        )
+    return [sys.executable, "-m", "snakemake", *options(args, working_folder()), *passed_on]
 
 
 def options(args: argparse.Namespace, folder: Path) -> list[str]:

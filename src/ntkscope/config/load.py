@@ -192,7 +192,7 @@ def _together(mistakes: list[Mistake], values: Mapping[str, Any], origins: Origi
     count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     texts = (mistake.say(values, origins) for mistake in mistakes)
     open_ones = any(mistake.remedy is None for mistake in mistakes)
-    remedy = "mend this; config/README.md explains every key" if open_ones else None
+    remedy = "correct it; config/README.md explains every key" if open_ones else None
     if not open_ones and _are_of_default(mistakes, values, origins):
         remedy = _LEAVE_OUT
     text = "\n".join([f"the configuration has {count}", *texts])

@@ -27,7 +27,7 @@ def check_dates(inputs: Iterable[Path], folder: Path = Path(".snakemake")) -> No
     Raises:
         StoreError: names one that is dated after now.
     """
-    dates = {path: date for path in inputs if (date := _date(path))}
+    dates = {path: date for path in inputs if (date := date_of(path))}
     with tempfile.TemporaryFile(dir=folder) as file:
         now = os.fstat(file.fileno()).st_mtime
     if late := [path for path, date in dates.items() if date > now]:
@@ -42,7 +42,14 @@ def check_dates(inputs: Iterable[Path], folder: Path = Path(".snakemake")) -> No
         )
 
 
-def _date(path: Path) -> float:
+def set_date(path: Path, date: float) -> None:
+    """Have Snakemake take a file or folder for made then (s)."""
+    for carrier in (path / _STAMP, path):
+        if carrier.exists():
+            os.utime(carrier, (date, date))
+
+
+def date_of(path: Path) -> float:
     """When a file or folder was made, for Snakemake; 0 if it is not there."""
     for carrier in (path / _STAMP, path):
         if carrier.exists():

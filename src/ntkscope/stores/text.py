@@ -28,7 +28,7 @@ def read_text(path: Path) -> str:
         raise StoreError(
             "the text was changed",
             where=path,
-            remedy=f"a table of your own: copy it to a folder of yours; else {remake(path)}",
+            remedy=f"copy it to a folder of yours if the change was yours; then {remake(path)}",
         )
     return path.read_text(encoding="utf-8")
 

@@ -97,7 +97,9 @@ def look(path: Path) -> Verdict:
             return Verdict(path, wrong, is_table_sealed(path))
         if path.suffix == ".zarr":
             return Verdict(path, "this is a file in the place of a store", known=True)
-        return Verdict(path, "the text was changed" if is_changed(path) else "", is_noted(path))
+        return Verdict(
+            path, "the text was changed, or its note" if is_changed(path) else "", is_noted(path)
+        )
     except NtkscopeError as error:
         return Verdict(path, error.what, True)
 

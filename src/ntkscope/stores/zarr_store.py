@@ -398,6 +398,12 @@ def _open(path: Path, kind: str, files: CheckedStore) -> zarr.Group:
     try:
         root = zarr.open_group(files, mode="r" if files.read_only else "r+", zarr_format=3)
     except (FileNotFoundError, *DAMAGED) as error:
+        if path.is_file() and path.suffix == ".nc":
+            raise StoreError(
+                "this is a table, and no Zarr store",
+                where=path,
+                remedy="open it with xarray.open_dataset",
+            ) from None
         raise StoreError(
             f"this is no Zarr store, or a damaged one ({type(error).__name__})",
             where=path,
@@ -534,7 +540,7 @@ def _lost(path: Path, what: str) -> StoreError:
     return StoreError(
         what,
         where=path,
-        remedy=f"restore them from a copy of the store; without one, {remake(path)}",
+        remedy=f"restore its files from a copy of the store, or {remake(path)}",
     )
 
 

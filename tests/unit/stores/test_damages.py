@@ -19,7 +19,7 @@ from ntkscope.stores import Array, JobDirectory, ZarrStore, read_store, write_ne
 from ntkscope.stores.going_on import forget_damaged_mask
 from ntkscope.stores.manifest import Journal, read_journals
 from ntkscope.stores.seal import seal, unseal
-from ntkscope.stores.verify import look, main, verify
+from ntkscope.stores.verify import everything, look, main, verify
 from tests.damage import told, try_damages
 
 RUN = "mlp-w4-0123456789ab"
@@ -80,7 +80,7 @@ def test_one_digit_of_the_metadata_is_refused(results):
     for read in (ZarrStore.open, read_store):
         with pytest.raises(StoreError, match=r"zarr\.json is damaged") as error:
             read(file.parent, "snapshots")
-        assert f"rm -r {file.parent}; snakemake --cores all {file.parent}" in error.value.remedy
+        assert f"ntkscope remake {file.parent} " in error.value.remedy
 
 
 def test_what_is_lost_after_opening_is_not_read_as_fill_values(results):
@@ -183,9 +183,9 @@ def test_verify_says_what_is_damaged_and_how_to_make_it_again(results, capsys, m
     assert main(["--jobs", "1"]) == 1
     store = f"results/runs/{RUN}/snapshots.zarr"
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "results/findings/0.csv: the text was changed"
+    assert lines[0] == "results/findings/0.csv: the text was changed, or its note"
     assert lines[2] == f"{store}: loss/c/1/0 is lost"
-    assert f"rm -r {store}; snakemake --cores all {store}" in lines[3]
+    assert f"ntkscope remake {store} (" in lines[3]
     assert lines[4].endswith("8 as they were written, 2 damaged")
     assert main(["nowhere"]) == 1
     assert "there is no such folder" in capsys.readouterr().err
@@ -205,6 +205,17 @@ def test_verify_looks_at_a_store_itself_whatever_its_name(
     for path in (name, "."):
         assert main([path, "--jobs", "1"]) == 1
         assert f"{name}: {lost} is lost" in capsys.readouterr().out
+
+
+def test_verify_follows_links_and_ends_where_they_lead_in_a_circle(results, tmp_path):
+    runs, elsewhere = results / "runs", tmp_path / "elsewhere"
+    runs.rename(elsewhere)
+    runs.symlink_to(elsewhere)
+    (elsewhere / RUN / "up").symlink_to(elsewhere)
+    found = dict(everything(results))
+    assert len(found) == 10
+    (elsewhere / RUN / "snapshots.zarr/loss/c/1/0").unlink()
+    assert main([str(results), "--jobs", "1"]) == 1
 
 
 def test_verify_looks_at_a_table_itself(results, capsys):

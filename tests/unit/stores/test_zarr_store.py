@@ -85,7 +85,11 @@ def test_a_flipped_byte_is_noticed(tmp_path):
         ),
         (lambda path: make(path).describe(kind="images"), "'images', not of 'k", "as 'images'"),
         (lambda path: make(path).describe(kind=None), "did not write it", "with xarray itself"),
-        (lambda path: make(path).describe(format=99), "format 99", "delete it and make it again"),
+        (
+            lambda path: make(path).describe(format=99),
+            "format 99",
+            "make it again: ntkscope remake",
+        ),
         (lambda path: path.write_text("not a store"), "no Zarr store, or a damaged", "check the"),
         (lambda path: path.mkdir(), "no Zarr store, or a damaged", "check the path"),
     ],
@@ -97,7 +101,7 @@ def test_bad_stores_are_refused_with_their_place_and_what_to_do(tmp_path, spoil,
     assert says in str(error.value)
     assert str(tmp_path / "a.zarr") in str(error.value)
     assert to_do in error.value.remedy
-    assert ("delete" in error.value.remedy) == says.startswith(("format", "no Zarr", "incomplete"))
+    assert ("remake" in error.value.remedy) == says.startswith(("format", "no Zarr", "incomplete"))
 
 
 def test_an_array_or_group_that_is_not_there_is_no_damage(tmp_path):

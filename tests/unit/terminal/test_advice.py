@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from ntkscope.runtime.head import sign_locks
-from snakemake_logger_plugin_ntkscope.advice import broken_yaml, explain
+from snakemake_logger_plugin_ntkscope.advice import explain, unreadable
 from snakemake_logger_plugin_ntkscope.study import Figure, Study
 
 STUDY = Study(
@@ -111,6 +112,22 @@ def test_an_error_that_is_not_known_is_left_as_it_is() -> None:
     )
 
 
+def test_a_configuration_that_is_empty_or_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    message = "WorkflowError:\nConfig file must be given as JSON or YAML with keys at top level."
+    said = explain(message, ["--configfile", "mine.yaml"], STUDY)
+    assert said.startswith("a configuration is a mapping of keys to values; this file is empty")
+    assert "where: mine.yaml, line 1" in said
+    lost = "FileNotFoundError: [Errno 2] No such file or directory: 'nime.yaml'"
+    said = explain(lost, ["--configfile", "nime.yaml"], STUDY)
+    assert said.startswith(
+        "there is no such configuration; did you mean 'mine.yaml'?\n  where: nime"
+    )
+
+
 def test_a_file_that_is_not_yaml_is_named_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,9 +135,9 @@ def test_a_file_that_is_not_yaml_is_named_with_its_line(
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("seeds: [0]\n", encoding="utf-8")
     bad.write_text("seeds: [0, 1\nother: x: y\n", encoding="utf-8")
-    said = broken_yaml(["--configfile", str(good), str(bad)])
-    assert f"where: {bad}, line 2" in said
-    assert "other: x: y" in said
+    said = unreadable(["--configfile", str(good), str(bad)])
+    assert re.search(r"where: .*bad\.yaml, line 2", said)
+    assert "to do: indent with spaces, not tabs" in said
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.yaml").write_text("a: 1\n\tb: 2\n", encoding="utf-8")
-    assert "config/config.yaml, line 2" in broken_yaml(["--cores", "2"])
+    assert "config/config.yaml, line 2" in unreadable(["--cores", "2"])

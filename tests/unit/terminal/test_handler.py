@@ -137,6 +137,45 @@ def test_an_interruption_is_no_error(tell: Tell) -> None:
     assert said == "0 of 2 done; the same command goes on: snakemake --cores 2 figures/a.pdf\n"
 
 
+def test_a_job_that_another_stopped_is_named_at_the_end(tell: Tell) -> None:
+    begin(tell, 1)
+    start(tell)
+    tell("RuleException:\ndied with <Signals.SIGTERM: 15>.", LogEvent.ERROR)
+    assert tell("Error in rule", LogEvent.JOB_ERROR, jobid=1, rule_name="train") == ""
+    said = tell("Elapsed time: 1").splitlines()
+    assert said[:2] == [
+        "train r1: stopped from outside, not by this command",
+        "1 failed, and what needs them was not run",
+    ]
+    assert said[2].startswith("0 of 1 done; the same command goes on")
+
+
+def test_that_jobs_end_at_sigterm_is_no_failure(tell: Tell) -> None:
+    begin(tell, 1)
+    start(tell)
+    tell("Will exit after finishing currently running jobs (scheduler).")
+    tell("RuleException:\nreturned non-zero exit status 143.", LogEvent.ERROR)
+    tell("Error in rule", LogEvent.JOB_ERROR, jobid=1, rule_name="train")
+    assert tell("Elapsed time: 1").startswith("0 of 1 done; the same command goes on")
+
+
+def test_what_a_job_waits_for_and_what_it_mends_is_told_once(tell: Tell, tmp_path: Path) -> None:
+    begin(tell, 1)
+    log = tmp_path / "train.log"
+    lines = (
+        "2026-11-27 10:00:00,000 WARNING waiting for process 7 on node17, which has the lock a",
+        "2026-11-27 10:00:01,000 WARNING state is damaged: going on from what was saved before it",
+        "2026-11-27 10:00:02,000 WARNING seed 3 diverged at step 5",
+    )
+    log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    start(tell, log=[str(log)])
+    said = tell("", LogEvent.JOB_FINISHED, job_id=1).splitlines()
+    assert said[:-1] == [
+        "train r1: waiting for process 7 on node17, which has the lock a",
+        "train r1: state is damaged: going on from what was saved before it",
+    ]
+
+
 def test_the_end_names_the_figure(tell: Tell, tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures/a.pdf").touch()

@@ -63,6 +63,16 @@ def test_benchmarks_of_earlier_jobs(tmp_path: Path) -> None:
     assert mean_seconds(tmp_path, ["train", "draw"]) == {"train": 2.0}
 
 
+def test_who_waits_for_a_lock_says_for_whom(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "INFO step: 3 of 9\n2 WARNING waiting for process 7 on b, which has the lock x\n"
+    )
+    assert Job("train", "r", log, 0.0).progress() == "waiting for process 7 on b"
+    log.write_text(log.read_text() + "INFO step: 4 of 9\n")
+    assert Job("train", "r", log, 0.0).progress() == "4 of 9"
+
+
 def test_progress_is_what_the_log_says_last(tmp_path: Path) -> None:
     log = tmp_path / "job.log"
     assert job("train", 0.0, log).progress() == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +36,7 @@ def _check_mathtext(text: str) -> None:
         MathTextParser("path").parse(text)
     except (ValueError, RuntimeError, RecursionError) as error:
         reason = " ".join(str(error).strip().splitlines()[-1:]) or type(error).__name__
+        reason = re.sub(r"^\w+Exception: |, found .*$|  \(at char.*$", "", reason)
         raise _unusable(
             f"matplotlib cannot draw it: {reason}; write \\$ for a dollar sign"
         ) from None

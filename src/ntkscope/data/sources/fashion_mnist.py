@@ -108,7 +108,7 @@ def read_idx(file: Path, md5: str) -> np.ndarray:
         raise DataError(
             f"the file is truncated or damaged ({len(packed)} bytes): {error}",
             where=file,
-            remedy=f"delete it; then {_REMEDY}",
+            remedy=f"move it away; then {_REMEDY}",
         ) from None
     return _parse(verified(unpacked, md5, file, _REMEDY), file)
 

@@ -100,7 +100,7 @@ def verified(content: bytes, md5: str, file: Path, remedy: str) -> bytes:
             f"the file is truncated or not the published one: its {len(content)} bytes have the "
             f"MD5 {found}, not {md5}",
             where=file,
-            remedy=f"delete it; then {remedy}",
+            remedy=f"move it away; then {remedy}",
         )
     return content
 
