@@ -91,7 +91,7 @@ def draw_differences(
             look = INFINITE if pair.second["curve"] == "infinite" else initial[width]
             ends = (pair.estimate, pair.low, pair.high)
             draw_row(axes, place + aside, ends, replace(look, filled=pair.resolved))
-    finish_forest(axes, names, "exponent of the network\nless the kernel's")
+    finish_forest(axes, names, "exponent of the network\nminus the kernel's")
     axes.axvline(0, color=TWIN, linewidth=0.6, zorder=0)
 
 

@@ -70,19 +70,19 @@ BOUNDARY_VELOCITY = Effect("log_velocity", "velocity at boundary\n(1/step)", rat
 PEAK = Effect("peak_velocity", "peak velocity\n(/ twin's)", ratio=True)
 
 
-NORM_DROP = Effect("norm_drop", "norm drop\n(less twin's)")
+NORM_DROP = Effect("norm_drop", "norm drop\n(minus twin's)")
 
 
-CHECKMARK = Effect("checkmark", "checkmark\n(less twin's)")
+CHECKMARK = Effect("checkmark", "checkmark\n(minus twin's)")
 
 
-MOVED = Effect("distance", "distance moved in\n{window} steps (less twin's)")
+MOVED = Effect("distance", "distance moved in\n{window} steps (minus twin's)")
 
 
-DEFLECTION = Effect("deflection", "deflection\n(less twin's)")
+DEFLECTION = Effect("deflection", "deflection\n(minus twin's)")
 
 
-FORGETTING = Effect("forgetting", "forgetting\n(accuracy, less twin's)")
+FORGETTING = Effect("forgetting", "forgetting\n(accuracy, minus twin's)")
 
 
 RECOVERY = Effect("recovery", "recovery\n(share of the fall)")

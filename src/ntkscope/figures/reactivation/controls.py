@@ -136,7 +136,7 @@ def _draw_jump(
         axes.plot(jump, size, **look.drawing | {"linestyle": "none", "markersize": 2.8})
     if effect.ratio:
         axes.set_yscale("log")
-    axes.set_xlabel("jump of the loss\n(nat, less twin's)")
+    axes.set_xlabel("jump of the loss\n(nat, minus twin's)")
     axes.set_ylabel(effect.label)
     size = plt.rcParams["xtick.labelsize"]
     said = "\n".join(_explained(fits, effect.quantity, kinds[0]))

@@ -52,8 +52,8 @@ def draw_forgetting(
     axes, beside = row
     for look, run in zip(_looks(points, palette), runs_of(fits), strict=True):
         axes.plot(*run, **look.drawing | _DOTS)
-    axes.set_xlabel("norm drop (less twin's)")
-    axes.set_ylabel("forgetting\n(accuracy, less twin's)")
+    axes.set_xlabel("norm drop (minus twin's)")
+    axes.set_ylabel("forgetting\n(accuracy, minus twin's)")
     beside.remove()
     _explain(axes, _handles(points, palette, labels), fits)
 

@@ -79,7 +79,7 @@ def _effects(grid: panels.PanelGrid, points: list[Point], fits: xr.Dataset) -> N
             panel(times, effect, look)
             _reached(reached, chosen, effect.quantity, look)
     panels.finish_effect(spike, panels.SPIKE)
-    drop.set_ylabel("norm drop, checkmark\n(less twin's)")
+    drop.set_ylabel("norm drop, checkmark\n(minus twin's)")
     looks = [panels.regime_look(0), panels.regime_look(0, **_OPEN)]
     panels.text_legend(drop, looks, ["norm drop", "checkmark"], "")
     panels.text_legend(times, looks, ["half", "full"], "")
