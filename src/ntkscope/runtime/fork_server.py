@@ -224,8 +224,7 @@ def _become(request: Request, streams: Sequence[int], watcher: int) -> None:
         os.dup2(stream, number)
         os.close(stream)
     for number in PASSED_ON:
-        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        signal.signal(number, signal.SIG_IGN if number in request["ignored"] else usual)
+        signal.signal(number, signal.SIG_IGN if number in request["ignored"] else signal.SIG_DFL)
     for number in (signal.SIGTTOU, signal.SIGTTIN):  # a terminal may stop other groups' processes
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])
