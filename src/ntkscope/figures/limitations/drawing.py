@@ -327,11 +327,14 @@ def draw_rows(
 
 
 def handles_of(drawn: Sequence[Drawn]) -> list[Artist]:
-    """Legend entries of curves, each name once."""
-    looks: dict[str, Look] = {}
+    """Legend entries of curves, each name once; of initial kernels the widest first."""
+    found: dict[str, Drawn] = {}
     for each in drawn:
-        looks.setdefault(each.name, each.look)
-    return [panels.point_handle(name, look) for name, look in looks.items()]
+        found.setdefault(each.name, each)
+    initial = [each for each in found.values() if each.curve.at["curve"] == "initial"]
+    widest_first = iter(sorted(initial, key=lambda each: -int(each.curve.at["width"])))
+    in_order = (next(widest_first) if each in initial else each for each in found.values())
+    return [panels.point_handle(each.name, each.look) for each in in_order]
 
 
 def context_handles() -> list[Artist]:
