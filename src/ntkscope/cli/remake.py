@@ -11,6 +11,7 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ntkscope.cli import run as running
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     was_there, before, date = path.exists(), _chunks(path), date_of(path)
     if was_there:
         path.rename(aside)
-    status = subprocess.call(command)
+    status = _ended(command)
     if not path.exists():
         if was_there:
             aside.rename(path)
@@ -57,6 +58,15 @@ def run(args: argparse.Namespace, passed_on: Sequence[str]) -> int:
     return status
 
 
+def _ended(command: Sequence[str]) -> int:
+    """The exit status of a command, to which Ctrl-C is left: what it has begun it ends or saves."""
+    with subprocess.Popen(command) as process:
+        while process.poll() is None:
+            with suppress(KeyboardInterrupt):
+                process.wait()
+        return process.returncode
+
+
 def _inside(path: Path, folder: Path) -> Path:
     """The path as Snakemake knows it.
 
@@ -64,8 +74,10 @@ def _inside(path: Path, folder: Path) -> Path:
         NtkscopeError: it is not below results/.
     """
     absolute = Path(os.path.normpath(path.absolute()))  # links stay
-    if folder / "results" in absolute.parents:
-        return absolute.relative_to(folder)
+    if absolute.is_relative_to(folder):
+        inside = absolute.relative_to(folder)
+        if "results" in inside.parts[:-1]:
+            return inside
     raise NtkscopeError(
         "this is not below results/, so that no rule of the workflow makes it",
         where=path,
