@@ -6,6 +6,7 @@ from math import inf
 from pathlib import Path
 
 from ntkscope.stores.origin import is_made_with
+from ntkscope.stores.pictures import is_whole
 
 TABLES_BY_NAME = {"collect_metrics", "collect_curves", "fit_experiment", "fit_curves"}
 """Rules whose tables are named by an experiment, where runs are named by all that changes them."""
@@ -33,7 +34,8 @@ def because(words, jobs):
 def made_elsewhere(dag):
     """The jobs of tables that Snakemake has no record of, or of another date, if they say themselves
     that they are of other settings: as where results/ was copied without .snakemake, or over another.
-    And those of figures and findings older than its record, put back where newer ones were."""
+    And those of figures and findings older than its record, put back where newer ones were, and of
+    figures that are cut."""
 
     def newer_record(file):
         record = workflow.persistence.metadata(file)
@@ -54,7 +56,7 @@ def made_elsewhere(dag):
     put_back = [
         job
         for job, files in there(DRAWN_BY_NAME).items()
-        if any(SAME_DATE < newer_record(file) < inf for file in files)
+        if any(SAME_DATE < newer_record(f) < inf or not is_whole(Path(f)) for f in files)
     ]
     others = [*filter(is_of_others, unknown), *put_back]
     if others:

@@ -174,6 +174,12 @@ def test_what_was_put_back_over_files_of_these_settings_is_made_again(
     assert re.search(r"^fit_experiment +1  made elsewhere$", said, re.MULTILINE)
 
 
+def test_a_figure_that_is_cut_is_drawn_again(project: Project) -> None:
+    figure = project.root / "figures/reactivation.pdf"
+    figure.write_bytes(figure.read_bytes()[:-30])
+    assert project.plan() == {"draw": 1}
+
+
 def put_back(finished: Project, project: Project, file: str, later: float = 0) -> None:
     """A file as it was, and as old, or later."""
     shutil.copy2(finished.root / file, project.root / file)

@@ -23,6 +23,7 @@ from ntkscope.errors import NtkscopeError, StoreError, remake
 from ntkscope.runtime.nearest import did_you_mean
 from ntkscope.stores.manifest import MANIFEST, METADATA, files_of, fingerprint_of, read_manifest
 from ntkscope.stores.netcdf import is_table_sealed, read_any_netcdf
+from ntkscope.stores.pictures import PICTURES, is_whole
 from ntkscope.stores.text import is_changed, is_noted
 from ntkscope.stores.zarr_store import ZarrStore, check_place
 
@@ -95,6 +96,8 @@ def look(path: Path) -> Verdict:
             kind = str(read_any_netcdf(path).attrs.get("kind"))
             wrong = "" if kind in _KINDS.get(path.name, {kind}) else f"this is a table of {kind!r}"
             return Verdict(path, wrong, is_table_sealed(path))
+        if path.suffix in PICTURES:
+            return Verdict(path, "" if is_whole(path) else "the picture is cut", known=True)
         if path.suffix == ".zarr":
             return Verdict(path, "this is a file in the place of a store", known=True)
         return Verdict(
@@ -152,7 +155,7 @@ def everything(path: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _is_of_interest(file: Path) -> bool:
-    return file.suffix in {".zarr", *_TABLES}
+    return file.suffix in {".zarr", *_TABLES, *PICTURES}
 
 
 def _is_store(folder: Path) -> bool:
